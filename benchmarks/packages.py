@@ -1,0 +1,148 @@
+"""The packages that are compared: how each is called from a pandas frame to estimates with standard errors.
+
+Each is imported when it is needed, by name, so that they may live in different interpreters.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from cases import Case
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a package answered, in the same words for all of them.
+
+    Attributes
+    ----------
+    loglik : float
+        The log-likelihood it reached, of the approximation the case asks for.
+    estimates, standard_errors : ndarray
+        Of the fixed effects, intercept first.
+    n_evaluations, n_gradients : int or None
+        Likelihood evaluations, and gradients where they are counted apart.
+    core_seconds : float or None
+        Time the package itself reports for the optimization.
+    results : object
+        The package's own result.
+    """
+
+    loglik: float
+    estimates: np.ndarray
+    standard_errors: np.ndarray
+    n_evaluations: int | None
+    n_gradients: int | None
+    core_seconds: float | None
+    results: Any
+
+
+Fit = Callable[[Case, pd.DataFrame, int], Fitted]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that can be timed.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the tables; the name on the package index when it is a Python one.
+    fit : callable or None
+        Imports the package and gives the function to time; None for packages that R runs.
+    interpreter : str
+        ``"own"`` (multilevel's), ``"peer"``, ``"base"`` or ``"r"``.
+    threaded : bool
+        Whether it can use more than one thread.
+    gap : callable
+        Why it cannot run a case, or None when it can.
+    """
+
+    name: str
+    fit: Callable[[], Fit] | None
+    interpreter: str
+    threaded: bool
+    gap: Callable[[Case], str | None]
+
+
+def _no_gap(case: Case) -> None:
+    del case
+
+
+def _no_quadrature(case: Case) -> str | None:
+    return "no adaptive quadrature" if case.n_quadrature > 1 else None
+
+
+def _gpboost_gap(case: Case) -> str | None:
+    return "random intercept and slope cannot be correlated" if case.slope else _no_quadrature(case)
+
+
+def _multilevel() -> Fit:
+    ml = importlib.import_module("multilevel")
+
+    def fit(case: Case, frame: pd.DataFrame, threads: int) -> Fitted:
+        results = ml.fit(case.formula, frame, family="binomial", n_quadrature=case.n_quadrature, threads=threads)
+        # Both are asked for here so that the time covers them even where they are computed on demand.
+        estimates, standard_errors = np.asarray(results.params), np.asarray(results.bse)
+        run = results.optimization
+        return Fitted(results.llf, estimates, standard_errors, run.n_evaluations, None, run.seconds, results)
+
+    return fit
+
+
+def _glmm() -> Fit:
+    glmm = importlib.import_module("glmm")
+
+    def fit(case: Case, frame: pd.DataFrame, threads: int) -> Fitted:
+        del threads  # it has one
+        results = glmm.fit(frame, case.formula, "binomial", nagq=case.n_quadrature)
+        if results.nagq != case.n_quadrature:
+            raise RuntimeError(f"glmm used {results.nagq} quadrature points, not {case.n_quadrature}")
+        return Fitted(results.loglik, results.beta, results.se, results.n_eval, results.n_grad, None, results)
+
+    return fit
+
+
+def _gpboost() -> Fit:
+    gpboost = importlib.import_module("gpboost")
+
+    def fit(case: Case, frame: pd.DataFrame, threads: int) -> Fitted:
+        # It reads no formula: the columns are coded here, within the time, as its user has to.
+        response = frame[case.response]
+        weights = None
+        covariates = frame.drop(columns=[case.response, case.group])
+        if case.size is not None:
+            weights = frame[case.size]
+            response = response / weights
+            covariates = pd.get_dummies(covariates.drop(columns=[case.size, "healthy"]), drop_first=True, dtype=float)
+        covariates.insert(0, "(Intercept)", 1.0)
+        model = gpboost.GPModel(
+            likelihood="bernoulli_logit" if case.size is None else "binomial_logit",
+            group_data=frame[case.group],
+            weights=weights,
+            num_parallel_threads=threads,
+        )
+        model.fit(y=response, X=covariates)
+        estimates, standard_errors = np.asarray(model.get_coef(std_err=True, format_pandas=False))
+        loglik = -model.get_current_neg_log_likelihood()
+        return Fitted(loglik, estimates, standard_errors, None, None, None, model)
+
+    return fit
+
+
+PACKAGES: dict[str, Package] = {
+    package.name: package
+    for package in (
+        Package("multilevel", _multilevel, "own", True, _no_gap),
+        Package("base", _multilevel, "base", True, _no_gap),
+        Package("glmm", _glmm, "peer", False, _no_gap),
+        Package("gpboost", _gpboost, "peer", True, _gpboost_gap),
+        Package("lme4", None, "r", False, lambda case: _no_quadrature(case) if case.slope else None),
+        Package("glmmTMB", None, "r", False, _no_quadrature),
+    )
+}

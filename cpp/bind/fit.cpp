@@ -1,0 +1,148 @@
+#include <stdexcept>
+
+#include "bind/bind.hpp"
+#include "estimate/fit.hpp"
+#include "numeric/parallel.hpp"
+
+namespace multilevel::bind {
+
+namespace {
+
+using estimate::Derivatives;
+using estimate::FitRecord;
+using estimate::Monitor;
+using model::Model;
+
+Monitor monitor(const py::object& report, double constant) {
+  Monitor m;
+  m.keep_going = [] {
+    const py::gil_scoped_acquire acquire;
+    return PyErr_CheckSignals() == 0;
+  };
+  if (!report.is_none())
+    m.report = [report, constant](int iteration, double value, double gain) {
+      const py::gil_scoped_acquire acquire;
+      report(iteration, value + constant, gain);
+    };
+  return m;
+}
+
+/// Runs without the GIL; a stop that the user asked for comes out as the Python exception that is waiting.
+template <class Function>
+auto without_gil(Function function) {
+  try {
+    const py::gil_scoped_release release;
+    return function();
+  } catch (const estimate::Interrupted&) {
+    if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
+    throw py::error_already_set();
+  }
+}
+
+const double* checked(const Model& m, const DoubleArray& response) {
+  if (response.ndim() != 1 || response.shape(0) != m.n_rows()) throw std::invalid_argument("the response must have one value per row");
+  return response.data();
+}
+
+FitRecord fit(const Model& m, const DoubleArray& response, int n_quadrature, const Eigen::VectorXd& start, int threads, double tol, int max_iter,
+              bool check_quadrature, const py::object& report) {
+  const double* y = checked(m, response);
+  estimate::FitOptions options;
+  options.n_quadrature = n_quadrature;
+  options.start = start;
+  options.threads = numeric::usable_threads(threads);
+  options.gain_tolerance = tol;
+  options.most_iterations = max_iter;
+  options.check_quadrature = check_quadrature;
+  return without_gil([&] {
+    const model::Response data = m.prepare(y, options.threads);
+    Monitor watching;
+    {
+      const py::gil_scoped_acquire acquire;
+      watching = monitor(report, data.constant);
+    }
+    auto record = estimate::fit(m, data, options, watching);
+    {
+      const py::gil_scoped_acquire acquire;
+      watching = {};
+    }
+    return record;
+  });
+}
+
+py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::VectorXd& psi, int n_quadrature, int threads) {
+  const double* y = checked(m, response);
+  if (psi.size() != m.n_parameters()) throw std::invalid_argument("psi has the wrong length");
+  const auto [value, gradient, hessian, ok] = without_gil([&] {
+    const int n_threads = numeric::usable_threads(threads);
+    const model::Response data = m.prepare(y, n_threads);
+    const auto scale = m.user_scale(data);
+    const Monitor silent;
+    estimate::Objective objective(m, data, n_quadrature, Derivatives::hessian, true, n_threads, silent);
+    std::vector<double> modes(static_cast<std::size_t>(m.n_clusters()) * static_cast<std::size_t>(m.q()), 0.0);
+    estimate::Sums sums;
+    const bool good = objective.evaluate(scale.matrix.fullPivLu().solve(psi - scale.shift), modes, sums);
+    const Eigen::MatrixXd back = scale.matrix.inverse();
+    return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value + data.constant, back.transpose() * sums.gradient,
+                                                                      back.transpose() * sums.hessian * back, good);
+  });
+  return py::make_tuple(ok ? value : -std::numeric_limits<double>::infinity(), gradient, hessian);
+}
+
+std::string ending_name(estimate::Ending ending) {
+  switch (ending) {
+    case estimate::Ending::converged: return "converged";
+    case estimate::Ending::iteration_limit: return "iteration_limit";
+    case estimate::Ending::no_increase: return "no_increase";
+    case estimate::Ending::separation: return "separation";
+    case estimate::Ending::divergence: return "divergence";
+    case estimate::Ending::no_start: return "no_start";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void bind_fit(py::module_& module) {
+  py::class_<FitRecord>(module, "FitRecord")
+      .def_readonly("psi", &FitRecord::psi)
+      .def_readonly("loglik", &FitRecord::value)
+      .def_readonly("gradient", &FitRecord::gradient)
+      .def_readonly("hessian", &FitRecord::hessian)
+      .def_readonly("covariance", &FitRecord::covariance)
+      .def_readonly("beta_covariance", &FitRecord::beta_covariance)
+      .def_readonly("eigenvalues", &FitRecord::eigenvalues)
+      .def_readonly("step", &FitRecord::step)
+      .def_readonly("predicted_gain", &FitRecord::gain)
+      .def_property_readonly("boundary",
+                             [](const FitRecord& r) {
+                               std::vector<std::tuple<int, int, double>> scores;
+                               for (const auto& s : r.boundary) scores.emplace_back(s.term, s.coefficient, s.score);
+                               return scores;
+                             })
+      .def_property_readonly(
+          "quadrature",
+          [](const FitRecord& r) { return py::make_tuple(r.quadrature.n_points, r.quadrature.exact, r.quadrature.change_deviance, r.quadrature.shift); })
+      .def_readonly("modes", &FitRecord::modes)
+      .def_readonly("mode_covariance", &FitRecord::mode_covariance)
+      .def_property_readonly("ending", [](const FitRecord& r) { return ending_name(r.ending); })
+      .def_readonly("failed_cluster", &FitRecord::failed_cluster)
+      .def_readonly("n_evaluations", &FitRecord::evaluations)
+      .def_readonly("n_start_evaluations", &FitRecord::start_evaluations)
+      .def_readonly("n_newton_steps", &FitRecord::newton_steps)
+      .def_property_readonly("trace",
+                             [](const FitRecord& r) {
+                               std::vector<std::tuple<double, double, std::string>> rows;
+                               for (const auto& i : r.trace) rows.emplace_back(i.value, i.gain, i.step);
+                               return rows;
+                             })
+      .def_readonly("seconds", &FitRecord::seconds);
+
+  module.attr("most_nodes") = estimate::most_nodes;
+  module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("n_quadrature") = 1, py::arg("start") = Eigen::VectorXd(), py::arg("threads") = 0,
+             py::arg("tol") = 1e-9, py::arg("max_iter") = 100, py::arg("check_quadrature") = true, py::arg("report") = py::none());
+  module.def("evaluate", &evaluate, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("n_quadrature") = 1, py::arg("threads") = 0,
+             "Log-likelihood, gradient and Hessian at psi = (beta, theta, phi) on the user's scale.");
+}
+
+}  // namespace multilevel::bind

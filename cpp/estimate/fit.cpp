@@ -1,0 +1,240 @@
+#include "estimate/fit.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "estimate/boundary.hpp"
+#include "estimate/start.hpp"
+
+namespace multilevel::estimate {
+
+namespace {
+
+constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
+constexpr int least_subsample_clusters = 50;
+
+double node_count(int points, int q) { return std::pow(static_cast<double>(points), q); }
+
+/// Every how many panels a first round takes; 1 when the data are too few for it to pay.
+int subsample_stride(const model::Model& model) {
+  if (static_cast<double>(model.n_rows()) < 10.0 * subsample_rows) return 1;
+  const double by_rows = static_cast<double>(model.n_rows()) / subsample_rows;
+  const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
+  const int stride = static_cast<int>(std::min({by_rows, by_clusters, static_cast<double>(model.panels().size()) / 4.0}));
+  return stride >= 8 ? stride : 1;
+}
+
+/// More points than the fit's, as many as the limit allows; 0 when it allows none.
+int check_points(int points, int q) {
+  const int wanted = q >= 3 ? points + 2 : points + 4;
+  if (node_count(wanted, q) <= 4096.0) return wanted;
+  return node_count(points + 1, q) <= 4096.0 ? points + 1 : 0;
+}
+
+QuadratureCheck check_quadrature(const model::Model& model, const model::Response& response, const FitOptions& options, const Optimum& optimum,
+                                 const Eigen::MatrixXd& covariance, const Monitor& monitor) {
+  QuadratureCheck check;
+  check.exact = model.family().is_linear() || model.q() == 0;
+  check.n_points = check.exact ? options.n_quadrature : check_points(options.n_quadrature, model.q());
+  check.shift = Eigen::VectorXd::Zero(optimum.psi.size());
+  if (check.exact || check.n_points == 0) return check;
+  Objective finer(model, response, check.n_points, Derivatives::gradient, true, options.threads, monitor);
+  std::vector<double> modes = optimum.modes;
+  Sums sums;
+  if (!finer.evaluate(optimum.psi, modes, sums)) {
+    check.change_deviance = std::numeric_limits<double>::quiet_NaN();
+    check.shift.setConstant(std::numeric_limits<double>::quiet_NaN());
+    return check;
+  }
+  check.change_deviance = -2.0 * (sums.value - optimum.sums.value);
+  const Eigen::VectorXd change = sums.gradient - optimum.sums.gradient;
+  for (Eigen::Index a = 0; a < change.size(); ++a) {
+    double shift = 0.0;
+    for (Eigen::Index b = 0; b < change.size(); ++b)
+      if (!std::isnan(covariance(b, b))) shift += covariance(a, b) * change[b];
+    check.shift[a] = std::isnan(covariance(a, a)) ? covariance(a, a) : shift / std::sqrt(covariance(a, a));
+  }
+  return check;
+}
+
+/// M C M', where NaN rows of C (parameters at the boundary) stay NaN and reach no other.
+Eigen::MatrixXd transformed(const Eigen::MatrixXd& matrix, const Eigen::MatrixXd& covariance) {
+  Eigen::MatrixXd finite = covariance;
+  std::vector<Eigen::Index> missing;
+  for (Eigen::Index a = 0; a < covariance.rows(); ++a)
+    if (std::isnan(covariance(a, a))) missing.push_back(a);
+  for (const auto a : missing) {
+    finite.row(a).setZero();
+    finite.col(a).setZero();
+  }
+  Eigen::MatrixXd result = matrix * finite * matrix.transpose();
+  for (const auto a : missing) {
+    result.row(a).setConstant(std::numeric_limits<double>::quiet_NaN());
+    result.col(a).setConstant(std::numeric_limits<double>::quiet_NaN());
+  }
+  return result;
+}
+
+/// Beta given theta and phi: the inverse of its own block of the information.
+Eigen::MatrixXd conditional_beta_covariance(const Optimum& optimum, int p) {
+  const ScaledInformation own(optimum.sums.hessian.topLeftCorner(p, p), std::vector<bool>(static_cast<std::size_t>(p), true));
+  return own.inverse(p);
+}
+
+Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options, Eigen::VectorXd psi, std::vector<bool>& free,
+               FitRecord& record, const Monitor& monitor) {
+  std::vector<double> modes(static_cast<std::size_t>(model.n_clusters()) * static_cast<std::size_t>(model.q()), 0.0);
+  NewtonOptions newton;
+  newton.gain_tolerance = options.gain_tolerance;
+  newton.most_iterations = options.most_iterations;
+  NewtonOptions rough = newton;
+  rough.look_for_separation = false;
+  Monitor quiet;
+  quiet.keep_going = monitor.keep_going;
+  if (options.start.size() == 0) {
+    const int stride = subsample_stride(model);
+    if (stride > 1) {
+      Objective part(model, response, 1, Derivatives::hessian, true, options.threads, quiet);
+      part.use_every(stride);
+      rough.gain_tolerance = 0.1;
+      rough.most_iterations = 20;
+      const Optimum first = maximize(part, response, psi, modes, free, rough, quiet);
+      record.start_evaluations += part.evaluations();
+      if (first.ending != Ending::no_start && first.psi.allFinite()) {
+        psi = first.psi;
+        modes = first.modes;
+      }
+    }
+    if (options.n_quadrature > 1 && model.q() > 0 && !model.family().is_linear()) {
+      // The Laplace optimum is near and cheap.
+      Objective laplace(model, response, 1, Derivatives::hessian, true, options.threads, quiet);
+      rough.gain_tolerance = 0.05;
+      rough.most_iterations = options.most_iterations;
+      const Optimum first = maximize(laplace, response, psi, modes, free, rough, quiet);
+      record.start_evaluations += laplace.evaluations();
+      if (first.ending != Ending::no_start && first.psi.allFinite()) {
+        psi = first.psi;
+        modes = first.modes;
+      }
+    }
+  }
+  Objective objective(model, response, options.n_quadrature, Derivatives::hessian, true, options.threads, monitor);
+  Optimum optimum = maximize(objective, response, psi, std::move(modes), free, newton, monitor);
+  if (optimum.ending == Ending::converged || optimum.ending == Ending::no_increase || optimum.ending == Ending::iteration_limit)
+    if (model.q() > 0) settle_boundary(objective, response, optimum, free, newton, monitor);
+  record.evaluations = objective.evaluations();
+  return optimum;
+}
+
+/// The last evaluation: it gives the modes' covariances, and takes the Newton step whose gain was already negligible, so
+/// that the estimates are good to the last digits that the arithmetic allows.
+void evaluate_at_optimum(const model::Model& model, const model::Response& response, const FitOptions& options, Optimum& optimum,
+                         const std::vector<bool>& free, FitRecord& record, const Monitor& monitor) {
+  Objective last(model, response, options.n_quadrature, Derivatives::hessian, true, options.threads, monitor);
+  double* covariance = model.q() > 0 ? record.mode_covariance.data() : nullptr;
+  Sums sums;
+  if (optimum.ending == Ending::converged) {
+    const Eigen::VectorXd psi = optimum.psi + optimum.step;
+    std::vector<double> modes = optimum.modes;
+    if (last.evaluate(psi, modes, sums, covariance) && sums.value >= optimum.sums.value - 1e-12 * (1.0 + std::fabs(sums.value))) {
+      optimum.psi = psi;
+      optimum.modes = std::move(modes);
+      optimum.sums = sums;
+      Eigen::VectorXd gradient = sums.gradient;
+      for (std::size_t i = 0; i < free.size(); ++i)
+        if (!free[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
+      optimum.step = ScaledInformation(sums.hessian, free).solve(gradient);
+      optimum.gain = 0.5 * gradient.dot(optimum.step);
+      record.evaluations += 1;
+      record.newton_steps = sums.newton_steps;
+      return;
+    }
+  }
+  if (last.evaluate(optimum.psi, optimum.modes, sums, covariance)) optimum.sums = sums;
+  record.evaluations += last.evaluations();
+  record.newton_steps = sums.newton_steps;
+}
+
+}  // namespace
+
+FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options, const Monitor& monitor) {
+  const auto begin = std::chrono::steady_clock::now();
+  const int p = model.p(), q = model.q(), P = model.n_parameters();
+  if (options.n_quadrature < 1 || node_count(options.n_quadrature, q) > most_nodes)
+    throw std::invalid_argument("too many quadrature points");
+  const auto scale = model.user_scale(response);
+  FitRecord record;
+  std::vector<bool> free(static_cast<std::size_t>(P), true);
+
+  Eigen::VectorXd psi;
+  bool usable = true;
+  if (options.start.size() > 0) {
+    if (options.start.size() != P) throw std::invalid_argument("start has the wrong length");
+    psi = scale.matrix.fullPivLu().solve(options.start - scale.shift);
+  } else {
+    const Start start = starting_values(model, response, subsample_stride(model), options.threads, monitor);
+    psi = start.psi;
+    usable = start.usable;
+  }
+  if (!usable) {
+    record.ending = Ending::no_start;
+    record.psi = scale.matrix * psi + scale.shift;
+    return record;
+  }
+  Optimum optimum = search(model, response, options, psi, free, record, monitor);
+  make_diagonal_positive(model, optimum);
+
+  record.ending = optimum.ending;
+  record.trace = optimum.trace;
+  record.failed_cluster = optimum.sums.failed_cluster;
+  record.psi = scale.matrix * optimum.psi + scale.shift;
+  if (optimum.ending == Ending::no_start) return record;
+  record.mode_covariance.resize(q * q, model.n_clusters());
+  evaluate_at_optimum(model, response, options, optimum, free, record, monitor);
+  record.psi = scale.matrix * optimum.psi + scale.shift;
+  record.value = optimum.sums.value + response.constant;
+  record.gain = optimum.gain;
+  record.step = scale.matrix * optimum.step;
+
+  const ScaledInformation information(optimum.sums.hessian, free);
+  record.eigenvalues = information.values;
+  const Eigen::MatrixXd covariance = information.inverse(P);
+  record.covariance = transformed(scale.matrix, covariance);
+  record.beta_covariance = model.family().is_linear() && p > 0
+                               ? Eigen::MatrixXd(scale.matrix.topLeftCorner(p, p) * conditional_beta_covariance(optimum, p) *
+                                                 scale.matrix.topLeftCorner(p, p).transpose())
+                               : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
+  const Eigen::MatrixXd back = scale.matrix.inverse();
+  record.gradient = back.transpose() * optimum.sums.gradient;
+  record.hessian = back.transpose() * optimum.sums.hessian * back;
+
+  const Eigen::VectorXd random_scale = model.random_scale(response);
+  record.boundary = boundary_scores(model, optimum, free);
+  for (auto& score : record.boundary) {
+    const double unit = random_scale[model.terms()[static_cast<std::size_t>(score.term)].first + score.coefficient];
+    score.score /= unit * unit;
+  }
+  if (options.check_quadrature) {
+    record.quadrature = check_quadrature(model, response, options, optimum, covariance, monitor);
+    // Shifts in standard errors: the scale of theta and phi drops out; the intercept's is made anew.
+    if (record.quadrature.shift.size() == P && !record.quadrature.exact && record.quadrature.n_points > 0) {
+      Eigen::VectorXd moved(P);
+      for (int a = 0; a < P; ++a) moved[a] = std::isnan(covariance(a, a)) ? 0.0 : record.quadrature.shift[a] * std::sqrt(covariance(a, a));
+      moved = (scale.matrix * moved).eval();
+      for (int a = 0; a < P; ++a) record.quadrature.shift[a] = moved[a] / std::sqrt(record.covariance(a, a));
+    }
+  }
+
+  const Eigen::MatrixXd lambda = random_scale.asDiagonal() * model.factor(optimum.psi.data() + p);
+  record.modes = lambda * Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data(), q, model.n_clusters());
+  for (int i = 0; i < model.n_clusters() && q > 0; ++i) {
+    Eigen::Map<Eigen::MatrixXd> covariance_i(record.mode_covariance.col(i).data(), q, q);
+    covariance_i = (lambda * covariance_i * lambda.transpose()).eval();
+  }
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return record;
+}
+
+}  // namespace multilevel::estimate

@@ -1,0 +1,67 @@
+// The optimizer: Fisher scoring on the covariance scale from far away, Newton with the exact Hessian near by.
+//
+// Both come from the same evaluation. The exact Hessian makes the end a certificate: the fit stops where the predicted
+// gain (1/2) g' I^-1 g is negligible and I = -Hessian has no negative eigenvalue, not where a step happened to be short.
+#pragma once
+
+#include <Eigen/Dense>
+#include <string>
+#include <vector>
+
+#include "estimate/objective.hpp"
+
+namespace multilevel::estimate {
+
+struct NewtonOptions {
+  double gain_tolerance = 1e-9;  ///< absolute, in units of the log-likelihood
+  int most_iterations = 100;
+  bool look_for_separation = true;
+};
+
+enum class Ending {
+  converged,       ///< gain below the tolerance, no negative curvature
+  iteration_limit,
+  no_increase,     ///< no step raises the log-likelihood though the predicted gain is not negligible
+  separation,      ///< the likelihood rises for ever in a direction of beta
+  divergence,      ///< the likelihood rises for ever in a direction of theta
+  no_start,        ///< the log-likelihood is not finite at the start
+};
+
+struct Iteration {
+  double value, gain;
+  std::string step;  ///< how the point was reached
+};
+
+struct Optimum {
+  Eigen::VectorXd psi;
+  std::vector<double> modes;
+  Sums sums;
+  double gain = 0.0;            ///< predicted gain left
+  double least_curvature = 0.0; ///< least eigenvalue of the scaled information
+  Eigen::VectorXd step;         ///< the Newton step that would come next
+  Ending ending = Ending::iteration_limit;
+  std::vector<Iteration> trace;
+};
+
+/// Maximizes over the parameters marked free. `response` is for the test of separation.
+Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start, std::vector<double> modes,
+                 const std::vector<bool>& free, const NewtonOptions& options, const Monitor& monitor);
+
+/// Information on the free parameters scaled to a unit diagonal: eigenvalues and vectors, and the scale.
+struct ScaledInformation {
+  std::vector<int> index;   ///< positions of the free parameters
+  Eigen::VectorXd scale;    ///< 1 / sqrt(diagonal)
+  Eigen::VectorXd values;
+  Eigen::MatrixXd vectors;
+
+  ScaledInformation(const Eigen::MatrixXd& hessian, const std::vector<bool>& free);
+  /// I^-1 g on the free parameters, flat directions left out; zeros elsewhere.
+  Eigen::VectorXd solve(const Eigen::VectorXd& gradient, bool absolute = false) const;
+  /// I^-1, NaN for parameters that are not free.
+  Eigen::MatrixXd inverse(int n_parameters) const;
+};
+
+/// True when moving beta along `direction` lowers no row's density, and raises some: no maximum exists.
+bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction);
+
+}  // namespace multilevel::estimate

@@ -1,0 +1,113 @@
+// Binomial(y | size, mu): log choose(size, y) + y log mu + (size - y) log(1 - mu); 0 <= y <= size.
+// Prepared rows hold the weighted successes and the weighted trials.
+#include <cmath>
+
+#include "family/link.hpp"
+#include "family/registry.hpp"
+#include "family/series_kernel.hpp"
+
+namespace multilevel::family {
+
+namespace {
+
+template <class Link>
+struct Density {
+  static constexpr int n_phi = 0;
+  template <class T>
+  static T value(const T& eta, Lanes successes, Lanes trials, const T*) {
+    const T value = weighted(successes, Link::log_mean(eta)) + weighted(trials - successes, Link::log_complement(eta));
+    return only_where(Link::feasible_probability(numeric::constant_term(eta)), value);
+  }
+};
+
+/// The logit by hand: one exponential and one logarithm for the value and all four derivatives.
+template <bool Full>
+void logit_rows(const Rows& rows, const RowDerivatives& out) {
+  using namespace series_kernel;
+  for (int i = 0; i < rows.n; i += lane_count) {
+    const Block b = block(rows, i);
+    const Lanes magnitude = numeric::abs(b.eta);
+    const Lanes e = numeric::exp(-magnitude);
+    const Lanes larger = 1.0 / (1.0 + e);  // the larger of mu and 1 - mu
+    const Lanes smaller = e * larger;
+    const auto positive = b.eta >= 0.0;
+    const Lanes mu = numeric::select(positive, larger, smaller);
+    const Lanes complement = numeric::select(positive, smaller, larger);
+    const Lanes variance = larger * smaller;
+    const Lanes softplus = 0.5 * (b.eta + magnitude) + numeric::log1p_unit(e);
+    put(out.value, i, b.n, b.response * b.eta - b.weight * softplus);
+    // y - mu as y (1 - mu) - (size - y) mu: no cancellation when mu is close to y.
+    put(out.eta[0], i, b.n, b.response * complement - (b.weight - b.response) * mu);
+    const Lanes curvature = -b.weight * variance;
+    put(out.eta[1], i, b.n, curvature);
+    if constexpr (Full) {
+      put(out.eta[2], i, b.n, curvature * (complement - mu));
+      put(out.eta[3], i, b.n, curvature * (1.0 - 6.0 * variance));
+    }
+  }
+}
+
+template <class Link>
+class Binomial final : public Family {
+ public:
+  std::string name() const override { return "binomial"; }
+  std::string link() const override { return Link::name; }
+
+  double prepare(double y, double size, double prior_weight, double* response, double* weight) const override {
+    *response = prior_weight * y;
+    *weight = prior_weight * size;
+    if (size == 1.0) return 0.0;
+    return prior_weight * (std::lgamma(size + 1.0) - std::lgamma(y + 1.0) - std::lgamma(size - y + 1.0));
+  }
+
+  void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
+    if constexpr (std::is_same_v<Link, link::Logit>) {
+      if (order == Order::full)
+        logit_rows<true>(rows, out);
+      else
+        logit_rows<false>(rows, out);
+    } else {
+      series_derivatives<Density<Link>>(order, rows, phi, out);
+    }
+  }
+
+  void expected_information(const Rows& rows, const double*, double* out) const override {
+    using namespace series_kernel;
+    for (int i = 0; i < rows.n; i += lane_count) {
+      const Block b = block(rows, i);
+      const auto mu = Link::mean(variable<1>(b.eta, Lanes{}));
+      const Lanes variance = mu.c[0] * (1.0 - mu.c[0]);
+      put(out, i, b.n, numeric::select(variance > 0.0, b.weight * mu.c[1] * mu.c[1] / variance, numeric::broadcast(0.0)));
+    }
+  }
+
+  double start_eta(double response, double weight) const override {
+    return Link::of_mean((response + 0.5) / (weight + 1.0));
+  }
+
+  int recession(double response, double weight) const override {
+    return response == weight ? 1 : (response == 0.0 ? -1 : 0);
+  }
+
+  double mean(double eta) const override { return Link::inverse(eta); }
+  double link_of_mean(double mu) const override { return Link::of_mean(mu); }
+  double variance(double mu) const override { return mu * (1.0 - mu); }
+  double unit_deviance(double y, double mu) const override {
+    const double success = y > 0.0 ? y * std::log(y / mu) : 0.0;
+    const double failure = y < 1.0 ? (1.0 - y) * (std::log1p(-y) - std::log1p(-mu)) : 0.0;
+    return 2.0 * (success + failure);
+  }
+};
+
+template <class Link>
+Entry entry() {
+  return {"binomial", Link::name, []() -> std::unique_ptr<Family> { return std::make_unique<Binomial<Link>>(); }};
+}
+
+}  // namespace
+
+std::vector<Entry> binomial_entries() {
+  return {entry<link::Logit>(), entry<link::Probit>(), entry<link::Cloglog>(), entry<link::Cauchit>(), entry<link::Log>()};
+}
+
+}  // namespace multilevel::family

@@ -1,0 +1,84 @@
+// A family: the log density of one response given its linear predictor eta and the family's own parameters phi, and the
+// derivatives of it. Everything works on arrays of rows; nothing here knows of random effects.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace multilevel::family {
+
+/// The most parameters that a family may have of its own.
+inline constexpr int max_phi = 2;
+inline constexpr int max_phi_pairs = max_phi * (max_phi + 1) / 2;
+
+/// Position of the pair (a, b), a >= b, among the second derivatives with respect to phi.
+inline constexpr int phi_pair(int a, int b) { return a * (a + 1) / 2 + b; }
+
+/// What a call evaluates.
+enum class Order {
+  step,  ///< value, d1, d2: a Newton step of a conditional mode
+  node,  ///< those, and value and d1 by phi, value by phi twice: a quadrature node
+  full,  ///< d1 .. d4 and all mixed derivatives: the conditional mode, where the Laplace formula needs them
+};
+
+struct Rows {
+  int n;
+  const double* eta;
+  const double* response;  ///< as made by Family::prepare
+  const double* weight;    ///< as made by Family::prepare
+};
+
+/// Output arrays of n rows each. Out of its domain (a probability above one, say) a row's value is NaN.
+struct RowDerivatives {
+  double* value = nullptr;                    ///< the log density, without Family::prepare's constant
+  double* eta[4] = {};                        ///< eta[a-1] = d^a value / d eta^a
+  double* phi[max_phi][4] = {};               ///< phi[r][a] = d^a/d eta^a d/d phi_r value
+  double* phi_phi[max_phi_pairs][3] = {};     ///< phi_phi[pair][a] = d^a/d eta^a d2/(d phi_r d phi_s) value
+};
+
+class Family {
+ public:
+  virtual ~Family() = default;
+
+  virtual std::string name() const = 0;
+  virtual std::string link() const = 0;
+  virtual std::vector<std::string> phi_names() const { return {}; }
+  int n_phi() const { return static_cast<int>(phi_names().size()); }
+
+  /// True where the Laplace approximation is exact: Gaussian with the identity link.
+  virtual bool is_linear() const { return false; }
+
+  /// From the user's response, trials and prior weight to what the derivatives take; returns the part of the log density
+  /// that no parameter changes.
+  virtual double prepare(double y, double size, double prior_weight, double* response, double* weight) const = 0;
+
+  virtual void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const = 0;
+
+  /// E(-d2): never negative, and what a step uses where the observed curvature is not positive.
+  virtual void expected_information(const Rows& rows, const double* phi, double* out) const = 0;
+
+  /// A linear predictor to start from, for one row.
+  virtual double start_eta(double response, double weight) const = 0;
+  /// A starting value of phi from the mean squared Pearson residual at phi = 0.
+  virtual void start_phi(double mean_square, double* phi) const {
+    (void)mean_square;
+    (void)phi;
+  }
+
+  /// Which way eta may go for ever without the density falling: +1, -1, or 0 for neither. The likelihood has no maximum
+  /// when a direction in beta moves no row the wrong way (separation).
+  virtual int recession(double response, double weight) const {
+    (void)response;
+    (void)weight;
+    return 0;
+  }
+
+  // Scalars for the layers above.
+  virtual double mean(double eta) const = 0;
+  virtual double link_of_mean(double mu) const = 0;
+  virtual double variance(double mu) const = 0;
+  virtual double unit_deviance(double y, double mu) const = 0;
+};
+
+}  // namespace multilevel::family

@@ -1,0 +1,96 @@
+// Poisson(y | mu): y log mu - mu - log y!; y >= 0. The prior weight multiplies the log density.
+#include <cmath>
+
+#include "family/link.hpp"
+#include "family/registry.hpp"
+#include "family/series_kernel.hpp"
+
+namespace multilevel::family {
+
+namespace {
+
+template <class Link>
+struct Density {
+  static constexpr int n_phi = 0;
+  template <class T>
+  static T value(const T& eta, Lanes y, Lanes weight, const T*) {
+    const T value = weighted(weight * y, Link::log_mean(eta)) - weight * Link::mean(eta);
+    return only_where(Link::feasible_rate(numeric::constant_term(eta)), value);
+  }
+};
+
+/// The log link by hand: all derivatives from the second on are the same.
+template <bool Full>
+void log_rows(const Rows& rows, const RowDerivatives& out) {
+  using namespace series_kernel;
+  for (int i = 0; i < rows.n; i += lane_count) {
+    const Block b = block(rows, i);
+    const Lanes mu = numeric::exp(b.eta);
+    put(out.value, i, b.n, b.weight * (b.response * b.eta - mu));
+    put(out.eta[0], i, b.n, b.weight * (b.response - mu));
+    const Lanes curvature = -b.weight * mu;
+    put(out.eta[1], i, b.n, curvature);
+    if constexpr (Full) {
+      put(out.eta[2], i, b.n, curvature);
+      put(out.eta[3], i, b.n, curvature);
+    }
+  }
+}
+
+template <class Link>
+class Poisson final : public Family {
+ public:
+  std::string name() const override { return "poisson"; }
+  std::string link() const override { return Link::name; }
+
+  double prepare(double y, double, double prior_weight, double* response, double* weight) const override {
+    *response = y;
+    *weight = prior_weight;
+    return -prior_weight * std::lgamma(y + 1.0);
+  }
+
+  void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
+    if constexpr (std::is_same_v<Link, link::Log>) {
+      if (order == Order::full)
+        log_rows<true>(rows, out);
+      else
+        log_rows<false>(rows, out);
+    } else {
+      series_derivatives<Density<Link>>(order, rows, phi, out);
+    }
+  }
+
+  void expected_information(const Rows& rows, const double*, double* out) const override {
+    using namespace series_kernel;
+    for (int i = 0; i < rows.n; i += lane_count) {
+      const Block b = block(rows, i);
+      const auto mu = Link::mean(variable<1>(b.eta, Lanes{}));
+      put(out, i, b.n, numeric::select(mu.c[0] > 0.0, b.weight * mu.c[1] * mu.c[1] / mu.c[0], numeric::broadcast(0.0)));
+    }
+  }
+
+  double start_eta(double response, double) const override { return Link::of_mean(response + 0.1); }
+
+  int recession(double response, double) const override {
+    // Only a log link reaches the mean zero at infinity.
+    return std::is_same_v<Link, link::Log> && response == 0.0 ? -1 : 0;
+  }
+
+  double mean(double eta) const override { return Link::inverse(eta); }
+  double link_of_mean(double mu) const override { return Link::of_mean(mu); }
+  double variance(double mu) const override { return mu; }
+  double unit_deviance(double y, double mu) const override {
+    return 2.0 * ((y > 0.0 ? y * std::log(y / mu) : 0.0) - (y - mu));
+  }
+};
+
+template <class Link>
+Entry entry() {
+  return {"poisson", Link::name, []() -> std::unique_ptr<Family> { return std::make_unique<Poisson<Link>>(); }};
+}
+
+}  // namespace
+
+std::vector<Entry> poisson_entries() { return {entry<link::Log>(), entry<link::Sqrt>(), entry<link::Identity>()}; }
+
+}  // namespace multilevel::family

@@ -1,0 +1,32 @@
+#include "family/registry.hpp"
+
+#include <stdexcept>
+
+namespace multilevel::family {
+
+const std::vector<Entry>& registry() {
+  static const std::vector<Entry> all = [] {
+    std::vector<Entry> entries;
+    for (auto* family_entries : {
+             binomial_entries,
+             poisson_entries,
+             gaussian_entries,
+         })
+      for (auto& entry : family_entries()) entries.push_back(std::move(entry));
+    return entries;
+  }();
+  return all;
+}
+
+std::unique_ptr<Family> make_family(const std::string& name, const std::string& link) {
+  std::string links;
+  for (const auto& entry : registry()) {
+    if (entry.name != name) continue;
+    if (entry.link == link) return entry.make();
+    links += (links.empty() ? "" : ", ") + entry.link;
+  }
+  if (links.empty()) throw std::invalid_argument("unknown family '" + name + "'");
+  throw std::invalid_argument("family '" + name + "' has no link '" + link + "'; it has " + links);
+}
+
+}  // namespace multilevel::family

@@ -1,0 +1,302 @@
+#include "model/model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "family/registry.hpp"
+#include "numeric/parallel.hpp"
+
+namespace multilevel::model {
+
+namespace {
+
+constexpr int panel_rows = 1024;
+constexpr int most_chunks = 64;
+
+struct Spread {
+  double mean, root_mean_square, norm;  ///< rms of x - mean (or of x, uncentred); norm of x itself
+};
+
+/// Sums over blocks of fixed length, added in order: the same bits every time.
+template <class Value>
+Spread spread(std::int64_t n, bool centre, Value value) {
+  constexpr std::int64_t block = 4096;
+  const double origin = value(0);  // deviations from some value of the column keep the digits of far-off columns
+  double sum = 0.0, square = 0.0, raw = 0.0;
+  for (std::int64_t first = 0; first < n; first += block) {
+    const std::int64_t last = std::min(n, first + block);
+    double s = 0.0, ss = 0.0, rr = 0.0;
+#pragma omp simd reduction(+ : s, ss, rr)
+    for (std::int64_t j = first; j < last; ++j) {
+      const double x = value(j), d = x - origin;
+      s += d;
+      ss += d * d;
+      rr += x * x;
+    }
+    sum += s;
+    square += ss;
+    raw += rr;
+  }
+  const double count = static_cast<double>(n);
+  Spread r;
+  r.norm = std::sqrt(raw);
+  if (centre) {
+    const double mean = sum / count;
+    r.mean = origin + mean;
+    r.root_mean_square = std::sqrt(std::max(0.0, square / count - mean * mean));
+  } else {
+    r.mean = 0.0;
+    r.root_mean_square = std::sqrt(raw / count);
+  }
+  return r;
+}
+
+Spread spread(const Source& source, std::int64_t n, bool centre) {
+  Spread r{0.0, 1.0, std::sqrt(static_cast<double>(n))};
+  visit_type(source.type, [&]<class T>() {
+    if (source.stride == static_cast<std::ptrdiff_t>(sizeof(T))) {
+      const T* x = reinterpret_cast<const T*>(source.data);
+      r = spread(n, centre, [x](std::int64_t j) { return static_cast<double>(x[j]); });
+    } else {
+      r = spread(n, centre, [&](std::int64_t j) { return source.at<T>(j); });
+    }
+  });
+  return r;
+}
+
+/// A power of two, so that scaling changes no digit.
+double scale_for(double size) {
+  if (!(size > 0.0)) return 1.0;
+  return std::exp2(-std::round(std::log2(size)));
+}
+
+void gather(const Source& source, const std::int32_t* rows, int n, double shift, double scale, double* to) {
+  visit_type(source.type, [&]<class T>() {
+    if (source.stride == static_cast<std::ptrdiff_t>(sizeof(T))) {
+      const T* from = reinterpret_cast<const T*>(source.data);
+      for (int j = 0; j < n; ++j) to[j] = (static_cast<double>(from[rows[j]]) - shift) * scale;
+    } else {
+      for (int j = 0; j < n; ++j) to[j] = (source.at<T>(rows[j]) - shift) * scale;
+    }
+  });
+}
+
+Source doubles(const double* data) {
+  return {Source::Type::f64, reinterpret_cast<const char*>(data), static_cast<std::ptrdiff_t>(sizeof(double))};
+}
+
+}  // namespace
+
+Model::Model(const Specification& s, int threads) : family_(family::make_family(s.family, s.link)), n_rows_(s.n_rows) {
+  if (n_rows_ < 1 || n_rows_ > std::numeric_limits<std::int32_t>::max())
+    throw std::invalid_argument("the number of rows must be between 1 and 2^31 - 1");
+  for (const auto& term : s.terms) {
+    if (term.grouping_factor != 0) throw std::invalid_argument("only one grouping factor can be fitted");
+    const auto& structure = covariance::structure(term.structure);
+    const int q = static_cast<int>(term.columns.size());
+    const int first = terms_.empty() ? 0 : terms_.back().first + terms_.back().q;
+    for (const auto& entry : structure.entries(q))
+      theta_entries_.push_back({first + entry.row, first + entry.column, static_cast<int>(terms_.size())});
+    terms_.push_back({first, q, &structure});
+  }
+  sort_rows(s);
+  cut_panels(!s.codes.empty());
+  fill_columns(s, threads);
+}
+
+/// Counting sort by level: stable, one pass to count and one to place.
+void Model::sort_rows(const Specification& s) {
+  const auto n = static_cast<std::size_t>(n_rows_);
+  order_.resize(n);
+  if (s.codes.empty()) {
+    for (std::size_t j = 0; j < n; ++j) order_[j] = static_cast<std::int32_t>(j);
+    return;
+  }
+  const std::int32_t* code = s.codes[0];
+  std::vector<std::int64_t> start(static_cast<std::size_t>(s.n_levels[0]) + 1, 0);
+  for (std::size_t j = 0; j < n; ++j) ++start[static_cast<std::size_t>(code[j]) + 1];
+  for (std::size_t i = 1; i < start.size(); ++i) {
+    if (start[i] == 0) throw std::invalid_argument("a level of the grouping factor has no row");
+    start[i] += start[i - 1];
+  }
+  cluster_start_ = start;
+  for (std::size_t j = 0; j < n; ++j) order_[static_cast<std::size_t>(start[static_cast<std::size_t>(code[j])]++)] = static_cast<std::int32_t>(j);
+}
+
+void Model::cut_panels(bool grouped) {
+  if (!grouped) {  // no random effects: any cut of the rows will do
+    for (std::int64_t row = 0; row < n_rows_; row += panel_rows) cluster_start_.push_back(row);
+    cluster_start_.push_back(n_rows_);
+  }
+  int largest_panel = 0;
+  for (int first = 0, cluster = 0; cluster < n_clusters(); ++cluster) {
+    const std::int64_t rows = cluster_start(cluster + 1) - cluster_start(first);
+    largest_cluster_ = std::max(largest_cluster_, static_cast<int>(cluster_start(cluster + 1) - cluster_start(cluster)));
+    const bool last = cluster + 1 == n_clusters();
+    // A cluster that would take the panel far beyond its size begins the next one.
+    if (rows >= panel_rows || last || cluster_start(cluster + 2) - cluster_start(first) > 2 * panel_rows) {
+      panels_.push_back({first, cluster + 1, cluster_start(first), static_cast<int>(rows)});
+      largest_panel = std::max(largest_panel, static_cast<int>(rows));
+      first = cluster + 1;
+    }
+  }
+  const int n_panels = static_cast<int>(panels_.size());
+  const double share = static_cast<double>(n_rows_) / std::min(most_chunks, n_panels);
+  for (int first = 0, panel = 0; panel < n_panels; ++panel) {
+    const Panel& now = panels_[static_cast<std::size_t>(panel)];
+    const double done = static_cast<double>(now.first_row + now.n_rows);
+    if (done >= share * static_cast<double>(chunks_.size() + 1) - 0.5 || panel + 1 == n_panels) {
+      chunks_.push_back({first, panel + 1});
+      first = panel + 1;
+    }
+  }
+  ones_.assign(static_cast<std::size_t>(largest_panel), 1.0);
+}
+
+void Model::fill_columns(const Specification& s, int threads) {
+  bool intercept = false;
+  for (const auto& source : s.fixed) intercept |= source.type == Source::Type::one;
+  // Columns are centred (where an intercept takes up the shift) and brought to a root mean square near one.
+  std::vector<Source> stored_sources;
+  std::vector<Column> plan;
+  std::vector<double> raw_norm(s.fixed.size());
+  auto add = [&](const Source& source, double shift, double scale) {
+    if (source.type == Source::Type::one) return Column{ones_slot, 0.0, 1.0};
+    const Column column{static_cast<int>(stored_sources.size()), shift, scale};
+    stored_sources.push_back(source);
+    plan.push_back(column);
+    return column;
+  };
+  std::vector<Spread> spreads(s.fixed.size());
+  numeric::parallel_for(static_cast<int>(s.fixed.size()), threads,
+                        [&](int k, int) { spreads[static_cast<std::size_t>(k)] = spread(s.fixed[static_cast<std::size_t>(k)], n_rows_, intercept); });
+  for (std::size_t k = 0; k < s.fixed.size(); ++k) {
+    const Spread& x = spreads[k];
+    const double scale = scale_for(x.root_mean_square);
+    fixed_.push_back(add(s.fixed[k], s.fixed[k].type == Source::Type::one ? 0.0 : x.mean, scale));
+    raw_norm[k] = x.norm * scale;
+  }
+  for (const auto& term : s.terms)
+    for (const auto& source : term.columns) random_.push_back(add(source, 0.0, scale_for(spread(source, n_rows_, false).root_mean_square)));
+  auto add_plain = [&](const double* data) { return data ? add(doubles(data), 0.0, 1.0).slot : no_slot; };
+  offset_slot_ = add_plain(s.offset);
+  size_slot_ = add_plain(s.size);
+  weight_slot_ = add_plain(s.weights);
+
+  n_slots_ = static_cast<int>(stored_sources.size());
+  storage_.reset(new double[static_cast<std::size_t>(n_rows_ * n_slots_)]);
+  const int p = static_cast<int>(fixed_.size());
+  std::vector<Eigen::MatrixXd> grams(chunks_.size(), Eigen::MatrixXd::Zero(p, p));
+  numeric::parallel_for(static_cast<int>(chunks_.size()), threads, [&](int c, int) {
+    auto& gram = grams[static_cast<std::size_t>(c)];
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
+      const Panel& panel = panels_[static_cast<std::size_t>(i)];
+      for (std::size_t k = 0; k < plan.size(); ++k)
+        gather(stored_sources[k], order_.data() + panel.first_row, panel.n_rows, plan[k].shift, plan[k].scale, stored(panel, plan[k].slot));
+      for (int a = 0; a < p; ++a) {
+        const double* x = fixed_column(panel, a);
+        for (int b = 0; b <= a; ++b) {
+          const double* z = fixed_column(panel, b);
+          double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+          for (int j = 0; j < panel.n_rows; ++j) sum += x[j] * z[j];
+          gram(a, b) += sum;
+        }
+      }
+    }
+  });
+  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(p, p);
+  for (const auto& part : grams) gram += part;
+  drop_redundant(gram, raw_norm);
+  for (std::size_t k = 0; k < fixed_.size(); ++k)
+    if (fixed_[k].slot == ones_slot) intercept_ = static_cast<int>(k);
+}
+
+Response Model::prepare(const double* y, int threads) const {
+  Response r;
+  r.value.reset(new double[static_cast<std::size_t>(n_rows_)]);
+  r.weight.reset(new double[static_cast<std::size_t>(n_rows_)]);
+  const bool linear = family_->is_linear();
+  if (linear) {
+    const Spread s = spread(n_rows_, has_intercept(), [y](std::int64_t j) { return y[j]; });
+    r.shift = s.mean;
+    r.scale = scale_for(s.root_mean_square);
+  }
+  std::vector<double> constants(chunks_.size(), 0.0);
+  numeric::parallel_for(static_cast<int>(chunks_.size()), threads, [&](int c, int) {
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
+      const Panel& panel = panels_[static_cast<std::size_t>(i)];
+      const double* size = size_slot_ == no_slot ? ones_.data() : column(panel, size_slot_);
+      const double* weight = weight_slot_ == no_slot ? ones_.data() : column(panel, weight_slot_);
+      const double* off = linear && offset_slot_ != no_slot ? column(panel, offset_slot_) : nullptr;
+      for (int j = 0; j < panel.n_rows; ++j) {
+        const auto row = static_cast<std::size_t>(panel.first_row + j);
+        double value = y[order_[row]];
+        if (!std::isfinite(value)) throw std::invalid_argument("the response must be finite");
+        if (linear) value = (value - (off ? off[j] : 0.0) - r.shift) * r.scale;
+        constants[static_cast<std::size_t>(c)] += family_->prepare(value, size[j], weight[j], &r.value[row], &r.weight[row]);
+      }
+    }
+  });
+  for (const double c : constants) r.constant += c;
+  r.constant += static_cast<double>(n_rows_) * std::log(r.scale);
+  return r;
+}
+
+Model::UserScale Model::user_scale(const Response& response) const {
+  const int P = n_parameters();
+  UserScale u{Eigen::MatrixXd::Identity(P, P), Eigen::VectorXd::Zero(P)};
+  for (int k = 0; k < p(); ++k) {
+    const Column& c = fixed_[static_cast<std::size_t>(k)];
+    u.matrix(k, k) = c.scale / response.scale;
+    if (intercept_ >= 0 && k != intercept_) u.matrix(intercept_, k) = -c.scale * c.shift / response.scale;
+  }
+  if (intercept_ >= 0) u.shift[intercept_] = response.shift;
+  for (int e = 0; e < n_theta(); ++e)
+    u.matrix(p() + e, p() + e) = random_[static_cast<std::size_t>(theta_entries_[static_cast<std::size_t>(e)].row)].scale / response.scale;
+  for (int r = 0; r < n_phi(); ++r) u.shift[p() + n_theta() + r] = -std::log(response.scale);
+  return u;
+}
+
+Eigen::VectorXd Model::random_scale(const Response& response) const {
+  Eigen::VectorXd scale(q());
+  for (int a = 0; a < q(); ++a) scale[a] = random_[static_cast<std::size_t>(a)].scale / response.scale;
+  return scale;
+}
+
+Eigen::MatrixXd Model::factor(const double* theta) const {
+  Eigen::MatrixXd lambda = Eigen::MatrixXd::Zero(q(), q());
+  for (const auto& entry : theta_entries_) lambda(entry.row, entry.column) = *theta++;
+  return lambda;
+}
+
+void Model::linear_predictor(const double* beta, const double* modes, double* eta, int threads) const {
+  numeric::parallel_for(static_cast<int>(chunks_.size()), threads, [&](int c, int) {
+    std::vector<double> sum(ones_.size());
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
+      const Panel& panel = panels_[static_cast<std::size_t>(i)];
+      const double* off = offset(panel);
+      for (int j = 0; j < panel.n_rows; ++j) sum[static_cast<std::size_t>(j)] = off ? off[j] : 0.0;
+      for (int k = 0; k < p(); ++k) {
+        const Column& x = fixed_[static_cast<std::size_t>(k)];
+        const double* from = column(panel, x.slot);
+        for (int j = 0; j < panel.n_rows; ++j) sum[static_cast<std::size_t>(j)] += beta[k] * (from[j] / x.scale + x.shift);
+      }
+      for (int cluster = panel.first_cluster; modes && cluster < panel.last_cluster; ++cluster)
+        for (int a = 0; a < q(); ++a) {
+          const double* z = random_column(panel, a);
+          const double u = modes[static_cast<std::int64_t>(cluster) * q() + a] / random_[static_cast<std::size_t>(a)].scale;
+          for (auto j = cluster_start(cluster) - panel.first_row; j < cluster_start(cluster + 1) - panel.first_row; ++j)
+            sum[static_cast<std::size_t>(j)] += u * z[j];
+        }
+      for (int j = 0; j < panel.n_rows; ++j) eta[order_[static_cast<std::size_t>(panel.first_row + j)]] = sum[static_cast<std::size_t>(j)];
+    }
+  });
+}
+
+}  // namespace multilevel::model

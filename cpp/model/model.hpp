@@ -1,0 +1,152 @@
+// The immutable model: rows sorted by cluster into panels, columns scaled, and the layout of the parameters.
+//
+// A cluster is a largest set of rows that shares no random effect with the rest; with one grouping factor, a level.
+// A panel is a run of whole clusters of about a thousand rows, its columns one after the other, so that an evaluation
+// reads memory once and from front to back. A chunk is a run of panels, the unit of parallel work. All of it depends on
+// the data alone, never on the number of threads.
+#pragma once
+
+#include <Eigen/Dense>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "covariance/structure.hpp"
+#include "family/family.hpp"
+#include "model/source.hpp"
+
+namespace multilevel::model {
+
+struct TermSpecification {
+  int grouping_factor = 0;
+  std::vector<Source> columns;
+  std::string structure;
+};
+
+struct Specification {
+  std::int64_t n_rows = 0;
+  std::string family, link;
+  const double* size = nullptr;     ///< trials; null: one each
+  const double* weights = nullptr;  ///< prior weights; null: one each
+  const double* offset = nullptr;
+  std::vector<Source> fixed;
+  std::vector<const std::int32_t*> codes;  ///< per grouping factor, the level of each row
+  std::vector<std::int32_t> n_levels;
+  std::vector<TermSpecification> terms;
+};
+
+struct Panel {
+  int first_cluster, last_cluster;  ///< clusters [first, last)
+  std::int64_t first_row;           ///< among the sorted rows
+  int n_rows;
+};
+
+struct Chunk {
+  int first_panel, last_panel;
+};
+
+/// One random-effects term: its columns are [first, first + q) of the cluster's random effects.
+struct Term {
+  int first, q;
+  const covariance::Structure* structure;
+};
+
+/// A free entry of the factor Lambda of all terms together.
+struct ThetaEntry {
+  int row, column, term;
+};
+
+/// The response as the likelihood takes it; a model can be fitted to many of these.
+struct Response {
+  std::unique_ptr<double[]> value, weight;  ///< sorted rows, see Family::prepare
+  double constant = 0.0;                    ///< sum of what no parameter changes
+  double shift = 0.0, scale = 1.0;          ///< value = (y - offset - shift) * scale where the family is linear
+};
+
+class Model {
+ public:
+  explicit Model(const Specification& specification, int threads);
+
+  const family::Family& family() const { return *family_; }
+
+  std::int64_t n_rows() const { return n_rows_; }
+  int n_clusters() const { return static_cast<int>(cluster_start_.size()) - 1; }
+  int p() const { return static_cast<int>(fixed_.size()); }
+  int q() const { return static_cast<int>(random_.size()); }
+  int n_theta() const { return static_cast<int>(theta_entries_.size()); }
+  int n_phi() const { return family_->n_phi(); }
+  int n_parameters() const { return p() + n_theta() + n_phi(); }
+
+  const std::vector<Panel>& panels() const { return panels_; }
+  const std::vector<Chunk>& chunks() const { return chunks_; }
+  const std::vector<Term>& terms() const { return terms_; }
+  const std::vector<ThetaEntry>& theta_entries() const { return theta_entries_; }
+  std::int64_t cluster_start(int cluster) const { return cluster_start_[static_cast<std::size_t>(cluster)]; }
+  int largest_cluster() const { return largest_cluster_; }
+  int largest_panel() const { return static_cast<int>(ones_.size()); }
+  /// Columns of the fixed part that are linear combinations of earlier ones; they take no part.
+  const std::vector<int>& redundant() const { return redundant_; }
+  bool has_intercept() const { return intercept_ >= 0; }
+  /// Position of the constant column among the kept ones, or -1.
+  int intercept() const { return intercept_; }
+
+  const double* fixed_column(const Panel& panel, int k) const { return column(panel, fixed_[static_cast<std::size_t>(k)].slot); }
+  const double* random_column(const Panel& panel, int a) const { return column(panel, random_[static_cast<std::size_t>(a)].slot); }
+  /// Null where there is none.
+  const double* offset(const Panel& panel) const { return offset_slot_ == no_slot ? nullptr : column(panel, offset_slot_); }
+
+  /// Throws std::invalid_argument when a value is not finite.
+  Response prepare(const double* y, int threads) const;
+
+  /// psi = (beta, theta, phi) on the user's scale is matrix * psi + shift; the same matrix moves derivatives back.
+  struct UserScale {
+    Eigen::MatrixXd matrix;
+    Eigen::VectorXd shift;
+  };
+  UserScale user_scale(const Response& response) const;
+  /// What a random effect on the internal scale is multiplied by to be on the user's.
+  Eigen::VectorXd random_scale(const Response& response) const;
+
+  /// eta in the order of the caller's rows, offset included; `modes` may be null (random effects at zero). User's scale.
+  void linear_predictor(const double* beta, const double* modes, double* eta, int threads) const;
+
+  /// Lambda (q x q, block diagonal over terms) from theta.
+  Eigen::MatrixXd factor(const double* theta) const;
+
+ private:
+  static constexpr int ones_slot = -1, no_slot = -2;
+
+  struct Column {
+    int slot;
+    double shift, scale;  ///< stored = (x - shift) * scale
+  };
+
+  void sort_rows(const Specification& specification);
+  void cut_panels(bool grouped);
+  void fill_columns(const Specification& specification, int threads);
+  void drop_redundant(const Eigen::MatrixXd& gram, const std::vector<double>& raw_norm);
+  double* stored(const Panel& panel, int slot) const {
+    return storage_.get() + panel.first_row * n_slots_ + static_cast<std::int64_t>(slot) * panel.n_rows;
+  }
+  const double* column(const Panel& panel, int slot) const { return slot == ones_slot ? ones_.data() : stored(panel, slot); }
+  double residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd coefficients, const Eigen::MatrixXd& gram) const;
+
+  std::unique_ptr<family::Family> family_;
+  std::int64_t n_rows_;
+  std::vector<std::int32_t> order_;  ///< sorted row -> the caller's row
+  std::vector<std::int64_t> cluster_start_;
+  int largest_cluster_ = 0;
+  std::vector<Panel> panels_;
+  std::vector<Chunk> chunks_;
+  std::vector<Column> fixed_, random_;
+  std::vector<int> redundant_;
+  int intercept_ = -1;
+  std::vector<Term> terms_;
+  std::vector<ThetaEntry> theta_entries_;
+  int n_slots_ = 0, offset_slot_ = no_slot, size_slot_ = no_slot, weight_slot_ = no_slot;
+  std::unique_ptr<double[]> storage_;
+  std::vector<double> ones_;
+};
+
+}  // namespace multilevel::model

@@ -1,0 +1,78 @@
+// Redundant columns: the factorization that finds them takes the columns in their order, as R does, so that of several
+// columns that depend on each other the last one goes.
+#include <cmath>
+
+#include "model/model.hpp"
+
+namespace multilevel::model {
+
+namespace {
+
+constexpr double tolerance = 1e-7;         // of a column's norm that must be left when the earlier ones are taken out
+constexpr double cross_product_limit = 1e-6;  // squared; below it the Gram matrix is too coarse and the rows decide
+constexpr double rounding = 1e-12;         // what centring leaves of a constant column
+
+}  // namespace
+
+/// Norm of column k less its projection on the kept columns, from the rows themselves, with one refinement.
+double Model::residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd coefficients, const Eigen::MatrixXd& gram) const {
+  const auto m = static_cast<Eigen::Index>(kept.size());
+  Eigen::MatrixXd inner(m, m);
+  for (Eigen::Index a = 0; a < m; ++a)
+    for (Eigen::Index b = 0; b <= a; ++b)
+      inner(a, b) = inner(b, a) = gram(std::max(kept[static_cast<std::size_t>(a)], kept[static_cast<std::size_t>(b)]),
+                                       std::min(kept[static_cast<std::size_t>(a)], kept[static_cast<std::size_t>(b)]));
+  const Eigen::LDLT<Eigen::MatrixXd> factor(inner);
+  double norm = 0.0;
+  for (int pass = 0; pass < 3; ++pass) {
+    Eigen::VectorXd cross = Eigen::VectorXd::Zero(m);
+    norm = 0.0;
+    for (const Panel& panel : panels_) {
+      Eigen::Map<const Eigen::VectorXd> x(column(panel, fixed_[static_cast<std::size_t>(k)].slot), panel.n_rows);
+      Eigen::VectorXd residual = x;
+      for (Eigen::Index a = 0; a < m; ++a)
+        residual -= coefficients[a] *
+                    Eigen::Map<const Eigen::VectorXd>(column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows);
+      norm += residual.squaredNorm();
+      for (Eigen::Index a = 0; a < m; ++a)
+        cross[a] += residual.dot(
+            Eigen::Map<const Eigen::VectorXd>(column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows));
+    }
+    coefficients += factor.solve(cross);
+  }
+  return std::sqrt(norm);
+}
+
+void Model::drop_redundant(const Eigen::MatrixXd& gram, const std::vector<double>& raw_norm) {
+  const int p = static_cast<int>(fixed_.size());
+  Eigen::MatrixXd factor = Eigen::MatrixXd::Zero(p, p);  // rows: columns kept so far
+  std::vector<int> kept;
+  for (int k = 0; k < p; ++k) {
+    const auto m = static_cast<Eigen::Index>(kept.size());
+    Eigen::VectorXd row(m);
+    for (Eigen::Index a = 0; a < m; ++a) row[a] = gram(k, kept[static_cast<std::size_t>(a)]);
+    factor.topLeftCorner(m, m).triangularView<Eigen::Lower>().solveInPlace(row);
+    const double norm = std::sqrt(gram(k, k));
+    double left = gram(k, k) - row.squaredNorm();
+    bool redundant = !(norm > rounding * raw_norm[static_cast<std::size_t>(k)]);
+    if (!redundant && left < cross_product_limit * gram(k, k)) {
+      Eigen::VectorXd coefficients = row;
+      factor.topLeftCorner(m, m).triangularView<Eigen::Lower>().transpose().solveInPlace(coefficients);
+      const double residual = residual_norm(k, kept, coefficients, gram);
+      redundant = !(residual > tolerance * norm);
+      left = residual * residual;
+    }
+    if (redundant) {
+      redundant_.push_back(k);
+      continue;
+    }
+    factor.row(m).head(m) = row.transpose();
+    factor(m, m) = std::sqrt(left);
+    kept.push_back(k);
+  }
+  std::vector<Column> columns;
+  for (const int k : kept) columns.push_back(fixed_[static_cast<std::size_t>(k)]);
+  fixed_ = std::move(columns);
+}
+
+}  // namespace multilevel::model

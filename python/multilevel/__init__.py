@@ -1,0 +1,96 @@
+"""Multilevel models: generalized linear mixed models by maximum likelihood.
+
+>>> import multilevel as ml
+>>> results = ml.fit("cbind(incidence, size - incidence) ~ period + (1 | herd)", ml.datasets.cbpp(), family="binomial")
+>>> print(results.summary())
+
+``fit`` is the one call; ``MixedModel`` is the same in two steps. The names below are imported when first used, so that
+``import multilevel`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"  # the one place; the packaging reads it from here
+
+if TYPE_CHECKING:
+    from multilevel import datasets
+    from multilevel.errors import (
+        ConvergenceWarning,
+        DataError,
+        FitWarning,
+        FormulaError,
+        QuadratureWarning,
+        RedundantColumnWarning,
+        SeparationWarning,
+        SingularFitWarning,
+    )
+    from multilevel.family import Family, families
+    from multilevel.model import MixedModel, fit
+    from multilevel.results import MixedModelResults, load
+
+__all__ = [
+    "ConvergenceWarning",
+    "DataError",
+    "Family",
+    "FitWarning",
+    "FormulaError",
+    "MixedModel",
+    "MixedModelResults",
+    "QuadratureWarning",
+    "RedundantColumnWarning",
+    "SeparationWarning",
+    "SingularFitWarning",
+    "__version__",
+    "datasets",
+    "families",
+    "fit",
+    "load",
+]
+
+_MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
+    "ConvergenceWarning": "errors",
+    "DataError": "errors",
+    "Family": "family",
+    "FitWarning": "errors",
+    "FormulaError": "errors",
+    "MixedModel": "model",
+    "MixedModelResults": "results",
+    "QuadratureWarning": "errors",
+    "RedundantColumnWarning": "errors",
+    "SeparationWarning": "errors",
+    "SingularFitWarning": "errors",
+    "families": "family",
+    "fit": "model",
+    "load": "results",
+}
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name == "datasets":
+        return importlib.import_module("multilevel.datasets")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'multilevel' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"multilevel.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+class _Package(ModuleType):
+    """Keeps ``multilevel.fit`` the function, which importing the submodule of the same name would overwrite."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "fit" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

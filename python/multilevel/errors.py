@@ -1,0 +1,35 @@
+"""Errors and warnings. An error names the place and the remedy; a warning states what was measured and the limit it passed."""
+
+from __future__ import annotations
+
+
+class FormulaError(ValueError):
+    """The formula cannot be read, or names something that is not there."""
+
+
+class DataError(ValueError):
+    """A column, a row or an argument holds values that the model cannot use."""
+
+
+class FitWarning(UserWarning):
+    """Base class of what a fit has to say about itself."""
+
+
+class ConvergenceWarning(FitWarning):
+    """The optimum was not certified: the predicted gain or the curvature missed its limit."""
+
+
+class SingularFitWarning(FitWarning):
+    """A variance is exactly zero, or a correlation exactly plus or minus one."""
+
+
+class SeparationWarning(FitWarning):
+    """A combination of fixed-effect columns predicts the response perfectly: their coefficients are infinite."""
+
+
+class QuadratureWarning(FitWarning):
+    """More quadrature points would move the estimates by more than the stated share of a standard error."""
+
+
+class RedundantColumnWarning(FitWarning):
+    """Fixed-effect columns that are linear combinations of earlier ones were dropped."""

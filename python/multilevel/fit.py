@@ -1,0 +1,392 @@
+"""The one call into the core, and its record with names: everything after a fit reads a `Fit` and nothing else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multilevel import _core
+
+from .errors import DataError
+from .verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from .design import Design
+    from .family import Family
+
+SETTLED_SHIFT = 1e-3  # standard errors: n_quadrature="auto" stops when no estimate would move by more
+AUTO_POINTS = (1, 3, 5, 7, 9, 13, 17, 25, 35, 51)
+
+
+@dataclass(frozen=True)
+class BoundaryScore:
+    """d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum."""
+
+    term: str
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
+class QuadratureCheck:
+    """What more quadrature points would change, at the estimates.
+
+    Attributes
+    ----------
+    n_points : int
+        Points per dimension of the check.
+    change_deviance : float
+        Change of -2 log-likelihood.
+    shift_se : ndarray, (P,)
+        Change of each estimate in standard errors, to first order; NaN at the boundary.
+    """
+
+    n_points: int
+    change_deviance: float
+    shift_se: NDArray[np.float64]
+
+    @property
+    def largest_shift(self) -> float:
+        """The largest of `shift_se` in absolute value."""
+        finite = np.abs(self.shift_se[np.isfinite(self.shift_se)])
+        return float(finite.max()) if finite.size else 0.0
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was measured at the optimum.
+
+    Attributes
+    ----------
+    predicted_gain : float
+        Log-likelihood that one more Newton step would gain.
+    eigenvalues : ndarray
+        Of the observed information scaled to a unit diagonal, ascending; all positive at a regular maximum.
+    gradient : ndarray, (P,)
+        Of the log-likelihood, per parameter.
+    boundary : tuple of BoundaryScore
+        One for each variance that is exactly zero.
+    quadrature : QuadratureCheck or None
+        None where the approximation is exact, or a check would pass the cost limit.
+    """
+
+    predicted_gain: float
+    eigenvalues: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+    boundary: tuple[BoundaryScore, ...]
+    quadrature: QuadratureCheck | None
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How the optimum was reached.
+
+    Attributes
+    ----------
+    n_iterations : int
+    n_evaluations : int
+        Of log-likelihood, gradient and Hessian together, on all rows.
+    n_start_evaluations : int
+        Evaluations for starting values: on part of the rows, or of the Laplace approximation before quadrature.
+    seconds : float
+        In the core.
+    threads : int
+        As asked for; 0 is all. The numbers do not depend on it.
+    trace : tuple of (float, float, str)
+        Log-likelihood (without constants), predicted gain, kind of step that led there.
+    """
+
+    n_iterations: int
+    n_evaluations: int
+    n_start_evaluations: int
+    seconds: float
+    threads: int
+    trace: tuple[tuple[float, float, str], ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fit, frozen, on the user's scale. With p fixed effects, q random effects, P parameters and n rows.
+
+    Attributes
+    ----------
+    design, family
+        What was fitted.
+    model_core : multilevel._core.Model or None
+        The sorted data; None after unpickling.
+    method : str
+    n_quadrature : int
+        Points per random effect; 1 is the Laplace approximation.
+    fixed_names, redundant : tuple of str
+        Columns kept, and columns dropped as linear combinations of earlier ones.
+    psi : ndarray, (P,)
+        (beta, theta, phi); theta holds the free entries of each term's Cholesky factor, column by column.
+    parameter_names : tuple of str
+    beta : ndarray, (p,)
+    theta, random_cov : tuple of ndarray
+        Per random-effects term: lower Cholesky factor and covariance.
+    phi : dict
+        The family's own parameters, on the scale of their name.
+    gradient, hessian, covariance
+        Of the log-likelihood with respect to psi; the inverse of -hessian, NaN where theta is at the boundary.
+    beta_covariance : ndarray, (p, p)
+        What standard errors come from. For linear models given theta and phi (generalized least squares), else jointly.
+    loglik : float
+        With every constant.
+    modes, mode_cov : ndarray, (n_levels, q) and (n_levels, q, q)
+        Conditional modes of the random effects and their conditional covariances.
+    verdict : Verdict
+        Converged or not, in words.
+    certificate, optimization
+    quadrature_table : tuple of (int, float, float)
+        Points, log-likelihood and largest shift to be expected, for n_quadrature="auto".
+    """
+
+    design: Design
+    family: Family
+    model_core: Any = field(repr=False, compare=False)
+    method: str
+    n_quadrature: int
+    fixed_names: tuple[str, ...]
+    redundant: tuple[str, ...]
+    psi: NDArray[np.float64]
+    parameter_names: tuple[str, ...]
+    beta: NDArray[np.float64]
+    theta: tuple[NDArray[np.float64], ...]
+    random_cov: tuple[NDArray[np.float64], ...]
+    phi: dict[str, float]
+    gradient: NDArray[np.float64]
+    hessian: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    beta_covariance: NDArray[np.float64]
+    loglik: float
+    modes: NDArray[np.float64]
+    mode_cov: NDArray[np.float64]
+    verdict: Verdict
+    certificate: Certificate
+    optimization: Optimization
+    quadrature_table: tuple[tuple[int, float, float], ...] = ()
+
+    @property
+    def converged(self) -> bool:
+        """Whether the optimum is certified."""
+        return self.verdict.converged
+
+    @property
+    def status(self) -> str:
+        """How the fit ended, in a word or two."""
+        return self.verdict.status
+
+    @property
+    def message(self) -> str:
+        """Why it did not converge; empty when it did."""
+        return self.verdict.message
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the fit has to say about itself, one sentence each."""
+        return self.verdict.warnings
+
+    @property
+    def singular(self) -> bool:
+        """Whether a variance is exactly zero or a correlation exactly plus or minus one."""
+        return bool(self.certificate.boundary)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows used."""
+        return self.design.n_rows
+
+    @property
+    def n_groups(self) -> dict[str, int]:
+        """Levels of each grouping factor."""
+        return {factor.name: len(factor.levels) for factor in self.design.grouping_factors}
+
+    @property
+    def df_model(self) -> int:
+        """Parameters estimated."""
+        return len(self.psi)
+
+    @cached_property
+    def eta(self) -> NDArray[np.float64]:
+        """Linear predictor of the rows used, given the conditional modes, offset included, (n,)."""
+        return self._linear_predictor(self.modes)
+
+    @cached_property
+    def eta_fixed(self) -> NDArray[np.float64]:
+        """The same with the random effects at zero, (n,)."""
+        return self._linear_predictor(None)
+
+    @cached_property
+    def mu(self) -> NDArray[np.float64]:
+        """Mean of the rows used, given the conditional modes, (n,)."""
+        return self.family.mean(self.eta)
+
+    def _linear_predictor(self, modes: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        core = self.model_core if self.model_core is not None else build_core(self.design, self.family)
+        return core.linear_predictor(self.beta, None if modes is None else np.ascontiguousarray(modes))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The compiled model is built again from the design when it is needed.
+        return {**self.__dict__, "model_core": None}
+
+
+def build_core(design: Design, family: Family, threads: int = 0) -> Any:
+    """The core's model: rows sorted by cluster, columns scaled, redundant columns found."""
+    return _core.Model(
+        family.name,
+        family.link,
+        design.n_rows,
+        design.response.size,
+        design.weights,
+        design.offset,
+        [column.values for column in design.fixed],
+        [factor.codes for factor in design.grouping_factors],
+        [len(factor.levels) for factor in design.grouping_factors],
+        [(term.grouping_factor, list(term.columns), term.structure) for term in design.random_terms],
+        threads,
+    )
+
+
+def check_points(n_quadrature: object, q: int) -> None:
+    """Refuses a number of points that is none, or that costs more than the limit."""
+    if isinstance(n_quadrature, bool) or not isinstance(n_quadrature, (int, np.integer)) or n_quadrature < 1:
+        raise DataError(f"n_quadrature is {n_quadrature!r}; it is a number of points from 1 on, or 'auto'")
+    if q and int(n_quadrature) ** q > _core.most_nodes:
+        most = math.floor(_core.most_nodes ** (1 / q) + 1e-9)
+        raise DataError(
+            f"{n_quadrature} quadrature points for each of {q} random effects are {n_quadrature}^{q} = "
+            f"{int(n_quadrature) ** q:,} nodes per group; the limit is {_core.most_nodes:,}. "
+            f"Use n_quadrature={most} or fewer, or 1 (the Laplace approximation)"
+        )
+
+
+def run(
+    design: Design,
+    family: Family,
+    core: Any,
+    response: NDArray[np.float64],
+    *,
+    n_quadrature: int | str = 1,
+    start: ArrayLike | None = None,
+    threads: int = 0,
+    tol: float = 1e-9,
+    max_iter: int = 100,
+    report: Callable[[int, float, float], None] | None = None,
+) -> Fit:
+    """Fits `response` (a column in the order of the design's rows) and gives the record its names."""
+    q = sum(len(term.names) for term in design.random_terms)
+    psi = np.zeros(0) if start is None else np.ascontiguousarray(start, dtype=np.float64)
+    n_parameters = core.n_beta + core.n_theta + core.n_phi
+    if start is not None and psi.shape != (n_parameters,):
+        raise DataError(f"start has shape {psi.shape}; the model has {n_parameters} parameters (see fit.parameter_names)")
+    options = {"threads": threads, "tol": tol, "max_iter": max_iter, "report": report}
+    table: list[tuple[int, float, float]] = []
+    if n_quadrature == "auto":
+        for points in AUTO_POINTS:
+            if points > 1 and points**q > _core.most_nodes:
+                break
+            record = _core.fit(core, response, points, psi, **options)
+            used = points
+            shift = _largest_shift(record)
+            table.append((points, record.loglik, shift))
+            if record.ending != "converged" or shift < SETTLED_SHIFT:
+                break
+            psi = record.psi
+    else:
+        check_points(n_quadrature, q)
+        used = int(n_quadrature)
+        record = _core.fit(core, response, used, psi, **options)
+    return _named(design, family, core, record, used, threads, tuple(table))
+
+
+def _largest_shift(record: Any) -> float:
+    _, exact, _, shift = record.quadrature
+    return 0.0 if exact else QuadratureCheck(0, 0.0, shift).largest_shift
+
+
+def _named(
+    design: Design,
+    family: Family,
+    core: Any,
+    record: Any,
+    points: int,
+    threads: int,
+    table: tuple[tuple[int, float, float], ...],
+) -> Fit:
+    redundant = set(core.redundant)
+    kept = tuple(column.name for k, column in enumerate(design.fixed) if k not in redundant)
+    dropped = tuple(column.name for k, column in enumerate(design.fixed) if k in redundant)
+    p = core.n_beta
+    theta_names, factors, at = [], [], p
+    for term in design.random_terms:
+        group = design.grouping_factors[term.grouping_factor].name
+        factor = np.zeros((len(term.names), len(term.names)))
+        for column in range(len(term.names)):
+            rows = [column] if term.structure == "diagonal" else range(column, len(term.names))
+            for row in rows:
+                factor[row, column] = record.psi[at]
+                pair = term.names[row] if row == column else f"{term.names[row]}, {term.names[column]}"
+                theta_names.append(f"{group}: {pair}")
+                at += 1
+        factors.append(factor)
+    phi = {name.removeprefix("log_"): float(np.exp(record.psi[at + r])) for r, name in enumerate(family.parameters)}
+    names = (*kept, *theta_names, *family.parameters)
+
+    n_points, exact, change, shift = record.quadrature
+    certificate = Certificate(
+        predicted_gain=record.predicted_gain,
+        eigenvalues=record.eigenvalues,
+        gradient=record.gradient,
+        boundary=tuple(
+            BoundaryScore(
+                design.grouping_factors[design.random_terms[t].grouping_factor].name,
+                design.random_terms[t].names[k],
+                score,
+            )
+            for t, k, score in record.boundary
+        ),
+        quadrature=None if exact or n_points == 0 else QuadratureCheck(n_points, change, shift),
+    )
+    q = core.n_random
+    return Fit(
+        design=design,
+        family=family,
+        model_core=core,
+        method="ml",
+        n_quadrature=points,
+        fixed_names=kept,
+        redundant=dropped,
+        psi=record.psi,
+        parameter_names=names,
+        beta=record.psi[:p],
+        theta=tuple(factors),
+        random_cov=tuple(factor @ factor.T for factor in factors),
+        phi=phi,
+        gradient=record.gradient,
+        hessian=record.hessian,
+        covariance=record.covariance,
+        beta_covariance=record.beta_covariance,
+        loglik=record.loglik,
+        modes=record.modes.T if q else np.zeros((0, 0)),
+        mode_cov=record.mode_covariance.T.reshape(-1, q, q) if q else np.zeros((0, 0, 0)),
+        verdict=judge(design, record, certificate, names, dropped),
+        certificate=certificate,
+        optimization=Optimization(
+            n_iterations=max(0, len(record.trace) - 1),
+            n_evaluations=record.n_evaluations,
+            n_start_evaluations=record.n_start_evaluations,
+            seconds=record.seconds,
+            threads=threads,
+            trace=tuple(record.trace),
+        ),
+        quadrature_table=table,
+    )

@@ -1,0 +1,297 @@
+"""`MixedModel`: the formula, the data and the family, checked and ready to fit; and `fit`, the same in one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from . import fit as fitting
+from .design import build_design
+from .errors import DataError
+from .family import Family
+from .progress import Progress
+from .results import MixedModelResults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from .design import Design, RandomTerm
+
+
+class MixedModel:
+    """A generalized linear mixed model before it is fitted.
+
+    Parameters
+    ----------
+    formula : str
+        As in lme4: ``"y ~ x + (1 + x | g)"``, ``"cbind(successes, failures) ~ x + (1 | g)"``. Without a random-effects
+        term it is a generalized linear model. A formula can call functions: never take one from a stranger.
+    data : data frame or dict of columns
+        pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
+    family : str or Family
+        ``"gaussian"``, ``"binomial"``, ``"poisson"``; `multilevel.families()` lists them with their links.
+    link : str, optional
+        The family's default link without it.
+    weights : str or array_like, optional
+        Prior weights, a column name or one value per row of the frame, as in R: for Gaussian models the precision of a
+        row, for a binomial proportion its number of trials; otherwise they multiply the row's log density, so that a
+        whole number is that many rows. Rows with weight zero are left out.
+    offset : str or array_like, optional
+        Added to the linear predictor, besides any ``offset()`` in the formula.
+    contrasts : mapping, optional
+        Coding of categorical columns by name: "treatment" (the default), "sum", "helmert", "poly".
+    missing : {"drop", "raise"}
+        Rows with a missing value in any used column leave (and are counted), or raise an error.
+
+    Raises
+    ------
+    FormulaError
+        The formula cannot be read, or names a column that is not there.
+    DataError
+        A column holds values that the model cannot use, or an argument is not one of those known.
+
+    Examples
+    --------
+    >>> import multilevel as ml
+    >>> model = ml.MixedModel("Reaction ~ Days + (1 + Days | Subject)", ml.datasets.sleepstudy())
+    >>> model.fit().llf
+    -875.969...
+    """
+
+    def __init__(
+        self,
+        formula: str,
+        data: Any,
+        family: str | Family = "gaussian",
+        *,
+        link: str | None = None,
+        weights: str | ArrayLike | None = None,
+        offset: str | ArrayLike | None = None,
+        contrasts: Mapping[str, Any] | None = None,
+        missing: str = "drop",
+    ) -> None:
+        if isinstance(family, Family):
+            if link is not None and link != family.link:
+                raise DataError(f"link={link!r} contradicts {family!r}; give the link in one place")
+            self.family = family
+        else:
+            self.family = Family(family, link)
+        self.design: Design = build_design(
+            formula,
+            data,
+            family=self.family.name,
+            weights=weights,
+            offset=offset,
+            contrasts=contrasts,
+            missing=missing,
+        )
+        self._core: Any = fitting.build_core(self.design, self.family)
+
+    @property
+    def formula(self) -> str:
+        """The formula, normalized."""
+        return str(self.design.formula)
+
+    @property
+    def fixed_design(self) -> pd.DataFrame:
+        """The columns of the fixed part, redundant ones included, one row per row used. A copy."""
+        n = self.design.n_rows
+        return pd.DataFrame({c.name: np.ones(n) if c.values is None else c.values for c in self.design.fixed})
+
+    @property
+    def random_terms(self) -> tuple[RandomTerm, ...]:
+        """The random-effects terms."""
+        return self.design.random_terms
+
+    @property
+    def n_groups(self) -> dict[str, int]:
+        """Levels of each grouping factor."""
+        return {factor.name: len(factor.levels) for factor in self.design.grouping_factors}
+
+    def fit(
+        self,
+        method: str | None = None,
+        n_quadrature: int | str = 1,
+        *,
+        start: ArrayLike | None = None,
+        threads: int = 0,
+        progress: bool | None = None,
+        tol: float = 1e-9,
+        max_iter: int = 100,
+    ) -> MixedModelResults:
+        """Fits the model by maximum likelihood.
+
+        Parameters
+        ----------
+        method : {"ml"}, optional
+            Maximum likelihood.
+        n_quadrature : int or "auto"
+            Points of adaptive Gauss-Hermite quadrature per random effect; 1 is the Laplace approximation. "auto" raises
+            the number until more points would move no estimate by more than 0.001 standard errors, and the table of
+            what it saw is `results.fit.quadrature_table`. The nodes per group, points to the power of the number of
+            random effects, are limited to 10,000.
+        start : array_like, (P,), optional
+            Starting values of all parameters, in the order of `results.fit.parameter_names`.
+        threads : int
+            0 uses every processor that this process may run on. The numbers do not depend on it, to the last bit.
+        progress : bool, optional
+            Iterations on stderr: always, never, or (None) after two seconds when stderr is a terminal.
+        tol : float
+            The fit ends when a further Newton step would gain less than this in log-likelihood.
+        max_iter : int
+
+        Returns
+        -------
+        MixedModelResults
+            Also when the fit did not converge: `results.converged` and `results.summary()` say so, and a warning does.
+
+        Raises
+        ------
+        DataError
+            An argument is not one of those known, or quadrature would cost more than its limit.
+
+        References
+        ----------
+        Pinheiro & Bates (1995) J. Comput. Graph. Statist. 4:12-35 for the approximations. The derivatives are those of
+        the approximated likelihood itself, see docs/theory.md.
+        """
+        return self._fit(self.design.response.values, method, n_quadrature, start, threads, progress, tol, max_iter)
+
+    def refit(
+        self,
+        y: ArrayLike,
+        method: str | None = None,
+        n_quadrature: int | str = 1,
+        *,
+        start: ArrayLike | None = None,
+        threads: int = 0,
+        progress: bool | None = None,
+        tol: float = 1e-9,
+        max_iter: int = 100,
+    ) -> MixedModelResults:
+        """Fits the same model to another response, without reading formula or data again.
+
+        Parameters
+        ----------
+        y : array_like, (n,)
+            One number per row used (`results.nobs`); for binomial models the successes, out of the trials of the fit.
+            The other parameters are those of `fit`.
+
+        Raises
+        ------
+        DataError
+            `y` has the wrong length, or values that the family cannot take.
+        """
+        values = np.ascontiguousarray(y, dtype=np.float64)
+        self._check_response(values)
+        return self._fit(values, method, n_quadrature, start, threads, progress, tol, max_iter)
+
+    def _fit(
+        self,
+        response: NDArray[np.float64],
+        method: str | None,
+        n_quadrature: int | str,
+        start: ArrayLike | None,
+        threads: int,
+        progress: bool | None,
+        tol: float,
+        max_iter: int,
+    ) -> MixedModelResults:
+        if method not in (None, "ml"):
+            raise DataError(f"method={method!r} is not known; there is 'ml' (maximum likelihood)")
+        if isinstance(n_quadrature, str) and n_quadrature != "auto":
+            raise DataError(f"n_quadrature is {n_quadrature!r}; it is a number of points from 1 on, or 'auto'")
+        if threads < 0:
+            raise DataError(f"threads is {threads}; it is 0 (all) or a number of threads")
+        if not tol > 0 or max_iter < 0:
+            raise DataError("tol must be positive and max_iter must not be negative")
+        report = Progress(progress)
+        try:
+            fit = fitting.run(
+                self.design,
+                self.family,
+                self._core,
+                response,
+                n_quadrature=n_quadrature,
+                start=start,
+                threads=threads,
+                tol=tol,
+                max_iter=max_iter,
+                report=report if report.wanted else None,
+            )
+        finally:
+            report.close()
+        fit.verdict.announce()
+        return MixedModelResults(fit, self)
+
+    def _check_response(self, y: NDArray[np.float64]) -> None:
+        if y.shape != (self.design.n_rows,):
+            raise DataError(f"y has shape {y.shape}; the model uses {self.design.n_rows} rows")
+        if not np.isfinite(y).all():
+            raise DataError(f"y is not finite at position {int(np.argmin(np.isfinite(y)))}")
+        if self.family.name == "gaussian":
+            return
+        if y.min() < 0:
+            raise DataError(f"y is negative ({y.min():g}) at position {int(np.argmin(y))}; counts are needed")
+        size = 1.0 if self.design.response.size is None else self.design.response.size
+        if self.family.name == "binomial" and np.any(y > size):
+            raise DataError(f"y has more successes than trials at position {int(np.argmax(y - size))}")
+
+    def __repr__(self) -> str:
+        groups = ", ".join(f"{name} ({count})" for name, count in self.n_groups.items()) or "none"
+        return (
+            f"<MixedModel: {self.formula}, {self.family.name}({self.family.link}), "
+            f"{self.design.n_rows} rows, grouping factors: {groups}>"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_core": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._core = fitting.build_core(self.design, self.family)
+
+
+def fit(
+    formula: str,
+    data: Any,
+    family: str | Family = "gaussian",
+    *,
+    link: str | None = None,
+    weights: str | ArrayLike | None = None,
+    offset: str | ArrayLike | None = None,
+    contrasts: Mapping[str, Any] | None = None,
+    missing: str = "drop",
+    method: str | None = None,
+    n_quadrature: int | str = 1,
+    start: ArrayLike | None = None,
+    threads: int = 0,
+    progress: bool | None = None,
+    tol: float = 1e-9,
+    max_iter: int = 100,
+) -> MixedModelResults:
+    """Fits a generalized linear mixed model: `MixedModel(formula, data, family, ...).fit(...)` in one call.
+
+    Parameters, errors and references are those of `MixedModel` and `MixedModel.fit`.
+
+    Returns
+    -------
+    MixedModelResults
+
+    Examples
+    --------
+    >>> import multilevel as ml
+    >>> results = ml.fit("cbind(incidence, size - incidence) ~ period + (1 | herd)", ml.datasets.cbpp(), family="binomial")
+    >>> results.llf
+    -92.0262...
+    """
+    model = MixedModel(
+        formula, data, family, link=link, weights=weights, offset=offset, contrasts=contrasts, missing=missing
+    )
+    return model.fit(
+        method, n_quadrature, start=start, threads=threads, progress=progress, tol=tol, max_iter=max_iter
+    )

@@ -1,0 +1,315 @@
+"""What a user holds after a fit. Every method is one call into a module that does the work; none computes anything."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from . import __version__, predict, residuals, summary, tidy
+from .inference import information_criteria, variance_components, wald
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .family import Family
+    from .fit import Certificate, Fit, Optimization
+    from .model import MixedModel
+    from .tables import Page
+
+FILE_MAGIC = b"multilevel results\n"
+FILE_FORMAT = 1
+
+
+class MixedModelResults:
+    """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
+
+    Parameters
+    ----------
+    fit : Fit
+        The frozen record of the fit.
+    model : MixedModel, optional
+        The model that was fitted, needed by `refit`.
+
+    Notes
+    -----
+    Attribute names follow statsmodels, formulas and the layout of `summary()` follow lme4, `tidy()`, `glance()` and
+    `augment()` follow broom. With p fixed effects and n rows used, `params` has shape (p,), `fittedvalues` (n,).
+    """
+
+    def __init__(self, fit: Fit, model: MixedModel | None = None) -> None:
+        self.fit = fit
+        self.model = model
+
+    # ---- fixed effects ----
+
+    @cached_property
+    def _coefficients(self) -> pd.DataFrame:
+        return wald.coefficient_table(self.fit)
+
+    @property
+    def params(self) -> pd.Series:
+        """Fixed-effect estimates, (p,)."""
+        return self._coefficients["estimate"].rename("params")
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard errors of the fixed effects, (p,), from the observed information of all parameters."""
+        return self._coefficients["std_error"].rename("bse")
+
+    @property
+    def zvalues(self) -> pd.Series:
+        """`params / bse`, (p,)."""
+        return self._coefficients["statistic"].rename("zvalues")
+
+    tvalues = zvalues
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values of `zvalues` under the normal distribution, (p,)."""
+        return self._coefficients["p_value"].rename("pvalues")
+
+    def conf_int(self, level: float = 0.95, method: str = "wald") -> pd.DataFrame:
+        """Confidence intervals of the fixed effects, columns "lower" and "upper"; `method` can be "wald"."""
+        return wald.confidence_intervals(self.fit, level, method)
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects, (p, p)."""
+        return wald.covariance_table(self.fit)
+
+    # ---- random effects ----
+
+    @property
+    def random_cov(self) -> dict[str, pd.DataFrame]:
+        """Covariance matrix of the random effects per grouping factor; terms on one factor are independent blocks."""
+        return variance_components.random_cov(self.fit)
+
+    @property
+    def theta(self) -> pd.Series:
+        """Free entries of the Cholesky factors of the random-effects covariances, column by column per term."""
+        return variance_components.theta(self.fit)
+
+    @property
+    def family_params(self) -> dict[str, float]:
+        """The family's own parameters; for Gaussian models the residual standard deviation `sigma`."""
+        return dict(self.fit.phi)
+
+    def vcov_table(self) -> pd.DataFrame:
+        """Variances, sds, covariances and correlations of the random effects with delta-method standard errors.
+
+        Columns group, term, term2, quantity, estimate, std_error.
+        """
+        return variance_components.vcov_table(self.fit)
+
+    def random_effects(self) -> pd.DataFrame:
+        """Conditional modes: columns group, level, term, mode, sd (the conditional standard deviation)."""
+        return predict.random_effects(self.fit)
+
+    def coef(self) -> dict[str, pd.DataFrame]:
+        """Coefficients per level (fixed effect plus conditional mode), one table per grouping factor."""
+        return predict.coef(self.fit)
+
+    # ---- fit statistics ----
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood at the estimates, with every constant."""
+        return self.fit.loglik
+
+    @property
+    def deviance(self) -> float:
+        """-2 times the log-likelihood."""
+        return -2.0 * self.fit.loglik
+
+    def information_criteria(self, n: str = "rows") -> pd.Series:
+        """aic, aicc, bic, caic, hqic with a sample size of "rows" (as lme4) or "subjects" (clusters, as SAS)."""
+        return pd.Series(information_criteria.information_criteria(self.fit, n))
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion."""
+        return information_criteria.information_criteria(self.fit)["aic"]
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion with the small-sample correction."""
+        return information_criteria.information_criteria(self.fit)["aicc"]
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, with the number of rows."""
+        return information_criteria.information_criteria(self.fit)["bic"]
+
+    @property
+    def caic(self) -> float:
+        """Bozdogan's consistent AIC, with the number of rows."""
+        return information_criteria.information_criteria(self.fit)["caic"]
+
+    @property
+    def hqic(self) -> float:
+        """Hannan and Quinn's criterion, with the number of rows."""
+        return information_criteria.information_criteria(self.fit)["hqic"]
+
+    @property
+    def nobs(self) -> int:
+        """Rows used."""
+        return self.fit.n_rows
+
+    @property
+    def n_groups(self) -> dict[str, int]:
+        """Levels of each grouping factor."""
+        return dict(self.fit.n_groups)
+
+    @property
+    def df_model(self) -> int:
+        """Estimated parameters: fixed effects, covariance parameters and the family's own."""
+        return self.fit.df_model
+
+    @property
+    def df_resid(self) -> int:
+        """Rows used minus estimated parameters, as lme4 counts."""
+        return self.fit.n_rows - self.fit.df_model
+
+    @property
+    def pearson_chi2(self) -> float:
+        """Sum of squared Pearson residuals."""
+        return residuals.pearson_chi2(self.fit)
+
+    # ---- rows ----
+
+    @property
+    def fittedvalues(self) -> pd.Series:
+        """Means of the rows used, given the conditional modes, (n,)."""
+        return self.predict().rename("fittedvalues")
+
+    def residuals(self, kind: str = "pearson") -> pd.Series:
+        """Residuals of the rows used, (n,); `kind` is "pearson", "deviance" or "response"."""
+        return pd.Series(residuals.residuals(self.fit, kind), index=predict.row_index(self.fit.design), name=kind)
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        kind: str = "response",
+        random: str = "conditional",
+        new_levels: str = "error",
+        offset: ArrayLike | str | None = None,
+    ) -> pd.Series:
+        """Predicted means or linear predictors of the rows used or of new ones.
+
+        Parameters
+        ----------
+        newdata : data frame, optional
+            Rows to predict for; without it, the rows used in the fit.
+        kind : {"response", "link"}
+            Means (probabilities for binomial models) or linear predictors.
+        random : {"conditional", "zero"}
+            Random effects at their conditional modes, or at zero.
+        new_levels : {"error", "zero"}
+            What to do with levels that the fit has not seen: refuse, or set their random effects to zero.
+        offset : (n_rows,) array or column name, optional
+            In place of the fit's `offset=` argument; needed for new rows when that was an array.
+
+        Returns
+        -------
+        Series
+            Labelled as the rows of the frame; NaN where an input is missing.
+        """
+        return predict.predict(self.fit, newdata, kind, random, new_levels, offset)
+
+    # ---- how it went ----
+
+    @property
+    def converged(self) -> bool:
+        """Whether the optimum is certified."""
+        return self.fit.converged
+
+    @property
+    def optimization(self) -> Optimization:
+        """Iterations, evaluations, seconds, threads and trace."""
+        return self.fit.optimization
+
+    @property
+    def certificate(self) -> Certificate:
+        """What was measured at the optimum: predicted gain, eigenvalues, gradient, boundary scores, quadrature."""
+        return self.fit.certificate
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the fit has to say about itself."""
+        return self.fit.warnings
+
+    @property
+    def family(self) -> Family:
+        """Family and link."""
+        return self.fit.family
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return str(self.fit.design.formula)
+
+    # ---- tables ----
+
+    def summary(self) -> Page:
+        """The page known from lme4: `print` it, or show it in a notebook."""
+        return summary.summarize(self.fit)
+
+    def tidy(self, level: float = 0.95) -> pd.DataFrame:
+        """One row per parameter: effect, group, term, estimate, std_error, statistic, p_value, conf_low, conf_high."""
+        return tidy.tidy(self.fit, level)
+
+    def glance(self) -> pd.DataFrame:
+        """One row of fit statistics."""
+        return tidy.glance(self.fit)
+
+    def augment(self) -> pd.DataFrame:
+        """The rows used with their response, `.fitted`, `.resid` and `.fixed`."""
+        return tidy.augment(self.fit)
+
+    def __repr__(self) -> str:
+        return f"<MixedModelResults: {summary.one_line(self.fit)}>"
+
+    def _repr_html_(self) -> str:
+        return self.summary().as_html()
+
+    # ---- again, and later ----
+
+    def refit(self, y: Any, **options: Any) -> MixedModelResults:
+        """The same model fitted to another response; `options` are those of `model.refit`."""
+        if self.model is None:
+            raise ValueError("these results carry no model to fit again; fit the formula to the new data instead")
+        return self.model.refit(y, **options)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the results to a file that `multilevel.load` reads."""
+        header = json.dumps({"format": FILE_FORMAT, "version": __version__}).encode() + b"\n"
+        Path(path).write_bytes(FILE_MAGIC + header + pickle.dumps(self, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def load(path: str | PathLike[str]) -> MixedModelResults:
+    """Reads results that `MixedModelResults.save` wrote.
+
+    The file holds a pickle, and reading a pickle can run code: load only files that you trust.
+
+    Raises
+    ------
+    ValueError
+        The file is something else, or was written by another version (major.minor) of this library.
+    """
+    content = Path(path).read_bytes()
+    if not content.startswith(FILE_MAGIC):
+        raise ValueError(f"{path} was not written by results.save()")
+    header, _, body = content[len(FILE_MAGIC) :].partition(b"\n")
+    written = json.loads(header)
+    if written["format"] != FILE_FORMAT or written["version"].split(".")[:2] != __version__.split(".")[:2]:
+        raise ValueError(
+            f"{path} was written by multilevel {written['version']} and this is {__version__}: "
+            f"read it with multilevel=={written['version']}, or fit the model again"
+        )
+    return pickle.loads(body)

@@ -1,0 +1,195 @@
+"""The summary of a fit: one list of blocks, in the order that readers of lme4's `glmer` know, as text or HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .inference import wald
+from .inference.information_criteria import information_criteria
+from .residuals import scaled
+from .tables import Page, Paragraph, Table, abbreviate, format_fixed, format_numbers, format_p, format_small
+
+if TYPE_CHECKING:
+    from .fit import Fit
+
+MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
+
+
+def summarize(fit: Fit) -> Page:
+    """The page that `print(results.summary())` shows."""
+    return Page(tuple(_blocks(fit)))
+
+
+def _blocks(fit: Fit) -> Iterator[Paragraph | Table]:
+    yield Paragraph(tuple(_heading(fit)), hanging=4)
+    yield _fit_statistics(fit)
+    yield _scaled_residuals(fit)
+    if fit.design.random_terms or "sigma" in fit.phi:
+        yield _random_effects(fit)
+    else:
+        yield Paragraph((_counts(fit),))
+    yield _fixed_effects(fit)
+    p = len(fit.fixed_names)
+    if 1 < p <= MOST_CORRELATIONS:
+        yield _correlations(fit)
+    elif p > MOST_CORRELATIONS:
+        yield Paragraph((f"Correlations of the {p} fixed effects are not shown; cov_params() has their covariance.",))
+    yield Paragraph(tuple(_certificate(fit)))
+    if fit.warnings:
+        yield Paragraph(tuple(f"- {warning}" for warning in fit.warnings), title="Warnings:")
+
+
+# ---- what was fitted -----------------------------------------------------------------------------------------------
+
+
+def title(fit: Fit) -> str:
+    """The model, the method and the approximation, in one line."""
+    method = {"ml": "maximum likelihood", "reml": "REML"}.get(fit.method, fit.method)
+    linear = fit.family.name == "gaussian" and fit.family.link == "identity"
+    if not fit.design.random_terms:
+        return f"{'Linear' if linear else 'Generalized linear'} model fit by {method}"
+    if linear:
+        return f"Linear mixed model fit by {method}"
+    approximation = (
+        "Laplace approximation"
+        if fit.n_quadrature == 1
+        else f"adaptive Gauss-Hermite quadrature, {fit.n_quadrature} points"
+    )
+    return f"Generalized linear mixed model fit by {method} ({approximation})"
+
+
+def one_line(fit: Fit) -> str:
+    """The formula, the family, the log-likelihood and how it went."""
+    status = "" if fit.status == "converged" else f", {fit.status}"
+    return f"{fit.design.formula}, {fit.family.name}({fit.family.link}), logLik {fit.loglik:.6g}{status}"
+
+
+def _heading(fit: Fit) -> Iterator[str]:
+    yield title(fit)
+    yield f" Family: {fit.family.name} ( {fit.family.link} )"
+    yield f"Formula: {fit.design.formula}"
+    levels = fit.design.response.levels
+    if levels is not None:
+        yield f"Success: {levels[1]} (failure: {levels[0]})"
+
+
+def _fit_statistics(fit: Fit) -> Table:
+    criteria = information_criteria(fit)
+    aic, bic, deviance = format_fixed([criteria["aic"], criteria["bic"], -2 * fit.loglik], 2)
+    # all the digits that an optimum this tight has, so that fits can be compared across programs
+    (loglik,) = format_fixed([fit.loglik], 8)
+    cells = (aic, bic, loglik, deviance, str(fit.n_rows - fit.df_model))
+    return Table(("AIC", "BIC", "logLik", "-2*log(L)", "df.resid"), (cells,))
+
+
+def _scaled_residuals(fit: Fit) -> Table:
+    residual = scaled(fit)
+    residual = residual[np.isfinite(residual)]
+    quantiles = np.quantile(residual, [0, 0.25, 0.5, 0.75, 1]) if len(residual) else np.full(5, np.nan)
+    cells = tuple(format_fixed(quantiles, 5))
+    return Table(("Min", "1Q", "Median", "3Q", "Max"), (cells,), title="Scaled residuals:")
+
+
+def _counts(fit: Fit) -> str:
+    design = fit.design
+    text = f"Number of obs: {fit.n_rows}"
+    if fit.n_groups:
+        text += ", groups: " + "; ".join(f"{name}, {count}" for name, count in fit.n_groups.items())
+    for count, what in ((design.n_missing, "missing values"), (design.n_zero_weight, "weight zero")):
+        if count:
+            text += f"; {count} row{'s' if count > 1 else ''} with {what} dropped"
+    return text
+
+
+# ---- estimates -----------------------------------------------------------------------------------------------------
+
+
+def _random_effects(fit: Fit) -> Table:
+    labels: list[tuple[str, str]] = []
+    variances: list[float] = []
+    correlations: list[list[str]] = []
+    notes = []
+    for term, covariance in zip(fit.design.random_terms, fit.random_cov, strict=True):
+        group = fit.design.grouping_factors[term.grouping_factor].name
+        q = len(term.names)
+        labels += [(group if k == 0 else "", name) for k, name in enumerate(term.names)]
+        variances += list(np.diag(covariance))
+        if term.structure == "diagonal" and q > 1:
+            notes.append(f"The random effects of {group} ({', '.join(term.names)}) are independent of each other.")
+            correlations += [[]] * q
+        else:
+            correlation = wald.correlation(covariance)
+            correlations += [format_fixed(correlation[k, :k], 3) for k in range(q)]
+    if "sigma" in fit.phi:
+        labels.append(("Residual", ""))
+        variances.append(fit.phi["sigma"] ** 2)
+        correlations.append([])
+    n_corr = max(len(row) for row in correlations)
+    columns = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] + [""] * (n_corr - 1) if n_corr else []))
+    rows = tuple(
+        (*label, variance, sd, *corr, *[""] * (n_corr - len(corr)))
+        for label, variance, sd, corr in zip(
+            labels, format_numbers(variances, 6), format_numbers(np.sqrt(variances), 6), correlations, strict=True
+        )
+    )
+    return Table(columns, rows, title="Random effects:", n_labels=2, notes=(*notes, _counts(fit)))
+
+
+def _fixed_effects(fit: Fit) -> Table:
+    table = wald.coefficient_table(fit)
+    rows = zip(
+        table.index,
+        format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
+        format_numbers(table["std_error"], 5),
+        format_fixed(table["statistic"], 3),
+        format_p(table["p_value"]),
+        strict=True,
+    )
+    notes = []
+    if fit.redundant:
+        some = "columns" if len(fit.redundant) > 1 else "column"
+        reason = "dropped as a linear combination of earlier columns"
+        notes.append(f"{len(fit.redundant)} {some} {reason}: {', '.join(fit.redundant)}")
+    columns = ("", "Estimate", "Std. Error", "z value", "Pr(>|z|)")
+    return Table(columns, tuple(rows), title="Fixed effects:", n_labels=1, notes=tuple(notes))
+
+
+def _correlations(fit: Fit) -> Table:
+    correlation = wald.correlation(fit.beta_covariance)
+    names = abbreviate(fit.fixed_names, 11)
+    p = len(names)
+    rows = tuple((names[k], *format_fixed(correlation[k, :k], 3), *[""] * (p - 1 - k)) for k in range(1, p))
+    columns = ("", *abbreviate(fit.fixed_names[:-1], 6))
+    return Table(columns, rows, title="Correlation of Fixed Effects:", n_labels=1)
+
+
+# ---- how it went ---------------------------------------------------------------------------------------------------
+
+
+def _certificate(fit: Fit) -> Iterator[str]:
+    certificate = fit.certificate
+    if not fit.converged:
+        yield f"NOT CONVERGED ({fit.status}): {fit.message}"
+    outcome = "Converged: the" if fit.converged else "At the point returned the"
+    text = f"{outcome} predicted gain left in the log-likelihood is {format_small(certificate.predicted_gain)}"
+    eigenvalues = np.asarray(certificate.eigenvalues)
+    if eigenvalues.size:
+        text += f", the smallest eigenvalue of the information {format_small(eigenvalues.min())}"
+    yield text + "."
+    check = certificate.quadrature
+    if check is not None:
+        shift = np.abs(np.asarray(check.shift_se))
+        k = int(np.nanargmax(shift)) if np.isfinite(shift).any() else None
+        largest = "" if k is None else f" and no estimate by more than {format_small(shift[k])} standard errors"
+        where = "" if k is None else f" ({fit.parameter_names[k]})"
+        yield (
+            f"Quadrature check: with {check.n_points} points -2*log(L) changes by "
+            f"{format_small(check.change_deviance)}{largest}{where}."
+        )
+    for score in certificate.boundary:
+        text = f"Boundary (singular) fit: the variance of {score.name} in {score.term} is zero; its score there is "
+        text += format_small(score.score)
+        yield text + (", so a larger variance does not raise the likelihood." if score.score <= 0 else ".")

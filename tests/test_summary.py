@@ -1,0 +1,245 @@
+"""The printed summary: figures, layout and the cases that strain it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import multilevel as ml
+from multilevel import tables
+from multilevel.summary import summarize
+
+POLLS = """\
+Generalized linear mixed model fit by maximum likelihood (Laplace approximation)
+ Family: binomial ( logit )
+Formula: bush ~ black + female + (1 | state_label)
+
+    AIC      BIC          logLik  -2*log(L)  df.resid
+2666.66  2689.09  -1329.32998878    2658.66      2011
+
+Scaled residuals:
+     Min        1Q   Median       3Q      Max
+-1.72762  -1.08710  0.66735  0.84224  2.52711
+
+Random effects:
+Groups       Name         Variance  Std.Dev.
+state_label  (Intercept)  0.169197  0.411335
+Number of obs: 2015, groups: state_label, 49; 178 rows with missing values dropped
+
+Fixed effects:
+              Estimate  Std. Error  z value  Pr(>|z|)
+(Intercept)   0.445235    0.101418    4.390  1.13e-05
+black        -1.741584    0.209452   -8.315    <2e-16
+female       -0.097046    0.095133   -1.020     0.308
+
+Correlation of Fixed Effects:
+        (Intr)   black
+black   -0.119
+female  -0.551  -0.005
+
+Converged: the predicted gain left in the log-likelihood is """
+
+
+@pytest.fixture(scope="module")
+def sleep() -> ml.MixedModelResults:
+    formula = "Reaction ~ Days + (1 + Days | Subject)"
+    return ml.fit(formula, ml.datasets.sleepstudy(), family="gaussian", method="ml")
+
+
+@pytest.fixture(scope="module")
+def cbpp() -> ml.MixedModelResults:
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    return ml.fit(formula, ml.datasets.cbpp(), family="binomial")
+
+
+def summary_of(results: ml.MixedModelResults, **changes: Any) -> str:
+    """The summary of a fit that ended with other numbers."""
+    return str(summarize(dataclasses.replace(results.fit, **changes)))
+
+
+# ---- figures -------------------------------------------------------------------------------------------------------
+
+
+def test_polls(shared_data: Callable[[str], pd.DataFrame]) -> None:
+    results = ml.fit("bush ~ black + female + (1 | state_label)", shared_data("polls"), family="binomial")
+    assert str(results.summary()).startswith(POLLS)
+
+
+def test_sleepstudy(sleep: ml.MixedModelResults) -> None:
+    text = str(sleep.summary())
+    assert text.startswith(
+        "Linear mixed model fit by maximum likelihood\n"
+        " Family: gaussian ( identity )\n"
+        "Formula: Reaction ~ Days + (1 + Days | Subject)\n"
+    )
+    assert "1763.94  1783.10  -875.96967223    1751.94       174" in text
+    assert "-3.94157  -0.46559  0.02895  0.46361  5.17934" in text
+    assert re.search(r"^Subject   \(Intercept\)  565\.51\d+  23\.780\d+ *$", text, re.MULTILINE)
+    assert re.search(r"^          Days          32\.682\d*   5\.7168\d*  0\.081$", text, re.MULTILINE)
+    assert re.search(r"^Residual               654\.941\d*  25\.591\d+$", text, re.MULTILINE)
+    assert re.search(r"^Days +10\.4673 +1\.5022 +6\.968  3\.22e-12$", text, re.MULTILINE)
+    assert "Quadrature check" not in text
+
+
+def test_quadrature_is_named() -> None:
+    data = ml.datasets.cbpp()
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    results = ml.fit(formula, data, family="binomial", n_quadrature=9)
+    assert str(results.summary()).startswith(
+        "Generalized linear mixed model fit by maximum likelihood (adaptive Gauss-Hermite\n    quadrature, 9 points)\n"
+    )
+    assert "Quadrature check: with " in str(results.summary())
+
+
+def test_generalized_linear_model() -> None:
+    results = ml.fit("cbind(incidence, size - incidence) ~ period", ml.datasets.cbpp(), family="binomial")
+    text = str(results.summary())
+    assert text.startswith("Generalized linear model fit by maximum likelihood\n Family: binomial ( logit )\n")
+    assert "\nNumber of obs: 56\n" in text
+
+
+def test_text_response_names_the_success() -> None:
+    data = ml.datasets.contraception()
+    results = ml.fit("use ~ 1 + (1 | district)", data.assign(use=data["use"].astype(str)), family="binomial")
+    failure, success = sorted(set(data["use"].astype(str)))
+    assert f"\nSuccess: {success} (failure: {failure})\n" in str(results.summary())
+
+
+# ---- layout --------------------------------------------------------------------------------------------------------
+
+
+def test_repr_is_the_text(cbpp: ml.MixedModelResults) -> None:
+    page = cbpp.summary()
+    assert repr(page) == str(page) == page.as_text()
+    assert cbpp._repr_html_() == page._repr_html_() == page.as_html()
+
+
+def test_redundant_columns_are_named(cbpp: ml.MixedModelResults) -> None:
+    text = summary_of(cbpp, redundant=("a[x]:b[y]", "c"))
+    assert "\n2 columns dropped as a linear combination of earlier columns: a[x]:b[y], c\n" in text
+
+
+def test_long_names_get_their_own_line(cbpp: ml.MixedModelResults) -> None:
+    long = "edu_label[Some College]:age_label[between 30 and 44]"
+    text = summary_of(cbpp, fixed_names=("(Intercept)", long, "b", "c"))
+    assert re.search(rf"^{re.escape(long)}\n {{13}}-0\.99233 ", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= tables.WIDTH
+
+
+def test_wide_correlations_are_printed_in_panels(cbpp: ml.MixedModelResults) -> None:
+    p = 15
+    names = tuple(f"column number {k}" for k in range(p))
+    changes = {"fixed_names": names, "beta": np.ones(p), "beta_covariance": np.eye(p)}
+    text = summary_of(cbpp, **changes)
+    assert len(re.findall(r"^colmnnmbr14 ", text, re.MULTILINE)) > 1
+    assert max(map(len, text.splitlines())) <= tables.WIDTH
+    many = summary_of(cbpp, fixed_names=names + names, beta=np.ones(2 * p), beta_covariance=np.eye(2 * p))
+    assert "Correlations of the 30 fixed effects are not shown" in many
+
+
+def test_singular_fit(sleep: ml.MixedModelResults) -> None:
+    factor = np.array([[20.0, 0.0], [0.0, 0.0]])
+    score = SimpleNamespace(term="Subject", name="Days", score=-1.25)
+    certificate = dataclasses.replace(sleep.certificate, boundary=(score,))
+    changes = {"theta": (factor,), "random_cov": (factor @ factor.T,), "certificate": certificate, "singular": True}
+    text = summary_of(sleep, **changes, warnings=("singular fit: look",))
+    assert re.search(r"^          Days +0\.000 +0\.0000 +NaN$", text, re.MULTILINE)
+    boundary = "Boundary (singular) fit: the variance of Days in Subject is zero; its score there is -1.25, so"
+    assert boundary in " ".join(text.split())
+    assert "Warnings:\n- singular fit: look\n" in text
+
+
+def test_failure_says_so(cbpp: ml.MixedModelResults) -> None:
+    text = summary_of(cbpp, converged=False, status="separation", message="period separates the outcomes")
+    assert "\nNOT CONVERGED (separation): period separates the outcomes\n" in text
+    nothing_known = np.full((4, 4), np.nan)
+    text = summary_of(cbpp, beta_covariance=nothing_known)
+    assert re.search(r"^\(Intercept\) +-1\.3985\d* +NaN +NaN +NaN$", text, re.MULTILINE)
+
+
+def test_independent_random_effects_are_noted() -> None:
+    results = ml.fit("Reaction ~ Days + (Days || Subject)", ml.datasets.sleepstudy(), family="gaussian", method="ml")
+    text = str(results.summary())
+    assert "Corr\n" not in text
+    assert len(re.findall(r"\d  ?-?[01]\.\d{3}$", text.split("Fixed effects")[0], re.MULTILINE)) == 0
+
+
+class Tags(HTMLParser):
+    """Checks that every element is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.seen.add(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_html(cbpp: ml.MixedModelResults) -> None:
+    names = ("(Intercept)", "<script>alert(1)</script>", "a & b", 'x "y"')
+    page = summarize(dataclasses.replace(cbpp.fit, fixed_names=names)).as_html()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "a &amp; b" in page
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert tags.seen == {"div", "p", "br", "strong", "table", "caption", "thead", "tbody", "tr", "th", "td"}
+
+
+# ---- numbers as text -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "digits", "expected"),
+    [
+        ([0.445234656, -1.74158, -0.0970456], 5, ["0.445235", "-1.741580", "-0.097046"]),
+        ([565.5154, 32.68219, 654.941], 4, ["565.52", "32.68", "654.94"]),
+        ([0.0, 0.0], 6, ["0", "0"]),
+        ([0.0, np.nan, 12.345, np.inf, -np.inf], 3, ["0.0", "NaN", "12.3", "Inf", "-Inf"]),
+        ([1e8, 0.1], 5, ["1.0000e+08", "1.0000e-01"]),
+        ([1234567.0], 3, ["1234567"]),
+        ([9.99999], 3, ["10.0"]),
+        ([], 3, []),
+    ],
+)
+def test_numbers(values: list[float], digits: int, expected: list[str]) -> None:
+    assert tables.format_numbers(values, digits) == expected
+
+
+def test_estimates_have_the_decimals_of_their_errors() -> None:
+    assert tables.format_numbers([1e-9, 2.0], 3, decimals_of=[0.0123, 0.5]) == ["0.0000", "2.0000"]
+    assert tables.format_numbers([1e-9, 2e-9], 3, decimals_of=[np.nan, np.nan]) == ["1.00e-09", "2.00e-09"]
+
+
+def test_p_values_as_r_prints_them() -> None:
+    values = [1.79e-9, 0.0012116, 0.000549, 1e-20, 0.5, np.nan]
+    assert tables.format_p(values) == ["1.79e-09", "0.001212", "0.000549", "<2e-16", "0.500000", "NaN"]
+    assert tables.format_p([0.307684]) == ["0.308"]
+    assert tables.format_p([1e-5, 0.0]) == ["1.00e-05", "<2e-16"]
+
+
+def test_no_negative_zero() -> None:
+    assert tables.format_fixed([-0.0, -0.0001, 1.23456], 3) == ["0.000", "-0.000", "1.235"]
+
+
+def test_abbreviations() -> None:
+    # abbreviate() of R 4.2.2
+    names = ["(Intercept)", "black", "female", "period[2]", "edu_label[Some College]", "a very long name"]
+    assert tables.abbreviate(names, 6) == ["(Intr)", "black", "female", "prd[2]", "e_[SC]", "avryln"]
+    assert tables.abbreviate([names[3], names[5]], 11) == ["period[2]", "averylongnm"]
+    distinct = tables.abbreviate([f"x[{'ABC' * 5}{k}]" for k in range(12)], 6)
+    assert len(set(distinct)) == 12
