@@ -96,6 +96,7 @@ std::string ending_name(estimate::Ending ending) {
     case estimate::Ending::no_increase: return "no_increase";
     case estimate::Ending::separation: return "separation";
     case estimate::Ending::divergence: return "divergence";
+    case estimate::Ending::exact_fit: return "exact_fit";
     case estimate::Ending::no_start: return "no_start";
   }
   return "unknown";
@@ -129,7 +130,6 @@ void bind_fit(py::module_& module) {
       .def_readonly("failed_cluster", &FitRecord::failed_cluster)
       .def_readonly("n_evaluations", &FitRecord::evaluations)
       .def_readonly("n_start_evaluations", &FitRecord::start_evaluations)
-      .def_readonly("n_newton_steps", &FitRecord::newton_steps)
       .def_property_readonly("trace",
                              [](const FitRecord& r) {
                                std::vector<std::tuple<double, double, std::string>> rows;

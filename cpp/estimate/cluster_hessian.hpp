@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "estimate/cluster_moments.hpp"
+#include "estimate/layout.hpp"
 #include "model/model.hpp"
 #include "numeric/gauss_hermite.hpp"
 
@@ -21,8 +22,8 @@ class ClusterHessian {
   using State = ClusterState<Q, Max>;
 
  public:
-  ClusterHessian(const model::Model& model, const numeric::QuadratureRule& rule, int q, int n_theta)
-      : model_(model), rule_(rule), q_(q), p_(model.p()), n_theta_(n_theta), n_phi_(model.n_phi()), K_(rule.size),
+  ClusterHessian(const model::Model& model, const Layout& layout, const numeric::QuadratureRule& rule, int q, int n_theta)
+      : layout_(layout), rule_(rule), q_(q), p_(model.p()), n_theta_(n_theta), n_phi_(model.n_phi()), K_(rule.size),
         third_(static_cast<std::size_t>(q * q * q)), l4_(q, q), z3_phi_(static_cast<std::size_t>(n_phi_), Vector::Zero(q)),
         pdot_(K_), fdot_(K_) {
     const int P = p_ + n_theta_ + n_phi_;
@@ -100,8 +101,8 @@ class ClusterHessian {
     // Lambda-dot has a single entry, at (row, column).
     int row = 0, column = 0;
     if (is_theta) {
-      row = model_.theta_entries()[static_cast<std::size_t>(theta_index)].row;
-      column = model_.theta_entries()[static_cast<std::size_t>(theta_index)].column;
+      row = layout_.entries()[static_cast<std::size_t>(theta_index)].row;
+      column = layout_.entries()[static_cast<std::size_t>(theta_index)].column;
     }
     // Products with Lambda-dot: Ldot x, Ldot' x.
     auto ldot = [&](const auto& x) {
@@ -257,7 +258,7 @@ class ClusterHessian {
                (Bdot * s.hz + s.B * hzdot) * s.v.transpose() - (s.B * s.hz) * vdot.transpose();
     if (is_theta) G -= s.B.col(row) * s.A.row(column);
     for (int e = 0; e < n_theta_; ++e) {
-      const auto& entry = model_.theta_entries()[static_cast<std::size_t>(e)];
+      const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
       const double value = G(entry.row, entry.column);
       if (p_ + e >= d) hessian(p_ + e, d) += value;
       if (is_phi) hessian(d, p_ + e) += value;
@@ -277,7 +278,7 @@ class ClusterHessian {
     }
   }
 
-  const model::Model& model_;
+  const Layout& layout_;
   const numeric::QuadratureRule& rule_;
   Dimension<Q> q_;
   int p_, n_theta_, n_phi_, K_;

@@ -72,7 +72,7 @@ class ConditionalModes {
   /// eta of the rows of clusters [first, last) of the strip at u = Lambda v.
   void linear_predictor(const Strip& strip, RowArrays& rows, const Matrix& lambda, const double* modes, int first, int last) {
     for (int i = first; i < last; ++i) {
-      const Vector u = lambda.template triangularView<Eigen::Lower>() * Eigen::Map<const Vector>(modes + i * q_(), q_());
+      const Vector u = lambda * Eigen::Map<const Vector>(modes + i * q_(), q_());
       add_random_effects(strip, rows, strip.start[static_cast<std::size_t>(i)], strip.start[static_cast<std::size_t>(i) + 1], u);
     }
   }
@@ -122,7 +122,7 @@ class ConditionalModes {
     Vector gradient(q_());
     Matrix h(q_(), q_());
     for (int a = 0; a < q_(); ++a) gradient[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, rows.at_mode.eta[0] + first);
-    gradient = (lambda.template triangularView<Eigen::Lower>().transpose() * gradient - v).eval();
+    gradient = (lambda.transpose() * gradient - v).eval();
     for (const bool observed : {true, false}) {
       const double* w = rows.at_mode.eta[1] + first;
       if (!observed) {

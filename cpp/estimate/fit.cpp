@@ -14,6 +14,7 @@ namespace {
 
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
+constexpr double settled_gain = 1e-12;      // below it a further step moves estimates by 1e-6 standard errors at most
 
 double node_count(int points, int q) { return std::pow(static_cast<double>(points), q); }
 
@@ -83,6 +84,40 @@ Eigen::MatrixXd conditional_beta_covariance(const Optimum& optimum, int p) {
   return own.inverse(p);
 }
 
+/// The optimum in the user's order of coefficients, with the Newton steps taken whose gain was already negligible, so that
+/// the estimates are good to the last digits that the arithmetic allows.
+void finish(Objective& objective, Optimum& optimum, std::vector<bool>& free) {
+  const auto& model = objective.model();
+  const int p = model.p();
+  Sums sums;
+  auto evaluate = [&](const Eigen::VectorXd& psi) {
+    std::vector<double> modes = optimum.modes, covariance(optimum.mode_covariance.size());
+    const bool good = objective.evaluate(psi, modes, sums, covariance.empty() ? nullptr : covariance.data());
+    if (!good || !(sums.value >= optimum.sums.value - 1e-10 * (1.0 + std::fabs(optimum.sums.value)))) return false;
+    optimum.psi = psi;
+    optimum.modes = std::move(modes);
+    optimum.mode_covariance = std::move(covariance);
+    optimum.sums = sums;
+    Eigen::VectorXd gradient = sums.gradient;
+    for (std::size_t i = 0; i < free.size(); ++i)
+      if (!free[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
+    const ScaledInformation information(sums.hessian, free);
+    optimum.step = information.solve(gradient);
+    optimum.gain = 0.5 * gradient.dot(optimum.step);
+    optimum.trace.push_back({sums.value, optimum.gain, "polish"});
+    return true;
+  };
+  const Eigen::VectorXd before = optimum.psi;
+  Eigen::VectorXd psi = optimum.psi;
+  objective.layout().restore_order(psi.data() + p);
+  if (model.q() > 0) free = free_parameters(objective.layout(), p, model.n_phi(), psi);
+  if (psi != before) evaluate(psi);
+  if (optimum.ending == Ending::converged && optimum.gain > settled_gain) evaluate(optimum.psi + optimum.step);
+  // A last step whose gain is far below anything that an evaluation could show.
+  if (optimum.ending == Ending::converged) optimum.psi += optimum.step;
+  if (model.q() > 0) make_diagonal_positive(objective.layout(), p, model.q(), optimum);
+}
+
 Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options, Eigen::VectorXd psi, std::vector<bool>& free,
                FitRecord& record, const Monitor& monitor) {
   std::vector<double> modes(static_cast<std::size_t>(model.n_clusters()) * static_cast<std::size_t>(model.q()), 0.0);
@@ -93,6 +128,12 @@ Optimum search(const model::Model& model, const model::Response& response, const
   rough.look_for_separation = false;
   Monitor quiet;
   quiet.keep_going = monitor.keep_going;
+  auto take = [&](Optimum& first, Layout& layout) {
+    if (first.ending == Ending::no_start || !first.psi.allFinite()) return;
+    psi = first.psi;
+    layout.restore_order(psi.data() + model.p());
+    modes = first.modes;
+  };
   if (options.start.size() == 0) {
     const int stride = subsample_stride(model);
     if (stride > 1) {
@@ -100,61 +141,42 @@ Optimum search(const model::Model& model, const model::Response& response, const
       part.use_every(stride);
       rough.gain_tolerance = 0.1;
       rough.most_iterations = 20;
-      const Optimum first = maximize(part, response, psi, modes, free, rough, quiet);
+      Optimum first = maximize(part, response, psi, modes, free, rough, quiet);
       record.start_evaluations += part.evaluations();
-      if (first.ending != Ending::no_start && first.psi.allFinite()) {
-        psi = first.psi;
-        modes = first.modes;
-      }
+      take(first, part.layout());
     }
     if (options.n_quadrature > 1 && model.q() > 0 && !model.family().is_linear()) {
       // The Laplace optimum is near and cheap.
       Objective laplace(model, response, 1, Derivatives::hessian, true, options.threads, quiet);
       rough.gain_tolerance = 0.05;
       rough.most_iterations = options.most_iterations;
-      const Optimum first = maximize(laplace, response, psi, modes, free, rough, quiet);
+      Optimum first = maximize(laplace, response, psi, modes, free, rough, quiet);
       record.start_evaluations += laplace.evaluations();
-      if (first.ending != Ending::no_start && first.psi.allFinite()) {
-        psi = first.psi;
-        modes = first.modes;
-      }
+      take(first, laplace.layout());
     }
   }
   Objective objective(model, response, options.n_quadrature, Derivatives::hessian, true, options.threads, monitor);
   Optimum optimum = maximize(objective, response, psi, std::move(modes), free, newton, monitor);
-  if (optimum.ending == Ending::converged || optimum.ending == Ending::no_increase || optimum.ending == Ending::iteration_limit)
-    if (model.q() > 0) settle_boundary(objective, response, optimum, free, newton, monitor);
+  const bool settles = optimum.ending == Ending::converged || optimum.ending == Ending::no_increase || optimum.ending == Ending::iteration_limit;
+  if (settles && model.q() > 0) settle_boundary(objective, response, optimum, free, newton, monitor);
+  if (optimum.ending != Ending::no_start) finish(objective, optimum, free);
   record.evaluations = objective.evaluations();
   return optimum;
 }
 
-/// The last evaluation: it gives the modes' covariances, and takes the Newton step whose gain was already negligible, so
-/// that the estimates are good to the last digits that the arithmetic allows.
-void evaluate_at_optimum(const model::Model& model, const model::Response& response, const FitOptions& options, Optimum& optimum,
-                         const std::vector<bool>& free, FitRecord& record, const Monitor& monitor) {
-  Objective last(model, response, options.n_quadrature, Derivatives::hessian, true, options.threads, monitor);
-  double* covariance = model.q() > 0 ? record.mode_covariance.data() : nullptr;
-  Sums sums;
-  if (optimum.ending == Ending::converged) {
-    const Eigen::VectorXd psi = optimum.psi + optimum.step;
-    std::vector<double> modes = optimum.modes;
-    if (last.evaluate(psi, modes, sums, covariance) && sums.value >= optimum.sums.value - 1e-12 * (1.0 + std::fabs(sums.value))) {
-      optimum.psi = psi;
-      optimum.modes = std::move(modes);
-      optimum.sums = sums;
-      Eigen::VectorXd gradient = sums.gradient;
-      for (std::size_t i = 0; i < free.size(); ++i)
-        if (!free[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
-      optimum.step = ScaledInformation(sums.hessian, free).solve(gradient);
-      optimum.gain = 0.5 * gradient.dot(optimum.step);
-      record.evaluations += 1;
-      record.newton_steps = sums.newton_steps;
-      return;
-    }
-  }
-  if (last.evaluate(optimum.psi, optimum.modes, sums, covariance)) optimum.sums = sums;
-  record.evaluations += last.evaluations();
-  record.newton_steps = sums.newton_steps;
+/// A record without a fit keeps its shapes, and no number in it passes for one.
+FitRecord empty_record(const model::Model& model) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const int p = model.p(), q = model.q(), P = model.n_parameters();
+  FitRecord record;
+  record.value = record.gain = nan;
+  record.psi = record.gradient = record.step = Eigen::VectorXd::Constant(P, nan);
+  record.hessian = record.covariance = Eigen::MatrixXd::Constant(P, P, nan);
+  record.beta_covariance = Eigen::MatrixXd::Constant(p, p, nan);
+  record.modes = Eigen::MatrixXd::Constant(q, model.n_clusters(), nan);
+  record.mode_covariance = Eigen::MatrixXd::Constant(q * q, model.n_clusters(), nan);
+  record.quadrature.shift = Eigen::VectorXd::Constant(P, nan);
+  return record;
 }
 
 }  // namespace
@@ -165,34 +187,24 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   if (options.n_quadrature < 1 || node_count(options.n_quadrature, q) > most_nodes)
     throw std::invalid_argument("too many quadrature points");
   const auto scale = model.user_scale(response);
-  FitRecord record;
+  FitRecord record = empty_record(model);
   std::vector<bool> free(static_cast<std::size_t>(P), true);
 
   Eigen::VectorXd psi;
-  bool usable = true;
   if (options.start.size() > 0) {
     if (options.start.size() != P) throw std::invalid_argument("start has the wrong length");
     psi = scale.matrix.fullPivLu().solve(options.start - scale.shift);
   } else {
     const Start start = starting_values(model, response, subsample_stride(model), options.threads, monitor);
+    record.ending = start.ending;
+    if (start.ending != Ending::converged) return record;
     psi = start.psi;
-    usable = start.usable;
-  }
-  if (!usable) {
-    record.ending = Ending::no_start;
-    record.psi = scale.matrix * psi + scale.shift;
-    return record;
   }
   Optimum optimum = search(model, response, options, psi, free, record, monitor);
-  make_diagonal_positive(model, optimum);
-
   record.ending = optimum.ending;
   record.trace = optimum.trace;
   record.failed_cluster = optimum.sums.failed_cluster;
-  record.psi = scale.matrix * optimum.psi + scale.shift;
   if (optimum.ending == Ending::no_start) return record;
-  record.mode_covariance.resize(q * q, model.n_clusters());
-  evaluate_at_optimum(model, response, options, optimum, free, record, monitor);
   record.psi = scale.matrix * optimum.psi + scale.shift;
   record.value = optimum.sums.value + response.constant;
   record.gain = optimum.gain;
@@ -210,8 +222,9 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   record.gradient = back.transpose() * optimum.sums.gradient;
   record.hessian = back.transpose() * optimum.sums.hessian * back;
 
+  const Layout layout(model);
   const Eigen::VectorXd random_scale = model.random_scale(response);
-  record.boundary = boundary_scores(model, optimum, free);
+  record.boundary = boundary_scores(layout, model, optimum, free);
   for (auto& score : record.boundary) {
     const double unit = random_scale[model.terms()[static_cast<std::size_t>(score.term)].first + score.coefficient];
     score.score /= unit * unit;
@@ -227,11 +240,11 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
     }
   }
 
-  const Eigen::MatrixXd lambda = random_scale.asDiagonal() * model.factor(optimum.psi.data() + p);
-  record.modes = lambda * Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data(), q, model.n_clusters());
+  const Eigen::MatrixXd lambda = random_scale.asDiagonal() * layout.lambda(optimum.psi.data() + p);
+  if (q > 0) record.modes = lambda * Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data(), q, model.n_clusters());
   for (int i = 0; i < model.n_clusters() && q > 0; ++i) {
-    Eigen::Map<Eigen::MatrixXd> covariance_i(record.mode_covariance.col(i).data(), q, q);
-    covariance_i = (lambda * covariance_i * lambda.transpose()).eval();
+    const Eigen::Map<const Eigen::MatrixXd> own(optimum.mode_covariance.data() + static_cast<std::ptrdiff_t>(i) * q * q, q, q);
+    Eigen::Map<Eigen::MatrixXd>(record.mode_covariance.col(i).data(), q, q) = lambda * own * lambda.transpose();
   }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return record;

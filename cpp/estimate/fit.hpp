@@ -47,7 +47,6 @@ struct FitRecord {
   Ending ending = Ending::no_start;
   int failed_cluster = -1;
   int evaluations = 0, start_evaluations = 0;
-  long newton_steps = 0;
   std::vector<Iteration> trace;
   double seconds = 0.0;
 };

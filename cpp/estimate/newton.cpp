@@ -1,5 +1,6 @@
 #include "estimate/newton.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -14,6 +15,7 @@ constexpr double negative_curvature = 1e-7;  // scaled; more than rounding
 constexpr double largest_beta_step = 4.0;  // on the scale of eta: columns have a root mean square near one
 constexpr double eigenvalue_floor = 0.01;  // Fisher scoring shrinks a variance by at most this factor at a time
 constexpr int most_shortenings = 25;
+constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
 
 
 /// What rounding leaves of a difference of log-likelihoods.
@@ -35,16 +37,20 @@ class Search {
  public:
   Search(Objective& objective, const model::Response& response, const std::vector<bool>& free, const NewtonOptions& options, const Monitor& monitor)
       : objective_(objective), model_(objective.model()), response_(response), free_(free), options_(options), monitor_(monitor), p_(model_.p()),
-        n_theta_(objective.n_theta()) {}
+        n_theta_(objective.n_theta()), all_free_(std::find(free.begin(), free.end(), false) == free.end()) {}
 
   Optimum run(const Eigen::VectorXd& start, std::vector<double> modes) {
     best_.psi = start;
     best_.modes = std::move(modes);
     best_.step = Eigen::VectorXd::Zero(start.size());
-    if (!objective_.evaluate(best_.psi, best_.modes, best_.sums)) {
+    const auto size = best_.modes.size() * static_cast<std::size_t>(n_theta_ > 0 ? model_.q() : 0);
+    best_.mode_covariance.resize(size);
+    trial_covariance_.resize(size);
+    if (!evaluate_start()) {
       best_.ending = Ending::no_start;
       return best_;
     }
+    first_phi_ = best_.psi.tail(model_.n_phi());
     std::string how = "start";
     for (int iteration = 0;; ++iteration) {
       const ScaledInformation information(best_.sums.hessian, free_);
@@ -59,7 +65,7 @@ class Search {
       if (monitor_.report) monitor_.report(iteration, best_.sums.value, best_.gain);
 
       const double tolerance = std::max(options_.gain_tolerance, noise(best_.sums.value));
-      if (concave && runs_away(tolerance)) return best_;
+      if (runs_away(iteration, concave, tolerance, information)) return best_;
       if (concave && best_.gain < tolerance) {
         best_.ending = Ending::converged;
         return best_;
@@ -87,17 +93,46 @@ class Search {
   }
 
  private:
-  /// A step that stays long while the gain vanishes: the maximum is at infinity.
-  bool runs_away(double tolerance) {
-    if (!options_.look_for_separation || best_.gain > 1e-6) return false;
+  /// Random effects that are too large to begin with can leave a link's domain: smaller ones do not.
+  bool evaluate_start() {
+    for (int i = 0; i < 8; ++i) {
+      std::vector<double> modes = best_.modes;
+      if (objective_.evaluate(best_.psi, modes, best_.sums, covariance(best_.mode_covariance))) {
+        best_.modes = std::move(modes);
+        return true;
+      }
+      if (n_theta_ == 0) return false;
+      best_.psi.segment(p_, n_theta_) *= 0.3;
+    }
+    return false;
+  }
+
+  static double* covariance(std::vector<double>& values) { return values.empty() ? nullptr : values.data(); }
+
+  /// The maximum is at infinity. Every sign of it is measured: a step that stays long while the gain vanishes, standard
+  /// errors out of all proportion to columns of unit size, a dispersion that falls without end.
+  bool runs_away(int iteration, bool concave, double tolerance, const ScaledInformation& information) {
+    for (Eigen::Index r = 0; r < first_phi_.size(); ++r)
+      if (best_.psi[p_ + n_theta_ + r] < first_phi_[r] - longest_fall) {
+        best_.ending = Ending::exact_fit;
+        return true;
+      }
+    if (!options_.look_for_separation || !concave) return false;
     const double beta_step = p_ > 0 ? best_.step.head(p_).cwiseAbs().maxCoeff() : 0.0;
-    if (beta_step > 0.1 && separates(model_, response_, best_.step.head(p_))) {
-      best_.ending = Ending::separation;
-      return true;
+    const bool settled = best_.gain < tolerance;
+    bool suspect = iteration >= 6 && beta_step > 0.3;
+    suspect |= best_.gain < 1e-6 && beta_step > 1e-4;
+    suspect |= settled && p_ > 0 && !(information.inverse(static_cast<int>(best_.psi.size())).diagonal().head(p_).maxCoeff() < 400.0);
+    if (suspect && p_ > 0) {
+      const double drift = best_.gain < 1e-3 || iteration >= 12 ? 0.01 : 1e-6;
+      if (separates(model_, response_, best_.step.head(p_), drift) || separates(model_, response_, best_.psi.head(p_), 1e-9)) {
+        best_.ending = Ending::separation;
+        return true;
+      }
     }
     const double theta = n_theta_ > 0 ? best_.psi.segment(p_, n_theta_).cwiseAbs().maxCoeff() : 0.0;
     const double theta_step = n_theta_ > 0 ? best_.step.segment(p_, n_theta_).cwiseAbs().maxCoeff() : 0.0;
-    if (best_.gain < tolerance && (beta_step > 0.1 || theta_step > 0.1 * theta + 0.01)) {
+    if (settled && (beta_step > 0.1 || theta_step > 0.1 * theta + 0.01)) {
       best_.ending = Ending::divergence;
       return true;
     }
@@ -122,11 +157,24 @@ class Search {
   /// Takes the point if its log-likelihood is at least `least`; best_ changes only then.
   bool try_point(const Eigen::VectorXd& psi, double least) {
     trial_modes_ = best_.modes;
-    if (!objective_.evaluate(psi, trial_modes_, trial_) || !(trial_.value >= least)) return false;
+    if (!objective_.evaluate(psi, trial_modes_, trial_, covariance(trial_covariance_)) || !(trial_.value >= least)) return false;
+    take_trial(psi);
+    // A better order of the coefficients is the same point in other coordinates.
+    if (all_free_) {
+      Eigen::VectorXd moved = psi;
+      if (n_theta_ > 0 && objective_.layout().improve_order(moved.data() + p_)) {
+        trial_modes_ = best_.modes;
+        if (objective_.evaluate(moved, trial_modes_, trial_, covariance(trial_covariance_))) take_trial(moved);
+      }
+    }
+    return true;
+  }
+
+  void take_trial(const Eigen::VectorXd& psi) {
     best_.psi = psi;
     std::swap(best_.modes, trial_modes_);
+    std::swap(best_.mode_covariance, trial_covariance_);
     std::swap(best_.sums, trial_);
-    return true;
   }
 
   /// Backtracking: Armijo, with the quadratic through value, slope and the failed value.
@@ -184,24 +232,15 @@ class Search {
   }
 
   bool move_covariance(const Eigen::VectorXd& d, Eigen::VectorXd& psi) const {
-    const auto& entries = model_.theta_entries();
+    const Layout& layout = objective_.layout();
     for (std::size_t t = 0; t < model_.terms().size(); ++t) {
       const auto& term = model_.terms()[t];
-      Eigen::MatrixXd lambda = Eigen::MatrixXd::Zero(term.q, term.q), change = lambda, pattern = lambda;
-      for (int e = 0; e < n_theta_; ++e) {
-        const auto& entry = entries[static_cast<std::size_t>(e)];
-        if (entry.term != static_cast<int>(t)) continue;
-        lambda(entry.row - term.first, entry.column - term.first) = best_.psi[p_ + e];
-        change(entry.row - term.first, entry.column - term.first) = d[e];
-        pattern(entry.row - term.first, entry.column - term.first) = 1.0;
-      }
-      const bool diagonal = pattern.sum() == term.q;
-      Eigen::MatrixXd sigma = lambda * lambda.transpose() + change * lambda.transpose() + lambda * change.transpose();
-      Eigen::MatrixXd moved(term.q, term.q);
-      if (diagonal) {
-        moved.setZero();
-        for (int a = 0; a < term.q; ++a)
-          moved(a, a) = std::sqrt(std::max(sigma(a, a), eigenvalue_floor * lambda(a, a) * lambda(a, a)));
+      const int own = static_cast<int>(t);
+      const Eigen::MatrixXd lambda = layout.term_factor(own, best_.psi.data() + p_), change = layout.term_factor(own, d.data());
+      const Eigen::MatrixXd sigma = lambda * lambda.transpose() + change * lambda.transpose() + lambda * change.transpose();
+      Eigen::MatrixXd moved = Eigen::MatrixXd::Zero(term.q, term.q);
+      if (static_cast<int>(term.structure->entries(term.q).size()) == term.q) {  // independent coefficients
+        for (int a = 0; a < term.q; ++a) moved(a, a) = std::sqrt(std::max(sigma(a, a), eigenvalue_floor * lambda(a, a) * lambda(a, a)));
       } else {
         if (!(lambda.diagonal().cwiseAbs().minCoeff() > 1e-8 * lambda.cwiseAbs().maxCoeff())) return false;
         const Eigen::MatrixXd inverse = lambda.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(term.q, term.q));
@@ -212,10 +251,7 @@ class Search {
         if (llt.info() != Eigen::Success) return false;
         moved = llt.matrixL();
       }
-      for (int e = 0; e < n_theta_; ++e) {
-        const auto& entry = entries[static_cast<std::size_t>(e)];
-        if (entry.term == static_cast<int>(t)) psi[p_ + e] = moved(entry.row - term.first, entry.column - term.first);
-      }
+      layout.set_term_factor(own, moved, psi.data() + p_);
     }
     return psi.allFinite();
   }
@@ -244,9 +280,11 @@ class Search {
   const NewtonOptions& options_;
   const Monitor& monitor_;
   int p_, n_theta_;
+  bool all_free_;
   Optimum best_;
+  Eigen::VectorXd first_phi_;
   Sums trial_;
-  std::vector<double> trial_modes_;
+  std::vector<double> trial_modes_, trial_covariance_;
 };
 
 }  // namespace
@@ -298,8 +336,7 @@ Eigen::MatrixXd ScaledInformation::inverse(int n_parameters) const {
   return result;
 }
 
-bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction) {
-  constexpr double share = 0.01;  // of the largest move: what a settled row may still drift against its side
+bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction, double tolerance) {
   double forwards = 0.0, against = 0.0;
   std::vector<double> move(static_cast<std::size_t>(model.largest_panel()));
   for (const auto& panel : model.panels()) {
@@ -315,7 +352,7 @@ bool separates(const model::Model& model, const model::Response& response, const
         against = std::max(against, std::fabs(m));
     }
   }
-  return forwards > 0.0 && against <= share * forwards;
+  return forwards > 0.0 && against <= tolerance * forwards;
 }
 
 Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start, std::vector<double> modes,

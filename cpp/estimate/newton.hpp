@@ -24,6 +24,7 @@ enum class Ending {
   no_increase,     ///< no step raises the log-likelihood though the predicted gain is not negligible
   separation,      ///< the likelihood rises for ever in a direction of beta
   divergence,      ///< the likelihood rises for ever in a direction of theta
+  exact_fit,       ///< the model reproduces the response: its dispersion goes to zero and the likelihood to infinity
   no_start,        ///< the log-likelihood is not finite at the start
 };
 
@@ -32,9 +33,10 @@ struct Iteration {
   std::string step;  ///< how the point was reached
 };
 
+/// psi is in the order of the objective's layout, which the search may change.
 struct Optimum {
   Eigen::VectorXd psi;
-  std::vector<double> modes;
+  std::vector<double> modes, mode_covariance;
   Sums sums;
   double gain = 0.0;            ///< predicted gain left
   double least_curvature = 0.0; ///< least eigenvalue of the scaled information
@@ -61,7 +63,8 @@ struct ScaledInformation {
   Eigen::MatrixXd inverse(int n_parameters) const;
 };
 
-/// True when moving beta along `direction` lowers no row's density, and raises some: no maximum exists.
-bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction);
+/// True when moving beta along `direction` for ever raises the density of some rows and lowers none: no maximum exists.
+/// Rows that move against their side by less than `tolerance` of the largest move count as standing still.
+bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction, double tolerance);
 
 }  // namespace multilevel::estimate

@@ -15,7 +15,7 @@ constexpr double least_parallel_work = 20000.0;
 
 Objective::Objective(const model::Model& model, const model::Response& response, int n_quadrature, Derivatives derivatives, bool with_random_effects,
                      int threads, const Monitor& monitor)
-    : model_(model), response_(response), derivatives_(derivatives), with_random_effects_(with_random_effects && model.q() > 0), threads_(threads),
+    : model_(model), response_(response), layout_(model), derivatives_(derivatives), with_random_effects_(with_random_effects && model.q() > 0), threads_(threads),
       monitor_(monitor) {
   const int q = with_random_effects_ ? model.q() : 0;
   rule_ = numeric::gauss_hermite(q > 0 ? n_quadrature : 1, q);
@@ -34,7 +34,7 @@ bool Objective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes,
       static_cast<int>(chunks.size()), threads_,
       [&](int c, int worker) {
         auto& likelihood = workers_[static_cast<std::size_t>(worker)];
-        if (!likelihood) likelihood = make_panel_likelihood(model_, response_, rule_, derivatives_, with_random_effects_);
+        if (!likelihood) likelihood = make_panel_likelihood(model_, response_, layout_, rule_, derivatives_, with_random_effects_);
         Sums& part = partial_[static_cast<std::size_t>(c)];
         part.start(n_parameters_, n_theta_, derivatives_);
         const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];

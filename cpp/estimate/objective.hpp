@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "estimate/layout.hpp"
 #include "estimate/panel_likelihood.hpp"
 
 namespace multilevel::estimate {
@@ -33,10 +34,13 @@ class Objective {
   int n_theta() const { return n_theta_; }
   int evaluations() const { return evaluations_; }
   const model::Model& model() const { return model_; }
+  const Layout& layout() const { return layout_; }
+  Layout& layout() { return layout_; }
 
  private:
   const model::Model& model_;
   const model::Response& response_;
+  Layout layout_;
   numeric::QuadratureRule rule_;
   Derivatives derivatives_;
   bool with_random_effects_;

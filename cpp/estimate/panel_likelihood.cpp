@@ -2,19 +2,27 @@
 
 namespace multilevel::estimate {
 
-using Maker = std::unique_ptr<PanelLikelihood> (*)(const model::Model&, const model::Response&, const numeric::QuadratureRule&, Derivatives, int);
+using Maker = std::unique_ptr<PanelLikelihood> (*)(const model::Model&, const model::Response&, const Layout&, const numeric::QuadratureRule&, Derivatives, int);
 
-// One size of random effect per file: panel_likelihood_1.cpp, ...
-std::unique_ptr<PanelLikelihood> make_panel_likelihood_1(const model::Model&, const model::Response&, const numeric::QuadratureRule&, Derivatives, int);
-std::unique_ptr<PanelLikelihood> make_panel_likelihood_2(const model::Model&, const model::Response&, const numeric::QuadratureRule&, Derivatives, int);
-std::unique_ptr<PanelLikelihood> make_panel_likelihood_n(const model::Model&, const model::Response&, const numeric::QuadratureRule&, Derivatives, int);
+// One size of random effect per file: panel_likelihood_1.cpp and so on.
+#define MULTILEVEL_DECLARE(suffix)                                                                                              \
+  std::unique_ptr<PanelLikelihood> make_panel_likelihood_##suffix(const model::Model&, const model::Response&, const Layout&,   \
+                                                                  const numeric::QuadratureRule&, Derivatives, int);
+MULTILEVEL_DECLARE(1)
+MULTILEVEL_DECLARE(2)
+MULTILEVEL_DECLARE(n)
+MULTILEVEL_DECLARE(any)
+#undef MULTILEVEL_DECLARE
 
-std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response,
+std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response, const Layout& layout,
                                                        const numeric::QuadratureRule& rule, Derivatives derivatives,
                                                        bool with_random_effects) {
   const int q = with_random_effects ? model.q() : 0;
-  const Maker make = q == 1 ? make_panel_likelihood_1 : (q == 2 ? make_panel_likelihood_2 : make_panel_likelihood_n);
-  return make(model, response, rule, derivatives, q);
+  Maker make = make_panel_likelihood_any;
+  if (q <= most_without_allocation) make = make_panel_likelihood_n;
+  if (q == 1) make = make_panel_likelihood_1;
+  if (q == 2) make = make_panel_likelihood_2;
+  return make(model, response, layout, rule, derivatives, q);
 }
 
 void Sums::start(int n_parameters, int n_theta, Derivatives derivatives) {

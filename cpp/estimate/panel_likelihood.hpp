@@ -12,10 +12,14 @@
 #include <Eigen/Dense>
 #include <memory>
 
+#include "estimate/layout.hpp"
 #include "model/model.hpp"
 #include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::estimate {
+
+/// Up to this many random effects per cluster their matrices need no allocation.
+inline constexpr int most_without_allocation = 12;
 
 /// What an evaluation is to compute beyond the value.
 enum class Derivatives { gradient, hessian };
@@ -45,8 +49,9 @@ class PanelLikelihood {
   virtual void add(const model::Panel& panel, const double* psi, double* modes, Sums& sums, double* mode_covariance) = 0;
 };
 
-/// `with_random_effects` false: the random effects are zero, which makes it a generalized linear model.
-std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response,
+/// `with_random_effects` false: the random effects are zero, which makes it a generalized linear model. The layout may
+/// change between evaluations.
+std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response, const Layout& layout,
                                                        const numeric::QuadratureRule& rule, Derivatives derivatives,
                                                        bool with_random_effects);
 

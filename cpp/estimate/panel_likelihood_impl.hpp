@@ -21,12 +21,13 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   using Matrix = typename Small<Q, Max>::Matrix;
 
  public:
-  PanelLikelihoodOf(const model::Model& model, const model::Response& response, const numeric::QuadratureRule& rule, Derivatives derivatives, int q)
-      : model_(model), response_(response), rule_(rule), hessian_(derivatives == Derivatives::hessian), q_(q), p_(model.p()),
+  PanelLikelihoodOf(const model::Model& model, const model::Response& response, const Layout& layout, const numeric::QuadratureRule& rule,
+                    Derivatives derivatives, int q)
+      : model_(model), response_(response), layout_(layout), rule_(rule), hessian_(derivatives == Derivatives::hessian), q_(q), p_(model.p()),
         n_theta_(q > 0 ? model.n_theta() : 0), n_phi_(model.n_phi()), K_(rule.size),
         strip_rows_(std::max(least_strip_rows, std::min(model.largest_panel(), strip_node_rows / K_))),
         rows_(std::max(strip_rows_, model.largest_cluster()), K_, n_phi_), columns_(model.largest_cluster(), q, K_ > 1),
-        state_(q, K_, n_phi_, p_), second_(model, rule, q, n_theta_) {
+        state_(q, K_, n_phi_, p_), second_(model, layout, rule, q, n_theta_) {
     int most = 1;
     for (const auto& panel : model.panels()) most = std::max(most, panel.last_cluster - panel.first_cluster);
     finder_ = std::make_unique<ConditionalModes<Q, Max>>(most, std::max(q, 1));
@@ -55,7 +56,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     double* modes = all_modes + static_cast<std::int64_t>(strip_.first_cluster) * q_();
     Matrix lambda = Matrix::Zero(q_(), q_());
     for (int e = 0; e < n_theta_; ++e) {
-      const auto& entry = model_.theta_entries()[static_cast<std::size_t>(e)];
+      const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
       lambda(entry.row, entry.column) = psi[p_ + e];
     }
     fixed_part(psi);
@@ -142,7 +143,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       for (int i = 0; i < m; ++i) {
         const Vector v = node_v(i, k, modes + i * q_());
         node_f_[index(i, k)] = -0.5 * v.squaredNorm() + 0.5 * node_square + rule_.log_weights[static_cast<std::size_t>(k)];
-        const Vector u = lambda.template triangularView<Eigen::Lower>() * v;
+        const Vector u = lambda * v;
         finder_->add_random_effects(strip_, rows_, first_row(i), first_row(i) + cluster_rows(i), u);
       }
       family::RowDerivatives out;
@@ -196,6 +197,9 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     for (int r = 0; r < n_phi_; ++r) std::fill(rows_.x_phi[r] + first, rows_.x_phi[r] + first + n, 0.0);
     for (int k = 0; k < K_; ++k) {
       const double share = s.share[static_cast<std::size_t>(k)];
+      if (share == 0.0) {  // far out, or outside the domain, where the derivatives are no numbers
+        clear_node(k, first, n);
+      }
       const double *d1 = rows_.node_d1(k), *d2 = rows_.node_d2(k);
       const Eigen::Map<const Vector> t(rule_.node(k), q_());
       auto v_k = s.at(s.node_v, k), g_k = s.at(s.node_g, k), gamma_k = s.at(s.node_gamma, k), b1_k = s.at(s.node_b1, k);
@@ -211,14 +215,14 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       if (hessian_) s.matrix_at(s.node_B, k) = -z_products(first, n, d2);
       for (int r = 0; r < n_phi_; ++r) {
         const auto at = static_cast<std::size_t>(k * n_phi_ + r);
-        s.node_phi[at] = K_ > 1 ? node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)]
+        s.node_phi[at] = share == 0.0 ? 0.0 : K_ > 1 ? node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)]
                                 : numeric::sum(n, rows_.at_mode.phi[r][0] + first);
         Eigen::Map<Vector>(s.node_b1_phi.data() + static_cast<std::ptrdiff_t>(at) * q_(), q_()) = z_sums(first, n, rows_.node_d1_phi(k, r));
         numeric::add_multiple(n, share, rows_.node_d1_phi(k, r) + first, rows_.x_phi[r] + first);
       }
       for (int pair = 0; pair < pairs; ++pair)
         second_.node_phi_phi[static_cast<std::size_t>(pair)] +=
-            share * (K_ > 1 ? node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) + static_cast<std::size_t>(pair)]
+            share == 0.0 ? 0.0 : share * (K_ > 1 ? node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) + static_cast<std::size_t>(pair)]
                             : numeric::sum(n, rows_.at_mode.phi_phi[pair][0] + first));
     }
 
@@ -240,7 +244,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     // Gradient: theta and phi here, beta from rho for the whole strip.
     const Matrix G = b1_v - s.B * lambda * s.A + s.zc * s.v.transpose() + s.b1 * s.h.transpose() - (s.B * s.hz) * s.v.transpose();
     for (int e = 0; e < n_theta_; ++e) {
-      const auto& entry = model_.theta_entries()[static_cast<std::size_t>(e)];
+      const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
       sums.gradient[p_ + e] += G(entry.row, entry.column);
     }
     for (int r = 0; r < n_phi_; ++r) {
@@ -263,15 +267,27 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     if (n_theta_ > 0) add_theta_information(s, lambda, sums.theta_information);
   }
 
-  /// Posterior shares of the nodes; returns the logarithm of their sum.
+  /// Posterior shares of the nodes; returns the logarithm of their sum. A node where the link has left its domain has no
+  /// share: the density of the responses is zero there.
   double shares(int i) {
     const double* f = node_f_.data() + index(i, 0);
-    double largest = f[0];
-    for (int k = 1; k < K_; ++k) largest = std::max(largest, f[k]);
+    double largest = -std::numeric_limits<double>::infinity();
+    for (int k = 0; k < K_; ++k)
+      if (f[k] > largest) largest = f[k];
     double total = 0.0;
-    for (int k = 0; k < K_; ++k) total += state_.share[static_cast<std::size_t>(k)] = std::exp(f[k] - largest);
+    for (int k = 0; k < K_; ++k) {
+      double& share = state_.share[static_cast<std::size_t>(k)];
+      share = std::isnan(f[k]) ? 0.0 : std::exp(f[k] - largest);
+      total += share;
+    }
     for (auto& share : state_.share) share /= total;
     return largest + std::log(total);
+  }
+
+  void clear_node(int k, int first, int n) {
+    std::fill(rows_.node_d1(k) + first, rows_.node_d1(k) + first + n, 0.0);
+    std::fill(rows_.node_d2(k) + first, rows_.node_d2(k) + first + n, 0.0);
+    for (int r = 0; r < n_phi_; ++r) std::fill(rows_.node_d1_phi(k, r) + first, rows_.node_d1_phi(k, r) + first + n, 0.0);
   }
 
   void quadratic_form(int first, int n, const Matrix& m, double* out) const {
@@ -322,7 +338,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     const Matrix half = s.Linv * lambda.transpose() * s.B;
     const Matrix T = s.B - half.transpose() * half;
     const Matrix TL = T * lambda, S = lambda.transpose() * TL;
-    const auto& entries = model_.theta_entries();
+    const auto& entries = layout_.entries();
     for (int a = 0; a < n_theta_; ++a)
       for (int b = 0; b <= a; ++b) {
         const auto &x = entries[static_cast<std::size_t>(a)], &y = entries[static_cast<std::size_t>(b)];
@@ -359,6 +375,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
 
   const model::Model& model_;
   const model::Response& response_;
+  const Layout& layout_;
   const numeric::QuadratureRule& rule_;
   bool hessian_;
   Dimension<Q> q_;

@@ -8,6 +8,8 @@ namespace multilevel::estimate {
 
 namespace {
 
+constexpr double exact_share = 1e-24;  // of the response's mean square: residuals this small are rounding
+
 /// One weighted least-squares step from a linear predictor made of the response itself, as R's glm() starts.
 struct LeastSquares {
   Eigen::MatrixXd cross;
@@ -54,13 +56,13 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
 /// Mean squared working residual, weighted by the working weights: the scatter on the scale of eta. And the mean squared
 /// Pearson residual, for phi.
 struct Scatter {
-  double eta = 1.0, pearson = 1.0;
+  double eta = 1.0, pearson = 1.0, response = 1.0;  ///< `response`: mean square of the response itself
 };
 
 Scatter scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta, const double* phi, int stride) {
   const auto rows = static_cast<std::size_t>(model.largest_panel());
   std::vector<double> eta(rows), value(rows), d1(rows), d2(rows), weight(rows);
-  double squares = 0.0, weights = 0.0, n = 0.0;
+  double squares = 0.0, weights = 0.0, responses = 0.0, n = 0.0;
   for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
     const model::Panel& panel = model.panels()[i];
     const double* offset = model.family().is_linear() ? nullptr : model.offset(panel);
@@ -77,12 +79,13 @@ Scatter scatter(const model::Model& model, const model::Response& response, cons
       const auto row = static_cast<std::size_t>(j);
       if (!(weight[row] > 0.0) || !std::isfinite(d1[row])) continue;
       squares += d1[row] * d1[row] / weight[row];
+      responses += at.weight[j] * at.response[j] * at.response[j];
       weights += weight[row];
       n += 1.0;
     }
   }
   if (!(n > 0.0) || !std::isfinite(squares)) return {};
-  return {squares / weights, squares / n};
+  return {squares / weights, squares / n, responses / n};
 }
 
 }  // namespace
@@ -96,12 +99,20 @@ Start starting_values(const model::Model& model, const model::Response& response
     const ScaledInformation cross(-step.cross, std::vector<bool>(static_cast<std::size_t>(p), true));
     glm.head(p) = cross.solve(step.right);
   }
+  bool exact = false;  // nothing is left of a response with a dispersion of its own
   auto set_phi = [&] {
     if (n_phi == 0) return;
     const double zero[family::max_phi] = {};
-    model.family().start_phi(scatter(model, response, glm.head(p), zero, stride).pearson, glm.data() + p);
+    const Scatter left = scatter(model, response, glm.head(p), zero, stride);
+    exact = !(left.pearson > exact_share * left.response);
+    model.family().start_phi(left.pearson, glm.data() + p);
   };
+  Start start;
   set_phi();
+  if (exact) {
+    start.ending = Ending::exact_fit;
+    return start;
+  }
 
   Objective objective(model, response, 1, Derivatives::hessian, false, threads, monitor);
   objective.use_every(stride);
@@ -119,14 +130,14 @@ Start starting_values(const model::Model& model, const model::Response& response
     set_phi();
     found = maximize(objective, response, glm, {}, free, options, quiet);
   }
-  Start start;
-  start.usable = found.ending != Ending::no_start;
+  if (found.ending == Ending::no_start) start.ending = Ending::no_start;
   start.psi.resize(p + n_theta + n_phi);
   start.psi.head(p) = found.psi.head(p);
   start.psi.tail(n_phi) = found.psi.tail(n_phi);
   const double scale = 0.5 * std::sqrt(scatter(model, response, found.psi.head(p), found.psi.data() + p, stride).eta);
+  const Layout layout(model);
   for (int e = 0; e < n_theta; ++e) {
-    const auto& entry = model.theta_entries()[static_cast<std::size_t>(e)];
+    const auto& entry = layout.entries()[static_cast<std::size_t>(e)];
     start.psi[p + e] = entry.row == entry.column ? (std::isfinite(scale) && scale > 0.0 ? scale : 1.0) : 0.0;
   }
   return start;

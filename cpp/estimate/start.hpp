@@ -7,7 +7,7 @@ namespace multilevel::estimate {
 
 struct Start {
   Eigen::VectorXd psi;  ///< (beta, theta, phi)
-  bool usable = true;   ///< false when no point with a finite likelihood was found
+  Ending ending = Ending::converged;  ///< or no_start, or exact_fit: then psi is of no use
 };
 
 /// Uses every stride-th panel.

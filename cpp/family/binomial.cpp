@@ -28,13 +28,14 @@ void logit_rows(const Rows& rows, const RowDerivatives& out) {
     const Block b = block(rows, i);
     const Lanes magnitude = numeric::abs(b.eta);
     const Lanes e = numeric::exp(-magnitude);
-    const Lanes larger = 1.0 / (1.0 + e);  // the larger of mu and 1 - mu
+    const numeric::LogisticParts parts = numeric::logistic_parts(e);
+    const Lanes larger = parts.reciprocal;  // the larger of mu and 1 - mu
     const Lanes smaller = e * larger;
     const auto positive = b.eta >= 0.0;
     const Lanes mu = numeric::select(positive, larger, smaller);
     const Lanes complement = numeric::select(positive, smaller, larger);
     const Lanes variance = larger * smaller;
-    const Lanes softplus = 0.5 * (b.eta + magnitude) + numeric::log1p_unit(e);
+    const Lanes softplus = 0.5 * (b.eta + magnitude) + parts.softplus;
     put(out.value, i, b.n, b.response * b.eta - b.weight * softplus);
     // y - mu as y (1 - mu) - (size - y) mu: no cancellation when mu is close to y.
     put(out.eta[0], i, b.n, b.response * complement - (b.weight - b.response) * mu);
@@ -75,9 +76,10 @@ class Binomial final : public Family {
     using namespace series_kernel;
     for (int i = 0; i < rows.n; i += lane_count) {
       const Block b = block(rows, i);
-      const auto mu = Link::mean(variable<1>(b.eta, Lanes{}));
-      const Lanes variance = mu.c[0] * (1.0 - mu.c[0]);
-      put(out, i, b.n, numeric::select(variance > 0.0, b.weight * mu.c[1] * mu.c[1] / variance, numeric::broadcast(0.0)));
+      // mu'^2 / (mu (1 - mu)) is minus the product of the derivatives of log mu and log(1 - mu).
+      const auto eta = variable<1>(b.eta, Lanes{});
+      const Lanes information = -b.weight * Link::log_mean(eta).c[1] * Link::log_complement(eta).c[1];
+      put(out, i, b.n, numeric::select(information > 0.0, information, numeric::broadcast(0.0)));
     }
   }
 
@@ -86,7 +88,8 @@ class Binomial final : public Family {
   }
 
   int recession(double response, double weight) const override {
-    return response == weight ? 1 : (response == 0.0 ? -1 : 0);
+    if (response == weight && !std::is_same_v<Link, link::Log>) return 1;  // a log link reaches one at eta = 0
+    return response == 0.0 ? -1 : 0;
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }

@@ -20,28 +20,30 @@ struct Density {
   }
 };
 
-void identity_rows(Order order, const Rows& rows, double phi, const RowDerivatives& out) {
+/// The identity link by hand: all derivatives are the residual and the precision.
+template <Order order>
+void identity_rows(const Rows& rows, double phi, const RowDerivatives& out) {
+  using namespace series_kernel;
   const double precision = std::exp(-2.0 * phi);
-  for (int j = 0; j < rows.n; ++j) {
-    const double a = rows.weight[j] * precision;
-    const double residual = rows.response[j] - rows.eta[j];
-    out.value[j] = -0.5 * a * residual * residual - phi;
-    out.eta[0][j] = a * residual;
-    out.eta[1][j] = -a;
-  }
-  if (order == Order::step) return;
-  for (int j = 0; j < rows.n; ++j) {
-    const double a = rows.weight[j] * precision;
-    const double residual = rows.response[j] - rows.eta[j];
-    out.phi[0][0][j] = a * residual * residual - 1.0;
-    out.phi[0][1][j] = -2.0 * a * residual;
-    out.phi_phi[0][0][j] = -2.0 * a * residual * residual;
-    if (order == Order::node) continue;
-    out.eta[2][j] = out.eta[3][j] = 0.0;
-    out.phi[0][2][j] = 2.0 * a;
-    out.phi[0][3][j] = 0.0;
-    out.phi_phi[0][1][j] = 4.0 * a * residual;
-    out.phi_phi[0][2][j] = -4.0 * a;
+  const Lanes zero = numeric::broadcast(0.0);
+  for (int i = 0; i < rows.n; i += lane_count) {
+    const Block b = block(rows, i);
+    const Lanes a = b.weight * precision, residual = b.response - b.eta;
+    const Lanes slope = a * residual, square = slope * residual;
+    put(out.value, i, b.n, -0.5 * square - phi);
+    put(out.eta[0], i, b.n, slope);
+    put(out.eta[1], i, b.n, -a);
+    if constexpr (order == Order::step) continue;
+    put(out.phi[0][0], i, b.n, square - 1.0);
+    put(out.phi[0][1], i, b.n, -2.0 * slope);
+    put(out.phi_phi[0][0], i, b.n, -2.0 * square);
+    if constexpr (order == Order::node) continue;
+    put(out.eta[2], i, b.n, zero);
+    put(out.eta[3], i, b.n, zero);
+    put(out.phi[0][2], i, b.n, 2.0 * a);
+    put(out.phi[0][3], i, b.n, zero);
+    put(out.phi_phi[0][1], i, b.n, 4.0 * slope);
+    put(out.phi_phi[0][2], i, b.n, -4.0 * a);
   }
 }
 
@@ -60,10 +62,13 @@ class Gaussian final : public Family {
   }
 
   void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
-    if constexpr (std::is_same_v<Link, link::Identity>)
-      identity_rows(order, rows, phi[0], out);
-    else
+    if constexpr (std::is_same_v<Link, link::Identity>) {
+      if (order == Order::full) return identity_rows<Order::full>(rows, phi[0], out);
+      if (order == Order::node) return identity_rows<Order::node>(rows, phi[0], out);
+      identity_rows<Order::step>(rows, phi[0], out);
+    } else {
       series_derivatives<Density<Link>>(order, rows, phi, out);
+    }
   }
 
   void expected_information(const Rows& rows, const double* phi, double* out) const override {

@@ -102,15 +102,17 @@ struct Probit {
   static LaneBits feasible_probability(Lanes) { return everywhere(); }
   static double inverse(double eta) { return 0.5 * std::erfc(-eta * 0.70710678118654752440); }
   static double of_mean(double mu) {
-    // Newton on Phi from the logistic approximation; three digits more with every step.
-    double x = (std::log(mu) - std::log1p(-mu)) / 1.702;
-    for (int i = 0; i < 50; ++i) {
-      const double error = inverse(x) - mu;
-      const double step = error / (0.39894228040143267794 * std::exp(-0.5 * x * x));
-      x -= step;
-      if (!(std::fabs(step) > 1e-14 * (1.0 + std::fabs(x)))) break;
+    // Newton on log Phi, which is concave: from the left of the root the steps never pass it.
+    if (!(mu > 0.0 && mu < 1.0)) return mu == 0.0 ? -INFINITY : (mu == 1.0 ? INFINITY : NAN);
+    const double tail = std::fmin(mu, 1.0 - mu), target = std::log(tail);
+    double x = -std::sqrt(-2.0 * target);
+    for (int i = 0; i < 100; ++i) {
+      const numeric::NormalTail at = numeric::normal_tail(x);
+      const double step = (target - at.log_cdf) / at.inverse_mills;
+      x += step;
+      if (!(std::fabs(step) > 1e-15 * (1.0 + std::fabs(x)))) break;
     }
-    return x;
+    return mu < 0.5 ? x : -x;
   }
 };
 
@@ -118,11 +120,11 @@ struct Cloglog {
   static constexpr const char* name = "cloglog";
   template <class T>
   static T mean(const T& eta) {
-    return exp(log1mexp(exp(eta)));
+    return exp(log_cloglog_mean(eta));
   }
   template <class T>
   static T log_mean(const T& eta) {
-    return log1mexp(exp(eta));
+    return log_cloglog_mean(eta);
   }
   template <class T>
   static T log_complement(const T& eta) {

@@ -64,8 +64,10 @@ class Poisson final : public Family {
     using namespace series_kernel;
     for (int i = 0; i < rows.n; i += lane_count) {
       const Block b = block(rows, i);
-      const auto mu = Link::mean(variable<1>(b.eta, Lanes{}));
-      put(out, i, b.n, numeric::select(mu.c[0] > 0.0, b.weight * mu.c[1] * mu.c[1] / mu.c[0], numeric::broadcast(0.0)));
+      // mu'^2 / mu is mu' times the derivative of log mu.
+      const auto eta = variable<1>(b.eta, Lanes{});
+      const Lanes information = b.weight * Link::mean(eta).c[1] * Link::log_mean(eta).c[1];
+      put(out, i, b.n, numeric::select(information > 0.0, information, numeric::broadcast(0.0)));
     }
   }
 

@@ -1,5 +1,5 @@
 // From a log density written once to all derivatives of all rows: the density is evaluated on truncated Taylor series,
-// eight rows at a time. A density is a struct with
+// a few rows at a time. A density is a struct with
 //   static constexpr int n_phi;
 //   template <class T> static T value(const T& eta, Lanes response, Lanes weight, const T* phi);
 #pragma once
@@ -48,7 +48,7 @@ struct Block {
   Lanes eta, response, weight;
 };
 
-/// Rows i .. i+7; past the last row the first one of the block stands in.
+/// The rows from i on that fit the lanes; past the last row the first one of the block stands in.
 inline Block block(const Rows& rows, int i) {
   Block b{std::min(lane_count, rows.n - i), {}, {}, {}};
   if (b.n == lane_count) {

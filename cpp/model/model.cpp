@@ -97,8 +97,7 @@ Model::Model(const Specification& s, int threads) : family_(family::make_family(
     const auto& structure = covariance::structure(term.structure);
     const int q = static_cast<int>(term.columns.size());
     const int first = terms_.empty() ? 0 : terms_.back().first + terms_.back().q;
-    for (const auto& entry : structure.entries(q))
-      theta_entries_.push_back({first + entry.row, first + entry.column, static_cast<int>(terms_.size())});
+    n_theta_ += static_cast<int>(structure.entries(q).size());
     terms_.push_back({first, q, &structure});
   }
   sort_rows(s);
@@ -256,8 +255,12 @@ Model::UserScale Model::user_scale(const Response& response) const {
     if (intercept_ >= 0 && k != intercept_) u.matrix(intercept_, k) = -c.scale * c.shift / response.scale;
   }
   if (intercept_ >= 0) u.shift[intercept_] = response.shift;
-  for (int e = 0; e < n_theta(); ++e)
-    u.matrix(p() + e, p() + e) = random_[static_cast<std::size_t>(theta_entries_[static_cast<std::size_t>(e)].row)].scale / response.scale;
+  int at = p();
+  for (const auto& term : terms_)
+    for (const auto& entry : term.structure->entries(term.q)) {
+      u.matrix(at, at) = random_[static_cast<std::size_t>(term.first + entry.row)].scale / response.scale;
+      ++at;
+    }
   for (int r = 0; r < n_phi(); ++r) u.shift[p() + n_theta() + r] = -std::log(response.scale);
   return u;
 }
@@ -266,12 +269,6 @@ Eigen::VectorXd Model::random_scale(const Response& response) const {
   Eigen::VectorXd scale(q());
   for (int a = 0; a < q(); ++a) scale[a] = random_[static_cast<std::size_t>(a)].scale / response.scale;
   return scale;
-}
-
-Eigen::MatrixXd Model::factor(const double* theta) const {
-  Eigen::MatrixXd lambda = Eigen::MatrixXd::Zero(q(), q());
-  for (const auto& entry : theta_entries_) lambda(entry.row, entry.column) = *theta++;
-  return lambda;
 }
 
 void Model::linear_predictor(const double* beta, const double* modes, double* eta, int threads) const {

@@ -52,11 +52,6 @@ struct Term {
   const covariance::Structure* structure;
 };
 
-/// A free entry of the factor Lambda of all terms together.
-struct ThetaEntry {
-  int row, column, term;
-};
-
 /// The response as the likelihood takes it; a model can be fitted to many of these.
 struct Response {
   std::unique_ptr<double[]> value, weight;  ///< sorted rows, see Family::prepare
@@ -74,14 +69,13 @@ class Model {
   int n_clusters() const { return static_cast<int>(cluster_start_.size()) - 1; }
   int p() const { return static_cast<int>(fixed_.size()); }
   int q() const { return static_cast<int>(random_.size()); }
-  int n_theta() const { return static_cast<int>(theta_entries_.size()); }
+  int n_theta() const { return n_theta_; }
   int n_phi() const { return family_->n_phi(); }
   int n_parameters() const { return p() + n_theta() + n_phi(); }
 
   const std::vector<Panel>& panels() const { return panels_; }
   const std::vector<Chunk>& chunks() const { return chunks_; }
   const std::vector<Term>& terms() const { return terms_; }
-  const std::vector<ThetaEntry>& theta_entries() const { return theta_entries_; }
   std::int64_t cluster_start(int cluster) const { return cluster_start_[static_cast<std::size_t>(cluster)]; }
   int largest_cluster() const { return largest_cluster_; }
   int largest_panel() const { return static_cast<int>(ones_.size()); }
@@ -110,9 +104,6 @@ class Model {
 
   /// eta in the order of the caller's rows, offset included; `modes` may be null (random effects at zero). User's scale.
   void linear_predictor(const double* beta, const double* modes, double* eta, int threads) const;
-
-  /// Lambda (q x q, block diagonal over terms) from theta.
-  Eigen::MatrixXd factor(const double* theta) const;
 
  private:
   static constexpr int ones_slot = -1, no_slot = -2;
@@ -143,7 +134,7 @@ class Model {
   std::vector<int> redundant_;
   int intercept_ = -1;
   std::vector<Term> terms_;
-  std::vector<ThetaEntry> theta_entries_;
+  int n_theta_ = 0;
   int n_slots_ = 0, offset_slot_ = no_slot, size_slot_ = no_slot, weight_slot_ = no_slot;
   std::unique_ptr<double[]> storage_;
   std::vector<double> ones_;

@@ -1,6 +1,7 @@
-// Eight doubles at a time, and the elementary functions that the log densities need.
+// Several doubles at a time, and the elementary functions that the log densities need.
 //
-// The type is the compiler's own vector extension (GCC and Clang): the same source gives SSE2, AVX2 or NEON code.
+// The type is the compiler's own vector extension (GCC and Clang): the same source gives SSE2, AVX2 or NEON code. It is as
+// wide as the registers are: compilers take wider ones apart badly.
 // exp and log are branch-free and good to about one unit in the last place; the rarer functions go lane by lane.
 #pragma once
 
@@ -12,13 +13,17 @@
 
 namespace multilevel::numeric {
 
-inline constexpr int lane_count = 8;
+#ifdef __AVX__
+inline constexpr int lane_count = 4;
+#else
+inline constexpr int lane_count = 2;
+#endif
 
-using Lanes = double __attribute__((vector_size(64)));
-using LaneBits = std::int64_t __attribute__((vector_size(64)));
-using UnsignedBits = std::uint64_t __attribute__((vector_size(64)));
+using Lanes = double __attribute__((vector_size(8 * lane_count)));
+using LaneBits = std::int64_t __attribute__((vector_size(8 * lane_count)));
+using UnsignedBits = std::uint64_t __attribute__((vector_size(8 * lane_count)));
 
-inline Lanes broadcast(double x) { return Lanes{x, x, x, x, x, x, x, x}; }
+inline Lanes broadcast(double x) { return x - Lanes{}; }
 
 inline Lanes load(const double* from) {
   Lanes x;
@@ -58,7 +63,7 @@ inline Lanes sqrt(Lanes x) {
   return x;
 }
 
-/// e^x: Cody-Waite reduction to |r| <= log(2)/2 and the Taylor polynomial of degree 13. Beyond +-708 it is infinity or
+/// e^x: Cody-Waite reduction to |r| <= log(2)/2, then 1 + r + r^2 P(r) with P the Chebyshev fit of degree 9 (error 1e-16). Beyond +-708 it is infinity or
 /// zero (the exact value has left, or is about to leave, the normal numbers); NaN stays NaN.
 inline Lanes exp(Lanes x) {
   constexpr double shift = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer kept in the low bits
@@ -68,26 +73,38 @@ inline Lanes exp(Lanes x) {
   const Lanes n = shifted - shift;
   Lanes r = inside - n * 0.693147180369123816490;
   r -= n * 1.90821492927058770002e-10;
-  Lanes p = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0;
-  p = p * r + 1.0 / 39916800.0;
-  p = p * r + 1.0 / 3628800.0;
-  p = p * r + 1.0 / 362880.0;
-  p = p * r + 1.0 / 40320.0;
-  p = p * r + 1.0 / 5040.0;
-  p = p * r + 1.0 / 720.0;
-  p = p * r + 1.0 / 120.0;
-  p = p * r + 1.0 / 24.0;
-  p = p * r + 1.0 / 6.0;
-  p = p * r + 0.5;
-  p = p * r + 1.0;
-  p = p * r + 1.0;
+  Lanes p = r * 2.5100385495510319078e-8 + 2.7620088445409748161e-7;
+  p = p * r + 2.7557268459997064772e-6;
+  p = p * r + 0.000024801521295954375131;
+  p = p * r + 0.00019841269863053616878;
+  p = p * r + 0.0013888888917213716901;
+  p = p * r + 0.0083333333333300618325;
+  p = p * r + 0.041666666666624127873;
+  p = p * r + 0.16666666666666667453;
+  p = p * r + 0.50000000000000010221;
+  p = (p * r) * r + r + 1.0;
   const Lanes scaled = from_bits(bits(p) + (bits(shifted) << 52));
   const Lanes upper = select(x > limit, broadcast(std::numeric_limits<double>::infinity()), scaled);
   return select(x != x, x, select(x < -limit, broadcast(0.0), upper));
 }
 
-/// log(u) + correction for normal u > 0: u = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), then the series of atanh.
-inline Lanes log_corrected(Lanes u, Lanes correction) {
+/// log(1 + f) for sqrt(1/2) - 1 <= f <= sqrt(2) - 1, given s = f / (2 + f): 2 s + s R(s^2), the series of atanh, R a
+/// Chebyshev fit (error 3e-16 of R). `low` is added where it loses nothing.
+inline Lanes log_near_one(Lanes f, Lanes s, Lanes low) {
+  const Lanes z = s * s;
+  Lanes r = z * 0.14616585424888621989 + 0.15331710618210771568;
+  r = r * z + 0.18182889455674946039;
+  r = r * z + 0.22222211130259877029;
+  r = r * z + 0.28571428626003268742;
+  r = r * z + 0.39999999999899443233;
+  r = r * z + 0.66666666666666696883;
+  r = r * z;
+  const Lanes half_square = 0.5 * f * f;
+  return f - (half_square - (s * (half_square + r) + low));
+}
+
+/// log(u) + low for normal u > 0: u = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)).
+inline Lanes log_normal_number(Lanes u, Lanes low) {
   constexpr std::uint64_t sqrt_half = 0x3FE6A09E667F3BCDULL;
   constexpr std::uint64_t bias = 1024;
   constexpr double two_52 = 4503599627370496.0;
@@ -101,22 +118,7 @@ inline Lanes log_corrected(Lanes u, Lanes correction) {
   std::memcpy(&e, &exponent_bits, sizeof e);
   e -= two_52 + static_cast<double>(bias);
   const Lanes f = mantissa - 1.0;
-  const Lanes s = f / (f + 2.0);
-  const Lanes z = s * s;
-  Lanes r = z * (2.0 / 23.0) + 2.0 / 21.0;
-  r = r * z + 2.0 / 19.0;
-  r = r * z + 2.0 / 17.0;
-  r = r * z + 2.0 / 15.0;
-  r = r * z + 2.0 / 13.0;
-  r = r * z + 2.0 / 11.0;
-  r = r * z + 2.0 / 9.0;
-  r = r * z + 2.0 / 7.0;
-  r = r * z + 2.0 / 5.0;
-  r = r * z + 2.0 / 3.0;
-  r = r * z;
-  const Lanes half_square = 0.5 * f * f;
-  const Lanes low = e * 1.90821492927058770002e-10 + correction;
-  return e * 0.693147180369123816490 - ((half_square - (s * (half_square + r) + low)) - f);
+  return e * 0.693147180369123816490 + log_near_one(f, f / (f + 2.0), e * 1.90821492927058770002e-10 + low);
 }
 
 inline Lanes log(Lanes x) {
@@ -124,16 +126,26 @@ inline Lanes log(Lanes x) {
   constexpr double two_54 = 18014398509481984.0;
   const LaneBits subnormal = x < std::numeric_limits<double>::min();
   const Lanes scaled = select(subnormal, x * two_54, x);
-  const Lanes value = log_corrected(scaled, select(subnormal, broadcast(-54.0 * 0.6931471805599453), broadcast(0.0)));
+  const Lanes value = log_normal_number(scaled, select(subnormal, broadcast(-54.0 * 0.6931471805599453), broadcast(0.0)));
   const Lanes nan = broadcast(std::numeric_limits<double>::quiet_NaN());
   const Lanes low = select(x == 0.0, broadcast(-infinity), select(x > 0.0, value, nan));
   return select(x == infinity, broadcast(infinity), low);
 }
 
-/// log(1 + x) for 0 <= x <= 1 (what the softplus needs): the rounding of 1 + x is put back as a correction.
-inline Lanes log1p_unit(Lanes x) {
-  const Lanes u = 1.0 + x;
-  return log_corrected(u, (x - (u - 1.0)) / u);
+struct LogisticParts {
+  Lanes softplus;    ///< log(1 + e)
+  Lanes reciprocal;  ///< 1 / (1 + e)
+};
+
+/// For 0 <= e <= 1, with a single division. 1 + e or, from sqrt(2) on, (1 + e)/2 is 1 + f without rounding.
+inline LogisticParts logistic_parts(Lanes e) {
+  const LaneBits large = e > 0.41421356237309504880;
+  const Lanes f = select(large, 0.5 * (e - 1.0), e);
+  const Lanes one_plus_e = 1.0 + e, two_plus_f = 2.0 + f;
+  const Lanes both = 1.0 / (one_plus_e * two_plus_f);
+  const Lanes s = f * (one_plus_e * both);
+  const Lanes low = select(large, broadcast(0.69314718055994530942), broadcast(0.0));
+  return {log_near_one(f, s, low), two_plus_f * both};
 }
 
 template <class Function>

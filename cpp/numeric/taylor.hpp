@@ -146,7 +146,7 @@ inline Taylor<D, T> logistic(const Taylor<D, T>& x) {
 }
 
 /// log(1 + e^x).
-inline Lanes softplus(Lanes x) { return 0.5 * (x + abs(x)) + log1p_unit(exp(-abs(x))); }
+inline Lanes softplus(Lanes x) { return 0.5 * (x + abs(x)) + logistic_parts(exp(-abs(x))).softplus; }
 template <int D, class T>
 inline Taylor<D, T> softplus(const Taylor<D, T>& x) {
   return integrate(x, softplus(x.c[0]), logistic(x));
@@ -178,17 +178,63 @@ inline Taylor<D, T> log1mexp(const Taylor<D, T>& x) {
   return integrate(x, log1mexp(x.c[0]), reciprocal_expm1(x));
 }
 
-/// log Phi(x); its derivative, the inverse Mills ratio m, satisfies m' = -m (x + m).
-inline Lanes inverse_mills(Lanes x) {
-  return lane_by_lane(x, [](double v) { return normal_tail(v).inverse_mills; });
+/// log(1 - exp(-e^eta)). Its derivative B = x / (e^x - 1), x = e^eta, satisfies B' = B C with C = 1 - x - B, which for
+/// small x is -x/2 - x^2/12 + x^4/720.
+struct CloglogParts {
+  Lanes log_mean, b, c;
+};
+inline CloglogParts cloglog_parts(Lanes eta, Lanes x) {
+  CloglogParts r;
+  for (int i = 0; i < lane_count; ++i) {
+    const double v = x[i];
+    r.log_mean[i] = v < 1e-300 ? eta[i] : (v < 0.6931471805599453 ? std::log(-std::expm1(-v)) : std::log1p(-std::exp(-v)));
+    r.b[i] = v < 1e-300 ? 1.0 : (v > 700.0 ? 0.0 : v / std::expm1(v));
+    r.c[i] = v < 1e-2 ? -v * (0.5 + v * (1.0 / 12.0 - v * v / 720.0)) : 1.0 - v - r.b[i];
+  }
+  return r;
 }
-inline Lanes log_normal_cdf(Lanes x) {
-  return lane_by_lane(x, [](double v) { return normal_tail(v).log_cdf; });
+template <int D>
+inline Taylor<D, Lanes> log_cloglog_mean(const Taylor<D, Lanes>& eta) {
+  const Taylor<D, Lanes> x = exp(eta);
+  const CloglogParts at = cloglog_parts(eta.c[0], x.c[0]);
+  Taylor<D, Lanes> b, c, d;
+  b.c[0] = at.b;
+  c.c[0] = at.c;
+  d.c[0] = at.b * at.c;
+  for (int k = 1; k <= D; ++k) {
+    b.c[k] = eta.c[1] * d.c[k - 1];
+    for (int j = 2; j <= k; ++j) b.c[k] = b.c[k] + broadcast(j) * (eta.c[j] * d.c[k - j]);
+    b.c[k] = broadcast(1.0 / k) * b.c[k];
+    c.c[k] = -(x.c[k] + b.c[k]);
+    d.c[k] = b.c[0] * c.c[k];
+    for (int j = 1; j <= k; ++j) d.c[k] = d.c[k] + b.c[j] * c.c[k - j];
+  }
+  // Past e^eta = infinity the mean is one and stays there.
+  Taylor<D, Lanes> y = integrate(eta, at.log_mean, b);
+  const LaneBits one = x.c[0] > 1e4;
+  for (auto& coefficient : y.c) coefficient = select(one, broadcast(0.0), coefficient);
+  return y;
+}
+
+/// log Phi(x) and its derivative, the inverse Mills ratio m, which satisfies m' = -m (x + m).
+template <class T>
+struct NormalTailOf {
+  T log_cdf, inverse_mills;
+};
+inline NormalTailOf<Lanes> normal_tails(Lanes x) {
+  NormalTailOf<Lanes> r;
+  for (int i = 0; i < lane_count; ++i) {
+    const NormalTail tail = normal_tail(x[i]);
+    r.log_cdf[i] = tail.log_cdf;
+    r.inverse_mills[i] = tail.inverse_mills;
+  }
+  return r;
 }
 template <int D, class T>
-inline Taylor<D, T> inverse_mills(const Taylor<D, T>& x) {
+inline NormalTailOf<Taylor<D, T>> normal_tails(const Taylor<D, T>& x) {
+  const NormalTailOf<T> at = normal_tails(x.c[0]);
   Taylor<D, T> m, sum, d;
-  m.c[0] = inverse_mills(x.c[0]);
+  m.c[0] = at.inverse_mills;
   sum.c[0] = x.c[0] + m.c[0];
   d.c[0] = -(m.c[0] * sum.c[0]);
   for (int k = 1; k <= D; ++k) {
@@ -199,11 +245,11 @@ inline Taylor<D, T> inverse_mills(const Taylor<D, T>& x) {
     d.c[k] = -(m.c[0] * sum.c[k]);
     for (int j = 1; j <= k; ++j) d.c[k] = d.c[k] - m.c[j] * sum.c[k - j];
   }
-  return m;
+  return {integrate(x, at.log_cdf, m), m};
 }
-template <int D, class T>
-inline Taylor<D, T> log_normal_cdf(const Taylor<D, T>& x) {
-  return integrate(x, log_normal_cdf(x.c[0]), inverse_mills(x));
+template <class T>
+inline T log_normal_cdf(const T& x) {
+  return normal_tails(x).log_cdf;
 }
 
 /// log(F(x)) for the Cauchy distribution, F(x) = arccot(-x) / pi, which keeps its digits in the lower tail.

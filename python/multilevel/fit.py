@@ -28,11 +28,22 @@ AUTO_POINTS = (1, 3, 5, 7, 9, 13, 17, 25, 35, 51)
 
 @dataclass(frozen=True)
 class BoundaryScore:
-    """d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum."""
+    """d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum.
+
+    Attributes
+    ----------
+    term, name : str
+        Grouping factor and random effect.
+    score : float
+    kind : {"variance", "correlation"}
+        Whether the effect's own variance is zero, or only what earlier effects of its term leave of it: then its
+        correlation with them is exactly 1 or -1.
+    """
 
     term: str
     name: str
     score: float
+    kind: str = "variance"
 
 
 @dataclass(frozen=True)
@@ -351,6 +362,7 @@ def _named(
                 design.grouping_factors[design.random_terms[t].grouping_factor].name,
                 design.random_terms[t].names[k],
                 score,
+                "correlation" if factors[t][k].any() else "variance",
             )
             for t, k, score in record.boundary
         ),
@@ -378,7 +390,7 @@ def _named(
         loglik=record.loglik,
         modes=record.modes.T if q else np.zeros((0, 0)),
         mode_cov=record.mode_covariance.T.reshape(-1, q, q) if q else np.zeros((0, 0, 0)),
-        verdict=judge(design, record, certificate, names, dropped),
+        verdict=judge(design, family, record, certificate, names, dropped),
         certificate=certificate,
         optimization=Optimization(
             n_iterations=max(0, len(record.trace) - 1),

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from . import fit as fitting
 from .design import build_design
 from .errors import DataError
 from .family import Family
+from .fit import build_core, run
 from .progress import Progress
 from .results import MixedModelResults
 
@@ -89,7 +89,7 @@ class MixedModel:
             contrasts=contrasts,
             missing=missing,
         )
-        self._core: Any = fitting.build_core(self.design, self.family)
+        self._core: Any = build_core(self.design, self.family)
 
     @property
     def formula(self) -> str:
@@ -211,7 +211,7 @@ class MixedModel:
             raise DataError("tol must be positive and max_iter must not be negative")
         report = Progress(progress)
         try:
-            fit = fitting.run(
+            fit = run(
                 self.design,
                 self.family,
                 self._core,
@@ -253,7 +253,7 @@ class MixedModel:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._core = fitting.build_core(self.design, self.family)
+        self._core = build_core(self.design, self.family)
 
 
 def fit(

@@ -190,6 +190,7 @@ def _certificate(fit: Fit) -> Iterator[str]:
             f"{format_small(check.change_deviance)}{largest}{where}."
         )
     for score in certificate.boundary:
-        text = f"Boundary (singular) fit: the variance of {score.name} in {score.term} is zero; its score there is "
+        what = "variance" if score.kind == "variance" else "conditional variance (correlation 1 or -1)"
+        text = f"Boundary (singular) fit: the {what} of {score.name} in {score.term} is zero; its score there is "
         text += format_small(score.score)
         yield text + (", so a larger variance does not raise the likelihood." if score.score <= 0 else ".")

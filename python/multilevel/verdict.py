@@ -19,10 +19,10 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .design import Design
+    from .family import Family
     from .fit import Certificate
 
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation (or the rule) is worth a warning
-MOVING_SHARE = 0.01  # of the largest movement: columns that move less are not the ones that separate
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def _frames_within(package: str) -> int:
 
 
 def judge(
-    design: Design, record: Any, certificate: Certificate, names: tuple[str, ...], dropped: tuple[str, ...]
+    design: Design, family: Family, record: Any, certificate: Certificate, names: tuple[str, ...], dropped: tuple[str, ...]
 ) -> Verdict:
-    """Reads the record of a fit."""
+    """Reads the record of a fit; `names` are those of all parameters, `dropped` those of redundant columns."""
     remarks: list[tuple[type[FitWarning], str]] = []
     if dropped:
         columns = ", ".join(repr(name) for name in dropped)
@@ -71,7 +71,7 @@ def judge(
     if ending == "converged":
         status, message = "converged", ""
     elif ending == "separation":
-        status, message = "separation", _separation(design, record, names)
+        status, message = "separation", _separation(design, family, record, names)
         remarks.append((SeparationWarning, message))
     else:
         status, message = "not converged", _reason(design, record, names)
@@ -91,30 +91,25 @@ def judge(
     return Verdict(ending == "converged", status, message, tuple(remarks))
 
 
-def _separation(design: Design, record: Any, names: tuple[str, ...]) -> str:
+def _separation(design: Design, family: Family, record: Any, names: tuple[str, ...]) -> str:
     values = design.response.values
     name = design.response.name
     size = 1.0 if design.response.size is None else design.response.size
-    for state, holds in (("0", bool(np.all(values == 0))), ("a success", bool(np.all(values == size)))):
-        if holds:
-            return f"the response '{name}' is {state} in all {len(values)} rows: the likelihood has no maximum (the intercept runs off)"
-    kept = [column for column in design.fixed if column.name in set(names)]
-    step = record.step[: len(kept)]
-    # How far each column carries the linear predictor, beside the one that carries it furthest.
-    reach = np.array(
-        [abs(b) * (1.0 if c.values is None else float(np.std(c.values))) for b, c in zip(step, kept, strict=True)]
-    )
-    varying = np.array([c.values is not None for c in kept])
-    largest = reach[varying].max() if varying.any() else reach.max()
-    moving = [c.name for c, r, v in zip(kept, reach, varying, strict=True) if v and r >= MOVING_SHARE * largest]
-    if not moving:
-        moving = ["(Intercept)"]
-    columns = ", ".join(repr(m) for m in moving)
+    trials = family.name == "binomial"
+    if np.all(values == 0):
+        return f"the response '{name}' is zero in all {len(values)} rows: the likelihood has no maximum (the intercept runs off)"
+    if trials and np.all(values == size):
+        return f"the response '{name}' has no failure in any of {len(values)} rows: the likelihood has no maximum (the intercept runs off)"
+    from .separation import separating_columns
+
+    columns = separating_columns(design, trials, names, record.step)
+    several = len(columns) > 1
+    furthest = float(np.abs(record.step[: sum(column.name in names for column in design.fixed)]).max())
     return (
-        f"separation: the fixed-effect column{'s' if len(moving) > 1 else ''} {columns} predict{'' if len(moving) > 1 else 's'} "
-        "some responses perfectly, so the likelihood has no maximum and the fit stopped "
-        f"(a further step would gain {record.predicted_gain:.1g} in log-likelihood and still move the linear predictor by "
-        f"{largest:.2g}); drop or merge levels, or collect more data there"
+        f"separation: the fixed-effect column{'s' if several else ''} {', '.join(map(repr, columns))} "
+        f"predict{'' if several else 's'} some responses perfectly, so the likelihood has no maximum and the fit stopped "
+        f"(a further step would gain {record.predicted_gain:.1g} in log-likelihood and still change a coefficient by "
+        f"{furthest:.2g}); drop or merge levels, or collect more data there"
     )
 
 
@@ -126,6 +121,10 @@ def _reason(design: Design, record: Any, names: tuple[str, ...]) -> str:
             level = factor.levels[record.failed_cluster]
             return f"no finite log-likelihood at the starting values: group {level!r} of '{factor.name}' has no conditional mode there"
         return "no starting values with a finite log-likelihood were found: the link cannot take these means; try another link, or start="
+    if ending == "exact_fit":
+        name, values = design.response.name, design.response.values
+        what = f"'{name}' is {values[0]:g} in all {len(values)} rows" if np.ptp(values) == 0 else f"the model fits '{name}' exactly"
+        return f"{what}: the residual standard deviation goes to zero and the likelihood has no maximum"
     gain = f"a further step would gain {record.predicted_gain:.3g} in log-likelihood (limit 1e-06)"
     least = float(record.eigenvalues.min()) if len(record.eigenvalues) else 0.0
     curvature = f"the smallest eigenvalue of the scaled information is {least:.3g}"
@@ -139,8 +138,11 @@ def _reason(design: Design, record: Any, names: tuple[str, ...]) -> str:
 
 
 def _singular(certificate: Certificate) -> str:
-    parts = [f"'{b.name}' in '{b.term}' (score {b.score:.4g})" for b in certificate.boundary]
+    parts = []
+    for b in certificate.boundary:
+        what = "the variance of" if b.kind == "variance" else "the conditional variance (a correlation is exactly 1 or -1) of"
+        parts.append(f"{what} '{b.name}' in '{b.term}' is exactly zero, score {b.score:.4g}")
     return (
-        f"singular fit: {len(parts)} variance component{'s are' if len(parts) > 1 else ' is'} exactly zero given the others: "
-        f"{', '.join(parts)}; a negative score means that the log-likelihood falls as the variance rises from zero"
+        f"singular fit: {'; '.join(parts)} (d log-likelihood / d variance: negative means that the log-likelihood falls as "
+        "the variance rises from zero)"
     )

@@ -1,0 +1,75 @@
+"""Which columns separate the responses: a linear program over the rows, run only when the core has seen a fit run away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .design import Design
+
+MOST_ROWS = 20_000  # distinct rows beyond which the step's own direction must do
+MOVING_SHARE = 1e-3  # of the column that moves furthest
+
+
+def separating_columns(
+    design: Design, trials: bool, kept: tuple[str, ...], step: NDArray[np.float64]
+) -> list[str]:
+    """Names of the fixed-effect columns whose coefficients are infinite.
+
+    The coefficients d with x'd >= 0 where the response is at its upper end, x'd <= 0 at its lower end and x'd = 0 in
+    between form a cone; the element of it that moves the rows furthest in all names every column that is involved.
+
+    Parameters
+    ----------
+    design : Design
+    trials : bool
+        Whether the response has an upper end (binomial), or only a lower one (counts).
+    kept : tuple of str
+        Columns in the fit.
+    step : ndarray, (p,)
+        The direction in which the fit ran away, used when there are too many rows.
+
+    References
+    ----------
+    Konis (2007) Linear programming algorithms for detecting separated data in binary logistic regression models.
+    """
+    columns = [column for column in design.fixed if column.name in set(kept)]
+    n = design.n_rows
+    x = np.column_stack([np.ones(n) if c.values is None else np.asarray(c.values, dtype=float) for c in columns])
+    scale = np.where(x.std(axis=0) > 0, x.std(axis=0), np.abs(x).max(axis=0))
+    x = x / np.where(scale > 0, scale, 1.0)
+    y = design.response.values
+    size = np.ones(n) if design.response.size is None else design.response.size
+    side = np.where(y == 0, -1, np.where(trials & (y == size), 1, 0))
+    rows = np.unique(np.column_stack([side, x]), axis=0)
+    direction = step[: len(columns)] * scale
+    if len(rows) <= MOST_ROWS:
+        found = _cone(rows[:, 1:], rows[:, 0])
+        direction = direction if found is None else found
+    reach = np.abs(direction)
+    moving = [c.name for c, r in zip(columns, reach, strict=True) if r > MOVING_SHARE * reach.max()]
+    named = [name for name in moving if name != "(Intercept)"]
+    return named or moving
+
+
+def _cone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    from scipy.optimize import linprog
+
+    between = side == 0
+    signed = x[~between] * side[~between, None]
+    answer = linprog(
+        -signed.sum(axis=0),
+        A_ub=-signed,
+        b_ub=np.zeros(len(signed)),
+        A_eq=x[between] if between.any() else None,
+        b_eq=np.zeros(int(between.sum())) if between.any() else None,
+        bounds=(-1, 1),
+        method="highs",
+    )
+    if answer.status != 0 or not np.abs(answer.x).max() > 1e-9:
+        return None
+    return np.asarray(answer.x)

@@ -1,0 +1,532 @@
+"""What must hold for any data: exact special cases, invariances, and brute-force integration."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import integrate, special, stats
+
+import multilevel as ml
+from multilevel import _core
+
+Array = NDArray[np.float64]
+PAIRS = [(family, link) for family, links in _core.families() for link in links]
+FEW = settings(max_examples=12, deadline=None, derandomize=True)
+
+pytestmark = pytest.mark.filterwarnings("ignore::multilevel.QuadratureWarning")
+
+
+def simulate(
+    seed: int, family: str, *, groups: int = 30, per_group: int = 8, sd: float = 0.7, sd_x: float = 0.4, noise: float = 0.8
+) -> pd.DataFrame:
+    """Rows with a covariate `x`, a grouping column `g` of text, trials `n` and a response `y`."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(groups), per_group)
+    rows = len(g)
+    x = rng.normal(size=rows)
+    u, v = rng.normal(size=(2, groups)) * [[sd], [sd_x]]
+    eta = 0.2 + 0.5 * x + u[g] + v[g] * x
+    n = rng.integers(1, 6, rows)
+    if family == "binomial":
+        y: Array = rng.binomial(n, special.expit(eta)).astype(float)
+    elif family == "poisson":
+        y = rng.poisson(np.exp(eta)).astype(float)
+    else:
+        y = eta + rng.normal(size=rows) * noise
+    return pd.DataFrame({"g": [f"g{i:03d}" for i in g], "x": x, "n": n, "y": y})
+
+
+FORMULA = {"binomial": "cbind(y, n - y)", "poisson": "y", "gaussian": "y"}
+
+
+def fit(data: pd.DataFrame, family: str, right: str, **options: object) -> ml.MixedModelResults:
+    """`right` is the right-hand side of the formula."""
+    return ml.fit(f"{FORMULA[family]} ~ {right}", data, family, **options)
+
+
+def assert_same_fit(a: ml.MixedModelResults, b: ml.MixedModelResults, se: float = 1e-6) -> None:
+    """The same maximum: log-likelihood, estimates within `se` standard errors, standard errors."""
+    assert a.converged
+    assert b.converged
+    assert a.llf == pytest.approx(b.llf, rel=1e-11, abs=1e-8)
+    assert np.abs((a.params.to_numpy() - b.params.to_numpy()) / a.bse.to_numpy()).max() < se
+    np.testing.assert_allclose(a.bse, b.bse, rtol=se)
+    for group in a.random_cov:
+        np.testing.assert_allclose(a.random_cov[group], b.random_cov[group], rtol=se, atol=se * 0.01)
+
+
+# ---- the integral ----
+
+
+def small_model(family: str, link: str, q: int) -> tuple[_core.Model, dict[str, Array], Array]:
+    """Six clusters of four rows, far from the edge of the link's domain; the data; and parameters."""
+    rng = np.random.default_rng([3, q, len(link)])
+    clusters, per_cluster = 6, 4
+    n = clusters * per_cluster
+    codes = np.repeat(np.arange(clusters), per_cluster).astype(np.int32)
+    x, z = rng.normal(size=(2, n))
+    low, scale = {
+        ("binomial", "log"): (-2.0, 0.15),
+        ("poisson", "sqrt"): (6.0, 0.5),
+        ("poisson", "identity"): (20.0, 1.5),
+    }.get((family, link), (0.2, 0.8))
+    beta = np.array([low, 0.1])
+    eta = low + 0.1 * x + scale * rng.normal(size=clusters)[codes]
+    size = np.full(n, 3.0) if family == "binomial" else np.ones(n)
+    mean = _core.Family(family, link).mean(np.ascontiguousarray(eta))
+    draw: dict[str, Callable[[], Array]] = {
+        "binomial": lambda: rng.binomial(3, mean).astype(float),
+        "poisson": lambda: rng.poisson(mean).astype(float),
+        "gaussian": lambda: mean + 0.5 * rng.normal(size=n),
+    }
+    y = draw[family]()
+    theta = {1: [scale], 2: [scale, 0.2 * scale, 0.5 * scale]}[q]
+    phi = [np.log(0.6)] if family == "gaussian" else []
+    model = _core.Model(
+        family, link, n, size if family == "binomial" else None, None, None, [None, x], [codes], [clusters],
+        [(0, [None, z][:q], "unstructured")], 1,
+    )  # fmt: skip
+    data = {"y": y, "size": size, "eta": beta[0] + beta[1] * x, "z": z, "codes": codes.astype(float)}
+    return model, data, np.array([*beta, *theta, *phi])
+
+
+def cluster_integrand(family: str, link: str, data: dict[str, Array], psi: Array, q: int) -> Callable[[Array], Array]:
+    """The joint density of each cluster's rows and of its standardized random effects v: shape (clusters, points)."""
+    f = _core.Family(family, link)
+    phi = list(psi[-1:]) if family == "gaussian" else []
+    codes = data["codes"].astype(int)
+    clusters = codes.max() + 1
+
+    def density(v: Array) -> Array:
+        points = v.shape[1]
+        u = v[0] * psi[2]
+        shift = np.repeat(u[None, :], len(codes), axis=0)
+        if q == 2:
+            shift = shift + data["z"][:, None] * (psi[3] * v[0] + psi[4] * v[1])[None, :]
+        eta = (data["eta"][:, None] + shift).ravel()
+
+        def each(a: Array) -> Array:
+            return np.repeat(a, points)
+
+        d = f.derivatives(eta, each(data["y"]), each(data["size"]), np.ones(len(eta)), phi)
+        rows = (d["value"] + d["constant"]).reshape(len(codes), points)
+        rows = np.where(np.isfinite(rows), rows, -np.inf)
+        total = np.stack([rows[codes == i].sum(axis=0) for i in range(clusters)])
+        return np.exp(total - 0.5 * (v**2).sum(axis=0)) / (2 * np.pi) ** (q / 2)
+
+    return density
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS)
+def test_quadrature_against_adaptive_integration(family: str, link: str) -> None:
+    model, data, psi = small_model(family, link, 1)
+    density = cluster_integrand(family, link, data, psi, 1)
+    exact, _ = integrate.quad_vec(lambda v: density(np.array([[v]]))[:, 0], -9, 9, epsabs=1e-16, epsrel=1e-12)
+    # The tails of cauchit are what polynomials fit least; a Gaussian log link is far from a normal density.
+    points, tolerance = (151, 1e-6) if link == "cauchit" else (151, 1e-9) if family == "gaussian" else (41, 1e-9)
+    value = _core.evaluate(model, data["y"], psi, points, 1)[0]
+    assert value == pytest.approx(np.log(exact).sum(), abs=tolerance)
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS)
+def test_quadrature_in_two_dimensions(family: str, link: str) -> None:
+    model, data, psi = small_model(family, link, 2)
+    density = cluster_integrand(family, link, data, psi, 2)
+    v = np.linspace(-8, 8, 161)  # the trapezoidal rule is exact to rounding for such an integrand
+    grid = np.stack([a.ravel() for a in np.meshgrid(v, v, indexing="ij")])
+    values = density(grid).reshape(-1, len(v), len(v))
+    exact = integrate.trapezoid(integrate.trapezoid(values, v, axis=2), v, axis=1)
+    points, tolerance = (61, 1e-4) if link == "cauchit" else (91, 1e-7) if family == "gaussian" else (29, 1e-8)
+    value = _core.evaluate(model, data["y"], psi, points, 1)[0]
+    assert value == pytest.approx(np.log(exact).sum(), abs=tolerance)
+
+
+def laplace(y: Array, size: Array, eta: Array, z: Array, factor: Array) -> float:
+    """The Laplace approximation of one cluster of a logistic model, from its definition."""
+    s = z @ factor
+    v = np.zeros(factor.shape[1])
+    for _ in range(100):
+        p = special.expit(eta + s @ v)
+        curvature = np.eye(len(v)) + s.T @ (s * (size * p * (1 - p))[:, None])
+        v = v + np.linalg.solve(curvature, s.T @ (y - size * p) - v)
+    p = special.expit(eta + s @ v)
+    curvature = np.eye(len(v)) + s.T @ (s * (size * p * (1 - p))[:, None])
+    return float(stats.binom.logpmf(y, size, p).sum() - v @ v / 2 - np.linalg.slogdet(curvature)[1] / 2)
+
+
+@pytest.mark.parametrize("q", [1, 2])
+def test_one_point_is_the_laplace_approximation(q: int) -> None:
+    model, data, psi = small_model("binomial", "logit", q)
+    factor = np.array([[psi[2]]]) if q == 1 else np.array([[psi[2], 0], [psi[3], psi[4]]])
+    z = np.column_stack([np.ones(len(data["y"])), data["z"]])[:, :q]
+    expected = 0.0
+    for i in range(6):
+        rows = data["codes"] == i
+        expected += laplace(data["y"][rows], data["size"][rows], data["eta"][rows], z[rows], factor)
+    assert _core.evaluate(model, data["y"], psi, 1, 1)[0] == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("right", ["x + (1 | g)", "x + (1 + x | g)", "x + (1 + x || g)", "0 + x + (0 + x | g)"])
+@pytest.mark.parametrize("points", [1, 6])
+def test_gaussian_is_exact(right: str, points: int) -> None:
+    data = simulate(5, "gaussian", groups=12)
+    data["w"] = np.random.default_rng(6).uniform(0.5, 2, len(data))
+    data["o"] = np.random.default_rng(7).normal(size=len(data))
+    results = fit(data, "gaussian", right, weights="w", offset="o", n_quadrature=points)
+    ones = np.ones(len(data))
+    columns = {"(Intercept)": ones, "x": data["x"].to_numpy()}
+    z = np.column_stack([columns[name] for name in results.random_cov["g"].index])
+    same = data["g"].to_numpy()[:, None] == data["g"].to_numpy()[None, :]
+    v = (z @ results.random_cov["g"].to_numpy() @ z.T) * same
+    v = v + np.diag(results.family_params["sigma"] ** 2 / data["w"])
+    mean = np.column_stack([columns[name] for name in results.params.index]) @ results.params.to_numpy() + data["o"]
+    assert results.llf == pytest.approx(stats.multivariate_normal(mean, v).logpdf(data["y"]), abs=1e-9)
+    # Generalized least squares at this covariance gives the same coefficients and standard errors.
+    x = np.column_stack([columns[name] for name in results.params.index])
+    information = x.T @ np.linalg.solve(v, x)
+    beta = np.linalg.solve(information, x.T @ np.linalg.solve(v, data["y"] - data["o"]))
+    np.testing.assert_allclose(results.params, beta, rtol=1e-6)
+    np.testing.assert_allclose(results.bse, np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-7)
+
+
+# ---- without random effects ----
+
+
+def scoring(x: Array, y: Array, size: Array, family: str, link: str) -> Array:
+    """Fisher scoring, with means, slopes and variances written out."""
+    functions = {
+        "logit": (special.expit, lambda e: special.expit(e) * special.expit(-e)),
+        "probit": (stats.norm.cdf, stats.norm.pdf),
+        "cloglog": (lambda e: -np.expm1(-np.exp(e)), lambda e: np.exp(e - np.exp(e))),
+        "cauchit": (lambda e: 0.5 + np.arctan(e) / np.pi, lambda e: 1 / (np.pi * (1 + e**2))),
+        "log": (np.exp, np.exp),
+        "sqrt": (np.square, lambda e: 2 * e),
+    }
+    mean, slope = functions[link]
+    start = {"log": np.log(0.3) if family == "binomial" else 0.5, "sqrt": 1.3}.get(link, 0.0)
+    beta = np.zeros(x.shape[1])
+    beta[0] = start
+    for _ in range(200):
+        eta = x @ beta
+        mu, d = mean(eta), slope(eta)
+        weight = size * d**2 / (mu * (1 - mu) if family == "binomial" else mu)
+        beta = np.linalg.solve(x.T @ (x * weight[:, None]), x.T @ (weight * (eta + (y / size - mu) / d)))
+    return beta
+
+
+@pytest.mark.parametrize(
+    ("family", "link"),
+    [("binomial", link) for link in ("logit", "probit", "cloglog", "cauchit")] + [("poisson", "log"), ("poisson", "sqrt")],
+)
+def test_glm(family: str, link: str) -> None:
+    data = simulate(8, family, sd=0.0, sd_x=0.0)
+    results = fit(data, family, "x", link=link)
+    x = np.column_stack([np.ones(len(data)), data["x"]])
+    y = data["y"].to_numpy()
+    size = data["n"].to_numpy(float) if family == "binomial" else np.ones(len(data))
+    beta = scoring(x, y, size, family, link)
+    np.testing.assert_allclose(results.params, beta, rtol=0, atol=1e-5 * float(results.bse.min()))
+    mu = _core.Family(family, link).mean(np.ascontiguousarray(x @ beta))
+    log_density = stats.binom.logpmf(y, size, mu) if family == "binomial" else stats.poisson.logpmf(y, mu)
+    assert results.llf == pytest.approx(log_density.sum(), abs=1e-9)
+    if link in ("logit", "log"):  # canonical: the observed information is the expected one
+        weight = size * mu * (1 - mu) if family == "binomial" else mu
+        covariance = np.linalg.inv(x.T @ (x * weight[:, None]))
+        np.testing.assert_allclose(results.cov_params(), covariance, rtol=1e-6)
+    assert results.optimization.n_evaluations <= 8
+
+
+def test_glm_with_closed_forms() -> None:
+    data = simulate(9, "gaussian")
+    results = fit(data, "gaussian", "x")
+    x = np.column_stack([np.ones(len(data)), data["x"]])
+    beta, rss = np.linalg.lstsq(x, data["y"].to_numpy(), rcond=None)[:2]
+    np.testing.assert_allclose(results.params, beta, rtol=1e-10)
+    sigma2 = rss[0] / len(data)
+    assert results.family_params["sigma"] == pytest.approx(np.sqrt(sigma2), rel=1e-9)
+    assert results.llf == pytest.approx(-0.5 * len(data) * (np.log(2 * np.pi * sigma2) + 1), abs=1e-9)
+    np.testing.assert_allclose(results.bse, np.sqrt(sigma2 * np.diag(np.linalg.inv(x.T @ x))), rtol=1e-8)
+
+    counts = simulate(9, "poisson")
+    mean = counts["y"].mean()
+    results = fit(counts, "poisson", "1")
+    assert results.params.iloc[0] == pytest.approx(np.log(mean), abs=1e-9)
+    assert results.bse.iloc[0] == pytest.approx(1 / np.sqrt(counts["y"].sum()), rel=1e-7)
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS)
+def test_zero_variance_is_the_glm(family: str, link: str) -> None:
+    model, data, psi = small_model(family, link, 2)
+    codes = data["codes"].astype(np.int32)
+    x = (data["eta"] - psi[0]) / psi[1]
+    size = data["size"] if family == "binomial" else None
+    plain = _core.Model(family, link, len(codes), size, None, None, [None, x], [], [], [], 1)
+    at_zero = psi.copy()
+    at_zero[2:5] = 0
+    without = np.delete(psi, [2, 3, 4])
+    for points in (1, 5):
+        value, gradient, hessian = _core.evaluate(model, data["y"], at_zero, points, 1)
+        glm_value, glm_gradient, glm_hessian = _core.evaluate(plain, data["y"], without, 1, 1)
+        keep = np.setdiff1d(np.arange(len(psi)), [2, 3, 4])
+        assert value == pytest.approx(glm_value, abs=1e-10)
+        np.testing.assert_allclose(gradient[keep], glm_gradient, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(hessian[np.ix_(keep, keep)], glm_hessian, rtol=1e-9, atol=1e-8)
+        np.testing.assert_allclose(gradient[2:5], 0, atol=1e-9)
+
+
+# ---- invariances ----
+
+FAMILIES = ["binomial", "poisson", "gaussian"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@FEW
+@given(seed=st.integers(0, 10_000), points=st.sampled_from([1, 4]))
+def test_row_order_and_level_names_do_not_matter(family: str, seed: int, points: int) -> None:
+    data = simulate(11, family)
+    base = fit(data, family, "x + (1 + x | g)", n_quadrature=points)
+    rng = np.random.default_rng(seed)
+    labels = sorted(set(data["g"]))
+    renamed = dict(zip(labels, (f"name {k}" for k in rng.permutation(len(labels))), strict=True))
+    shuffled = data.assign(g=data["g"].map(renamed)).iloc[rng.permutation(len(data))]
+    other = fit(shuffled, family, "x + (1 + x | g)", n_quadrature=points)
+    assert_same_fit(base, other)
+    modes = base.random_effects().set_index(["level", "term"])["mode"]
+    moved = other.random_effects().set_index(["level", "term"])["mode"]
+    for label in labels[:5]:
+        assert modes[label, "x"] == pytest.approx(moved[renamed[label], "x"], abs=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("power", [-8, -3, 5, 8])
+def test_rescaled_covariates(family: str, power: int) -> None:
+    data = simulate(12, family)
+    scale = 10.0**power
+    base = fit(data, family, "x + (1 + x | g)")
+    other = fit(data.assign(x=data["x"] * scale), family, "x + (1 + x | g)")
+    assert other.converged
+    assert other.llf == pytest.approx(base.llf, abs=1e-8)
+    np.testing.assert_allclose(other.params.to_numpy() * [1, scale], base.params, rtol=1e-6)
+    np.testing.assert_allclose(other.bse.to_numpy() * [1, scale], base.bse, rtol=1e-6)
+    unit = np.array([1, scale])
+    cov = other.random_cov["g"].to_numpy() * np.outer(unit, unit)
+    np.testing.assert_allclose(cov, base.random_cov["g"], rtol=1e-5, atol=1e-7)
+    # Columns are scaled by powers of two inside, so that the path may differ a little.
+    assert abs(other.optimization.n_evaluations - base.optimization.n_evaluations) <= 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@FEW
+@given(shift=st.floats(-1e4, 1e4))
+def test_shifted_covariates(family: str, shift: float) -> None:
+    data = simulate(13, family)
+    base = fit(data, family, "x + (1 | g)")
+    other = fit(data.assign(x=data["x"] + shift), family, "x + (1 | g)")
+    assert other.converged
+    assert other.llf == pytest.approx(base.llf, abs=1e-7)
+    assert other.params["x"] == pytest.approx(base.params["x"], abs=1e-5 * base.bse["x"])
+    assert other.bse["x"] == pytest.approx(base.bse["x"], rel=1e-5)
+    assert other.params["(Intercept)"] + shift * other.params["x"] == pytest.approx(base.params["(Intercept)"], abs=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_shifted_covariate_with_a_random_slope(family: str) -> None:
+    # With intercept and slope both random and correlated, a shift is a change of coordinates.
+    data = simulate(14, family, groups=60, sd_x=0.7)
+    base = fit(data, family, "x + (1 + x | g)")
+    other = fit(data.assign(x=data["x"] + 5), family, "x + (1 + x | g)")
+    assert other.converged
+    assert other.llf == pytest.approx(base.llf, abs=1e-8)
+    assert other.random_cov["g"].loc["x", "x"] == pytest.approx(base.random_cov["g"].loc["x", "x"], rel=1e-5)
+
+
+def test_threads_give_the_same_bits() -> None:
+    data = simulate(15, "binomial", groups=3000, per_group=50)
+    data["y"] = (data["y"] > 0).astype(float)
+    model = ml.MixedModel("y ~ x + (1 | g)", data, "binomial")
+    for points in (1, 5):
+        one, two, three = (model.fit(n_quadrature=points, threads=k) for k in (1, 2, 3))
+        for other in (two, three):
+            assert other.llf == one.llf
+            assert np.array_equal(other.fit.psi, one.fit.psi)
+            assert np.array_equal(other.bse, one.bse)
+            assert np.array_equal(other.fit.modes, one.fit.modes)
+            assert np.array_equal(other.fit.hessian, one.fit.hessian)
+
+
+# ---- weights and shapes of the response ----
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+@pytest.mark.parametrize("right", ["x", "x + (1 | g)", "x + (1 + x | g)"])
+def test_an_integer_weight_is_that_many_rows(family: str, right: str) -> None:
+    data = simulate(16, family)
+    if family == "binomial":
+        data["y"] = (data["y"] > 0).astype(float)
+    data["w"] = np.random.default_rng(1).integers(0, 4, len(data))
+    weighted = ml.fit(f"y ~ {right}", data, family, weights="w")
+    repeated = ml.fit(f"y ~ {right}", data.loc[data.index.repeat(data["w"])], family)
+    assert_same_fit(weighted, repeated)
+
+
+def test_gaussian_weights_are_precisions() -> None:
+    # Two rows of one cluster with the same covariate tell of the mean what their average tells with weight two.
+    data = simulate(17, "gaussian")
+    twin = data.assign(y=data["y"] + 0.3)
+    both = fit(pd.concat([data, twin]), "gaussian", "x + (1 | g)")
+    assert both.converged
+    mean = data.assign(y=data["y"] + 0.15, w=2.0)
+    x = fit(mean, "gaussian", "x + (1 | g)", weights="w")
+    y = fit(mean.assign(y=mean["y"]), "gaussian", "x + (1 | g)")
+    # A common weight rescales sigma alone.
+    assert x.family_params["sigma"] == pytest.approx(np.sqrt(2) * y.family_params["sigma"], rel=1e-7)
+    np.testing.assert_allclose(x.params, y.params, rtol=1e-7)
+    assert x.llf == pytest.approx(y.llf, abs=1e-8)
+
+
+@pytest.mark.parametrize("points", [1, 7])
+def test_shapes_of_a_binomial_response(points: int) -> None:
+    data = simulate(18, "binomial")
+    data["p"] = data["y"] / data["n"]
+    pair = ml.fit("cbind(y, n - y) ~ x + (1 | g)", data, "binomial", n_quadrature=points)
+    proportion = ml.fit("p ~ x + (1 | g)", data, "binomial", weights="n", n_quadrature=points)
+    assert_same_fit(pair, proportion)
+    rows = data.loc[data.index.repeat(data["n"])].reset_index(drop=True)
+    within = rows.groupby(data.index.repeat(data["n"])).cumcount()
+    rows["s"] = (within < rows["y"]).astype(int)
+    single = ml.fit("s ~ x + (1 | g)", rows, "binomial", n_quadrature=points)
+    constant = np.log(special.comb(data["n"], data["y"])).sum()
+    assert single.llf + constant == pytest.approx(pair.llf, abs=1e-9)
+    np.testing.assert_allclose(single.params, pair.params, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(single.bse, pair.bse, rtol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_terms_on_one_factor_are_independent_effects(family: str) -> None:
+    data = simulate(19, family, groups=60)
+    bars = fit(data, family, "x + (1 + x || g)")
+    terms = fit(data, family, "x + (1 | g) + (0 + x | g)")
+    assert_same_fit(bars, terms)
+    assert bars.df_model == terms.df_model == 4 + (family == "gaussian")
+
+
+def test_missing_and_unused_rows_are_left_out() -> None:
+    data = simulate(20, "poisson")
+    holes = data.copy()
+    holes.loc[[3, 50], "x"] = np.nan
+    kept = data.drop(index=[3, 50])
+    assert fit(holes, "poisson", "x + (1 | g)").llf == fit(kept, "poisson", "x + (1 | g)").llf
+
+
+# ---- the optimizer's contract ----
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("points", [1, 5])
+def test_start_at_the_optimum(family: str, points: int) -> None:
+    model = ml.MixedModel(f"{FORMULA[family]} ~ x + (1 + x | g)", simulate(21, family, groups=80, sd_x=0.7), family)
+    first = model.fit(n_quadrature=points)
+    again = model.fit(n_quadrature=points, start=first.fit.psi)
+    assert_same_fit(first, again)
+    assert again.optimization.n_iterations == 0
+    assert again.optimization.n_evaluations <= 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_refit_is_a_new_fit(family: str) -> None:
+    data = simulate(22, family)
+    y = data["y"].to_numpy()[::-1].copy()
+    if family == "binomial":
+        y = np.minimum(y, data["n"])
+    model = ml.MixedModel(f"{FORMULA[family]} ~ x + (1 | g)", data, family)
+    model.fit()
+    with_new_response = model.refit(y)
+    new = fit(data.assign(y=y), family, "x + (1 | g)")
+    assert with_new_response.llf == new.llf
+    assert np.array_equal(with_new_response.fit.psi, new.fit.psi)
+    assert np.array_equal(with_new_response.bse, new.bse)
+
+
+@pytest.mark.parametrize(("family", "right"), [("binomial", "x + (1 | g)"), ("poisson", "x + (1 | g)")])
+def test_automatic_points(family: str, right: str) -> None:
+    data = simulate(23, family, per_group=4, sd=1.5, sd_x=0.0)
+    if family == "binomial":
+        data["n"] = 1
+        data["y"] = (data["y"] > 0).astype(float)
+    automatic = fit(data, family, right, n_quadrature="auto")
+    fine = fit(data, family, right, n_quadrature=51)
+    assert automatic.fit.n_quadrature < 51
+    # All parameters, those of the covariance matrix included.
+    se = np.sqrt(np.diag(fine.fit.covariance))
+    assert np.abs((automatic.fit.psi - fine.fit.psi) / se).max() < 1e-3
+    table = automatic.fit.quadrature_table
+    assert [row[0] for row in table] == sorted(row[0] for row in table)
+    assert table[-1][0] == automatic.fit.n_quadrature
+    assert table[-1][2] < 1e-3 <= table[0][2]
+
+
+def test_quadrature_check_predicts_the_move() -> None:
+    data = simulate(24, "binomial", per_group=6, sd=1.2, sd_x=0.0)
+    laplace_fit = fit(data, "binomial", "x + (1 | g)")
+    fine = fit(data, "binomial", "x + (1 | g)", n_quadrature=25)
+    check = laplace_fit.certificate.quadrature
+    assert check is not None
+    moved = (fine.fit.psi - laplace_fit.fit.psi) / np.sqrt(np.diag(laplace_fit.fit.covariance))
+    assert check.largest_shift == pytest.approx(np.abs(moved).max(), rel=0.3)
+    value = _core.evaluate(laplace_fit.fit.model_core, data["y"].to_numpy(), laplace_fit.fit.psi, check.n_points, 1)[0]
+    assert check.change_deviance == pytest.approx(-2 * (value - laplace_fit.llf), abs=1e-9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_certificate(family: str) -> None:
+    results = fit(simulate(25, family, groups=60), family, "x + (1 | g)")
+    record = results.fit
+    assert 0 <= results.certificate.predicted_gain < 1e-9
+    assert results.certificate.eigenvalues.min() > 0
+    step = np.linalg.solve(-record.hessian, record.gradient)
+    assert 0.5 * record.gradient @ step < 1e-9
+    np.testing.assert_allclose(record.covariance, np.linalg.inv(-record.hessian), rtol=1e-6)
+
+
+def test_both_builds_agree() -> None:
+    built = [name for name in ("base", "v3") if importlib.util.find_spec(f"multilevel._core_{name}") is not None]
+    if built != ["base", "v3"]:
+        pytest.skip("only one build of the core is installed")
+    code = """
+import json, numpy as np, multilevel as ml
+from multilevel import _core
+d = ml.datasets.cbpp()
+out = {"build": _core.SIMD}
+for link in ("logit", "probit", "cloglog", "cauchit"):
+    for points in (1, 9):
+        r = ml.fit("cbind(incidence, size - incidence) ~ period + (1 | herd)", d, "binomial", link=link, n_quadrature=points)
+        out[f"{link} {points}"] = [r.llf, *map(float, r.fit.psi), *map(float, r.bse)]
+r = ml.fit("Reaction ~ Days + (Days | Subject)", ml.datasets.sleepstudy())
+out["sleepstudy"] = [r.llf, *map(float, r.fit.psi), *map(float, r.bse)]
+print(json.dumps(out))
+"""
+    found = []
+    for build in built:
+        environment = {**os.environ, "MULTILEVEL_SIMD": build, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        run = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        if "this processor lacks it" in run.stderr:
+            pytest.skip("this processor runs one build only")
+        assert run.returncode == 0, run.stderr
+        found.append(json.loads(run.stdout))
+    base, v3 = found
+    assert (base.pop("build"), v3.pop("build")) == ("base", "v3")
+    for key, values in base.items():
+        np.testing.assert_allclose(v3[key], values, rtol=1e-10, err_msg=key)
