@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,9 @@ import pytest
 
 import multilevel as ml
 from multilevel import tables
+from multilevel.fit import BoundaryScore
 from multilevel.summary import summarize
+from multilevel.verdict import Verdict
 
 POLLS = """\
 Generalized linear mixed model fit by maximum likelihood (Laplace approximation)
@@ -134,23 +135,26 @@ def test_long_names_get_their_own_line(cbpp: ml.MixedModelResults) -> None:
     assert max(map(len, text.splitlines())) <= tables.WIDTH
 
 
-def test_wide_correlations_are_printed_in_panels(cbpp: ml.MixedModelResults) -> None:
-    p = 15
-    names = tuple(f"column number {k}" for k in range(p))
-    changes = {"fixed_names": names, "beta": np.ones(p), "beta_covariance": np.eye(p)}
-    text = summary_of(cbpp, **changes)
-    assert len(re.findall(r"^colmnnmbr14 ", text, re.MULTILINE)) > 1
+def test_wide_correlations_are_printed_in_panels() -> None:
+    def page(p: int) -> str:
+        generator = np.random.default_rng(3)
+        data = {f"column_number_{k}": generator.normal(size=300) for k in range(p - 1)}
+        data["y"] = generator.normal(size=300)
+        return str(ml.fit("y ~ " + " + ".join(name for name in data if name != "y"), data).summary())
+
+    text = page(15)
+    assert len(re.findall(r"^clmn_nmb_13 ", text, re.MULTILINE)) > 1
     assert max(map(len, text.splitlines())) <= tables.WIDTH
-    many = summary_of(cbpp, fixed_names=names + names, beta=np.ones(2 * p), beta_covariance=np.eye(2 * p))
-    assert "Correlations of the 30 fixed effects are not shown" in many
+    assert "Correlations of the 30 fixed effects are not shown" in page(30)
 
 
 def test_singular_fit(sleep: ml.MixedModelResults) -> None:
     factor = np.array([[20.0, 0.0], [0.0, 0.0]])
-    score = SimpleNamespace(term="Subject", name="Days", score=-1.25)
+    score = BoundaryScore("Subject", "Days", -1.25)
     certificate = dataclasses.replace(sleep.certificate, boundary=(score,))
-    changes = {"theta": (factor,), "random_cov": (factor @ factor.T,), "certificate": certificate, "singular": True}
-    text = summary_of(sleep, **changes, warnings=("singular fit: look",))
+    changes = {"theta": (factor,), "random_cov": (factor @ factor.T,), "certificate": certificate}
+    remark = (ml.SingularFitWarning, "singular fit: look")
+    text = summary_of(sleep, **changes, verdict=dataclasses.replace(sleep.fit.verdict, remarks=(remark,)))
     assert re.search(r"^          Days +0\.000 +0\.0000 +NaN$", text, re.MULTILINE)
     boundary = "Boundary (singular) fit: the variance of Days in Subject is zero; its score there is -1.25, so"
     assert boundary in " ".join(text.split())
@@ -158,7 +162,8 @@ def test_singular_fit(sleep: ml.MixedModelResults) -> None:
 
 
 def test_failure_says_so(cbpp: ml.MixedModelResults) -> None:
-    text = summary_of(cbpp, converged=False, status="separation", message="period separates the outcomes")
+    verdict = Verdict(False, "separation", "period separates the outcomes", ())
+    text = summary_of(cbpp, verdict=verdict)
     assert "\nNOT CONVERGED (separation): period separates the outcomes\n" in text
     nothing_known = np.full((4, 4), np.nan)
     text = summary_of(cbpp, beta_covariance=nothing_known)

@@ -14,7 +14,7 @@ namespace {
 
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
-constexpr double settled_gain = 1e-12;      // below it a further step moves estimates by 1e-6 standard errors at most
+constexpr double settled_gain = 1e-13;      // below it the step left moves estimates by 5e-7 standard errors at most
 
 double node_count(int points, int q) { return std::pow(static_cast<double>(points), q); }
 

@@ -135,7 +135,8 @@ def _random_effects(fit: Fit) -> Table:
             labels, format_numbers(variances, 6), format_numbers(np.sqrt(variances), 6), correlations, strict=True
         )
     )
-    return Table(columns, rows, title="Random effects:", n_labels=2, notes=(*notes, _counts(fit)))
+    title = "Random effects:" if fit.design.random_terms else "Residual:"
+    return Table(columns, rows, title=title, n_labels=2, notes=(*notes, _counts(fit)))
 
 
 def _fixed_effects(fit: Fit) -> Table:
