@@ -79,14 +79,20 @@ def log_mean(link: str, eta: Array) -> tuple[Array, Array]:
         return eta, np.log(-np.expm1(eta))
 
 
-def log_density(family: str, link: str, eta: Array, y: Array, size: Array, weights: Array, sigma: float = SIGMA) -> Array:
+def log_density(
+    family: str, link: str, eta: Array, y: Array, size: Array, weights: Array, sigma: float = SIGMA
+) -> Array:
     """As R defines it: prior weights multiply the log density, but are the precision of a Gaussian row."""
     if family == "binomial":
         p, q = log_mean(link, eta)
         choose = special.gammaln(size + 1) - special.gammaln(y + 1) - special.gammaln(size - y + 1)
         return weights * (choose + np.where(y > 0, y * p, 0.0) + np.where(size > y, (size - y) * q, 0.0))
     if family == "poisson":
-        log_mu = {"log": eta, "sqrt": 2 * np.log(np.abs(eta) + (eta == 0)), "identity": np.log(np.abs(eta) + (eta == 0))}[link]
+        log_mu = {
+            "log": eta,
+            "sqrt": 2 * np.log(np.abs(eta) + (eta == 0)),
+            "identity": np.log(np.abs(eta) + (eta == 0)),
+        }[link]
         with np.errstate(under="ignore"):
             return weights * (y * log_mu - np.exp(log_mu) - special.gammaln(y + 1))
     with np.errstate(under="ignore"):
@@ -94,7 +100,9 @@ def log_density(family: str, link: str, eta: Array, y: Array, size: Array, weigh
     return stats.norm.logpdf(y, mu, sigma / np.sqrt(weights))
 
 
-def derivatives(family: str, link: str, case: RowCase, eta: Array | None = None, phi: list[float] | None = None) -> dict:
+def derivatives(
+    family: str, link: str, case: RowCase, eta: Array | None = None, phi: list[float] | None = None
+) -> dict:
     """What the core says."""
     f = _core.Family(family, link)
     eta = case.eta if eta is None else eta
@@ -166,7 +174,9 @@ TAIL_CASES = [
 
 def tail_rows(family: str, points: tuple[float, ...]) -> RowCase:
     """Each point with a response of each kind."""
-    responses = {"binomial": [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)], "poisson": [(0.0, 1.0), (3.0, 1.0)]}.get(family, [(2.5, 1.0)])
+    responses = {"binomial": [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)], "poisson": [(0.0, 1.0), (3.0, 1.0)]}.get(
+        family, [(2.5, 1.0)]
+    )
     y = np.repeat([r[0] for r in responses], len(points))
     size = np.repeat([r[1] for r in responses], len(points))
     eta = np.tile(np.array(points), len(responses))
@@ -217,7 +227,9 @@ def test_first_derivative_in_the_tails(family: str, link: str, points: tuple[flo
 def test_expected_information_in_the_tails(family: str, link: str, points: tuple[float, ...]) -> None:
     case = tail_rows(family, tuple(p for p in points if abs(p) <= 30))
     _, information = slope_in_tails(link, case)
-    np.testing.assert_allclose(derivatives(family, link, case)["expected_information"], information, rtol=1e-6, atol=1e-300)
+    np.testing.assert_allclose(
+        derivatives(family, link, case)["expected_information"], information, rtol=1e-6, atol=1e-300
+    )
 
 
 def test_second_derivative_in_the_tails_of_probit() -> None:
@@ -229,7 +241,12 @@ def test_second_derivative_in_the_tails_of_probit() -> None:
 
 @pytest.mark.parametrize(
     ("family", "link", "eta", "y"),
-    [("binomial", "log", 0.1, 0.0), ("binomial", "log", 0.1, 1.0), ("poisson", "identity", -0.1, 0.0), ("poisson", "identity", -0.1, 2.0)],
+    [
+        ("binomial", "log", 0.1, 0.0),
+        ("binomial", "log", 0.1, 1.0),
+        ("poisson", "identity", -0.1, 0.0),
+        ("poisson", "identity", -0.1, 2.0),
+    ],
 )
 def test_outside_the_domain_there_is_no_density(family: str, link: str, eta: float, y: float) -> None:
     one = np.ones(1)
@@ -277,7 +294,9 @@ def simulated(family: str, link: str, q: int, structure: str) -> tuple[_core.Mod
         size = rng.integers(1, 5, n).astype(float)
         if link == "log":
             eta, offset, beta, scale = -1.2 + 0.1 * x + 0.1 * b[codes, 0], None, [-1.3, 0.05], 0.15
-        y = rng.binomial(size.astype(int), np.clip(_core.Family(family, link).mean(np.ascontiguousarray(eta)), 0, 1)).astype(float)
+        y = rng.binomial(
+            size.astype(int), np.clip(_core.Family(family, link).mean(np.ascontiguousarray(eta)), 0, 1)
+        ).astype(float)
     elif family == "poisson":
         weights = rng.integers(1, 4, n).astype(float)
         if link == "sqrt":

@@ -25,10 +25,7 @@ EVALUATIONS = 10
 
 def read(name: str, shared_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     """The data set as shipped, or as it lies beside the checkout, with the columns that the formulas want."""
-    if name in ml.datasets.names():
-        frame = getattr(ml.datasets, name)()
-    else:
-        frame = shared_data(name)
+    frame = getattr(ml.datasets, name)() if name in ml.datasets.names() else shared_data(name)
     if name == "sleepstudy":
         frame["w"] = 1.0 + frame["Days"] % 3
     if name == "epil":

@@ -19,10 +19,11 @@ py::array_t<double> map(const DoubleArray& x, Function function) {
 }
 
 /// All derivatives of a family's log density, for tests and for the curious.
-py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray& y, const DoubleArray& size, const DoubleArray& weights,
-                     const std::vector<double>& phi) {
+py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray& y, const DoubleArray& size,
+                     const DoubleArray& weights, const std::vector<double>& phi) {
   const auto n = eta.size();
-  if (y.size() != n || size.size() != n || weights.size() != n) throw std::invalid_argument("the arrays must have the same length");
+  if (y.size() != n || size.size() != n || weights.size() != n)
+    throw std::invalid_argument("the arrays must have the same length");
   if (static_cast<int>(phi.size()) != f.n_phi()) throw std::invalid_argument("phi has the wrong length");
   std::vector<double> response(static_cast<std::size_t>(n)), weight(response);
   py::dict result;
@@ -33,7 +34,8 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
   };
   double* constant = array("constant");
   for (py::ssize_t i = 0; i < n; ++i)
-    constant[i] = f.prepare(y.data()[i], size.data()[i], weights.data()[i], &response[static_cast<std::size_t>(i)], &weight[static_cast<std::size_t>(i)]);
+    constant[i] = f.prepare(y.data()[i], size.data()[i], weights.data()[i], &response[static_cast<std::size_t>(i)],
+                            &weight[static_cast<std::size_t>(i)]);
   family::RowDerivatives out;
   out.value = array("value");
   for (int a = 0; a < 4; ++a) out.eta[a] = array("d" + std::to_string(a + 1));
@@ -41,7 +43,8 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
     for (int a = 0; a < 4; ++a) out.phi[r][a] = array("phi" + std::to_string(r) + "_d" + std::to_string(a));
     for (int s = 0; s <= r; ++s)
       for (int a = 0; a < 3; ++a)
-        out.phi_phi[family::phi_pair(r, s)][a] = array("phi" + std::to_string(r) + std::to_string(s) + "_d" + std::to_string(a));
+        out.phi_phi[family::phi_pair(r, s)][a] =
+            array("phi" + std::to_string(r) + std::to_string(s) + "_d" + std::to_string(a));
   }
   const family::Rows rows{static_cast<int>(n), eta.data(), response.data(), weight.data()};
   f.derivatives(family::Order::full, rows, phi.data(), out);
@@ -53,14 +56,23 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
 
 void bind_family(py::module_& module) {
   py::class_<Family>(module, "Family")
-      .def(py::init([](const std::string& name, const std::string& link) { return family::make_family(name, link); }), py::arg("name"), py::arg("link"))
+      .def(py::init([](const std::string& name, const std::string& link) { return family::make_family(name, link); }),
+           py::arg("name"), py::arg("link"))
       .def_property_readonly("name", &Family::name)
       .def_property_readonly("link", &Family::link)
       .def_property_readonly("parameters", &Family::phi_names)
       .def_property_readonly("is_linear", &Family::is_linear)
-      .def("mean", [](const Family& f, const DoubleArray& eta) { return map(eta, [&](double x) { return f.mean(x); }); }, py::arg("eta"))
-      .def("link_of_mean", [](const Family& f, const DoubleArray& mu) { return map(mu, [&](double x) { return f.link_of_mean(x); }); }, py::arg("mu"))
-      .def("variance", [](const Family& f, const DoubleArray& mu) { return map(mu, [&](double x) { return f.variance(x); }); }, py::arg("mu"))
+      .def(
+          "mean", [](const Family& f, const DoubleArray& eta) { return map(eta, [&](double x) { return f.mean(x); }); },
+          py::arg("eta"))
+      .def(
+          "link_of_mean",
+          [](const Family& f, const DoubleArray& mu) { return map(mu, [&](double x) { return f.link_of_mean(x); }); },
+          py::arg("mu"))
+      .def(
+          "variance",
+          [](const Family& f, const DoubleArray& mu) { return map(mu, [&](double x) { return f.variance(x); }); },
+          py::arg("mu"))
       .def(
           "unit_deviance",
           [](const Family& f, const DoubleArray& y, const DoubleArray& mu) {
@@ -69,14 +81,16 @@ void bind_family(py::module_& module) {
             return map(y, [&](double x) { return f.unit_deviance(x, *at++); });
           },
           py::arg("y"), py::arg("mu"))
-      .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("size"), py::arg("weights"), py::arg("phi"));
+      .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("size"), py::arg("weights"),
+           py::arg("phi"));
 
   module.def(
       "families",
       [] {
         std::vector<std::pair<std::string, std::vector<std::string>>> table;
         for (const auto& entry : family::registry()) {
-          if (table.empty() || table.back().first != entry.name) table.emplace_back(entry.name, std::vector<std::string>());
+          if (table.empty() || table.back().first != entry.name)
+            table.emplace_back(entry.name, std::vector<std::string>());
           table.back().second.push_back(entry.link);
         }
         return table;

@@ -13,16 +13,16 @@ using estimate::FitRecord;
 using estimate::Monitor;
 using model::Model;
 
-Monitor monitor(const py::object& report, double constant) {
+Monitor monitor(const py::object& report) {
   Monitor m;
   m.keep_going = [] {
     const py::gil_scoped_acquire acquire;
     return PyErr_CheckSignals() == 0;
   };
   if (!report.is_none())
-    m.report = [report, constant](int iteration, double value, double gain) {
+    m.report = [report](int iteration, double value, double gain) {
       const py::gil_scoped_acquire acquire;
-      report(iteration, value + constant, gain);
+      report(iteration, value, gain);
     };
   return m;
 }
@@ -40,12 +40,13 @@ auto without_gil(Function function) {
 }
 
 const double* checked(const Model& m, const DoubleArray& response) {
-  if (response.ndim() != 1 || response.shape(0) != m.n_rows()) throw std::invalid_argument("the response must have one value per row");
+  if (response.ndim() != 1 || response.shape(0) != m.n_rows())
+    throw std::invalid_argument("the response must have one value per row");
   return response.data();
 }
 
-FitRecord fit(const Model& m, const DoubleArray& response, int n_quadrature, const Eigen::VectorXd& start, int threads, double tol, int max_iter,
-              bool check_quadrature, const py::object& report) {
+FitRecord fit(const Model& m, const DoubleArray& response, int n_quadrature, const Eigen::VectorXd& start, int threads,
+              double tol, int max_iter, bool check_quadrature, const py::object& report) {
   const double* y = checked(m, response);
   estimate::FitOptions options;
   options.n_quadrature = n_quadrature;
@@ -59,7 +60,7 @@ FitRecord fit(const Model& m, const DoubleArray& response, int n_quadrature, con
     Monitor watching;
     {
       const py::gil_scoped_acquire acquire;
-      watching = monitor(report, data.constant);
+      watching = monitor(report);
     }
     auto record = estimate::fit(m, data, options, watching);
     {
@@ -70,7 +71,8 @@ FitRecord fit(const Model& m, const DoubleArray& response, int n_quadrature, con
   });
 }
 
-py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::VectorXd& psi, int n_quadrature, int threads) {
+py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::VectorXd& psi, int n_quadrature,
+                   int threads) {
   const double* y = checked(m, response);
   if (psi.size() != m.n_parameters()) throw std::invalid_argument("psi has the wrong length");
   const auto [value, gradient, hessian, ok] = without_gil([&] {
@@ -83,7 +85,7 @@ py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::Vec
     estimate::Sums sums;
     const bool good = objective.evaluate(scale.matrix.fullPivLu().solve(psi - scale.shift), modes, sums);
     const Eigen::MatrixXd back = scale.matrix.inverse();
-    return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value + data.constant, back.transpose() * sums.gradient,
+    return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value, back.transpose() * sums.gradient,
                                                                       back.transpose() * sums.hessian * back, good);
   });
   return py::make_tuple(ok ? value : -std::numeric_limits<double>::infinity(), gradient, hessian);
@@ -91,13 +93,20 @@ py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::Vec
 
 std::string ending_name(estimate::Ending ending) {
   switch (ending) {
-    case estimate::Ending::converged: return "converged";
-    case estimate::Ending::iteration_limit: return "iteration_limit";
-    case estimate::Ending::no_increase: return "no_increase";
-    case estimate::Ending::separation: return "separation";
-    case estimate::Ending::divergence: return "divergence";
-    case estimate::Ending::exact_fit: return "exact_fit";
-    case estimate::Ending::no_start: return "no_start";
+    case estimate::Ending::converged:
+      return "converged";
+    case estimate::Ending::iteration_limit:
+      return "iteration_limit";
+    case estimate::Ending::no_increase:
+      return "no_increase";
+    case estimate::Ending::separation:
+      return "separation";
+    case estimate::Ending::divergence:
+      return "divergence";
+    case estimate::Ending::exact_fit:
+      return "exact_fit";
+    case estimate::Ending::no_start:
+      return "no_start";
   }
   return "unknown";
 }
@@ -121,9 +130,11 @@ void bind_fit(py::module_& module) {
                                for (const auto& s : r.boundary) scores.emplace_back(s.term, s.coefficient, s.score);
                                return scores;
                              })
-      .def_property_readonly(
-          "quadrature",
-          [](const FitRecord& r) { return py::make_tuple(r.quadrature.n_points, r.quadrature.exact, r.quadrature.change_deviance, r.quadrature.shift); })
+      .def_property_readonly("quadrature",
+                             [](const FitRecord& r) {
+                               return py::make_tuple(r.quadrature.n_points, r.quadrature.exact,
+                                                     r.quadrature.change_deviance, r.quadrature.shift);
+                             })
       .def_readonly("modes", &FitRecord::modes)
       .def_readonly("mode_covariance", &FitRecord::mode_covariance)
       .def_property_readonly("ending", [](const FitRecord& r) { return ending_name(r.ending); })
@@ -139,9 +150,11 @@ void bind_fit(py::module_& module) {
       .def_readonly("seconds", &FitRecord::seconds);
 
   module.attr("most_nodes") = estimate::most_nodes;
-  module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("n_quadrature") = 1, py::arg("start") = Eigen::VectorXd(), py::arg("threads") = 0,
-             py::arg("tol") = 1e-9, py::arg("max_iter") = 100, py::arg("check_quadrature") = true, py::arg("report") = py::none());
-  module.def("evaluate", &evaluate, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("n_quadrature") = 1, py::arg("threads") = 0,
+  module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("n_quadrature") = 1,
+             py::arg("start") = Eigen::VectorXd(), py::arg("threads") = 0, py::arg("tol") = 1e-9,
+             py::arg("max_iter") = 100, py::arg("check_quadrature") = true, py::arg("report") = py::none());
+  module.def("evaluate", &evaluate, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("n_quadrature") = 1,
+             py::arg("threads") = 0,
              "Log-likelihood, gradient and Hessian at psi = (beta, theta, phi) on the user's scale.");
 }
 

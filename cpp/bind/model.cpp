@@ -15,16 +15,22 @@ using model::Source;
 Source source(const py::object& column, std::int64_t n, std::vector<py::object>& keep) {
   if (column.is_none()) return {};
   auto array = py::array::ensure(column);
-  if (!array || array.ndim() != 1 || array.shape(0) != n) throw std::invalid_argument("a column must be a one-dimensional array with one value per row");
+  if (!array || array.ndim() != 1 || array.shape(0) != n)
+    throw std::invalid_argument("a column must be a one-dimensional array with one value per row");
   const auto type = [](const py::dtype& dtype) {
     const auto size = dtype.itemsize();
     switch (dtype.kind()) {
-      case 'f': return size == 8 ? Source::Type::f64 : (size == 4 ? Source::Type::f32 : Source::Type::one);
+      case 'f':
+        return size == 8 ? Source::Type::f64 : (size == 4 ? Source::Type::f32 : Source::Type::one);
       case 'i':
-        return size == 8 ? Source::Type::i64 : (size == 4 ? Source::Type::i32 : (size == 2 ? Source::Type::i16 : Source::Type::i8));
-      case 'u': return size == 1 ? Source::Type::u8 : Source::Type::one;
-      case 'b': return Source::Type::u8;
-      default: return Source::Type::one;
+        return size == 8 ? Source::Type::i64
+                         : (size == 4 ? Source::Type::i32 : (size == 2 ? Source::Type::i16 : Source::Type::i8));
+      case 'u':
+        return size == 1 ? Source::Type::u8 : Source::Type::one;
+      case 'b':
+        return Source::Type::u8;
+      default:
+        return Source::Type::one;
     }
   };
   Source::Type known = type(array.dtype());
@@ -39,16 +45,19 @@ Source source(const py::object& column, std::int64_t n, std::vector<py::object>&
 
 const double* optional_doubles(const std::optional<DoubleArray>& array, std::int64_t n, const char* name) {
   if (!array) return nullptr;
-  if (array->ndim() != 1 || array->shape(0) != n) throw std::invalid_argument(std::string(name) + " must have one value per row");
+  if (array->ndim() != 1 || array->shape(0) != n)
+    throw std::invalid_argument(std::string(name) + " must have one value per row");
   return array->data();
 }
 
 using TermTuple = std::tuple<int, std::vector<py::object>, std::string>;
 using CodeArray = py::array_t<std::int32_t, py::array::c_style>;
 
-std::unique_ptr<Model> make(const std::string& family, const std::string& link, std::int64_t n_rows, const std::optional<DoubleArray>& size,
-                            const std::optional<DoubleArray>& weights, const std::optional<DoubleArray>& offset, const std::vector<py::object>& fixed,
-                            const std::vector<CodeArray>& codes, const std::vector<std::int32_t>& n_levels, const std::vector<TermTuple>& terms, int threads) {
+std::unique_ptr<Model> make(const std::string& family, const std::string& link, std::int64_t n_rows,
+                            const std::optional<DoubleArray>& size, const std::optional<DoubleArray>& weights,
+                            const std::optional<DoubleArray>& offset, const std::vector<py::object>& fixed,
+                            const std::vector<CodeArray>& codes, const std::vector<std::int32_t>& n_levels,
+                            const std::vector<TermTuple>& terms, int threads) {
   model::Specification s;
   std::vector<py::object> keep;
   s.n_rows = n_rows;
@@ -60,14 +69,16 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
   for (const auto& column : fixed) s.fixed.push_back(source(column, n_rows, keep));
   if (codes.size() != n_levels.size()) throw std::invalid_argument("codes and n_levels must have the same length");
   for (std::size_t g = 0; g < codes.size(); ++g) {
-    if (codes[g].ndim() != 1 || codes[g].shape(0) != n_rows) throw std::invalid_argument("codes must have one value per row");
+    if (codes[g].ndim() != 1 || codes[g].shape(0) != n_rows)
+      throw std::invalid_argument("codes must have one value per row");
     const std::int32_t* code = codes[g].data();
     std::int32_t least = 0, largest = 0;
     for (std::int64_t j = 0; j < n_rows; ++j) {
       least = std::min(least, code[j]);
       largest = std::max(largest, code[j]);
     }
-    if (least < 0 || largest >= n_levels[g]) throw std::invalid_argument("a code is outside the levels of its grouping factor");
+    if (least < 0 || largest >= n_levels[g])
+      throw std::invalid_argument("a code is outside the levels of its grouping factor");
     s.codes.push_back(code);
   }
   s.n_levels = n_levels;
@@ -82,11 +93,13 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
   return std::make_unique<Model>(s, numeric::usable_threads(threads));
 }
 
-DoubleArray linear_predictor(const Model& m, const Eigen::VectorXd& beta, const std::optional<DoubleArray>& modes, int threads) {
+DoubleArray linear_predictor(const Model& m, const Eigen::VectorXd& beta, const std::optional<DoubleArray>& modes,
+                             int threads) {
   if (beta.size() != m.p()) throw std::invalid_argument("beta has the wrong length");
   const double* u = nullptr;
   if (modes) {
-    if (modes->size() != static_cast<py::ssize_t>(m.n_clusters()) * m.q()) throw std::invalid_argument("modes has the wrong size");
+    if (modes->size() != static_cast<py::ssize_t>(m.n_clusters()) * m.q())
+      throw std::invalid_argument("modes has the wrong size");
     u = modes->data();
   }
   DoubleArray eta(m.n_rows());
@@ -100,8 +113,9 @@ DoubleArray linear_predictor(const Model& m, const Eigen::VectorXd& beta, const 
 
 void bind_model(py::module_& module) {
   py::class_<Model>(module, "Model")
-      .def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("size").none(true), py::arg("weights").none(true),
-           py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"), py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0)
+      .def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("size").none(true),
+           py::arg("weights").none(true), py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"),
+           py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0)
       .def_property_readonly("n_rows", &Model::n_rows)
       .def_property_readonly("n_clusters", &Model::n_clusters)
       .def_property_readonly("n_beta", &Model::p)

@@ -1,4 +1,5 @@
-// A covariance structure says which entries of a term's lower Cholesky factor Lambda are free: theta holds them in order.
+// A covariance structure says which entries of a term's lower Cholesky factor Lambda are free: theta holds them in
+// order.
 //
 // Lambda is signed and unconstrained, so a zero variance is an interior point. The user sees it with diag(Lambda) >= 0.
 #pragma once

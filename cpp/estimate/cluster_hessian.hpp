@@ -22,19 +22,30 @@ class ClusterHessian {
   using State = ClusterState<Q, Max>;
 
  public:
-  ClusterHessian(const model::Model& model, const Layout& layout, const numeric::QuadratureRule& rule, int q, int n_theta)
-      : layout_(layout), rule_(rule), q_(q), p_(model.p()), n_theta_(n_theta), n_phi_(model.n_phi()), K_(rule.size),
-        third_(static_cast<std::size_t>(q * q * q)), l4_(q, q), z3_phi_(static_cast<std::size_t>(n_phi_), Vector::Zero(q)),
-        pdot_(K_), fdot_(K_) {
+  ClusterHessian(const model::Model& model, const Layout& layout, const numeric::QuadratureRule& rule, int q,
+                 int n_theta)
+      : layout_(layout),
+        rule_(rule),
+        q_(q),
+        p_(model.p()),
+        n_theta_(n_theta),
+        n_phi_(model.n_phi()),
+        K_(rule.size),
+        third_(static_cast<std::size_t>(q * q * q)),
+        l4_(q, q),
+        z3_phi_(static_cast<std::size_t>(n_phi_), Vector::Zero(q)),
+        pdot_(K_),
+        fdot_(K_) {
     const int P = p_ + n_theta_ + n_phi_;
     left_.resize(p_, (K_ > 1 ? K_ + q * q : 0) + 2 * q + pair_count(q));
     right_.resize(left_.cols(), P);
     x_moments_.resize(p_, MomentColumns(0, q, K_ > 1).n_columns());
   }
 
-  /// Adds to `hessian`: the beta rows of all columns, and the lower triangle of the theta and phi block. The cluster's rows are [first, first + n) of the strip.
-  void add(State& s, const Strip& strip, RowArrays& rows, const MomentColumns& columns, int first, int n, const Matrix& lambda,
-           Eigen::MatrixXd& hessian) {
+  /// Adds to `hessian`: the beta rows of all columns, and the lower triangle of the theta and phi block. The cluster's
+  /// rows are [first, first + n) of the strip.
+  void add(State& s, const Strip& strip, RowArrays& rows, const MomentColumns& columns, int first, int n,
+           const Matrix& lambda, Eigen::MatrixXd& hessian) {
     row_sums(s, strip, rows, columns, first, n);
     const int P = p_ + n_theta_ + n_phi_;
     for (int d = 0; d < P; ++d) direction(s, lambda, rows, first, n, d, hessian);
@@ -56,16 +67,18 @@ class ClusterHessian {
     }
     for (int a = 0; a < q_(); ++a)
       for (int b = 0; b <= a; ++b) {
-        l4_(a, b) = l4_(b, a) = numeric::dot(n, columns.column(columns.l4_z(a)), strip.z[static_cast<std::size_t>(b)] + first);
+        l4_(a, b) = l4_(b, a) =
+            numeric::dot(n, columns.column(columns.l4_z(a)), strip.z[static_cast<std::size_t>(b)] + first);
         for (int c = 0; c <= b; ++c) {
-          const double t = numeric::dot(n, columns.column(columns.l3_zz(a, b)), strip.z[static_cast<std::size_t>(c)] + first);
+          const double t =
+              numeric::dot(n, columns.column(columns.l3_zz(a, b)), strip.z[static_cast<std::size_t>(c)] + first);
           third(a, b, c) = third(a, c, b) = third(b, a, c) = third(b, c, a) = third(c, a, b) = third(c, b, a) = t;
         }
       }
     for (int r = 0; r < n_phi_; ++r)
       for (int a = 0; a < q_(); ++a)
-        z3_phi_[static_cast<std::size_t>(r)][a] =
-            numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, rows.at_mode.phi[r][3] + first, rows.leverage + first);
+        z3_phi_[static_cast<std::size_t>(r)][a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first,
+                                                               rows.at_mode.phi[r][3] + first, rows.leverage + first);
 
     // Everything a beta row takes from the rows, side by side; right_ gets what each block is multiplied with.
     int at = 0;
@@ -80,7 +93,8 @@ class ClusterHessian {
     }
     at += q_();
     for (int a = 0; a < q_(); ++a)
-      for (int b = 0; b <= a; ++b) left_.col(at + pair_index(a, b)) = (a == b ? 0.5 : 1.0) * x_moments_.col(columns.l3_zz(a, b));
+      for (int b = 0; b <= a; ++b)
+        left_.col(at + pair_index(a, b)) = (a == b ? 0.5 : 1.0) * x_moments_.col(columns.l3_zz(a, b));
     at += pair_count(q_());
     for (int a = 0; a < q_(); ++a) left_.col(at + a) = -x_moments_.col(columns.w_z(a));
     at += q_();
@@ -147,7 +161,8 @@ class ClusterHessian {
     // Nodes: v_k dot = vdot - L^-T Phi' t_k, u_k dot = Ldot v_k + Lambda v_k dot.
     const Matrix node_turn = -s.Linv.transpose() * Phi.transpose();
     Vector g_bar_dot = zero, b1_bar = zero, b1_bar_dot = zero, pdot_b1 = zero;
-    Matrix t_b1dot = Matrix::Zero(q_(), q_()), t_vdot = t_b1dot, pdot_t_gamma = t_b1dot, t_b1 = t_b1dot, pdot_b1_v = t_b1dot, b1_vdot = t_b1dot;
+    Matrix t_b1dot = Matrix::Zero(q_(), q_()), t_vdot = t_b1dot, pdot_t_gamma = t_b1dot, t_b1 = t_b1dot,
+           pdot_b1_v = t_b1dot, b1_vdot = t_b1dot;
     if (K_ > 1) {
       double mean = 0.0;
       for (int k = 0; k < K_; ++k) {
@@ -178,7 +193,8 @@ class ClusterHessian {
       const Vector v_k = s.at(s.node_v, k), b1_k = s.at(s.node_b1, k);
       const Vector vdot_k = vdot + node_turn * t;
       const Vector udot_k = ldot(v_k) + lambda * vdot_k;
-      Vector change = -(s.matrix_at(s.node_B, k) * udot_k);  // of Z'l' at the node; the explicit part of beta is in already
+      Vector change =
+          -(s.matrix_at(s.node_B, k) * udot_k);  // of Z'l' at the node; the explicit part of beta is in already
       if (is_phi) {
         for (int r = 0; r < n_phi_; ++r) {
           const Eigen::Map<const Vector> b1_phi(s.node_b1_phi.data() + (k * n_phi_ + r) * q_(), q_());
@@ -253,9 +269,10 @@ class ClusterHessian {
     if (is_beta) return;
 
     // Rows of theta: G = sum p_k b1_k v_k' - B Lambda A + zc v' + b1 h' - B hz v'.
-    Matrix G = pdot_b1_v + b1_vdot + b1_bar_dot * s.v.transpose() + t_b1dot.transpose() * s.Linv - Bdot * (lambda * s.A) - s.B * (lambda * Adot) +
-               zcdot * s.v.transpose() + s.zc * vdot.transpose() + b1dot * s.h.transpose() + s.b1 * hdot.transpose() -
-               (Bdot * s.hz + s.B * hzdot) * s.v.transpose() - (s.B * s.hz) * vdot.transpose();
+    Matrix G = pdot_b1_v + b1_vdot + b1_bar_dot * s.v.transpose() + t_b1dot.transpose() * s.Linv -
+               Bdot * (lambda * s.A) - s.B * (lambda * Adot) + zcdot * s.v.transpose() + s.zc * vdot.transpose() +
+               b1dot * s.h.transpose() + s.b1 * hdot.transpose() - (Bdot * s.hz + s.B * hzdot) * s.v.transpose() -
+               (s.B * s.hz) * vdot.transpose();
     if (is_theta) G -= s.B.col(row) * s.A.row(column);
     for (int e = 0; e < n_theta_; ++e) {
       const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
@@ -271,7 +288,8 @@ class ClusterHessian {
       double value = phi_node_change[r];
       for (int k = 0; k < K_; ++k) value += pdot_[k] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
       value += node_phi_phi[static_cast<std::size_t>(pair)];
-      value += 0.5 * z3_phi_[R].dot(udot) + 0.5 * s.B2_phi[R].cwiseProduct(Azdot).sum() + udot.dot(s.B2_phi[R] * s.hz) + s.b1_phi[R].dot(hzdot);
+      value += 0.5 * z3_phi_[R].dot(udot) + 0.5 * s.B2_phi[R].cwiseProduct(Azdot).sum() + udot.dot(s.B2_phi[R] * s.hz) +
+               s.b1_phi[R].dot(hzdot);
       value += 0.5 * numeric::dot(n, rows.at_mode.phi_phi[pair][2] + first, rows.leverage + first) +
                numeric::dot(n, rows.at_mode.phi_phi[pair][1] + first, rows.shift + first);
       hessian(p_ + n_theta_ + phi_index, p_ + n_theta_ + r) += value;
@@ -282,16 +300,17 @@ class ClusterHessian {
   const numeric::QuadratureRule& rule_;
   Dimension<Q> q_;
   int p_, n_theta_, n_phi_, K_;
-  std::vector<double> third_;  ///< sum l''' z_a z_b z_c
-  Matrix l4_;                  ///< sum l'''' (z'Az) z z'
-  std::vector<Vector> z3_phi_; ///< sum l'''_phi (z'Az) z
+  std::vector<double> third_;   ///< sum l''' z_a z_b z_c
+  Matrix l4_;                   ///< sum l'''' (z'Az) z z'
+  std::vector<Vector> z3_phi_;  ///< sum l'''_phi (z'Az) z
   Eigen::VectorXd pdot_, fdot_;
   Eigen::MatrixXd left_, right_, x_moments_;
   std::vector<const double*> x_pointers_, node_pointers_;
   const MomentColumns* columns_ = nullptr;
 
  public:
-  std::vector<double> node_phi_phi = std::vector<double>(family::max_phi_pairs, 0.0);  ///< sum_k p_k sum_j l_phi_phi, set by the caller
+  std::vector<double> node_phi_phi =
+      std::vector<double>(family::max_phi_pairs, 0.0);  ///< sum_k p_k sum_j l_phi_phi, set by the caller
 };
 
 }  // namespace multilevel::estimate

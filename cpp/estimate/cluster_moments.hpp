@@ -11,7 +11,8 @@ namespace multilevel::estimate {
 inline int pair_count(int q) { return q * (q + 1) / 2; }
 inline int pair_index(int a, int b) { return a >= b ? a * (a + 1) / 2 + b : b * (b + 1) / 2 + a; }
 
-/// Products of row quantities with z and with x. "Columns" are arrays of rows made once and multiplied with every x and z.
+/// Products of row quantities with z and with x. "Columns" are arrays of rows made once and multiplied with every x and
+/// z.
 class MomentColumns {
  public:
   MomentColumns(int rows, int q, bool nodes) : q_(q), rows_(static_cast<std::size_t>(rows) + 8) {
@@ -24,10 +25,10 @@ class MomentColumns {
   const double* const* all() const { return columns_.data(); }
 
   // Where each block of columns begins.
-  int w_z(int a) const { return a; }                                             ///< w z_a
-  int l3_zz(int a, int b) const { return q_ + pair_index(a, b); }                ///< l''' z_a z_b
-  int l4_z(int a) const { return q_ + pair_count(q_) + a; }                      ///< l'''' (z'Az) z_a
-  int node_w_z(int a) const { return 2 * q_ + pair_count(q_) + a; }              ///< sum_k p_k w_k z_a
+  int w_z(int a) const { return a; }                                                   ///< w z_a
+  int l3_zz(int a, int b) const { return q_ + pair_index(a, b); }                      ///< l''' z_a z_b
+  int l4_z(int a) const { return q_ + pair_count(q_) + a; }                            ///< l'''' (z'Az) z_a
+  int node_w_z(int a) const { return 2 * q_ + pair_count(q_) + a; }                    ///< sum_k p_k w_k z_a
   int node_w_t_z(int a, int b) const { return 3 * q_ + pair_count(q_) + a * q_ + b; }  ///< sum_k p_k w_k t_kb z_a
 
   double* column(int c) { return data_.data() + static_cast<std::size_t>(c) * rows_; }
@@ -48,7 +49,8 @@ struct ClusterState {
 
   ClusterState(int q, int n_nodes, int n_phi, int p)
       : v(q), b1(q), h(q), hz(q), zc(q), z3_phi(q), B(q, q), L(q, q), Linv(q, q), C(q, q), A(q, q), Az(q, q) {
-    const auto Q_ = static_cast<std::size_t>(q), K = static_cast<std::size_t>(n_nodes), R = static_cast<std::size_t>(n_phi);
+    const auto Q_ = static_cast<std::size_t>(q), K = static_cast<std::size_t>(n_nodes),
+               R = static_cast<std::size_t>(n_phi);
     share.resize(K);
     node_v.resize(Q_ * K);
     node_g.resize(Q_ * K);
@@ -62,15 +64,17 @@ struct ClusterState {
     x1.resize(p, n_nodes);
   }
 
-  Eigen::Map<Vector> at(std::vector<double>& values, int k) { return Eigen::Map<Vector>(values.data() + k * v.size(), v.size()); }
+  Eigen::Map<Vector> at(std::vector<double>& values, int k) {
+    return Eigen::Map<Vector>(values.data() + k * v.size(), v.size());
+  }
   Eigen::Map<Matrix> matrix_at(std::vector<double>& values, int k) {
     return Eigen::Map<Matrix>(values.data() + k * v.size() * v.size(), v.size(), v.size());
   }
 
-  Vector v, b1;     ///< mode; Z'l'
-  Vector h, hz;     ///< H^-1 kappa; Lambda h
-  Vector zc;        ///< Z'c, c_j = l'''_j z_j'Az z_j / 2
-  Vector z3_phi;    ///< scratch
+  Vector v, b1;   ///< mode; Z'l'
+  Vector h, hz;   ///< H^-1 kappa; Lambda h
+  Vector zc;      ///< Z'c, c_j = l'''_j z_j'Az z_j / 2
+  Vector z3_phi;  ///< scratch
   Matrix B, L, Linv, C, A, Az;
   std::vector<Vector> b1_phi;  ///< Z'l'_phi
   std::vector<Matrix> B2_phi;  ///< Z' diag(l''_phi) Z

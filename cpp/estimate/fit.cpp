@@ -14,7 +14,7 @@ namespace {
 
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
-constexpr double settled_gain = 1e-13;      // below it the step left moves estimates by 5e-7 standard errors at most
+constexpr double settled_gain = 1e-13;  // below it the step left moves estimates by 5e-7 standard errors at most
 
 double node_count(int points, int q) { return std::pow(static_cast<double>(points), q); }
 
@@ -23,19 +23,20 @@ int subsample_stride(const model::Model& model) {
   if (static_cast<double>(model.n_rows()) < 10.0 * subsample_rows) return 1;
   const double by_rows = static_cast<double>(model.n_rows()) / subsample_rows;
   const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
-  const int stride = static_cast<int>(std::min({by_rows, by_clusters, static_cast<double>(model.panels().size()) / 4.0}));
+  const int stride =
+      static_cast<int>(std::min({by_rows, by_clusters, static_cast<double>(model.panels().size()) / 4.0}));
   return stride >= 8 ? stride : 1;
 }
 
 /// More points than the fit's, as many as the limit allows; 0 when it allows none.
 int check_points(int points, int q) {
-  const int wanted = q >= 3 ? points + 2 : points + 4;
+  const int wanted = q == 1 ? points + 4 : points + 2;
   if (node_count(wanted, q) <= 4096.0) return wanted;
   return node_count(points + 1, q) <= 4096.0 ? points + 1 : 0;
 }
 
-QuadratureCheck check_quadrature(const model::Model& model, const model::Response& response, const FitOptions& options, const Optimum& optimum,
-                                 const Eigen::MatrixXd& covariance, const Monitor& monitor) {
+QuadratureCheck check_quadrature(const model::Model& model, const model::Response& response, const FitOptions& options,
+                                 const Optimum& optimum, const Eigen::MatrixXd& covariance, const Monitor& monitor) {
   QuadratureCheck check;
   check.exact = model.family().is_linear() || model.q() == 0;
   check.n_points = check.exact ? options.n_quadrature : check_points(options.n_quadrature, model.q());
@@ -80,12 +81,13 @@ Eigen::MatrixXd transformed(const Eigen::MatrixXd& matrix, const Eigen::MatrixXd
 
 /// Beta given theta and phi: the inverse of its own block of the information.
 Eigen::MatrixXd conditional_beta_covariance(const Optimum& optimum, int p) {
-  const ScaledInformation own(optimum.sums.hessian.topLeftCorner(p, p), std::vector<bool>(static_cast<std::size_t>(p), true));
+  const ScaledInformation own(optimum.sums.hessian.topLeftCorner(p, p),
+                              std::vector<bool>(static_cast<std::size_t>(p), true));
   return own.inverse(p);
 }
 
-/// The optimum in the user's order of coefficients, with the Newton steps taken whose gain was already negligible, so that
-/// the estimates are good to the last digits that the arithmetic allows.
+/// The optimum in the user's order of coefficients, with the Newton steps taken whose gain was already negligible, so
+/// that the estimates are good to the last digits that the arithmetic allows.
 void finish(Objective& objective, Optimum& optimum, std::vector<bool>& free) {
   const auto& model = objective.model();
   const int p = model.p();
@@ -118,8 +120,8 @@ void finish(Objective& objective, Optimum& optimum, std::vector<bool>& free) {
   if (model.q() > 0) make_diagonal_positive(objective.layout(), p, model.q(), optimum);
 }
 
-Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options, Eigen::VectorXd psi, std::vector<bool>& free,
-               FitRecord& record, const Monitor& monitor) {
+Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options,
+               Eigen::VectorXd psi, std::vector<bool>& free, FitRecord& record, const Monitor& monitor) {
   std::vector<double> modes(static_cast<std::size_t>(model.n_clusters()) * static_cast<std::size_t>(model.q()), 0.0);
   NewtonOptions newton;
   newton.gain_tolerance = options.gain_tolerance;
@@ -150,14 +152,18 @@ Optimum search(const model::Model& model, const model::Response& response, const
       Objective laplace(model, response, 1, Derivatives::hessian, true, options.threads, quiet);
       rough.gain_tolerance = 0.05;
       rough.most_iterations = options.most_iterations;
+      rough.look_for_separation = true;
       Optimum first = maximize(laplace, response, psi, modes, free, rough, quiet);
       record.start_evaluations += laplace.evaluations();
       take(first, laplace.layout());
+      if (first.ending == Ending::separation)
+        newton.patience = 0;  // the same direction serves at every number of points
     }
   }
   Objective objective(model, response, options.n_quadrature, Derivatives::hessian, true, options.threads, monitor);
   Optimum optimum = maximize(objective, response, psi, std::move(modes), free, newton, monitor);
-  const bool settles = optimum.ending == Ending::converged || optimum.ending == Ending::no_increase || optimum.ending == Ending::iteration_limit;
+  const bool settles = optimum.ending == Ending::converged || optimum.ending == Ending::no_increase ||
+                       optimum.ending == Ending::iteration_limit;
   if (settles && model.q() > 0) settle_boundary(objective, response, optimum, free, newton, monitor);
   if (optimum.ending != Ending::no_start) finish(objective, optimum, free);
   record.evaluations = objective.evaluations();
@@ -181,7 +187,8 @@ FitRecord empty_record(const model::Model& model) {
 
 }  // namespace
 
-FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options, const Monitor& monitor) {
+FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
+              const Monitor& monitor) {
   const auto begin = std::chrono::steady_clock::now();
   const int p = model.p(), q = model.q(), P = model.n_parameters();
   if (options.n_quadrature < 1 || node_count(options.n_quadrature, q) > most_nodes)
@@ -206,7 +213,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   record.failed_cluster = optimum.sums.failed_cluster;
   if (optimum.ending == Ending::no_start) return record;
   record.psi = scale.matrix * optimum.psi + scale.shift;
-  record.value = optimum.sums.value + response.constant;
+  record.value = optimum.sums.value;
   record.gain = optimum.gain;
   record.step = scale.matrix * optimum.step;
 
@@ -214,10 +221,11 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   record.eigenvalues = information.values;
   const Eigen::MatrixXd covariance = information.inverse(P);
   record.covariance = transformed(scale.matrix, covariance);
-  record.beta_covariance = model.family().is_linear() && p > 0
-                               ? Eigen::MatrixXd(scale.matrix.topLeftCorner(p, p) * conditional_beta_covariance(optimum, p) *
-                                                 scale.matrix.topLeftCorner(p, p).transpose())
-                               : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
+  record.beta_covariance =
+      model.family().is_linear() && p > 0
+          ? Eigen::MatrixXd(scale.matrix.topLeftCorner(p, p) * conditional_beta_covariance(optimum, p) *
+                            scale.matrix.topLeftCorner(p, p).transpose())
+          : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
   const Eigen::MatrixXd back = scale.matrix.inverse();
   record.gradient = back.transpose() * optimum.sums.gradient;
   record.hessian = back.transpose() * optimum.sums.hessian * back;
@@ -234,7 +242,8 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
     // Shifts in standard errors: the scale of theta and phi drops out; the intercept's is made anew.
     if (record.quadrature.shift.size() == P && !record.quadrature.exact && record.quadrature.n_points > 0) {
       Eigen::VectorXd moved(P);
-      for (int a = 0; a < P; ++a) moved[a] = std::isnan(covariance(a, a)) ? 0.0 : record.quadrature.shift[a] * std::sqrt(covariance(a, a));
+      for (int a = 0; a < P; ++a)
+        moved[a] = std::isnan(covariance(a, a)) ? 0.0 : record.quadrature.shift[a] * std::sqrt(covariance(a, a));
       moved = (scale.matrix * moved).eval();
       for (int a = 0; a < P; ++a) record.quadrature.shift[a] = moved[a] / std::sqrt(record.covariance(a, a));
     }
@@ -243,7 +252,8 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   const Eigen::MatrixXd lambda = random_scale.asDiagonal() * layout.lambda(optimum.psi.data() + p);
   if (q > 0) record.modes = lambda * Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data(), q, model.n_clusters());
   for (int i = 0; i < model.n_clusters() && q > 0; ++i) {
-    const Eigen::Map<const Eigen::MatrixXd> own(optimum.mode_covariance.data() + static_cast<std::ptrdiff_t>(i) * q * q, q, q);
+    const Eigen::Map<const Eigen::MatrixXd> own(optimum.mode_covariance.data() + static_cast<std::ptrdiff_t>(i) * q * q,
+                                                q, q);
     Eigen::Map<Eigen::MatrixXd>(record.mode_covariance.col(i).data(), q, q) = lambda * own * lambda.transpose();
   }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

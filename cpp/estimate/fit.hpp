@@ -13,8 +13,8 @@ struct FitOptions {
   int threads = 1;
   double gain_tolerance = 1e-9;
   int most_iterations = 100;
-  Eigen::VectorXd start;            ///< psi on the user's scale, or empty
-  bool check_quadrature = true;     ///< re-evaluate at the optimum with more points
+  Eigen::VectorXd start;         ///< psi on the user's scale, or empty
+  bool check_quadrature = true;  ///< re-evaluate at the optimum with more points
 };
 
 /// d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum.
@@ -31,8 +31,8 @@ struct QuadratureCheck {
 };
 
 struct FitRecord {
-  Eigen::VectorXd psi;         ///< (beta, theta, phi)
-  double value = 0.0;          ///< log-likelihood, constants included
+  Eigen::VectorXd psi;  ///< (beta, theta, phi)
+  double value = 0.0;   ///< log-likelihood, constants included
   Eigen::VectorXd gradient;
   Eigen::MatrixXd hessian;
   Eigen::MatrixXd covariance;       ///< inverse of -hessian over the free parameters; NaN for those at the boundary
@@ -54,6 +54,7 @@ struct FitRecord {
 /// The most nodes per cluster, points to the power of the number of random effects.
 inline constexpr int most_nodes = 10000;
 
-FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options, const Monitor& monitor);
+FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
+              const Monitor& monitor);
 
 }  // namespace multilevel::estimate

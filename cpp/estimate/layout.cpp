@@ -25,7 +25,8 @@ void Layout::make_entries() {
   for (std::size_t t = 0; t < model_.terms().size(); ++t) {
     const auto& term = model_.terms()[t];
     for (const auto& entry : term.structure->entries(term.q))
-      entries_.push_back({term.first + order_[t][static_cast<std::size_t>(entry.row)], term.first + entry.column, entry.row, static_cast<int>(t)});
+      entries_.push_back({term.first + order_[t][static_cast<std::size_t>(entry.row)], term.first + entry.column,
+                          entry.row, static_cast<int>(t)});
   }
 }
 
@@ -111,7 +112,8 @@ Eigen::MatrixXd semidefinite_factor(const Eigen::MatrixXd& sigma, double least, 
   for (Eigen::Index c = 0; c < q; ++c) {
     const double pivot = sigma(c, c) - L.row(c).head(c).squaredNorm();
     // Below the rounding of the subtraction a pivot is zero.
-    if (!(pivot > std::max(least * least, 1e-15 * sigma(c, c))) || (zero && (*zero)[static_cast<std::size_t>(c)])) continue;
+    if (!(pivot > std::max(least * least, 1e-15 * sigma(c, c))) || (zero && (*zero)[static_cast<std::size_t>(c)]))
+      continue;
     L(c, c) = std::sqrt(pivot);
     for (Eigen::Index r = c + 1; r < q; ++r) L(r, c) = (sigma(r, c) - L.row(r).head(c).dot(L.row(c).head(c))) / L(c, c);
   }

@@ -1,6 +1,6 @@
 // Which entry of Lambda each theta is. The coefficients of an unstructured term may stand in any order in its Cholesky
-// factor; the search puts the one with the largest variance first, because a factor whose first pivot vanishes turns its
-// other columns around freely and flattens the likelihood. Results are always in the user's order.
+// factor; the search puts the one with the largest variance first, because a factor whose first pivot vanishes turns
+// its other columns around freely and flattens the likelihood. Results are always in the user's order.
 #pragma once
 
 #include <Eigen/Dense>
@@ -43,8 +43,9 @@ class Layout {
   std::vector<ThetaEntry> entries_;
 };
 
-/// Lower Cholesky factor of a positive semidefinite matrix. Pivots not above `least`, and those marked in `zero` if it is
-/// given, become zero, columns and all.
-Eigen::MatrixXd semidefinite_factor(const Eigen::MatrixXd& sigma, double least, const std::vector<bool>* zero = nullptr);
+/// Lower Cholesky factor of a positive semidefinite matrix. Pivots not above `least`, and those marked in `zero` if it
+/// is given, become zero, columns and all.
+Eigen::MatrixXd semidefinite_factor(const Eigen::MatrixXd& sigma, double least,
+                                    const std::vector<bool>* zero = nullptr);
 
 }  // namespace multilevel::estimate

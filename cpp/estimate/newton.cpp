@@ -10,16 +10,19 @@ namespace multilevel::estimate {
 
 namespace {
 
-constexpr double flat = 1e-11;             // scaled eigenvalues below it carry no information
+constexpr double flat = 1e-11;               // scaled eigenvalues below it carry no information
 constexpr double negative_curvature = 1e-7;  // scaled; more than rounding
-constexpr double largest_beta_step = 4.0;  // on the scale of eta: columns have a root mean square near one
-constexpr double eigenvalue_floor = 0.01;  // Fisher scoring shrinks a variance by at most this factor at a time
-constexpr int most_shortenings = 25;
+constexpr double largest_beta_step = 4.0;    // on the scale of eta: columns have a root mean square near one
+constexpr double eigenvalue_floor = 0.01;    // Fisher scoring shrinks a variance by at most this factor at a time
+constexpr int most_shortenings = 15;
+constexpr int most_stalls = 5;         // iterations in a row that gain less than a thousandth of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
-
+constexpr double exact_fall = 6.0;     // the same, where no further step can be had
 
 /// What rounding leaves of a difference of log-likelihoods.
-double noise(double value) { return 64.0 * std::numeric_limits<double>::epsilon() * (1.0 + std::fabs(value)); }
+double noise(const Sums& sums) {
+  return 4.0 * std::numeric_limits<double>::epsilon() * (1.0 + sums.log_likelihood.magnitude());
+}
 
 /// Inverse with small and negative eigenvalues raised to a share of the largest.
 Eigen::MatrixXd regular_inverse(const Eigen::MatrixXd& m, double floor) {
@@ -28,16 +31,25 @@ Eigen::MatrixXd regular_inverse(const Eigen::MatrixXd& m, double floor) {
   const Eigen::VectorXd scale = diagonal.unaryExpr([](double d) { return d > 0.0 ? 1.0 / std::sqrt(d) : 0.0; });
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(scale.asDiagonal() * m * scale.asDiagonal());
   const double largest = std::max(eigen.eigenvalues().cwiseAbs().maxCoeff(), 1e-300);
-  const Eigen::VectorXd inverse = eigen.eigenvalues().unaryExpr([&](double e) { return 1.0 / std::max(std::fabs(e), floor * largest); });
+  const Eigen::VectorXd inverse =
+      eigen.eigenvalues().unaryExpr([&](double e) { return 1.0 / std::max(std::fabs(e), floor * largest); });
   const Eigen::MatrixXd root = scale.asDiagonal() * eigen.eigenvectors();
   return root * inverse.asDiagonal() * root.transpose();
 }
 
 class Search {
  public:
-  Search(Objective& objective, const model::Response& response, const std::vector<bool>& free, const NewtonOptions& options, const Monitor& monitor)
-      : objective_(objective), model_(objective.model()), response_(response), free_(free), options_(options), monitor_(monitor), p_(model_.p()),
-        n_theta_(objective.n_theta()), all_free_(std::find(free.begin(), free.end(), false) == free.end()) {}
+  Search(Objective& objective, const model::Response& response, const std::vector<bool>& free,
+         const NewtonOptions& options, const Monitor& monitor)
+      : objective_(objective),
+        model_(objective.model()),
+        response_(response),
+        free_(free),
+        options_(options),
+        monitor_(monitor),
+        p_(model_.p()),
+        n_theta_(objective.n_theta()),
+        all_free_(std::find(free.begin(), free.end(), false) == free.end()) {}
 
   Optimum run(const Eigen::VectorXd& start, std::vector<double> modes) {
     best_.psi = start;
@@ -52,6 +64,7 @@ class Search {
     }
     first_phi_ = best_.psi.tail(model_.n_phi());
     std::string how = "start";
+    int stalls = 0;
     for (int iteration = 0;; ++iteration) {
       const ScaledInformation information(best_.sums.hessian, free_);
       const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
@@ -64,7 +77,7 @@ class Search {
       best_.trace.push_back({best_.sums.value, best_.gain, how});
       if (monitor_.report) monitor_.report(iteration, best_.sums.value, best_.gain);
 
-      const double tolerance = std::max(options_.gain_tolerance, noise(best_.sums.value));
+      const double tolerance = std::max(options_.gain_tolerance, noise(best_.sums));
       if (runs_away(iteration, concave, tolerance, information)) return best_;
       if (concave && best_.gain < tolerance) {
         best_.ending = Ending::converged;
@@ -72,6 +85,14 @@ class Search {
       }
       if (iteration >= options_.most_iterations) {
         best_.ending = Ending::iteration_limit;
+        return best_;
+      }
+      // Creeping along the edge of a link's domain, where the quadratic promises what is never had.
+      const auto& trace = best_.trace;
+      const double gained = iteration > 0 ? trace[trace.size() - 1].value - trace[trace.size() - 2].value : 1.0;
+      stalls = gained < 0.1 && gained < 1e-3 * trace[trace.size() - 2].gain ? stalls + 1 : 0;
+      if (stalls >= most_stalls) {
+        best_.ending = dispersion_fell(exact_fall) ? Ending::exact_fit : Ending::no_increase;
         return best_;
       }
       if (concave && moderate(best_.step) && try_line(best_.step, gradient)) {
@@ -107,25 +128,32 @@ class Search {
     return false;
   }
 
+  bool dispersion_fell(double fall) const {
+    for (Eigen::Index r = 0; r < first_phi_.size(); ++r)
+      if (best_.psi[p_ + n_theta_ + r] < first_phi_[r] - fall) return true;
+    return false;
+  }
+
   static double* covariance(std::vector<double>& values) { return values.empty() ? nullptr : values.data(); }
 
   /// The maximum is at infinity. Every sign of it is measured: a step that stays long while the gain vanishes, standard
   /// errors out of all proportion to columns of unit size, a dispersion that falls without end.
   bool runs_away(int iteration, bool concave, double tolerance, const ScaledInformation& information) {
-    for (Eigen::Index r = 0; r < first_phi_.size(); ++r)
-      if (best_.psi[p_ + n_theta_ + r] < first_phi_[r] - longest_fall) {
-        best_.ending = Ending::exact_fit;
-        return true;
-      }
+    if (dispersion_fell(longest_fall)) {
+      best_.ending = Ending::exact_fit;
+      return true;
+    }
     if (!options_.look_for_separation || !concave) return false;
     const double beta_step = p_ > 0 ? best_.step.head(p_).cwiseAbs().maxCoeff() : 0.0;
     const bool settled = best_.gain < tolerance;
-    bool suspect = iteration >= 6 && beta_step > 0.3;
+    bool suspect = iteration >= options_.patience && beta_step > 0.3;
     suspect |= best_.gain < 1e-6 && beta_step > 1e-4;
-    suspect |= settled && p_ > 0 && !(information.inverse(static_cast<int>(best_.psi.size())).diagonal().head(p_).maxCoeff() < 400.0);
+    suspect |= settled && p_ > 0 &&
+               !(information.inverse(static_cast<int>(best_.psi.size())).diagonal().head(p_).maxCoeff() < 400.0);
     if (suspect && p_ > 0) {
       const double drift = best_.gain < 1e-3 || iteration >= 12 ? 0.01 : 1e-6;
-      if (separates(model_, response_, best_.step.head(p_), drift) || separates(model_, response_, best_.psi.head(p_), 1e-9)) {
+      if (separates(model_, response_, best_.step.head(p_), drift) ||
+          separates(model_, response_, best_.psi.head(p_), 1e-9)) {
         best_.ending = Ending::separation;
         return true;
       }
@@ -148,7 +176,8 @@ class Search {
 
   Eigen::VectorXd capped(Eigen::VectorXd step) const {
     const double beta = p_ > 0 ? step.head(p_).cwiseAbs().maxCoeff() / largest_beta_step : 0.0;
-    const double theta = n_theta_ > 0 ? step.segment(p_, n_theta_).norm() / (0.5 * best_.psi.segment(p_, n_theta_).norm() + 0.1) : 0.0;
+    const double theta =
+        n_theta_ > 0 ? step.segment(p_, n_theta_).norm() / (0.5 * best_.psi.segment(p_, n_theta_).norm() + 0.1) : 0.0;
     const auto n_phi = step.size() - p_ - n_theta_;
     const double phi = n_phi > 0 ? step.tail(n_phi).cwiseAbs().maxCoeff() / 2.0 : 0.0;
     return step / std::max({1.0, beta, theta, phi});
@@ -157,7 +186,8 @@ class Search {
   /// Takes the point if its log-likelihood is at least `least`; best_ changes only then.
   bool try_point(const Eigen::VectorXd& psi, double least) {
     trial_modes_ = best_.modes;
-    if (!objective_.evaluate(psi, trial_modes_, trial_, covariance(trial_covariance_)) || !(trial_.value >= least)) return false;
+    if (!objective_.evaluate(psi, trial_modes_, trial_, covariance(trial_covariance_)) || !(trial_.value >= least))
+      return false;
     take_trial(psi);
     // A better order of the coefficients is the same point in other coordinates.
     if (all_free_) {
@@ -183,13 +213,13 @@ class Search {
     if (!(slope > 0.0)) return false;
     double length = 1.0;
     for (int i = 0; i < most_shortenings; ++i) {
-      if (try_point(best_.psi + length * step, value + 1e-4 * length * slope - noise(value))) return true;
+      if (try_point(best_.psi + length * step, value + 1e-4 * length * slope - noise(best_.sums))) return true;
       const double fall = slope * length - (trial_.value - value);
       double shorter = 0.5 * slope * length * length / fall;
       if (!(shorter > 0.1 * length)) shorter = 0.1 * length;
       if (!(shorter < 0.5 * length)) shorter = 0.5 * length;
       length = shorter;
-      if (length * slope < noise(value)) return false;
+      if (length * slope < noise(best_.sums)) return false;
     }
     return false;
   }
@@ -223,10 +253,10 @@ class Search {
 
     const double value = best_.sums.value;
     double length = 1.0;
-    for (int i = 0; i < 6; ++i, length *= 0.4) {
+    for (int i = 0; i < 4; ++i, length *= 0.3) {
       Eigen::VectorXd psi = best_.psi + length * step;
       if (!move_covariance(length * step.segment(p_, n_theta_), psi)) return false;
-      if (try_point(psi, value + noise(value))) return true;
+      if (try_point(psi, value + noise(best_.sums))) return true;
     }
     return false;
   }
@@ -236,14 +266,18 @@ class Search {
     for (std::size_t t = 0; t < model_.terms().size(); ++t) {
       const auto& term = model_.terms()[t];
       const int own = static_cast<int>(t);
-      const Eigen::MatrixXd lambda = layout.term_factor(own, best_.psi.data() + p_), change = layout.term_factor(own, d.data());
-      const Eigen::MatrixXd sigma = lambda * lambda.transpose() + change * lambda.transpose() + lambda * change.transpose();
+      const Eigen::MatrixXd lambda = layout.term_factor(own, best_.psi.data() + p_),
+                            change = layout.term_factor(own, d.data());
+      const Eigen::MatrixXd sigma =
+          lambda * lambda.transpose() + change * lambda.transpose() + lambda * change.transpose();
       Eigen::MatrixXd moved = Eigen::MatrixXd::Zero(term.q, term.q);
       if (static_cast<int>(term.structure->entries(term.q).size()) == term.q) {  // independent coefficients
-        for (int a = 0; a < term.q; ++a) moved(a, a) = std::sqrt(std::max(sigma(a, a), eigenvalue_floor * lambda(a, a) * lambda(a, a)));
+        for (int a = 0; a < term.q; ++a)
+          moved(a, a) = std::sqrt(std::max(sigma(a, a), eigenvalue_floor * lambda(a, a) * lambda(a, a)));
       } else {
         if (!(lambda.diagonal().cwiseAbs().minCoeff() > 1e-8 * lambda.cwiseAbs().maxCoeff())) return false;
-        const Eigen::MatrixXd inverse = lambda.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(term.q, term.q));
+        const Eigen::MatrixXd inverse =
+            lambda.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(term.q, term.q));
         const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(inverse * sigma * inverse.transpose());
         const Eigen::VectorXd root = eigen.eigenvalues().cwiseMax(eigenvalue_floor).cwiseSqrt();
         const Eigen::MatrixXd half = lambda * eigen.eigenvectors() * root.asDiagonal();
@@ -269,7 +303,7 @@ class Search {
     direction = capped(direction * 10.0);
     for (double length = 1.0; length > 1e-6; length *= 0.3)
       for (const double sign : {1.0, -1.0})
-        if (try_point(best_.psi + sign * length * direction, value + noise(value))) return true;
+        if (try_point(best_.psi + sign * length * direction, value + noise(best_.sums))) return true;
     return false;
   }
 
@@ -320,7 +354,8 @@ Eigen::VectorXd ScaledInformation::solve(const Eigen::VectorXd& gradient, bool a
 }
 
 Eigen::MatrixXd ScaledInformation::inverse(int n_parameters) const {
-  Eigen::MatrixXd result = Eigen::MatrixXd::Constant(n_parameters, n_parameters, std::numeric_limits<double>::quiet_NaN());
+  Eigen::MatrixXd result =
+      Eigen::MatrixXd::Constant(n_parameters, n_parameters, std::numeric_limits<double>::quiet_NaN());
   const auto n = static_cast<Eigen::Index>(index.size());
   if (n == 0) return result;
   const Eigen::VectorXd reciprocal =
@@ -332,16 +367,19 @@ Eigen::MatrixXd ScaledInformation::inverse(int n_parameters) const {
     inner = Eigen::MatrixXd::Constant(n, n, std::numeric_limits<double>::quiet_NaN());
   for (Eigen::Index a = 0; a < n; ++a)
     for (Eigen::Index b = 0; b < n; ++b)
-      result(index[static_cast<std::size_t>(a)], index[static_cast<std::size_t>(b)]) = scale[a] * inner(a, b) * scale[b];
+      result(index[static_cast<std::size_t>(a)], index[static_cast<std::size_t>(b)]) =
+          scale[a] * inner(a, b) * scale[b];
   return result;
 }
 
-bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction, double tolerance) {
+bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
+               double tolerance) {
   double forwards = 0.0, against = 0.0;
   std::vector<double> move(static_cast<std::size_t>(model.largest_panel()));
   for (const auto& panel : model.panels()) {
     std::fill(move.begin(), move.end(), 0.0);
-    for (int k = 0; k < model.p(); ++k) numeric::add_multiple(panel.n_rows, direction[k], model.fixed_column(panel, k), move.data());
+    for (int k = 0; k < model.p(); ++k)
+      numeric::add_multiple(panel.n_rows, direction[k], model.fixed_column(panel, k), move.data());
     for (int j = 0; j < panel.n_rows; ++j) {
       const auto row = static_cast<std::size_t>(panel.first_row + j);
       const int side = model.family().recession(response.value[row], response.weight[row]);
@@ -355,8 +393,9 @@ bool separates(const model::Model& model, const model::Response& response, const
   return forwards > 0.0 && against <= tolerance * forwards;
 }
 
-Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start, std::vector<double> modes,
-                 const std::vector<bool>& free, const NewtonOptions& options, const Monitor& monitor) {
+Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
+                 std::vector<double> modes, const std::vector<bool>& free, const NewtonOptions& options,
+                 const Monitor& monitor) {
   return Search(objective, response, free, options, monitor).run(start, std::move(modes));
 }
 

@@ -1,7 +1,8 @@
 // The optimizer: Fisher scoring on the covariance scale from far away, Newton with the exact Hessian near by.
 //
 // Both come from the same evaluation. The exact Hessian makes the end a certificate: the fit stops where the predicted
-// gain (1/2) g' I^-1 g is negligible and I = -Hessian has no negative eigenvalue, not where a step happened to be short.
+// gain (1/2) g' I^-1 g is negligible and I = -Hessian has no negative eigenvalue, not where a step happened to be
+// short.
 #pragma once
 
 #include <Eigen/Dense>
@@ -16,16 +17,17 @@ struct NewtonOptions {
   double gain_tolerance = 1e-9;  ///< absolute, in units of the log-likelihood
   int most_iterations = 100;
   bool look_for_separation = true;
+  int patience = 6;  ///< iterations before a long step is looked at
 };
 
 enum class Ending {
-  converged,       ///< gain below the tolerance, no negative curvature
+  converged,  ///< gain below the tolerance, no negative curvature
   iteration_limit,
-  no_increase,     ///< no step raises the log-likelihood though the predicted gain is not negligible
-  separation,      ///< the likelihood rises for ever in a direction of beta
-  divergence,      ///< the likelihood rises for ever in a direction of theta
-  exact_fit,       ///< the model reproduces the response: its dispersion goes to zero and the likelihood to infinity
-  no_start,        ///< the log-likelihood is not finite at the start
+  no_increase,  ///< no step raises the log-likelihood though the predicted gain is not negligible
+  separation,   ///< the likelihood rises for ever in a direction of beta
+  divergence,   ///< the likelihood rises for ever in a direction of theta
+  exact_fit,    ///< the model reproduces the response: its dispersion goes to zero and the likelihood to infinity
+  no_start,     ///< the log-likelihood is not finite at the start
 };
 
 struct Iteration {
@@ -38,21 +40,22 @@ struct Optimum {
   Eigen::VectorXd psi;
   std::vector<double> modes, mode_covariance;
   Sums sums;
-  double gain = 0.0;            ///< predicted gain left
-  double least_curvature = 0.0; ///< least eigenvalue of the scaled information
-  Eigen::VectorXd step;         ///< the Newton step that would come next
+  double gain = 0.0;             ///< predicted gain left
+  double least_curvature = 0.0;  ///< least eigenvalue of the scaled information
+  Eigen::VectorXd step;          ///< the Newton step that would come next
   Ending ending = Ending::iteration_limit;
   std::vector<Iteration> trace;
 };
 
 /// Maximizes over the parameters marked free. `response` is for the test of separation.
-Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start, std::vector<double> modes,
-                 const std::vector<bool>& free, const NewtonOptions& options, const Monitor& monitor);
+Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
+                 std::vector<double> modes, const std::vector<bool>& free, const NewtonOptions& options,
+                 const Monitor& monitor);
 
 /// Information on the free parameters scaled to a unit diagonal: eigenvalues and vectors, and the scale.
 struct ScaledInformation {
-  std::vector<int> index;   ///< positions of the free parameters
-  Eigen::VectorXd scale;    ///< 1 / sqrt(diagonal)
+  std::vector<int> index;  ///< positions of the free parameters
+  Eigen::VectorXd scale;   ///< 1 / sqrt(diagonal)
   Eigen::VectorXd values;
   Eigen::MatrixXd vectors;
 
@@ -65,6 +68,7 @@ struct ScaledInformation {
 
 /// True when moving beta along `direction` for ever raises the density of some rows and lowers none: no maximum exists.
 /// Rows that move against their side by less than `tolerance` of the largest move count as standing still.
-bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction, double tolerance);
+bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
+               double tolerance);
 
 }  // namespace multilevel::estimate

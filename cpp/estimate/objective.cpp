@@ -13,9 +13,14 @@ constexpr double least_parallel_work = 20000.0;
 
 }  // namespace
 
-Objective::Objective(const model::Model& model, const model::Response& response, int n_quadrature, Derivatives derivatives, bool with_random_effects,
-                     int threads, const Monitor& monitor)
-    : model_(model), response_(response), layout_(model), derivatives_(derivatives), with_random_effects_(with_random_effects && model.q() > 0), threads_(threads),
+Objective::Objective(const model::Model& model, const model::Response& response, int n_quadrature,
+                     Derivatives derivatives, bool with_random_effects, int threads, const Monitor& monitor)
+    : model_(model),
+      response_(response),
+      layout_(model),
+      derivatives_(derivatives),
+      with_random_effects_(with_random_effects && model.q() > 0),
+      threads_(threads),
       monitor_(monitor) {
   const int q = with_random_effects_ ? model.q() : 0;
   rule_ = numeric::gauss_hermite(q > 0 ? n_quadrature : 1, q);
@@ -34,17 +39,22 @@ bool Objective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes,
       static_cast<int>(chunks.size()), threads_,
       [&](int c, int worker) {
         auto& likelihood = workers_[static_cast<std::size_t>(worker)];
-        if (!likelihood) likelihood = make_panel_likelihood(model_, response_, layout_, rule_, derivatives_, with_random_effects_);
+        if (!likelihood)
+          likelihood = make_panel_likelihood(model_, response_, layout_, rule_, derivatives_, with_random_effects_);
         Sums& part = partial_[static_cast<std::size_t>(c)];
         part.start(n_parameters_, n_theta_, derivatives_);
         const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];
         for (int i = chunk.first_panel; i < chunk.last_panel && part.failed_cluster < 0; ++i)
-          if (i % stride_ == 0) likelihood->add(model_.panels()[static_cast<std::size_t>(i)], psi.data(), modes.data(), part, mode_covariance);
+          if (i % stride_ == 0)
+            likelihood->add(model_.panels()[static_cast<std::size_t>(i)], psi.data(), modes.data(), part,
+                            mode_covariance);
       },
       monitor_.keep_going);
   if (!finished || (monitor_.keep_going && !monitor_.keep_going())) throw Interrupted{};
   sums.start(n_parameters_, n_theta_, derivatives_);
   for (const auto& part : partial_) sums.add(part);
+  sums.log_likelihood.add(response_.constant);
+  sums.value = sums.log_likelihood.total();
   sums.complete(model_.p());
   return sums.failed_cluster < 0 && std::isfinite(sums.value) && sums.gradient.allFinite();
 }

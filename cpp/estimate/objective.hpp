@@ -20,14 +20,14 @@ struct Monitor {
 
 class Objective {
  public:
-  Objective(const model::Model& model, const model::Response& response, int n_quadrature, Derivatives derivatives, bool with_random_effects, int threads,
-            const Monitor& monitor);
+  Objective(const model::Model& model, const model::Response& response, int n_quadrature, Derivatives derivatives,
+            bool with_random_effects, int threads, const Monitor& monitor);
 
   /// Only every stride-th panel takes part: for starting values from a part of the data.
   void use_every(int stride) { stride_ = stride; }
 
   /// `modes` (n_clusters x q): where to start, and the conditional modes found. False when a cluster has none, or the
-  /// value is not finite; `sums` then says which. The value leaves out the response's constant.
+  /// value is not finite; `sums` then says which.
   bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr);
 
   int n_parameters() const { return n_parameters_; }

@@ -2,21 +2,22 @@
 
 namespace multilevel::estimate {
 
-using Maker = std::unique_ptr<PanelLikelihood> (*)(const model::Model&, const model::Response&, const Layout&, const numeric::QuadratureRule&, Derivatives, int);
+using Maker = std::unique_ptr<PanelLikelihood> (*)(const model::Model&, const model::Response&, const Layout&,
+                                                   const numeric::QuadratureRule&, Derivatives, int);
 
 // One size of random effect per file: panel_likelihood_1.cpp and so on.
-#define MULTILEVEL_DECLARE(suffix)                                                                                              \
-  std::unique_ptr<PanelLikelihood> make_panel_likelihood_##suffix(const model::Model&, const model::Response&, const Layout&,   \
-                                                                  const numeric::QuadratureRule&, Derivatives, int);
+#define MULTILEVEL_DECLARE(suffix)                                 \
+  std::unique_ptr<PanelLikelihood> make_panel_likelihood_##suffix( \
+      const model::Model&, const model::Response&, const Layout&, const numeric::QuadratureRule&, Derivatives, int);
 MULTILEVEL_DECLARE(1)
 MULTILEVEL_DECLARE(2)
 MULTILEVEL_DECLARE(n)
 MULTILEVEL_DECLARE(any)
 #undef MULTILEVEL_DECLARE
 
-std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response, const Layout& layout,
-                                                       const numeric::QuadratureRule& rule, Derivatives derivatives,
-                                                       bool with_random_effects) {
+std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response,
+                                                       const Layout& layout, const numeric::QuadratureRule& rule,
+                                                       Derivatives derivatives, bool with_random_effects) {
   const int q = with_random_effects ? model.q() : 0;
   Maker make = make_panel_likelihood_any;
   if (q <= most_without_allocation) make = make_panel_likelihood_n;
@@ -26,6 +27,7 @@ std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model
 }
 
 void Sums::start(int n_parameters, int n_theta, Derivatives derivatives) {
+  log_likelihood = {};
   value = 0.0;
   gradient.setZero(n_parameters);
   const bool hessians = derivatives == Derivatives::hessian;
@@ -36,7 +38,7 @@ void Sums::start(int n_parameters, int n_theta, Derivatives derivatives) {
 }
 
 void Sums::add(const Sums& other) {
-  value += other.value;
+  log_likelihood.add(other.log_likelihood);
   gradient += other.gradient;
   hessian += other.hessian;
   theta_information += other.theta_information;
@@ -48,7 +50,8 @@ void Sums::complete(int n_beta) {
   const auto P = hessian.rows(), rest = P - n_beta;
   if (P == 0) return;
   hessian.bottomLeftCorner(rest, n_beta) = hessian.topRightCorner(n_beta, rest).transpose().eval();
-  hessian.bottomRightCorner(rest, rest).triangularView<Eigen::StrictlyUpper>() = hessian.bottomRightCorner(rest, rest).transpose().eval();
+  hessian.bottomRightCorner(rest, rest).triangularView<Eigen::StrictlyUpper>() =
+      hessian.bottomRightCorner(rest, rest).transpose().eval();
   hessian = 0.5 * (hessian + hessian.transpose()).eval();
   theta_information.triangularView<Eigen::StrictlyUpper>() = theta_information.transpose().eval();
 }

@@ -6,7 +6,8 @@
 // Quadrature nodes t_k with weights omega_k for N(0, I), K of them; K = 1, t = 0 is the Laplace approximation:
 //   v_k = mode + L^-T t_k,   log-likelihood = -log|L| + log sum_k omega_k exp(f(v_k) + t_k't_k/2).
 // Mode and L depend on the parameters; the derivatives here include that, so they are the derivatives of the
-// approximation itself, at every K. Pinheiro and Bates (1995) for the approximation; docs/theory.md for the derivatives.
+// approximation itself, at every K. Pinheiro and Bates (1995) for the approximation; docs/theory.md for the
+// derivatives.
 #pragma once
 
 #include <Eigen/Dense>
@@ -14,6 +15,7 @@
 
 #include "estimate/layout.hpp"
 #include "model/model.hpp"
+#include "numeric/compensated_sum.hpp"
 #include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::estimate {
@@ -26,7 +28,8 @@ enum class Derivatives { gradient, hessian };
 
 /// Sums over clusters; parameters are psi = (beta, theta, phi) on the model's internal scale.
 struct Sums {
-  double value = 0.0;
+  numeric::CompensatedSum log_likelihood;  ///< of the clusters, without the response's constant
+  double value = 0.0;                      ///< of all of them with the constant, set by Objective
   Eigen::VectorXd gradient;
   Eigen::MatrixXd hessian;            ///< complete only after complete()
   Eigen::MatrixXd theta_information;  ///< Fisher information of theta in the working linear mixed model
@@ -35,7 +38,8 @@ struct Sums {
 
   void start(int n_parameters, int n_theta, Derivatives derivatives);
   void add(const Sums& other);
-  /// The clusters add the beta rows of all columns and the lower triangle of the rest; this fills in what symmetry gives.
+  /// The clusters add the beta rows of all columns and the lower triangle of the rest; this fills in what symmetry
+  /// gives.
   void complete(int n_beta);
 };
 
@@ -46,13 +50,14 @@ class PanelLikelihood {
 
   /// `modes` (n_clusters x q, row by row): where to start on entry, the conditional modes of v on return.
   /// `mode_covariance` (n_clusters x q x q), if not null, gets H^-1 of v.
-  virtual void add(const model::Panel& panel, const double* psi, double* modes, Sums& sums, double* mode_covariance) = 0;
+  virtual void add(const model::Panel& panel, const double* psi, double* modes, Sums& sums,
+                   double* mode_covariance) = 0;
 };
 
 /// `with_random_effects` false: the random effects are zero, which makes it a generalized linear model. The layout may
 /// change between evaluations.
-std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response, const Layout& layout,
-                                                       const numeric::QuadratureRule& rule, Derivatives derivatives,
-                                                       bool with_random_effects);
+std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response,
+                                                       const Layout& layout, const numeric::QuadratureRule& rule,
+                                                       Derivatives derivatives, bool with_random_effects);
 
 }  // namespace multilevel::estimate

@@ -2,8 +2,9 @@
 
 namespace multilevel::estimate {
 
-std::unique_ptr<PanelLikelihood> make_panel_likelihood_1(const model::Model& model, const model::Response& response, const Layout& layout,
-                                                         const numeric::QuadratureRule& rule, Derivatives derivatives, int q) {
+std::unique_ptr<PanelLikelihood> make_panel_likelihood_1(const model::Model& model, const model::Response& response,
+                                                         const Layout& layout, const numeric::QuadratureRule& rule,
+                                                         Derivatives derivatives, int q) {
   return std::make_unique<PanelLikelihoodOf<1, 1>>(model, response, layout, rule, derivatives, q);
 }
 

@@ -21,13 +21,23 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   using Matrix = typename Small<Q, Max>::Matrix;
 
  public:
-  PanelLikelihoodOf(const model::Model& model, const model::Response& response, const Layout& layout, const numeric::QuadratureRule& rule,
-                    Derivatives derivatives, int q)
-      : model_(model), response_(response), layout_(layout), rule_(rule), hessian_(derivatives == Derivatives::hessian), q_(q), p_(model.p()),
-        n_theta_(q > 0 ? model.n_theta() : 0), n_phi_(model.n_phi()), K_(rule.size),
+  PanelLikelihoodOf(const model::Model& model, const model::Response& response, const Layout& layout,
+                    const numeric::QuadratureRule& rule, Derivatives derivatives, int q)
+      : model_(model),
+        response_(response),
+        layout_(layout),
+        rule_(rule),
+        hessian_(derivatives == Derivatives::hessian),
+        q_(q),
+        p_(model.p()),
+        n_theta_(q > 0 ? model.n_theta() : 0),
+        n_phi_(model.n_phi()),
+        K_(rule.size),
         strip_rows_(std::max(least_strip_rows, std::min(model.largest_panel(), strip_node_rows / K_))),
-        rows_(std::max(strip_rows_, model.largest_cluster()), K_, n_phi_), columns_(model.largest_cluster(), q, K_ > 1),
-        state_(q, K_, n_phi_, p_), second_(model, layout, rule, q, n_theta_) {
+        rows_(std::max(strip_rows_, model.largest_cluster()), K_, n_phi_),
+        columns_(model.largest_cluster(), q, K_ > 1),
+        state_(q, K_, n_phi_, p_),
+        second_(model, layout, rule, q, n_theta_) {
     int most = 1;
     for (const auto& panel : model.panels()) most = std::max(most, panel.last_cluster - panel.first_cluster);
     finder_ = std::make_unique<ConditionalModes<Q, Max>>(most, std::max(q, 1));
@@ -36,13 +46,15 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     node_phi_phi_.resize(node_f_.size() * static_cast<std::size_t>(n_phi_ * (n_phi_ + 1) / 2));
     Linv_.resize(static_cast<std::size_t>(most) * static_cast<std::size_t>(q * q));
     log_determinant_.resize(static_cast<std::size_t>(most));
-    weighted_.resize(4, std::vector<double>(static_cast<std::size_t>(std::max(strip_rows_, model.largest_cluster())) + 8));
+    weighted_.resize(4,
+                     std::vector<double>(static_cast<std::size_t>(std::max(strip_rows_, model.largest_cluster())) + 8));
   }
 
   void add(const model::Panel& panel, const double* psi, double* modes, Sums& sums, double* mode_covariance) override {
     for (int first = panel.first_cluster; first < panel.last_cluster && sums.failed_cluster < 0;) {
       int last = first + 1;
-      while (last < panel.last_cluster && model_.cluster_start(last + 1) - model_.cluster_start(first) <= strip_rows_) ++last;
+      while (last < panel.last_cluster && model_.cluster_start(last + 1) - model_.cluster_start(first) <= strip_rows_)
+        ++last;
       strip_.set(model_, response_, panel, first, last, q_());
       add_strip(psi, modes, sums, mode_covariance);
       first = last;
@@ -71,7 +83,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       std::copy(rows_.fixed_eta, rows_.fixed_eta + n, rows_.eta);
     }
     const family::Rows at{n, rows_.eta, strip_.response, strip_.weight};
-    model_.family().derivatives(hessian_ || q_() > 0 || n_phi_ > 0 ? family::Order::full : family::Order::step, at, phi, rows_.at_mode);
+    model_.family().derivatives(hessian_ || q_() > 0 || n_phi_ > 0 ? family::Order::full : family::Order::step, at, phi,
+                                rows_.at_mode);
 
     for (int i = 0; i < m; ++i)
       if (!factor_at_mode(i, lambda, mode_covariance)) {
@@ -123,7 +136,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     Eigen::Map<Matrix> Linv(Linv_.data() + at * static_cast<std::size_t>(q_() * q_()), q_(), q_());
     Linv = L.template triangularView<Eigen::Lower>().solve(Matrix::Identity(q_(), q_()));
     if (mode_covariance) {
-      Eigen::Map<Matrix> covariance(mode_covariance + static_cast<std::int64_t>(strip_.first_cluster + i) * q_() * q_(), q_(), q_());
+      Eigen::Map<Matrix> covariance(mode_covariance + static_cast<std::int64_t>(strip_.first_cluster + i) * q_() * q_(),
+                                    q_(), q_());
       covariance = Linv.transpose() * Linv;
     }
     return true;
@@ -131,7 +145,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
 
   /// v_k = mode + L^-T t_k.
   Vector node_v(int i, int k, const double* mode) const {
-    const Eigen::Map<const Matrix> Linv(Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(), q_());
+    const Eigen::Map<const Matrix> Linv(
+        Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(), q_());
     return Eigen::Map<const Vector>(mode, q_()) + Linv.transpose() * Eigen::Map<const Vector>(rule_.node(k), q_());
   }
 
@@ -142,7 +157,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       const double node_square = Eigen::Map<const Vector>(rule_.node(k), q_()).squaredNorm();
       for (int i = 0; i < m; ++i) {
         const Vector v = node_v(i, k, modes + i * q_());
-        node_f_[index(i, k)] = -0.5 * v.squaredNorm() + 0.5 * node_square + rule_.log_weights[static_cast<std::size_t>(k)];
+        node_f_[index(i, k)] =
+            -0.5 * v.squaredNorm() + 0.5 * node_square + rule_.log_weights[static_cast<std::size_t>(k)];
         const Vector u = lambda * v;
         finder_->add_random_effects(strip_, rows_, first_row(i), first_row(i) + cluster_rows(i), u);
       }
@@ -155,18 +171,22 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         out.phi[r][1] = rows_.node_d1_phi(k, r);
       }
       for (int pair = 0; pair < pairs; ++pair) out.phi_phi[pair][0] = weighted_[1].data();
-      model_.family().derivatives(family::Order::node, {strip_.n_rows, rows_.eta, strip_.response, strip_.weight}, phi, out);
+      model_.family().derivatives(family::Order::node, {strip_.n_rows, rows_.eta, strip_.response, strip_.weight}, phi,
+                                  out);
       for (int i = 0; i < m; ++i) {
         node_f_[index(i, k)] += numeric::sum(cluster_rows(i), rows_.scratch + first_row(i));
         for (int r = 0; r < n_phi_; ++r)
-          node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)] = numeric::sum(cluster_rows(i), out.phi[r][0] + first_row(i));
+          node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)] =
+              numeric::sum(cluster_rows(i), out.phi[r][0] + first_row(i));
         for (int pair = 0; pair < pairs; ++pair)
           node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) + static_cast<std::size_t>(pair)] =
               numeric::sum(cluster_rows(i), out.phi_phi[pair][0] + first_row(i));
       }
     }
   }
-  std::size_t index(int i, int k) const { return static_cast<std::size_t>(i) * static_cast<std::size_t>(K_) + static_cast<std::size_t>(k); }
+  std::size_t index(int i, int k) const {
+    return static_cast<std::size_t>(i) * static_cast<std::size_t>(K_) + static_cast<std::size_t>(k);
+  }
 
   void add_cluster(int i, const Matrix& lambda, const double* mode, Sums& sums) {
     ClusterState<Q, Max>& s = state_;
@@ -174,17 +194,19 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     s.v = Eigen::Map<const Vector>(mode, q_());
     s.b1 = z_sums(first, n, rows_.at_mode.eta[0]);
     s.B = -z_products(first, n, rows_.at_mode.eta[1]);
-    s.Linv = Eigen::Map<const Matrix>(Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(), q_());
+    s.Linv = Eigen::Map<const Matrix>(
+        Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(), q_());
     for (int r = 0; r < n_phi_; ++r) {
       s.b1_phi[static_cast<std::size_t>(r)] = z_sums(first, n, rows_.at_mode.phi[r][1]);
       s.B2_phi[static_cast<std::size_t>(r)] = z_products(first, n, rows_.at_mode.phi[r][2]);
     }
     std::fill(second_.node_phi_phi.begin(), second_.node_phi_phi.end(), 0.0);
     if (K_ > 1)
-      sums.value += shares(i) - log_determinant_[static_cast<std::size_t>(i)];
+      sums.log_likelihood.add(shares(i) - log_determinant_[static_cast<std::size_t>(i)]);
     else {
       s.share[0] = 1.0;
-      sums.value += numeric::sum(n, rows_.at_mode.value + first) - 0.5 * s.v.squaredNorm() - log_determinant_[static_cast<std::size_t>(i)];
+      sums.log_likelihood.add(numeric::sum(n, rows_.at_mode.value + first) - 0.5 * s.v.squaredNorm() -
+                              log_determinant_[static_cast<std::size_t>(i)]);
     }
 
     // Posterior means over the nodes: rho starts as sum_k p_k l'_jk, curvature as sum_k p_k l''_jk.
@@ -215,22 +237,28 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       if (hessian_) s.matrix_at(s.node_B, k) = -z_products(first, n, d2);
       for (int r = 0; r < n_phi_; ++r) {
         const auto at = static_cast<std::size_t>(k * n_phi_ + r);
-        s.node_phi[at] = share == 0.0 ? 0.0 : K_ > 1 ? node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)]
-                                : numeric::sum(n, rows_.at_mode.phi[r][0] + first);
-        Eigen::Map<Vector>(s.node_b1_phi.data() + static_cast<std::ptrdiff_t>(at) * q_(), q_()) = z_sums(first, n, rows_.node_d1_phi(k, r));
+        s.node_phi[at] = share == 0.0 ? 0.0
+                         : K_ > 1
+                             ? node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)]
+                             : numeric::sum(n, rows_.at_mode.phi[r][0] + first);
+        Eigen::Map<Vector>(s.node_b1_phi.data() + static_cast<std::ptrdiff_t>(at) * q_(), q_()) =
+            z_sums(first, n, rows_.node_d1_phi(k, r));
         numeric::add_multiple(n, share, rows_.node_d1_phi(k, r) + first, rows_.x_phi[r] + first);
       }
       for (int pair = 0; pair < pairs; ++pair)
         second_.node_phi_phi[static_cast<std::size_t>(pair)] +=
-            share == 0.0 ? 0.0 : share * (K_ > 1 ? node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) + static_cast<std::size_t>(pair)]
-                            : numeric::sum(n, rows_.at_mode.phi_phi[pair][0] + first));
+            share == 0.0 ? 0.0
+                         : share * (K_ > 1 ? node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) +
+                                                           static_cast<std::size_t>(pair)]
+                                           : numeric::sum(n, rows_.at_mode.phi_phi[pair][0] + first));
     }
 
     // A = L^-T (I + Cs) L^-1 and the leverages z_j' Lambda A Lambda' z_j.
     s.A = s.Linv.transpose() * (Matrix::Identity(q_(), q_()) + symmetric_from_lower(s.C)) * s.Linv;
     s.Az = lambda * s.A * lambda.transpose();
     double *leverage = rows_.leverage + first, *shift = rows_.shift + first, *c = rows_.scratch + first;
-    const double *d2 = rows_.at_mode.eta[1] + first, *d3 = rows_.at_mode.eta[2] + first, *d4 = rows_.at_mode.eta[3] + first;
+    const double *d2 = rows_.at_mode.eta[1] + first, *d3 = rows_.at_mode.eta[2] + first,
+                 *d4 = rows_.at_mode.eta[3] + first;
     quadratic_form(first, n, s.Az, leverage);
     for (int j = 0; j < n; ++j) c[j] = 0.5 * d3[j] * leverage[j];
     s.zc = z_sums(first, n, rows_.scratch);
@@ -242,7 +270,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     for (int j = 0; j < n; ++j) rho[j] += c[j] + d2[j] * shift[j];
 
     // Gradient: theta and phi here, beta from rho for the whole strip.
-    const Matrix G = b1_v - s.B * lambda * s.A + s.zc * s.v.transpose() + s.b1 * s.h.transpose() - (s.B * s.hz) * s.v.transpose();
+    const Matrix G =
+        b1_v - s.B * lambda * s.A + s.zc * s.v.transpose() + s.b1 * s.h.transpose() - (s.B * s.hz) * s.v.transpose();
     for (int e = 0; e < n_theta_; ++e) {
       const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
       sums.gradient[p_ + e] += G(entry.row, entry.column);
@@ -250,7 +279,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     for (int r = 0; r < n_phi_; ++r) {
       const auto R = static_cast<std::size_t>(r);
       double score = 0.5 * s.B2_phi[R].cwiseProduct(s.Az).sum() + s.b1_phi[R].dot(s.hz);
-      for (int k = 0; k < K_; ++k) score += s.share[static_cast<std::size_t>(k)] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
+      for (int k = 0; k < K_; ++k)
+        score += s.share[static_cast<std::size_t>(k)] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
       sums.gradient[p_ + n_theta_ + r] += score;
     }
     if (!hessian_) return;
@@ -267,8 +297,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     if (n_theta_ > 0) add_theta_information(s, lambda, sums.theta_information);
   }
 
-  /// Posterior shares of the nodes; returns the logarithm of their sum. A node where the link has left its domain has no
-  /// share: the density of the responses is zero there.
+  /// Posterior shares of the nodes; returns the logarithm of their sum. A node where the link has left its domain has
+  /// no share: the density of the responses is zero there.
   double shares(int i) {
     const double* f = node_f_.data() + index(i, 0);
     double largest = -std::numeric_limits<double>::infinity();
@@ -287,7 +317,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   void clear_node(int k, int first, int n) {
     std::fill(rows_.node_d1(k) + first, rows_.node_d1(k) + first + n, 0.0);
     std::fill(rows_.node_d2(k) + first, rows_.node_d2(k) + first + n, 0.0);
-    for (int r = 0; r < n_phi_; ++r) std::fill(rows_.node_d1_phi(k, r) + first, rows_.node_d1_phi(k, r) + first + n, 0.0);
+    for (int r = 0; r < n_phi_; ++r)
+      std::fill(rows_.node_d1_phi(k, r) + first, rows_.node_d1_phi(k, r) + first + n, 0.0);
   }
 
   void quadratic_form(int first, int n, const Matrix& m, double* out) const {
@@ -301,7 +332,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   }
 
   void make_columns(int first, int n) {
-    const double *d2 = rows_.at_mode.eta[1] + first, *d3 = rows_.at_mode.eta[2] + first, *d4 = rows_.at_mode.eta[3] + first;
+    const double *d2 = rows_.at_mode.eta[1] + first, *d3 = rows_.at_mode.eta[2] + first,
+                 *d4 = rows_.at_mode.eta[3] + first;
     const double *leverage = rows_.leverage + first, *curvature = rows_.curvature + first;
     for (int a = 0; a < q_(); ++a) {
       const double* za = z(a, first);
@@ -323,7 +355,9 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     for (int b = 0; b < q_(); ++b) {
       double* tilt = rows_.scratch + first;  // sum_k p_k w_jk t_kb
       std::fill(tilt, tilt + n, 0.0);
-      for (int k = 0; k < K_; ++k) numeric::add_multiple(n, -state_.share[static_cast<std::size_t>(k)] * rule_.node(k)[b], rows_.node_d2(k) + first, tilt);
+      for (int k = 0; k < K_; ++k)
+        numeric::add_multiple(n, -state_.share[static_cast<std::size_t>(k)] * rule_.node(k)[b],
+                              rows_.node_d2(k) + first, tilt);
       for (int a = 0; a < q_(); ++a) {
         double* w = columns_.column(columns_.node_w_t_z(a, b));
         const double* za = z(a, first);
@@ -370,7 +404,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         }
     }
     for (int r = 0; r < n_phi_; ++r)
-      for (int k = 0; k < p_; ++k) sums.hessian(k, p_ + n_theta_ + r) += numeric::dot(n, strip_.x[static_cast<std::size_t>(k)], rows_.x_phi[r]);
+      for (int k = 0; k < p_; ++k)
+        sums.hessian(k, p_ + n_theta_ + r) += numeric::dot(n, strip_.x[static_cast<std::size_t>(k)], rows_.x_phi[r]);
   }
 
   const model::Model& model_;

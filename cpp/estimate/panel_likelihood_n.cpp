@@ -2,9 +2,11 @@
 
 namespace multilevel::estimate {
 
-std::unique_ptr<PanelLikelihood> make_panel_likelihood_n(const model::Model& model, const model::Response& response, const Layout& layout,
-                                                         const numeric::QuadratureRule& rule, Derivatives derivatives, int q) {
-  return std::make_unique<PanelLikelihoodOf<Eigen::Dynamic, most_without_allocation>>(model, response, layout, rule, derivatives, q);
+std::unique_ptr<PanelLikelihood> make_panel_likelihood_n(const model::Model& model, const model::Response& response,
+                                                         const Layout& layout, const numeric::QuadratureRule& rule,
+                                                         Derivatives derivatives, int q) {
+  return std::make_unique<PanelLikelihoodOf<Eigen::Dynamic, most_without_allocation>>(model, response, layout, rule,
+                                                                                      derivatives, q);
 }
 
 }  // namespace multilevel::estimate

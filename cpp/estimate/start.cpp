@@ -46,20 +46,22 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
     for (int k = 0; k < p; ++k) {
       const double* x = model.fixed_column(panel, k);
       sums.right[k] += numeric::dot(panel.n_rows, x, target.data());
-      for (int m = 0; m <= k; ++m) sums.cross(k, m) += numeric::dot(panel.n_rows, x, model.fixed_column(panel, m), weight.data());
+      for (int m = 0; m <= k; ++m)
+        sums.cross(k, m) += numeric::dot(panel.n_rows, x, model.fixed_column(panel, m), weight.data());
     }
   }
   sums.cross.triangularView<Eigen::StrictlyUpper>() = sums.cross.transpose().eval();
   return sums;
 }
 
-/// Mean squared working residual, weighted by the working weights: the scatter on the scale of eta. And the mean squared
-/// Pearson residual, for phi.
+/// Mean squared working residual, weighted by the working weights: the scatter on the scale of eta. And the mean
+/// squared Pearson residual, for phi.
 struct Scatter {
   double eta = 1.0, pearson = 1.0, response = 1.0;  ///< `response`: mean square of the response itself
 };
 
-Scatter scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta, const double* phi, int stride) {
+Scatter scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
+                const double* phi, int stride) {
   const auto rows = static_cast<std::size_t>(model.largest_panel());
   std::vector<double> eta(rows), value(rows), d1(rows), d2(rows), weight(rows);
   double squares = 0.0, weights = 0.0, responses = 0.0, n = 0.0;
@@ -67,8 +69,10 @@ Scatter scatter(const model::Model& model, const model::Response& response, cons
     const model::Panel& panel = model.panels()[i];
     const double* offset = model.family().is_linear() ? nullptr : model.offset(panel);
     for (int j = 0; j < panel.n_rows; ++j) eta[static_cast<std::size_t>(j)] = offset ? offset[j] : 0.0;
-    for (int k = 0; k < model.p(); ++k) numeric::add_multiple(panel.n_rows, beta[k], model.fixed_column(panel, k), eta.data());
-    const family::Rows at{panel.n_rows, eta.data(), response.value.get() + panel.first_row, response.weight.get() + panel.first_row};
+    for (int k = 0; k < model.p(); ++k)
+      numeric::add_multiple(panel.n_rows, beta[k], model.fixed_column(panel, k), eta.data());
+    const family::Rows at{panel.n_rows, eta.data(), response.value.get() + panel.first_row,
+                          response.weight.get() + panel.first_row};
     family::RowDerivatives out;
     out.value = value.data();
     out.eta[0] = d1.data();
@@ -90,7 +94,8 @@ Scatter scatter(const model::Model& model, const model::Response& response, cons
 
 }  // namespace
 
-Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads, const Monitor& monitor) {
+Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
+                      const Monitor& monitor) {
   const int p = model.p(), n_theta = model.n_theta(), n_phi = model.n_phi();
   Eigen::VectorXd glm = Eigen::VectorXd::Zero(p + n_phi);
   const LeastSquares step = first_step(model, response, stride);

@@ -6,11 +6,12 @@
 namespace multilevel::estimate {
 
 struct Start {
-  Eigen::VectorXd psi;  ///< (beta, theta, phi)
+  Eigen::VectorXd psi;                ///< (beta, theta, phi)
   Ending ending = Ending::converged;  ///< or no_start, or exact_fit: then psi is of no use
 };
 
 /// Uses every stride-th panel.
-Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads, const Monitor& monitor);
+Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
+                      const Monitor& monitor);
 
 }  // namespace multilevel::estimate

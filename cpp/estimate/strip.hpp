@@ -21,7 +21,8 @@ struct Strip {
 
   int n_clusters() const { return last_cluster - first_cluster; }
 
-  void set(const model::Model& model, const model::Response& data, const model::Panel& panel, int first, int last, int q) {
+  void set(const model::Model& model, const model::Response& data, const model::Panel& panel, int first, int last,
+           int q) {
     first_cluster = first;
     last_cluster = last;
     const auto row = model.cluster_start(first);
@@ -36,7 +37,8 @@ struct Strip {
     // A linear family has its offset taken from the response.
     offset = model.offset(panel) && !model.family().is_linear() ? model.offset(panel) + in_panel : nullptr;
     start.resize(static_cast<std::size_t>(last - first) + 1);
-    for (int i = first; i <= last; ++i) start[static_cast<std::size_t>(i - first)] = static_cast<int>(model.cluster_start(i) - row);
+    for (int i = first; i <= last; ++i)
+      start[static_cast<std::size_t>(i - first)] = static_cast<int>(model.cluster_start(i) - row);
   }
 };
 
@@ -83,7 +85,9 @@ class RowArrays {
   // With one node the mode's own derivatives are the node's.
   double* node_d1(int k) { return n_nodes_ > 1 ? node_d1_ + static_cast<std::size_t>(k) * rows_ : at_mode.eta[0]; }
   double* node_d2(int k) { return n_nodes_ > 1 ? node_d2_ + static_cast<std::size_t>(k) * rows_ : at_mode.eta[1]; }
-  double* node_d1_phi(int k, int r) { return n_nodes_ > 1 ? node_d1_phi_[r] + static_cast<std::size_t>(k) * rows_ : at_mode.phi[r][1]; }
+  double* node_d1_phi(int k, int r) {
+    return n_nodes_ > 1 ? node_d1_phi_[r] + static_cast<std::size_t>(k) * rows_ : at_mode.phi[r][1];
+  }
 
   double* fixed_eta;               ///< o_j
   double* eta;                     ///< o_j + z_j'u

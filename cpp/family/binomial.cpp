@@ -110,7 +110,8 @@ Entry entry() {
 }  // namespace
 
 std::vector<Entry> binomial_entries() {
-  return {entry<link::Logit>(), entry<link::Probit>(), entry<link::Cloglog>(), entry<link::Cauchit>(), entry<link::Log>()};
+  return {entry<link::Logit>(), entry<link::Probit>(), entry<link::Cloglog>(), entry<link::Cauchit>(),
+          entry<link::Log>()};
 }
 
 }  // namespace multilevel::family

@@ -31,10 +31,10 @@ struct Rows {
 
 /// Output arrays of n rows each. Out of its domain (a probability above one, say) a row's value is NaN.
 struct RowDerivatives {
-  double* value = nullptr;                    ///< the log density, without Family::prepare's constant
-  double* eta[4] = {};                        ///< eta[a-1] = d^a value / d eta^a
-  double* phi[max_phi][4] = {};               ///< phi[r][a] = d^a/d eta^a d/d phi_r value
-  double* phi_phi[max_phi_pairs][3] = {};     ///< phi_phi[pair][a] = d^a/d eta^a d2/(d phi_r d phi_s) value
+  double* value = nullptr;                 ///< the log density, without Family::prepare's constant
+  double* eta[4] = {};                     ///< eta[a-1] = d^a value / d eta^a
+  double* phi[max_phi][4] = {};            ///< phi[r][a] = d^a/d eta^a d/d phi_r value
+  double* phi_phi[max_phi_pairs][3] = {};  ///< phi_phi[pair][a] = d^a/d eta^a d2/(d phi_r d phi_s) value
 };
 
 class Family {
@@ -49,8 +49,8 @@ class Family {
   /// True where the Laplace approximation is exact: Gaussian with the identity link.
   virtual bool is_linear() const { return false; }
 
-  /// From the user's response, trials and prior weight to what the derivatives take; returns the part of the log density
-  /// that no parameter changes.
+  /// From the user's response, trials and prior weight to what the derivatives take; returns the part of the log
+  /// density that no parameter changes.
   virtual double prepare(double y, double size, double prior_weight, double* response, double* weight) const = 0;
 
   virtual void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const = 0;

@@ -81,7 +81,9 @@ struct Logit {
     return -softplus(eta);
   }
   static LaneBits feasible_probability(Lanes) { return everywhere(); }
-  static double inverse(double eta) { return eta >= 0 ? 1.0 / (1.0 + std::exp(-eta)) : std::exp(eta) / (1.0 + std::exp(eta)); }
+  static double inverse(double eta) {
+    return eta >= 0 ? 1.0 / (1.0 + std::exp(-eta)) : std::exp(eta) / (1.0 + std::exp(eta));
+  }
   static double of_mean(double mu) { return std::log(mu) - std::log1p(-mu); }
 };
 

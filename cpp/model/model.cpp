@@ -121,7 +121,8 @@ void Model::sort_rows(const Specification& s) {
     start[i] += start[i - 1];
   }
   cluster_start_ = start;
-  for (std::size_t j = 0; j < n; ++j) order_[static_cast<std::size_t>(start[static_cast<std::size_t>(code[j])]++)] = static_cast<std::int32_t>(j);
+  for (std::size_t j = 0; j < n; ++j)
+    order_[static_cast<std::size_t>(start[static_cast<std::size_t>(code[j])]++)] = static_cast<std::int32_t>(j);
 }
 
 void Model::cut_panels(bool grouped) {
@@ -132,7 +133,8 @@ void Model::cut_panels(bool grouped) {
   int largest_panel = 0;
   for (int first = 0, cluster = 0; cluster < n_clusters(); ++cluster) {
     const std::int64_t rows = cluster_start(cluster + 1) - cluster_start(first);
-    largest_cluster_ = std::max(largest_cluster_, static_cast<int>(cluster_start(cluster + 1) - cluster_start(cluster)));
+    largest_cluster_ =
+        std::max(largest_cluster_, static_cast<int>(cluster_start(cluster + 1) - cluster_start(cluster)));
     const bool last = cluster + 1 == n_clusters();
     // A cluster that would take the panel far beyond its size begins the next one.
     if (rows >= panel_rows || last || cluster_start(cluster + 2) - cluster_start(first) > 2 * panel_rows) {
@@ -169,8 +171,9 @@ void Model::fill_columns(const Specification& s, int threads) {
     return column;
   };
   std::vector<Spread> spreads(s.fixed.size());
-  numeric::parallel_for(static_cast<int>(s.fixed.size()), threads,
-                        [&](int k, int) { spreads[static_cast<std::size_t>(k)] = spread(s.fixed[static_cast<std::size_t>(k)], n_rows_, intercept); });
+  numeric::parallel_for(static_cast<int>(s.fixed.size()), threads, [&](int k, int) {
+    spreads[static_cast<std::size_t>(k)] = spread(s.fixed[static_cast<std::size_t>(k)], n_rows_, intercept);
+  });
   for (std::size_t k = 0; k < s.fixed.size(); ++k) {
     const Spread& x = spreads[k];
     const double scale = scale_for(x.root_mean_square);
@@ -178,7 +181,8 @@ void Model::fill_columns(const Specification& s, int threads) {
     raw_norm[k] = x.norm * scale;
   }
   for (const auto& term : s.terms)
-    for (const auto& source : term.columns) random_.push_back(add(source, 0.0, scale_for(spread(source, n_rows_, false).root_mean_square)));
+    for (const auto& source : term.columns)
+      random_.push_back(add(source, 0.0, scale_for(spread(source, n_rows_, false).root_mean_square)));
   auto add_plain = [&](const double* data) { return data ? add(doubles(data), 0.0, 1.0).slot : no_slot; };
   offset_slot_ = add_plain(s.offset);
   size_slot_ = add_plain(s.size);
@@ -194,7 +198,8 @@ void Model::fill_columns(const Specification& s, int threads) {
     for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
       const Panel& panel = panels_[static_cast<std::size_t>(i)];
       for (std::size_t k = 0; k < plan.size(); ++k)
-        gather(stored_sources[k], order_.data() + panel.first_row, panel.n_rows, plan[k].shift, plan[k].scale, stored(panel, plan[k].slot));
+        gather(stored_sources[k], order_.data() + panel.first_row, panel.n_rows, plan[k].shift, plan[k].scale,
+               stored(panel, plan[k].slot));
       for (int a = 0; a < p; ++a) {
         const double* x = fixed_column(panel, a);
         for (int b = 0; b <= a; ++b) {
@@ -224,7 +229,7 @@ Response Model::prepare(const double* y, int threads) const {
     r.shift = s.mean;
     r.scale = scale_for(s.root_mean_square);
   }
-  std::vector<double> constants(chunks_.size(), 0.0);
+  std::vector<numeric::CompensatedSum> constants(chunks_.size());
   numeric::parallel_for(static_cast<int>(chunks_.size()), threads, [&](int c, int) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
     for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
@@ -237,12 +242,13 @@ Response Model::prepare(const double* y, int threads) const {
         double value = y[order_[row]];
         if (!std::isfinite(value)) throw std::invalid_argument("the response must be finite");
         if (linear) value = (value - (off ? off[j] : 0.0) - r.shift) * r.scale;
-        constants[static_cast<std::size_t>(c)] += family_->prepare(value, size[j], weight[j], &r.value[row], &r.weight[row]);
+        constants[static_cast<std::size_t>(c)].add(
+            family_->prepare(value, size[j], weight[j], &r.value[row], &r.weight[row]));
       }
     }
   });
-  for (const double c : constants) r.constant += c;
-  r.constant += static_cast<double>(n_rows_) * std::log(r.scale);
+  for (const auto& c : constants) r.constant.add(c);
+  r.constant.add(static_cast<double>(n_rows_) * std::log(r.scale));
   return r;
 }
 
@@ -282,16 +288,19 @@ void Model::linear_predictor(const double* beta, const double* modes, double* et
       for (int k = 0; k < p(); ++k) {
         const Column& x = fixed_[static_cast<std::size_t>(k)];
         const double* from = column(panel, x.slot);
-        for (int j = 0; j < panel.n_rows; ++j) sum[static_cast<std::size_t>(j)] += beta[k] * (from[j] / x.scale + x.shift);
+        for (int j = 0; j < panel.n_rows; ++j)
+          sum[static_cast<std::size_t>(j)] += beta[k] * (from[j] / x.scale + x.shift);
       }
       for (int cluster = panel.first_cluster; modes && cluster < panel.last_cluster; ++cluster)
         for (int a = 0; a < q(); ++a) {
           const double* z = random_column(panel, a);
-          const double u = modes[static_cast<std::int64_t>(cluster) * q() + a] / random_[static_cast<std::size_t>(a)].scale;
+          const double u =
+              modes[static_cast<std::int64_t>(cluster) * q() + a] / random_[static_cast<std::size_t>(a)].scale;
           for (auto j = cluster_start(cluster) - panel.first_row; j < cluster_start(cluster + 1) - panel.first_row; ++j)
             sum[static_cast<std::size_t>(j)] += u * z[j];
         }
-      for (int j = 0; j < panel.n_rows; ++j) eta[order_[static_cast<std::size_t>(panel.first_row + j)]] = sum[static_cast<std::size_t>(j)];
+      for (int j = 0; j < panel.n_rows; ++j)
+        eta[order_[static_cast<std::size_t>(panel.first_row + j)]] = sum[static_cast<std::size_t>(j)];
     }
   });
 }

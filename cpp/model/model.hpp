@@ -15,6 +15,7 @@
 #include "covariance/structure.hpp"
 #include "family/family.hpp"
 #include "model/source.hpp"
+#include "numeric/compensated_sum.hpp"
 
 namespace multilevel::model {
 
@@ -55,7 +56,7 @@ struct Term {
 /// The response as the likelihood takes it; a model can be fitted to many of these.
 struct Response {
   std::unique_ptr<double[]> value, weight;  ///< sorted rows, see Family::prepare
-  double constant = 0.0;                    ///< sum of what no parameter changes
+  numeric::CompensatedSum constant;         ///< sum of what no parameter changes
   double shift = 0.0, scale = 1.0;          ///< value = (y - offset - shift) * scale where the family is linear
 };
 
@@ -85,10 +86,16 @@ class Model {
   /// Position of the constant column among the kept ones, or -1.
   int intercept() const { return intercept_; }
 
-  const double* fixed_column(const Panel& panel, int k) const { return column(panel, fixed_[static_cast<std::size_t>(k)].slot); }
-  const double* random_column(const Panel& panel, int a) const { return column(panel, random_[static_cast<std::size_t>(a)].slot); }
+  const double* fixed_column(const Panel& panel, int k) const {
+    return column(panel, fixed_[static_cast<std::size_t>(k)].slot);
+  }
+  const double* random_column(const Panel& panel, int a) const {
+    return column(panel, random_[static_cast<std::size_t>(a)].slot);
+  }
   /// Null where there is none.
-  const double* offset(const Panel& panel) const { return offset_slot_ == no_slot ? nullptr : column(panel, offset_slot_); }
+  const double* offset(const Panel& panel) const {
+    return offset_slot_ == no_slot ? nullptr : column(panel, offset_slot_);
+  }
 
   /// Throws std::invalid_argument when a value is not finite.
   Response prepare(const double* y, int threads) const;
@@ -102,7 +109,8 @@ class Model {
   /// What a random effect on the internal scale is multiplied by to be on the user's.
   Eigen::VectorXd random_scale(const Response& response) const;
 
-  /// eta in the order of the caller's rows, offset included; `modes` may be null (random effects at zero). User's scale.
+  /// eta in the order of the caller's rows, offset included; `modes` may be null (random effects at zero). User's
+  /// scale.
   void linear_predictor(const double* beta, const double* modes, double* eta, int threads) const;
 
  private:
@@ -120,8 +128,11 @@ class Model {
   double* stored(const Panel& panel, int slot) const {
     return storage_.get() + panel.first_row * n_slots_ + static_cast<std::int64_t>(slot) * panel.n_rows;
   }
-  const double* column(const Panel& panel, int slot) const { return slot == ones_slot ? ones_.data() : stored(panel, slot); }
-  double residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd coefficients, const Eigen::MatrixXd& gram) const;
+  const double* column(const Panel& panel, int slot) const {
+    return slot == ones_slot ? ones_.data() : stored(panel, slot);
+  }
+  double residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd coefficients,
+                       const Eigen::MatrixXd& gram) const;
 
   std::unique_ptr<family::Family> family_;
   std::int64_t n_rows_;

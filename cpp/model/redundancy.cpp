@@ -8,14 +8,15 @@ namespace multilevel::model {
 
 namespace {
 
-constexpr double tolerance = 1e-7;         // of a column's norm that must be left when the earlier ones are taken out
+constexpr double tolerance = 1e-7;  // of a column's norm that must be left when the earlier ones are taken out
 constexpr double cross_product_limit = 1e-6;  // squared; below it the Gram matrix is too coarse and the rows decide
-constexpr double rounding = 1e-12;         // what centring leaves of a constant column
+constexpr double rounding = 1e-12;            // what centring leaves of a constant column
 
 }  // namespace
 
 /// Norm of column k less its projection on the kept columns, from the rows themselves, with one refinement.
-double Model::residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd coefficients, const Eigen::MatrixXd& gram) const {
+double Model::residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd coefficients,
+                            const Eigen::MatrixXd& gram) const {
   const auto m = static_cast<Eigen::Index>(kept.size());
   Eigen::MatrixXd inner(m, m);
   for (Eigen::Index a = 0; a < m; ++a)
@@ -31,12 +32,14 @@ double Model::residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd
       Eigen::Map<const Eigen::VectorXd> x(column(panel, fixed_[static_cast<std::size_t>(k)].slot), panel.n_rows);
       Eigen::VectorXd residual = x;
       for (Eigen::Index a = 0; a < m; ++a)
-        residual -= coefficients[a] *
-                    Eigen::Map<const Eigen::VectorXd>(column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows);
+        residual -=
+            coefficients[a] *
+            Eigen::Map<const Eigen::VectorXd>(
+                column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows);
       norm += residual.squaredNorm();
       for (Eigen::Index a = 0; a < m; ++a)
-        cross[a] += residual.dot(
-            Eigen::Map<const Eigen::VectorXd>(column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows));
+        cross[a] += residual.dot(Eigen::Map<const Eigen::VectorXd>(
+            column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows));
     }
     coefficients += factor.solve(cross);
   }

@@ -23,14 +23,29 @@ struct Source {
 template <class Visitor>
 void visit_type(Source::Type type, Visitor&& visitor) {
   switch (type) {
-    case Source::Type::f64: visitor.template operator()<double>(); break;
-    case Source::Type::f32: visitor.template operator()<float>(); break;
-    case Source::Type::i64: visitor.template operator()<std::int64_t>(); break;
-    case Source::Type::i32: visitor.template operator()<std::int32_t>(); break;
-    case Source::Type::i16: visitor.template operator()<std::int16_t>(); break;
-    case Source::Type::i8: visitor.template operator()<std::int8_t>(); break;
-    case Source::Type::u8: visitor.template operator()<std::uint8_t>(); break;
-    case Source::Type::one: break;
+    case Source::Type::f64:
+      visitor.template operator()<double>();
+      break;
+    case Source::Type::f32:
+      visitor.template operator()<float>();
+      break;
+    case Source::Type::i64:
+      visitor.template operator()<std::int64_t>();
+      break;
+    case Source::Type::i32:
+      visitor.template operator()<std::int32_t>();
+      break;
+    case Source::Type::i16:
+      visitor.template operator()<std::int16_t>();
+      break;
+    case Source::Type::i8:
+      visitor.template operator()<std::int8_t>();
+      break;
+    case Source::Type::u8:
+      visitor.template operator()<std::uint8_t>();
+      break;
+    case Source::Type::one:
+      break;
   }
 }
 

@@ -7,8 +7,8 @@ namespace multilevel::numeric {
 
 namespace {
 
-// The orthonormal Hermite polynomials h_0..h_{n-1} at x; the weight of a node is 1 / sum h_i(x)^2, in logarithms so that
-// the outermost weights of long rules do not lose their digits as the eigenvectors' first components would.
+// The orthonormal Hermite polynomials h_0..h_{n-1} at x; the weight of a node is 1 / sum h_i(x)^2, in logarithms so
+// that the outermost weights of long rules do not lose their digits as the eigenvectors' first components would.
 double log_christoffel(int points, double x, double* last, double* derivative) {
   double before = 0.0, now = 1.0, sum = 1.0, scale = 0.0;
   for (int i = 1; i < points; ++i) {

@@ -12,7 +12,9 @@ struct QuadratureRule {
   std::vector<double> nodes;
   std::vector<double> log_weights;
 
-  const double* node(int k) const { return nodes.data() + static_cast<std::size_t>(k) * static_cast<std::size_t>(dimension); }
+  const double* node(int k) const {
+    return nodes.data() + static_cast<std::size_t>(k) * static_cast<std::size_t>(dimension);
+  }
 };
 
 QuadratureRule gauss_hermite(int points, int dimension);

@@ -1,8 +1,8 @@
 // Several doubles at a time, and the elementary functions that the log densities need.
 //
-// The type is the compiler's own vector extension (GCC and Clang): the same source gives SSE2, AVX2 or NEON code. It is as
-// wide as the registers are: compilers take wider ones apart badly.
-// exp and log are branch-free and good to about one unit in the last place; the rarer functions go lane by lane.
+// The type is the compiler's own vector extension (GCC and Clang): the same source gives SSE2, AVX2 or NEON code. It is
+// as wide as the registers are: compilers take wider ones apart badly. exp and log are branch-free and good to about
+// one unit in the last place; the rarer functions go lane by lane.
 #pragma once
 
 #include <cmath>
@@ -40,7 +40,9 @@ inline Lanes load_partial(const double* from, int n, double rest) {
   return x;
 }
 
-inline void store_partial(double* to, Lanes x, int n) { std::memcpy(to, &x, sizeof(double) * static_cast<std::size_t>(n)); }
+inline void store_partial(double* to, Lanes x, int n) {
+  std::memcpy(to, &x, sizeof(double) * static_cast<std::size_t>(n));
+}
 
 inline Lanes select(LaneBits mask, Lanes yes, Lanes no) { return mask ? yes : no; }
 
@@ -63,8 +65,9 @@ inline Lanes sqrt(Lanes x) {
   return x;
 }
 
-/// e^x: Cody-Waite reduction to |r| <= log(2)/2, then 1 + r + r^2 P(r) with P the Chebyshev fit of degree 9 (error 1e-16). Beyond +-708 it is infinity or
-/// zero (the exact value has left, or is about to leave, the normal numbers); NaN stays NaN.
+/// e^x: Cody-Waite reduction to |r| <= log(2)/2, then 1 + r + r^2 P(r) with P the Chebyshev fit of degree 9 (error
+/// 1e-16). Beyond +-708 it is infinity or zero (the exact value has left, or is about to leave, the normal numbers);
+/// NaN stays NaN.
 inline Lanes exp(Lanes x) {
   constexpr double shift = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer kept in the low bits
   constexpr double limit = 708.0;
@@ -126,7 +129,8 @@ inline Lanes log(Lanes x) {
   constexpr double two_54 = 18014398509481984.0;
   const LaneBits subnormal = x < std::numeric_limits<double>::min();
   const Lanes scaled = select(subnormal, x * two_54, x);
-  const Lanes value = log_normal_number(scaled, select(subnormal, broadcast(-54.0 * 0.6931471805599453), broadcast(0.0)));
+  const Lanes value =
+      log_normal_number(scaled, select(subnormal, broadcast(-54.0 * 0.6931471805599453), broadcast(0.0)));
   const Lanes nan = broadcast(std::numeric_limits<double>::quiet_NaN());
   const Lanes low = select(x == 0.0, broadcast(-infinity), select(x > 0.0, value, nan));
   return select(x == infinity, broadcast(infinity), low);

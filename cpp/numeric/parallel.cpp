@@ -23,7 +23,8 @@ int usable_threads(int requested) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-bool parallel_for(int chunks, int threads, const std::function<void(int, int)>& body, const std::function<bool()>& between) {
+bool parallel_for(int chunks, int threads, const std::function<void(int, int)>& body,
+                  const std::function<bool()>& between) {
   using Clock = std::chrono::steady_clock;
   std::atomic<int> next{0};
   std::atomic<bool> stop{false};

@@ -33,8 +33,8 @@ inline void add_multiple(int n, double a, const double* x, double* y) {
 }
 
 /// out[k * stride_k + r * stride_r] = x_k' c_r for columns x_0.. and c_0.., four columns of c for one reading of x.
-inline void cross_products(int n, int n_x, const double* const* x, int n_c, const double* const* c, double* out, std::ptrdiff_t stride_x,
-                           std::ptrdiff_t stride_c) {
+inline void cross_products(int n, int n_x, const double* const* x, int n_c, const double* const* c, double* out,
+                           std::ptrdiff_t stride_x, std::ptrdiff_t stride_c) {
   for (int k = 0; k < n_x; ++k) {
     const double* xk = x[k];
     double* to = out + k * stride_x;

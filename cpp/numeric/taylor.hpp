@@ -154,7 +154,8 @@ inline Taylor<D, T> softplus(const Taylor<D, T>& x) {
 
 /// log(1 - e^-x) for x > 0, without loss for small and for large x.
 inline Lanes log1mexp(Lanes x) {
-  return lane_by_lane(x, [](double v) { return v < 0.6931471805599453 ? std::log(-std::expm1(-v)) : std::log1p(-std::exp(-v)); });
+  return lane_by_lane(
+      x, [](double v) { return v < 0.6931471805599453 ? std::log(-std::expm1(-v)) : std::log1p(-std::exp(-v)); });
 }
 inline Lanes reciprocal_expm1(Lanes x) { return 1.0 / expm1(x); }
 template <int D, class T>
@@ -187,7 +188,8 @@ inline CloglogParts cloglog_parts(Lanes eta, Lanes x) {
   CloglogParts r;
   for (int i = 0; i < lane_count; ++i) {
     const double v = x[i];
-    r.log_mean[i] = v < 1e-300 ? eta[i] : (v < 0.6931471805599453 ? std::log(-std::expm1(-v)) : std::log1p(-std::exp(-v)));
+    r.log_mean[i] =
+        v < 1e-300 ? eta[i] : (v < 0.6931471805599453 ? std::log(-std::expm1(-v)) : std::log1p(-std::exp(-v)));
     r.b[i] = v < 1e-300 ? 1.0 : (v > 700.0 ? 0.0 : v / std::expm1(v));
     r.c[i] = v < 1e-2 ? -v * (0.5 + v * (1.0 / 12.0 - v * v / 720.0)) : 1.0 - v - r.b[i];
   }

@@ -1,4 +1,4 @@
-"""Errors and warnings. An error names the place and the remedy; a warning states what was measured and the limit it passed."""
+"""Errors name the place and the remedy; warnings state what was measured and the limit it passed."""
 
 from __future__ import annotations
 

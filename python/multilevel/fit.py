@@ -112,7 +112,7 @@ class Optimization:
     threads : int
         As asked for; 0 is all. The numbers do not depend on it.
     trace : tuple of (float, float, str)
-        Log-likelihood (without constants), predicted gain, kind of step that led there.
+        Log-likelihood, predicted gain, kind of step that led there.
     """
 
     n_iterations: int
@@ -250,7 +250,7 @@ class Fit:
         return {**self.__dict__, "model_core": None}
 
 
-def build_core(design: Design, family: Family, threads: int = 0) -> Any:
+def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
     """The core's model: rows sorted by cluster, columns scaled, redundant columns found."""
     return _core.Model(
         family.name,
@@ -283,8 +283,7 @@ def check_points(n_quadrature: object, q: int) -> None:
 def run(
     design: Design,
     family: Family,
-    core: Any,
-    response: NDArray[np.float64],
+    core: _core.Model,
     *,
     n_quadrature: int | str = 1,
     start: ArrayLike | None = None,
@@ -293,19 +292,26 @@ def run(
     max_iter: int = 100,
     report: Callable[[int, float, float], None] | None = None,
 ) -> Fit:
-    """Fits `response` (a column in the order of the design's rows) and gives the record its names."""
+    """Fits the response of `design` and gives the record its names."""
     q = sum(len(term.names) for term in design.random_terms)
     psi = np.zeros(0) if start is None else np.ascontiguousarray(start, dtype=np.float64)
     n_parameters = core.n_beta + core.n_theta + core.n_phi
     if start is not None and psi.shape != (n_parameters,):
-        raise DataError(f"start has shape {psi.shape}; the model has {n_parameters} parameters (see fit.parameter_names)")
-    options = {"threads": threads, "tol": tol, "max_iter": max_iter, "report": report}
+        raise DataError(
+            f"start has shape {psi.shape}; the model has {n_parameters} parameters (see fit.parameter_names)"
+        )
+
+    def fitted(points: int) -> _core.FitRecord:
+        return _core.fit(
+            core, design.response.values, points, psi, threads=threads, tol=tol, max_iter=max_iter, report=report
+        )
+
     table: list[tuple[int, float, float]] = []
     if n_quadrature == "auto":
         for points in AUTO_POINTS:
             if points > 1 and points**q > _core.most_nodes:
                 break
-            record = _core.fit(core, response, points, psi, **options)
+            record = fitted(points)
             used = points
             shift = _largest_shift(record)
             table.append((points, record.loglik, shift))
@@ -315,11 +321,11 @@ def run(
     else:
         check_points(n_quadrature, q)
         used = int(n_quadrature)
-        record = _core.fit(core, response, used, psi, **options)
+        record = fitted(used)
     return _named(design, family, core, record, used, threads, tuple(table))
 
 
-def _largest_shift(record: Any) -> float:
+def _largest_shift(record: _core.FitRecord) -> float:
     _, exact, _, shift = record.quadrature
     return 0.0 if exact else QuadratureCheck(0, 0.0, shift).largest_shift
 
@@ -327,8 +333,8 @@ def _largest_shift(record: Any) -> float:
 def _named(
     design: Design,
     family: Family,
-    core: Any,
-    record: Any,
+    core: _core.Model,
+    record: _core.FitRecord,
     points: int,
     threads: int,
     table: tuple[tuple[int, float, float], ...],

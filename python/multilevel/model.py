@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,7 +160,7 @@ class MixedModel:
         Pinheiro & Bates (1995) J. Comput. Graph. Statist. 4:12-35 for the approximations. The derivatives are those of
         the approximated likelihood itself, see docs/theory.md.
         """
-        return self._fit(self.design.response.values, method, n_quadrature, start, threads, progress, tol, max_iter)
+        return self._fit(self.design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
     def refit(
         self,
@@ -188,11 +189,12 @@ class MixedModel:
         """
         values = np.ascontiguousarray(y, dtype=np.float64)
         self._check_response(values)
-        return self._fit(values, method, n_quadrature, start, threads, progress, tol, max_iter)
+        design = replace(self.design, response=replace(self.design.response, values=values))
+        return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
     def _fit(
         self,
-        response: NDArray[np.float64],
+        design: Design,
         method: str | None,
         n_quadrature: int | str,
         start: ArrayLike | None,
@@ -212,10 +214,9 @@ class MixedModel:
         report = Progress(progress)
         try:
             fit = run(
-                self.design,
+                design,
                 self.family,
                 self._core,
-                response,
                 n_quadrature=n_quadrature,
                 start=start,
                 threads=threads,
@@ -285,13 +286,12 @@ def fit(
     Examples
     --------
     >>> import multilevel as ml
-    >>> results = ml.fit("cbind(incidence, size - incidence) ~ period + (1 | herd)", ml.datasets.cbpp(), family="binomial")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> results = ml.fit(formula, ml.datasets.cbpp(), family="binomial")
     >>> results.llf
     -92.0262...
     """
     model = MixedModel(
         formula, data, family, link=link, weights=weights, offset=offset, contrasts=contrasts, missing=missing
     )
-    return model.fit(
-        method, n_quadrature, start=start, threads=threads, progress=progress, tol=tol, max_iter=max_iter
-    )
+    return model.fit(method, n_quadrature, start=start, threads=threads, progress=progress, tol=tol, max_iter=max_iter)

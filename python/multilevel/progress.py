@@ -22,11 +22,14 @@ class Progress:
         elapsed = time.monotonic() - self._begin
         if not self.wanted or (not self._always and elapsed < PATIENCE):
             return
-        text = f"\r{elapsed:7.1f} s  iteration {iteration:3d}  log-likelihood {loglik:.6f}  predicted gain {gain:.2g}   "
-        print(text, end="", file=sys.stderr, flush=True)
+        text = (
+            f"\r{elapsed:7.1f} s  iteration {iteration:3d}  log-likelihood {loglik:.6f}  predicted gain {gain:.2g}   "
+        )
+        sys.stderr.write(text)
+        sys.stderr.flush()
         self._shown = True
 
     def close(self) -> None:
         """Ends the line."""
         if self._shown:
-            print(file=sys.stderr)
+            sys.stderr.write("\n")

@@ -43,7 +43,11 @@ def response(fit: Fit) -> np.ndarray:
 
 def pearson(fit: Fit) -> np.ndarray:
     """(y - mu) sqrt(w / V(mu)), (n_rows,)."""
-    return response(fit) * np.sqrt(_weights(fit) / fit.family.variance(fit.mu))
+    difference, spread = response(fit), np.sqrt(fit.family.variance(fit.mu))
+    # where a fitted probability has run to 0 or 1 the residual is zero with it, or infinite
+    with np.errstate(divide="ignore"):
+        ratio = np.divide(difference, spread, out=np.zeros_like(difference), where=difference != 0)
+    return ratio * np.sqrt(_weights(fit))
 
 
 def scaled(fit: Fit) -> np.ndarray:

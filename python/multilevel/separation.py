@@ -1,4 +1,4 @@
-"""Which columns separate the responses: a linear program over the rows, run only when the core has seen a fit run away."""
+"""Which columns separate the responses: a linear program over the rows, run only when a fit has run away."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ MOST_ROWS = 20_000  # distinct rows beyond which the step's own direction must d
 MOVING_SHARE = 1e-3  # of the column that moves furthest
 
 
-def separating_columns(
-    design: Design, trials: bool, kept: tuple[str, ...], step: NDArray[np.float64]
-) -> list[str]:
+def separating_columns(design: Design, trials: bool, kept: tuple[str, ...], step: NDArray[np.float64]) -> list[str]:
     """Names of the fixed-effect columns whose coefficients are infinite.
 
     The coefficients d with x'd >= 0 where the response is at its upper end, x'd <= 0 at its lower end and x'd = 0 in
@@ -46,11 +44,12 @@ def separating_columns(
     size = np.ones(n) if design.response.size is None else design.response.size
     side = np.where(y == 0, -1, np.where(trials & (y == size), 1, 0))
     rows = np.unique(np.column_stack([side, x]), axis=0)
-    direction = step[: len(columns)] * scale
+    found: NDArray[np.float64] | None = None
     if len(rows) <= MOST_ROWS:
         found = _cone(rows[:, 1:], rows[:, 0])
-        direction = direction if found is None else found
-    reach = np.abs(direction)
+    if found is None:
+        found = np.asarray(step[: len(columns)] * scale)
+    reach = np.abs(found)
     moving = [c.name for c, r in zip(columns, reach, strict=True) if r > MOVING_SHARE * reach.max()]
     named = [name for name in moving if name != "(Intercept)"]
     return named or moving
@@ -70,6 +69,5 @@ def _cone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float
         bounds=(-1, 1),
         method="highs",
     )
-    if answer.status != 0 or not np.abs(answer.x).max() > 1e-9:
-        return None
-    return np.asarray(answer.x)
+    direction = np.asarray(answer.x) if answer.status == 0 else np.zeros(x.shape[1])
+    return direction if np.abs(direction).max() > 1e-9 else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,18 +18,22 @@ from .errors import (
     SeparationWarning,
     SingularFitWarning,
 )
+from .separation import separating_columns
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from ._core import FitRecord
     from .design import Design
     from .family import Family
-    from .fit import Certificate
+    from .fit import BoundaryScore, Certificate
 
-LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation (or the rule) is worth a warning
+LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`converged`, `status` (a word or two), `message` (why not; else empty), and `warnings` with their categories."""
+    """`converged`, `status` (a word or two), `message` (why not; else empty), and `remarks`: warnings by category."""
 
     converged: bool
     status: str
@@ -36,113 +42,128 @@ class Verdict:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The sentences alone."""
+        """The sentences of the remarks."""
         return tuple(text for _, text in self.remarks)
 
     def announce(self) -> None:
         """Issues the warnings, as seen from the user's own line."""
-        import os
-
-        package = os.path.dirname(__file__)
         for category, text in self.remarks:
-            warnings.warn(text, category, stacklevel=_frames_within(package))
+            warnings.warn(text, category, stacklevel=_frames_within(os.path.dirname(__file__)))
 
 
-def _frames_within(package: str) -> int:
-    import sys
-
-    level, frame = 1, sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(package):
-        level += 1
-        frame = frame.f_back  # type: ignore[assignment]
+def _frames_within(folder: str) -> int:
+    level, frame = 1, _caller()
+    while frame is not None and frame.f_code.co_filename.startswith(folder):
+        level, frame = level + 1, frame.f_back
     return level
 
 
+def _caller() -> FrameType | None:
+    return sys._getframe(2)
+
+
 def judge(
-    design: Design, family: Family, record: Any, certificate: Certificate, names: tuple[str, ...], dropped: tuple[str, ...]
+    design: Design,
+    family: Family,
+    record: FitRecord,
+    certificate: Certificate,
+    names: tuple[str, ...],
+    dropped: tuple[str, ...],
 ) -> Verdict:
     """Reads the record of a fit; `names` are those of all parameters, `dropped` those of redundant columns."""
     remarks: list[tuple[type[FitWarning], str]] = []
     if dropped:
-        columns = ", ".join(repr(name) for name in dropped)
-        text = f"dropped {len(dropped)} redundant fixed-effect column{'s' if len(dropped) > 1 else ''}: {columns}"
-        remarks.append((RedundantColumnWarning, f"{text} (linear combinations of earlier columns)"))
-    ending = record.ending
-    if ending == "converged":
-        status, message = "converged", ""
-    elif ending == "separation":
+        remarks.append((RedundantColumnWarning, _redundant(dropped)))
+    status, message = "converged", ""
+    if record.ending == "separation":
         status, message = "separation", _separation(design, family, record, names)
         remarks.append((SeparationWarning, message))
-    else:
+    elif record.ending != "converged":
         status, message = "not converged", _reason(design, record, names)
         remarks.append((ConvergenceWarning, message))
     if certificate.boundary:
-        remarks.append((SingularFitWarning, _singular(certificate)))
+        remarks.append((SingularFitWarning, _singular(certificate.boundary)))
     check = certificate.quadrature
-    if ending == "converged" and check is not None and check.largest_shift > LARGEST_SHIFT:
-        k = int(np.nanargmax(np.abs(check.shift_se)))
-        remarks.append(
-            (
-                QuadratureWarning,
-                f"with {check.n_points} quadrature points the estimate of '{names[k]}' would move by about "
-                f"{check.largest_shift:.2g} standard errors (limit {LARGEST_SHIFT}): use n_quadrature='auto' or more points",
-            )
+    if status == "converged" and check is not None and check.largest_shift > LARGEST_SHIFT:
+        moved = names[int(np.nanargmax(np.abs(check.shift_se)))]
+        text = (
+            f"with {check.n_points} quadrature points the estimate of '{moved}' would move by about "
+            f"{check.largest_shift:.2g} standard errors (limit {LARGEST_SHIFT}): "
+            "use n_quadrature='auto', or more points"
         )
-    return Verdict(ending == "converged", status, message, tuple(remarks))
+        remarks.append((QuadratureWarning, text))
+    return Verdict(status == "converged", status, message, tuple(remarks))
 
 
-def _separation(design: Design, family: Family, record: Any, names: tuple[str, ...]) -> str:
-    values = design.response.values
-    name = design.response.name
-    size = 1.0 if design.response.size is None else design.response.size
+def _redundant(dropped: tuple[str, ...]) -> str:
+    columns = "column" if len(dropped) == 1 else "columns"
+    named = ", ".join(map(repr, dropped))
+    return f"dropped {len(dropped)} redundant fixed-effect {columns}: {named} (linear combinations of earlier columns)"
+
+
+def _separation(design: Design, family: Family, record: FitRecord, names: tuple[str, ...]) -> str:
+    response = design.response
+    rows = f"{len(response.values)} rows: the likelihood has no maximum (the intercept runs off)"
+    size = 1.0 if response.size is None else response.size
     trials = family.name == "binomial"
-    if np.all(values == 0):
-        return f"the response '{name}' is zero in all {len(values)} rows: the likelihood has no maximum (the intercept runs off)"
-    if trials and np.all(values == size):
-        return f"the response '{name}' has no failure in any of {len(values)} rows: the likelihood has no maximum (the intercept runs off)"
-    from .separation import separating_columns
-
+    if np.all(response.values == 0):
+        return f"the response '{response.name}' is zero in all {rows}"
+    if trials and np.all(response.values == size):
+        return f"the response '{response.name}' has no failure in any of {rows}"
     columns = separating_columns(design, trials, names, record.step)
     several = len(columns) > 1
-    furthest = float(np.abs(record.step[: sum(column.name in names for column in design.fixed)]).max())
+    furthest = np.abs(record.step[: sum(column.name in names for column in design.fixed)]).max()
     return (
         f"separation: the fixed-effect column{'s' if several else ''} {', '.join(map(repr, columns))} "
-        f"predict{'' if several else 's'} some responses perfectly, so the likelihood has no maximum and the fit stopped "
-        f"(a further step would gain {record.predicted_gain:.1g} in log-likelihood and still change a coefficient by "
-        f"{furthest:.2g}); drop or merge levels, or collect more data there"
+        f"predict{'' if several else 's'} some responses perfectly, so the likelihood has no maximum and the fit "
+        f"stopped (a further step would gain {record.predicted_gain:.1g} in log-likelihood and still change a "
+        f"coefficient by {furthest:.2g}); drop or merge levels, or collect more data there"
     )
 
 
-def _reason(design: Design, record: Any, names: tuple[str, ...]) -> str:
-    ending = record.ending
-    if ending == "no_start":
-        if record.failed_cluster >= 0 and design.grouping_factors:
-            factor = design.grouping_factors[0]
-            level = factor.levels[record.failed_cluster]
-            return f"no finite log-likelihood at the starting values: group {level!r} of '{factor.name}' has no conditional mode there"
-        return "no starting values with a finite log-likelihood were found: the link cannot take these means; try another link, or start="
-    if ending == "exact_fit":
+def _reason(design: Design, record: FitRecord, names: tuple[str, ...]) -> str:
+    if record.ending == "no_start":
+        return _no_start(design, record)
+    if record.ending == "exact_fit":
         name, values = design.response.name, design.response.values
-        what = f"'{name}' is {values[0]:g} in all {len(values)} rows" if np.ptp(values) == 0 else f"the model fits '{name}' exactly"
+        constant = f"'{name}' is {values[0]:g} in all {len(values)} rows"
+        what = constant if np.ptp(values) == 0 else f"the model fits '{name}' exactly"
         return f"{what}: the residual standard deviation goes to zero and the likelihood has no maximum"
-    gain = f"a further step would gain {record.predicted_gain:.3g} in log-likelihood (limit 1e-06)"
     least = float(record.eigenvalues.min()) if len(record.eigenvalues) else 0.0
-    curvature = f"the smallest eigenvalue of the scaled information is {least:.3g}"
-    if ending == "divergence":
-        step = np.abs(record.step)
-        k = int(np.argmax(step / (np.abs(record.psi) + 1e-8)))
-        return f"the log-likelihood keeps rising as '{names[k]}' grows without bound ({record.psi[k]:.4g} now): {gain}; {curvature}"
-    if ending == "iteration_limit":
-        return f"stopped after {len(record.trace) - 1} iterations: {gain}; {curvature}; raise max_iter, or rescale the covariates"
-    return f"no step raises the log-likelihood further although {gain}; {curvature}: the maximum may lie on the edge of the link's domain"
-
-
-def _singular(certificate: Certificate) -> str:
-    parts = []
-    for b in certificate.boundary:
-        what = "the variance of" if b.kind == "variance" else "the conditional variance (a correlation is exactly 1 or -1) of"
-        parts.append(f"{what} '{b.name}' in '{b.term}' is exactly zero, score {b.score:.4g}")
+    measured = (
+        f"a further step is predicted to gain {record.predicted_gain:.3g} in log-likelihood (limit 1e-06), and "
+        f"the smallest eigenvalue of the scaled information is {least:.3g}"
+    )
+    if record.ending == "divergence":
+        k = int(np.argmax(np.abs(record.step) / (np.abs(record.psi) + 1e-8)))
+        growing = f"'{names[k]}' grows without bound ({record.psi[k]:.4g} now)"
+        return f"the log-likelihood keeps rising as {growing}: {measured}"
+    if record.ending == "iteration_limit":
+        return f"stopped at the limit of iterations, {len(record.trace) - 1}: {measured}; raise max_iter"
     return (
-        f"singular fit: {'; '.join(parts)} (d log-likelihood / d variance: negative means that the log-likelihood falls as "
-        "the variance rises from zero)"
+        f"no step raises the log-likelihood any further, although the quadratic model promises more: {measured}. "
+        "The maximum may lie on the edge of the domain of the link, or the log-likelihood may have several"
+    )
+
+
+def _no_start(design: Design, record: FitRecord) -> str:
+    text = "the log-likelihood is not finite at the starting values"
+    if record.failed_cluster >= 0 and design.grouping_factors:
+        factor = design.grouping_factors[0]
+        text += f" (group {factor.levels[record.failed_cluster]!r} of '{factor.name}' has no conditional mode)"
+    return f"{text}: the link cannot take the means that these data need; try another link, or give start="
+
+
+def _singular(boundary: tuple[BoundaryScore, ...]) -> str:
+    parts = []
+    for score in boundary:
+        where = f"'{score.name}' in '{score.term}'"
+        if score.kind == "variance":
+            what = f"the variance of {where} is exactly zero"
+        else:
+            what = f"a correlation of {where} is exactly 1 or -1 (nothing is left of its conditional variance)"
+        parts.append(f"{what}, score {score.score:.4g}")
+    return (
+        f"singular fit: {'; '.join(parts)}. The score is d log-likelihood / d variance there; "
+        "negative: the log-likelihood falls as the variance rises from zero"
     )

@@ -78,8 +78,8 @@ def vcov_table(fit: Fit) -> pd.DataFrame:
             rows.append((group, *row))
     if "sigma" in fit.phi:
         sigma = fit.phi["sigma"]
-        at = fit.parameter_names.index("log_sigma")
-        relative = float(np.sqrt(fit.covariance[at, at]))
+        place = fit.parameter_names.index("log_sigma")
+        relative = float(np.sqrt(fit.covariance[place, place]))
         rows.append(("Residual", "", "", "variance", sigma**2, 2 * sigma**2 * relative))
         rows.append(("Residual", "", "", "sd", sigma, sigma * relative))
     return pd.DataFrame(rows, columns=COLUMNS)

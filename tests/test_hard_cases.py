@@ -1,0 +1,660 @@
+"""Data at the edge of what has a maximum: what is said, what is reported, and that it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import special
+
+import multilevel as ml
+from multilevel import _core
+
+Array = NDArray[np.float64]
+MOST_EVALUATIONS = 15
+
+
+def grouped(
+    seed: int, groups: int = 40, per_group: int = 10, sd: float = 0.8, sd_x: float = 0.0, rho: float = 0.0
+) -> pd.DataFrame:
+    """Covariates, and a linear predictor `eta` with effects of the groups."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(groups), per_group)
+    x = rng.normal(size=len(g))
+    a, b = rng.normal(size=(2, groups))
+    eta = 0.2 + 0.5 * x + sd * a[g] + sd_x * (rho * a + np.sqrt(1 - rho**2) * b)[g] * x
+    return pd.DataFrame({"g": [f"g{i:05d}" for i in g], "x": x, "eta": eta})
+
+
+def respond(data: pd.DataFrame, family: str, seed: int = 0, noise: float = 0.5) -> pd.DataFrame:
+    """With a response `y` drawn given `eta`."""
+    rng = np.random.default_rng([seed, 99])
+    eta = data["eta"].to_numpy()
+    if family == "binomial":
+        return data.assign(y=rng.binomial(1, special.expit(eta)))
+    if family == "poisson":
+        return data.assign(y=rng.poisson(np.exp(eta)))
+    return data.assign(y=eta + noise * rng.normal(size=len(data)))
+
+
+def quietly(formula: str, data: pd.DataFrame, family: str = "gaussian", **options: object) -> ml.MixedModelResults:
+    """The fit without its warnings, for tests that look at numbers only; they stay in `results.warnings`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        return ml.fit(formula, data, family, **options)
+
+
+def assert_usable(results: ml.MixedModelResults) -> None:
+    """However a fit ended, its results can be printed and read."""
+    assert results.fit.status in str(results.summary()) or results.converged
+    assert len(results.params) == len(results.bse) == len(results.pvalues)
+    assert len(results.tidy()) >= len(results.params)
+    assert len(results.random_effects()) >= 0
+    assert repr(results)
+
+
+# ---- separation ----
+
+
+def assert_separation(results: ml.MixedModelResults, columns: set[str], innocent: set[str] = frozenset({"x"})) -> None:
+    assert not results.converged
+    assert results.fit.status == "separation"
+    for column in columns:
+        assert f"'{column}'" in results.fit.message
+    for column in innocent:
+        assert f"'{column}'" not in results.fit.message
+    assert results.optimization.n_evaluations + results.optimization.n_start_evaluations <= 40
+    assert_usable(results)
+
+
+@pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
+def test_complete_separation(right: str) -> None:
+    data = grouped(1)
+    data["y"] = (data["x"] > 0).astype(int)
+    with pytest.warns(ml.SeparationWarning, match=r"column 'x' predicts"):
+        results = ml.fit(f"y ~ {right}", data, "binomial")
+    assert_separation(results, {"x"}, set())
+
+
+@pytest.mark.parametrize("points", [1, 9])
+def test_complete_separation_by_a_difference(points: int) -> None:
+    data = grouped(1)
+    rng = np.random.default_rng(5)
+    data["a"] = rng.normal(size=len(data))
+    data["b"] = data["a"] + 0.3 * rng.normal(size=len(data))
+    data["y"] = (data["a"] > data["b"]).astype(int)
+    results = quietly("y ~ a + b + (1 | g)", data, "binomial", n_quadrature=points)
+    assert_separation(results, {"a", "b"}, set())
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "cauchit"])
+@pytest.mark.parametrize("points", [1, 7])
+def test_quasi_complete_separation(link: str, points: int) -> None:
+    data = respond(grouped(1), "binomial")
+    data["rare"] = (np.arange(len(data)) % 17 == 0).astype(float)
+    data.loc[data["rare"] == 1, "y"] = 1
+    with pytest.warns(ml.SeparationWarning, match="column 'rare' predicts"):
+        results = ml.fit("y ~ x + rare + (1 | g)", data, "binomial", link=link, n_quadrature=points)
+    assert_separation(results, {"rare"})
+    assert results.params["rare"] > 1  # on its way
+
+
+def test_several_correlated_separating_columns() -> None:
+    data = respond(grouped(1), "binomial")
+    place = np.arange(len(data)) % 17
+    for k, name in enumerate(["rare", "rarer", "rarest"]):
+        data[name] = (place <= 2 - k).astype(float)
+    data.loc[data["rare"] == 1, "y"] = 1
+    results = quietly("y ~ x + rare + rarer + rarest + (1 | g)", data, "binomial")
+    # None of the three has an estimate.
+    assert_separation(results, {"rare", "rarer", "rarest"})
+
+
+def test_levels_that_separate_are_named() -> None:
+    data = respond(grouped(1), "binomial")
+    data["f"] = np.array(list("abcde"))[np.arange(len(data)) % 5]
+    data.loc[data["f"] == "c", "y"] = 0
+    data.loc[data["f"] == "e", "y"] = 1
+    results = quietly("y ~ x + f + (1 | g)", data, "binomial")
+    assert_separation(results, {"f[c]", "f[e]"}, {"x", "f[b]", "f[d]"})
+
+
+def test_separation_of_counts() -> None:
+    data = respond(grouped(1), "poisson")
+    data["f"] = np.array(list("abcde"))[np.arange(len(data)) % 5]
+    data.loc[data["f"] == "c", "y"] = 0
+    results = quietly("y ~ x + f + (1 | g)", data, "poisson")
+    assert_separation(results, {"f[c]"}, {"x", "f[b]", "f[d]"})
+
+
+@pytest.mark.parametrize("right", ["1", "x", "1 + (1 | g)", "x + (1 | g)"])
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+@pytest.mark.parametrize("points", [1, 5])
+def test_response_all_zero(family: str, right: str, points: int) -> None:
+    data = grouped(2).assign(y=0)
+    with pytest.warns(ml.SeparationWarning, match="'y' is zero in all 400 rows: the likelihood has no maximum"):
+        results = ml.fit(f"y ~ {right}", data, family, n_quadrature=points)
+    assert_separation(results, set())
+
+
+def test_response_all_success() -> None:
+    data = grouped(2).assign(y=3, n=3)
+    with pytest.warns(ml.SeparationWarning, match="has no failure in any of 400 rows"):
+        results = ml.fit("cbind(y, n - y) ~ x + (1 | g)", data, "binomial")
+    assert_separation(results, set())
+
+
+def test_response_all_zero_without_an_intercept() -> None:
+    # No column runs off, but the sd of the groups does: the integral rises towards P(u < 0) = 1/2 per group.
+    data = grouped(2).assign(y=0)
+    results = quietly("y ~ 0 + (1 | g)", data, "binomial", n_quadrature=25)
+    assert results.warnings, "this fit cannot pass without a word"
+
+
+def test_nearly_separated_data_have_a_maximum() -> None:
+    data = respond(grouped(1), "binomial")
+    data["rare"] = (np.arange(len(data)) % 17 == 0).astype(float)
+    data.loc[data["rare"] == 1, "y"] = 1
+    data.loc[17, "y"] = 0
+    results = quietly("y ~ x + rare + (1 | g)", data, "binomial")
+    assert results.converged
+    assert 1 < results.params["rare"] < 5
+    assert results.bse["rare"] < 2
+    assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+
+
+# ---- constant and perfectly fitted responses ----
+
+
+@pytest.mark.parametrize("right", ["1", "x", "x + (1 | g)", "x + (1 + x | g)"])
+def test_constant_gaussian_response(right: str) -> None:
+    data = grouped(3).assign(y=3.5)
+    with pytest.warns(ml.ConvergenceWarning, match=r"'y' is 3.5 in all 400 rows: the residual standard deviation goes"):
+        results = ml.fit(f"y ~ {right}", data)
+    assert not results.converged
+    assert results.fit.status == "not converged"
+    assert results.optimization.n_evaluations <= 30
+    assert_usable(results)
+
+
+@pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
+def test_perfectly_fitted_gaussian_response(right: str) -> None:
+    data = grouped(3)
+    data["y"] = 1 + 2 * data["x"]
+    with pytest.warns(ml.ConvergenceWarning, match=r"fits 'y' exactly: the residual standard deviation goes to zero"):
+        results = ml.fit(f"y ~ {right}", data)
+    assert not results.converged
+    assert_usable(results)
+
+
+def test_no_variance_within_groups() -> None:
+    data = grouped(3)
+    data["y"] = data["g"].str[1:].astype(float)
+    with pytest.warns(ml.ConvergenceWarning, match=r"fits 'y' exactly: the residual standard deviation goes to zero"):
+        results = ml.fit("y ~ 1 + (1 | g)", data)
+    assert not results.converged
+    assert results.optimization.n_evaluations <= 30
+    assert_usable(results)
+
+
+def test_constant_counts_are_an_ordinary_fit() -> None:
+    data = grouped(3).assign(y=3)
+    results = quietly("y ~ x + (1 | g)", data, "poisson")
+    assert results.converged
+    assert results.fit.singular
+    assert results.params["(Intercept)"] == pytest.approx(np.log(3), abs=1e-6)
+    assert results.params["x"] == pytest.approx(0, abs=1e-6)
+
+
+# ---- zero variances and correlations of one ----
+
+
+def variance_score(results: ml.MixedModelResults, data: pd.DataFrame, at: int) -> float:
+    """d log-likelihood / d variance at zero, by evaluating at small standard deviations."""
+    psi = results.fit.psi.copy()
+    values = []
+    scale = 1 / np.sqrt(abs(results.certificate.boundary[0].score))
+    for sd in (0.001 * scale, 0.002 * scale):
+        psi[at] = sd
+        values.append(
+            (_core.evaluate(results.fit.model_core, data["y"].to_numpy(float), psi, 1, 1)[0] - results.llf) / sd**2
+        )
+    return (4 * values[0] - values[1]) / 3
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+def test_zero_variance(family: str) -> None:
+    for seed in range(50):
+        data = respond(grouped(11, groups=30, per_group=8, sd=0.0), family, seed, noise=1.0)
+        results = quietly("y ~ x + (1 | g)", data, family)
+        if results.fit.singular:
+            break
+    else:
+        pytest.fail("no simulated data set without a variance of the groups")
+    with pytest.warns(ml.SingularFitWarning, match=r"variance of '\(Intercept\)' in 'g' is exactly zero, score -\d"):
+        ml.fit("y ~ x + (1 | g)", data, family)
+    assert results.converged
+    assert results.random_cov["g"].iloc[0, 0] == 0.0
+    assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+    (boundary,) = results.certificate.boundary
+    assert (boundary.term, boundary.name) == ("g", "(Intercept)")
+    assert boundary.score < 0
+    assert boundary.score == pytest.approx(variance_score(results, data, 2), rel=1e-3)
+    # Everything else is the generalized linear model.
+    plain = quietly("y ~ x", data, family)
+    assert results.llf == pytest.approx(plain.llf, abs=1e-9)
+    np.testing.assert_allclose(results.params, plain.params, rtol=1e-6)
+    np.testing.assert_allclose(results.bse, plain.bse, rtol=1e-6)
+    assert np.abs(results.random_effects()["mode"]).max() == 0
+    assert_usable(results)
+
+
+def test_many_fits_near_the_boundary() -> None:
+    # Small slopes or intercepts: every fit is certified, and takes few evaluations; none is left almost singular.
+    evaluations = []
+    for seed in range(90):
+        rng = np.random.default_rng(3000 + seed)
+        groups, per_group = 40, 12
+        g = np.repeat(np.arange(groups), per_group)
+        x = rng.uniform(size=len(g))
+        u, v = 0.3 * rng.normal(size=(2, groups))
+        data = pd.DataFrame({"g": g, "x": x, "eta": -0.2 + 0.5 * x + (v[g] * x if seed % 2 else u[g])})
+        family = ["binomial", "poisson", "gaussian"][seed % 3]
+        results = quietly("y ~ x + (1 + x | g)", respond(data, family, seed, noise=1.0), family)
+        assert results.converged, f"seed {seed}: {results.fit.message}"
+        evaluations.append(results.optimization.n_evaluations)
+        cov = results.random_cov["g"].to_numpy()
+        sd = np.sqrt(np.diag(cov))
+        if not results.fit.singular:
+            assert abs(cov[0, 1]) < 0.9999 * sd[0] * sd[1], f"seed {seed}: a correlation of one that is not reported"
+            assert sd.min() > 1e-3, f"seed {seed}: a variance of zero that is not reported"
+    assert max(evaluations) <= 30
+    assert np.mean(evaluations) <= 12
+
+
+@pytest.mark.parametrize("rho", [-1.0, 1.0])
+@pytest.mark.parametrize("family", ["poisson", "gaussian"])
+def test_correlation_of_one(family: str, rho: float) -> None:
+    for seed in range(30):
+        data = respond(grouped(21, groups=60, per_group=15, sd_x=0.6, rho=rho), family, seed)
+        results = quietly("y ~ x + (1 + x | g)", data, family)
+        if results.fit.singular:
+            break
+    else:
+        pytest.fail("no simulated data set with a correlation at the boundary")
+    assert results.converged
+    cov = results.random_cov["g"].to_numpy()
+    assert cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1]) == pytest.approx(rho, abs=1e-12)
+    assert min(np.diag(cov)) > 0.1
+    (text,) = [w for w in results.warnings if w.startswith("singular fit")]
+    assert "correlation" in text, "neither variance is zero"
+    assert results.certificate.boundary[0].score < 0
+    assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+    # No neighbour is better.
+    y = data["y"].to_numpy(float)
+    for move in (0.02, -0.02):
+        psi = results.fit.psi.copy()
+        psi[4] = move
+        assert _core.evaluate(results.fit.model_core, y, psi, 1, 1)[0] < results.llf
+    # The shift of the origin of x leaves correlation and likelihood as they are.
+    assert quietly("y ~ x + (1 + x | g)", data.assign(x=data["x"] + 1), family).llf == pytest.approx(
+        results.llf, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("zero", ["(Intercept)", "x"])
+@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+@pytest.mark.parametrize("bars", ["|", "||"])
+def test_one_of_two_variances_is_zero(family: str, zero: str, bars: str) -> None:
+    sd, sd_x = (0.0, 0.7) if zero == "(Intercept)" else (0.7, 0.0)
+    for seed in range(4):
+        data = respond(grouped(22, groups=60, per_group=15, sd=sd, sd_x=sd_x), family, seed)
+        results = quietly(f"y ~ x + (1 + x {bars} g)", data, family)
+        assert results.converged, results.fit.message
+        assert results.optimization.n_evaluations <= 25
+        cov = results.random_cov["g"].to_numpy()
+        if bars == "||" and results.fit.singular:
+            assert results.certificate.boundary[0].name == zero
+            assert cov[["(Intercept)", "x"].index(zero)].max() == 0
+            only = "x" if zero == "(Intercept)" else "1"
+            smaller = quietly(f"y ~ x + ({'0 + ' if only == 'x' else ''}{only} | g)", data, family)
+            assert results.llf == pytest.approx(smaller.llf, abs=1e-8)
+        if not results.fit.singular:
+            assert np.linalg.eigvalsh(cov / np.sqrt(np.outer(np.diag(cov), np.diag(cov))))[0] > 1e-4
+
+
+# ---- clusters ----
+
+
+def test_clusters_of_one_row() -> None:
+    data = grouped(31, groups=300, per_group=1, sd=1.0)
+    rng = np.random.default_rng(1)
+    data["n"] = 10
+    data["s"] = rng.binomial(10, special.expit(data["eta"]))
+    data["c"] = rng.poisson(np.exp(data["eta"]))
+    data["y"] = rng.binomial(1, special.expit(data["eta"]))
+    for left, family in (("cbind(s, n - s)", "binomial"), ("c", "poisson")):
+        results = quietly(f"{left} ~ x + (1 | g)", data, family, n_quadrature=25)
+        assert results.converged
+        assert results.theta.iloc[0] == pytest.approx(1.0, abs=0.25)
+    binary = quietly("y ~ x + (1 | g)", data, "binomial")
+    assert binary.converged
+    with pytest.raises(ml.DataError, match="'g' has 300 levels in 300 rows"):
+        ml.fit("eta ~ x + (1 | g)", data)
+
+
+@pytest.mark.parametrize("points", [1, 25])
+def test_clusters_all_zero_or_all_one(points: int) -> None:
+    data = respond(grouped(32, groups=80, per_group=4, sd=4.0), "binomial")
+    share = data.groupby("g")["y"].mean()
+    assert ((share == 0) | (share == 1)).mean() > 0.5
+    results = quietly("y ~ x + (1 | g)", data, "binomial", n_quadrature=points)
+    assert results.converged
+    assert 2.5 < results.theta.iloc[0] < 7
+    modes = results.random_effects().set_index("level")["mode"]
+    assert np.isfinite(modes).all()
+    assert modes[share[share == 1].index].min() > modes[share[share == 0].index].max()
+    assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+@pytest.mark.parametrize(("right", "points"), [("x + (1 | g)", 1), ("x + (1 | g)", 9), ("x + (1 + x | g)", 1)])
+def test_one_huge_cluster(family: str, right: str, points: int) -> None:
+    rng = np.random.default_rng(41)
+    g = np.concatenate([np.zeros(50_000, int), np.repeat(np.arange(1, 201), 5)])
+    x = rng.normal(size=len(g))
+    a, b = rng.normal(size=(2, 201))
+    data = pd.DataFrame({"g": g, "x": x, "eta": 0.3 + 0.5 * x + 0.7 * a[g] + 0.3 * b[g] * x})
+    results = quietly(f"y ~ {right}", respond(data, family), family, n_quadrature=points)
+    assert results.converged
+    assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+    assert np.isfinite(results.bse).all()
+    assert 0.3 < results.theta.iloc[0] < 1.1
+
+
+def test_ten_thousand_clusters_of_two() -> None:
+    data = respond(grouped(71, groups=10_000, per_group=2), "binomial")
+    rough = quietly("y ~ x + (1 | g)", data, "binomial")
+    assert rough.converged
+    (text,) = rough.warnings
+    assert "use n_quadrature='auto'" in text
+    results = ml.fit("y ~ x + (1 | g)", data, "binomial", n_quadrature=9)
+    assert results.params["x"] == pytest.approx(0.5, abs=4 * results.bse["x"])
+    assert results.theta.iloc[0] == pytest.approx(0.8, abs=0.15)
+    assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+
+
+# ---- sizes ----
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+def test_covariates_of_all_sizes_in_one_model(family: str) -> None:
+    data = respond(grouped(51, groups=50, per_group=20, sd_x=0.6), family)
+    rng = np.random.default_rng(2)
+    data["b"], data["c"] = rng.normal(size=(2, len(data)))
+    plain = quietly("y ~ x + b + c + (1 + x | g)", data, family)
+    scaled = quietly(
+        "y ~ x + b + c + (1 + x | g)",
+        data.assign(x=data["x"] * 1e8, b=data["b"] * 1e-8, c=1e6 + data["c"] * 1e3),
+        family,
+    )
+    assert plain.converged
+    assert scaled.converged
+    assert scaled.llf == pytest.approx(plain.llf, abs=1e-7)
+    unit = np.array([1e8, 1e-8, 1e3])
+    np.testing.assert_allclose(scaled.params.to_numpy()[1:] * unit, plain.params.to_numpy()[1:], rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(scaled.bse.to_numpy()[1:] * unit, plain.bse.to_numpy()[1:], rtol=1e-5)
+    assert "rescale" not in " ".join(scaled.warnings)
+
+
+def test_counts_of_a_million() -> None:
+    data = grouped(61)
+    rng = np.random.default_rng(3)
+    data["y"] = rng.poisson(1e6 * np.exp(data["eta"]))
+    laplace = ml.fit("y ~ x + (1 | g)", data, "poisson")
+    fine = ml.fit("y ~ x + (1 | g)", data, "poisson", n_quadrature=9)
+    for results in (laplace, fine):
+        assert results.converged
+        assert results.params["x"] == pytest.approx(0.5, abs=5 * results.bse["x"])
+        assert results.bse["x"] < 1e-4
+        assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+    assert laplace.llf == pytest.approx(fine.llf, abs=1e-6)
+
+
+def test_a_million_trials() -> None:
+    data = grouped(61).assign(n=1_000_000)
+    data["y"] = np.random.default_rng(4).binomial(data["n"], special.expit(data["eta"]))
+    results = ml.fit("cbind(y, n - y) ~ x + (1 | g)", data, "binomial")
+    assert results.converged
+    assert results.params["x"] == pytest.approx(0.5, abs=5 * results.bse["x"])
+    assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+
+
+@pytest.mark.parametrize("right", ["x + offset(o)", "x + offset(o) + (1 | g)"])
+def test_offsets_of_twenty(right: str) -> None:
+    data = grouped(62)
+    data["o"] = np.where(np.arange(len(data)) % 2, 20.0, -20.0)
+    rng = np.random.default_rng(5)
+    counts = data.assign(y=rng.poisson(np.exp(data["eta"] + data["o"])))
+    results = quietly(f"y ~ {right}", counts, "poisson")
+    assert results.converged
+    numbers = data.assign(y=data["eta"] + data["o"] + rng.normal(size=len(data)))
+    results = quietly(f"y ~ {right}", numbers)
+    assert results.converged
+    assert results.llf == pytest.approx(
+        quietly(f"y ~ {right.replace('offset(o)', '1')}", numbers.assign(y=numbers["y"] - data["o"])).llf
+    )
+    # Offsets that contradict the response: the log-likelihood is concave, and its maximum far down.
+    against = data.assign(y=rng.binomial(1, special.expit(data["eta"])))
+    results = quietly(f"y ~ {right}", against, "binomial")
+    assert results.converged, results.fit.message
+    assert results.llf < -2000
+    assert np.isfinite(results.bse).all()
+
+
+def test_zero_weights() -> None:
+    data = respond(grouped(63), "binomial")
+    data["w"] = np.arange(len(data)) % 3
+    data.loc[data["g"] == "g00007", "w"] = 0
+    results = quietly("y ~ x + (1 | g)", data, "binomial", weights="w")
+    kept = quietly("y ~ x + (1 | g)", data[data["w"] > 0], "binomial", weights="w")
+    assert results.converged
+    assert results.llf == kept.llf
+    assert results.n_groups == {"g": 39}
+    assert results.nobs == (data["w"] > 0).sum()
+    assert results.fit.design.n_zero_weight == (data["w"] == 0).sum()
+
+
+# ---- unusual formulas ----
+
+
+def test_no_intercept_and_no_fixed_effects() -> None:
+    for family in ("binomial", "poisson", "gaussian"):
+        data = respond(grouped(72), family)
+        slope = quietly("y ~ 0 + x + (1 | g)", data, family)
+        assert slope.converged
+        assert list(slope.params.index) == ["x"]
+        none = quietly("y ~ 0 + (1 | g)", data, family)
+        assert none.converged
+        assert len(none.params) == 0
+        assert none.llf < slope.llf
+        assert none.optimization.n_evaluations <= MOST_EVALUATIONS
+        assert_usable(none)
+
+
+def test_redundant_columns() -> None:
+    data = respond(grouped(72), "binomial")
+    data["twice"] = 2 * data["x"]
+    data["shifted"] = data["x"] + 1
+    data["constant"] = 7.0
+    with pytest.warns(
+        ml.RedundantColumnWarning, match="dropped 3 redundant fixed-effect columns: 'twice', 'shifted', 'constant'"
+    ):
+        results = ml.fit("y ~ x + twice + shifted + constant + (1 | g)", data, "binomial", n_quadrature=9)
+    assert results.fit.redundant == ("twice", "shifted", "constant")
+    assert results.llf == ml.fit("y ~ x + (1 | g)", data, "binomial", n_quadrature=9).llf
+
+
+def test_more_columns_than_rows() -> None:
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame(rng.normal(size=(12, 20)), columns=[f"c{k}" for k in range(20)])
+    data["g"] = np.repeat(list("abc"), 4)
+    data["y"] = rng.normal(size=12)
+    right = " + ".join(f"c{k}" for k in range(20))
+    with pytest.warns(ml.FitWarning) as caught:
+        results = ml.fit(f"y ~ {right}", data)
+    texts = [str(w.message) for w in caught]
+    assert any("dropped 9 redundant" in text for text in texts)
+    assert any("fits 'y' exactly" in text for text in texts)
+    assert len(results.params) == 12
+    assert not results.converged
+    assert_usable(results)
+
+
+# ---- links ----
+
+# (family, link, intercept, slope, sd)
+LINKS = [
+    ("binomial", "probit", -0.3, 0.5, 0.6),
+    ("binomial", "cloglog", -0.5, 0.5, 0.6),
+    ("binomial", "cauchit", -0.3, 0.8, 0.8),
+    ("binomial", "log", -1.8, 0.5, 0.25),
+    ("poisson", "sqrt", 1.5, 0.5, 0.3),
+    ("poisson", "identity", 5.0, 2.0, 0.8),
+    ("gaussian", "log", 0.5, 0.8, 0.4),
+]
+
+
+@pytest.mark.parametrize(("family", "link", "intercept", "slope", "sd"), LINKS)
+@pytest.mark.parametrize("points", [1, 9])
+def test_links_that_are_not_canonical(
+    family: str, link: str, intercept: float, slope: float, sd: float, points: int
+) -> None:
+    for seed in range(4):
+        rng = np.random.default_rng([200, seed])
+        g = np.repeat(np.arange(60), 25)
+        x = rng.uniform(size=len(g))
+        eta = intercept + slope * x + sd * rng.normal(size=60)[g]
+        mean = _core.Family(family, link).mean(eta)
+        if family == "binomial":
+            y = rng.binomial(1, np.minimum(mean, 1)).astype(float)
+        elif family == "poisson":
+            y = rng.poisson(np.maximum(mean, 0.01)).astype(float)
+        else:
+            y = mean + rng.normal(size=len(g))
+        data = pd.DataFrame({"g": g, "x": x, "y": y})
+        results = quietly("y ~ x + (1 | g)", data, family, link=link, n_quadrature=points)
+        assert results.converged, f"seed {seed}: {results.fit.message}"
+        assert abs(results.params["x"] - slope) < 4.5 * results.bse["x"]
+        assert results.theta.iloc[0] == pytest.approx(sd, rel=0.45)
+        assert results.optimization.n_evaluations <= MOST_EVALUATIONS
+
+
+def test_log_link_at_the_edge_of_its_domain() -> None:
+    # Probabilities of one at the end of x: the maximum lies on the edge, eta = 0,
+    # and the fit says so or stops inside it.
+    x = np.linspace(0, 1, 200)
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"x": x, "y": (rng.uniform(size=200) < x).astype(int), "g": np.arange(200) % 20})
+    data.loc[data["x"] > 0.8, "y"] = 1
+    for formula in ("y ~ x", "y ~ x + (1 | g)"):
+        results = quietly(formula, data, "binomial", link="log")
+        assert results.converged or results.fit.message
+        assert np.isnan(results.llf) or results.llf < 0
+        assert_usable(results)
+
+
+def test_small_means_with_the_identity_link() -> None:
+    for seed in range(4):
+        rng = np.random.default_rng([201, seed])
+        g = np.repeat(np.arange(40), 25)
+        x = rng.uniform(size=len(g))
+        y = rng.poisson(np.maximum(0.5 + 3 * x + 0.2 * rng.normal(size=40)[g], 0.01))
+        data = pd.DataFrame({"g": g, "x": x, "y": y})
+        results = quietly("y ~ x + (1 | g)", data, "poisson", link="identity")
+        assert results.converged, f"seed {seed}: {results.fit.message}"
+        assert results.params["x"] == pytest.approx(3, abs=0.6)
+
+
+# ---- limits ----
+
+
+def test_cost_limit_of_quadrature() -> None:
+    data = respond(grouped(81), "gaussian")
+    data["z"], data["w"] = np.random.default_rng(8).normal(size=(2, len(data)))
+    with pytest.raises(
+        ml.DataError, match=r"50\^3 = 125,000 nodes per group; the limit is [\d,]+\. Use n_quadrature=\d+ or fewer"
+    ):
+        ml.fit("y ~ x + (1 + x + z | g)", data, n_quadrature=50)
+    most = int(_core.most_nodes ** (1 / 3) + 1e-9)
+    assert most**3 <= _core.most_nodes
+    for wrong in (0, -1, 2.5, True, "many"):
+        with pytest.raises(ml.DataError, match="n_quadrature is"):
+            ml.fit("y ~ x + (1 | g)", data, n_quadrature=wrong)
+
+
+def test_iteration_limit() -> None:
+    data = respond(grouped(82), "binomial")
+    with pytest.warns(ml.ConvergenceWarning, match=r"limit of iterations, 1: a further step .* raise max_iter"):
+        results = ml.fit("y ~ x + (1 | g)", data, "binomial", max_iter=1)
+    assert not results.converged
+    assert results.fit.status == "not converged"
+    assert_usable(results)
+
+
+def test_a_bad_start_recovers_or_says_so() -> None:
+    data = respond(grouped(83), "binomial")
+    good = quietly("y ~ x + (1 | g)", data, "binomial", n_quadrature=5)
+    for start in ([0, 0, 0.0], [5, -5, 3.0], [0, 0, 1e-6], [-8, 8, -0.5], [30, 30, 30]):
+        results = quietly("y ~ x + (1 | g)", data, "binomial", n_quadrature=5, start=start)
+        assert results.converged, f"{start}: {results.fit.message}"
+        assert results.llf == pytest.approx(good.llf, abs=1e-7)
+        assert results.theta.iloc[0] >= 0
+    with pytest.raises(ml.DataError, match="start has shape"):
+        ml.fit("y ~ x + (1 | g)", data, "binomial", start=[0.0, 1.0])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals work differently there")
+def test_interrupt_stops_a_long_fit() -> None:
+    code = """
+import sys, warnings, numpy as np, pandas as pd, multilevel as ml
+rng = np.random.default_rng(0)
+g = np.repeat(np.arange(2000), 100)
+d = pd.DataFrame({"g": g, "a": rng.normal(size=len(g)), "b": rng.normal(size=len(g))})
+u = rng.normal(size=(2000, 3))
+d["y"] = rng.binomial(1, 1 / (1 + np.exp(-(u[g, 0] + u[g, 1] * d.a + u[g, 2] * d.b))))
+model = ml.MixedModel("y ~ a + b + (1 + a + b | g)", d, "binomial")
+print("ready", flush=True)
+try:
+    model.fit(n_quadrature=11)
+    print("done", flush=True)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready", process.stderr.read() if process.stderr else ""
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        begin = time.perf_counter()
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert out.strip() == "interrupted", err
+    assert time.perf_counter() - begin < 10
