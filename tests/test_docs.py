@@ -28,7 +28,7 @@ PAGES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "README.md", *(ROOT / "
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # The gain left at an optimum is rounding: its digits differ between processors, and with them where the line breaks.
-GAIN = re.compile(r"(predicted\s+gain\s+left\s+in\s+the\s+log-likelihood\s+is\s+)[^\s,]+(?=[,.]\s)")
+GAIN = re.compile(r"(predicted\s+gain\s+left\s+in\s+the\s+log-likelihood\s+is\s+)(?:below\s+)?[^\s,]+(?=[,.]\s)")
 
 
 @dataclass(frozen=True)

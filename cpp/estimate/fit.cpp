@@ -14,17 +14,22 @@ namespace {
 
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
-constexpr double settled_gain = 1e-13;  // below it the step left moves estimates by 5e-7 standard errors at most
+constexpr double negligible_theta = 1e-10;  // on the internal scale, where the scatter of eta is near one
+constexpr double settled_gain = 1e-13;      // below it the step left moves estimates by 5e-7 standard errors at most
 
 double node_count(int points, int q) { return std::pow(static_cast<double>(points), q); }
 
-/// Every how many panels a first round takes; 1 when the data are too few for it to pay.
+/// Every how many panels give about the rows that starting values need.
+int start_stride(const model::Model& model) {
+  const double by_rows = static_cast<double>(model.n_rows()) / subsample_rows;
+  return std::max(1, static_cast<int>(std::min(by_rows, static_cast<double>(model.panels().size()) / 4.0)));
+}
+
+/// Every how many panels a first round of the fit itself takes; 1 when the data are too few for it to pay.
 int subsample_stride(const model::Model& model) {
   if (static_cast<double>(model.n_rows()) < 10.0 * subsample_rows) return 1;
-  const double by_rows = static_cast<double>(model.n_rows()) / subsample_rows;
   const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
-  const int stride =
-      static_cast<int>(std::min({by_rows, by_clusters, static_cast<double>(model.panels().size()) / 4.0}));
+  const int stride = std::min(start_stride(model), static_cast<int>(by_clusters));
   return stride >= 8 ? stride : 1;
 }
 
@@ -112,6 +117,9 @@ void finish(Objective& objective, Optimum& optimum, std::vector<bool>& free) {
   const Eigen::VectorXd before = optimum.psi;
   Eigen::VectorXd psi = optimum.psi;
   objective.layout().restore_order(psi.data() + p);
+  // A search that ended early can leave what is a zero for all purposes.
+  for (int e = 0; e < model.n_theta(); ++e)
+    if (std::fabs(psi[p + e]) < negligible_theta) psi[p + e] = 0.0;
   if (model.q() > 0) free = free_parameters(objective.layout(), p, model.n_phi(), psi);
   if (psi != before) evaluate(psi);
   if (optimum.ending == Ending::converged && optimum.gain > settled_gain) evaluate(optimum.psi + optimum.step);
@@ -202,7 +210,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
     if (options.start.size() != P) throw std::invalid_argument("start has the wrong length");
     psi = scale.matrix.fullPivLu().solve(options.start - scale.shift);
   } else {
-    const Start start = starting_values(model, response, subsample_stride(model), options.threads, monitor);
+    const Start start = starting_values(model, response, start_stride(model), options.threads, monitor);
     record.ending = start.ending;
     if (start.ending != Ending::converged) return record;
     psi = start.psi;

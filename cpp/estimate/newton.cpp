@@ -358,13 +358,15 @@ Eigen::MatrixXd ScaledInformation::inverse(int n_parameters) const {
       Eigen::MatrixXd::Constant(n_parameters, n_parameters, std::numeric_limits<double>::quiet_NaN());
   const auto n = static_cast<Eigen::Index>(index.size());
   if (n == 0) return result;
-  const Eigen::VectorXd reciprocal =
-      values.unaryExpr([](double e) { return e > flat ? 1.0 / e : std::numeric_limits<double>::infinity(); });
-  Eigen::MatrixXd inner;
-  if (reciprocal.allFinite())
-    inner = vectors * reciprocal.asDiagonal() * vectors.transpose();
-  else
-    inner = Eigen::MatrixXd::Constant(n, n, std::numeric_limits<double>::quiet_NaN());
+  const Eigen::VectorXd reciprocal = values.unaryExpr([](double e) { return e > flat ? 1.0 / e : 0.0; });
+  Eigen::MatrixXd inner = vectors * reciprocal.asDiagonal() * vectors.transpose();
+  // A direction without information takes the variances of the parameters that it moves with it, and no others.
+  for (Eigen::Index e = 0; e < n; ++e)
+    for (Eigen::Index a = 0; a < n && !(values[e] > flat); ++a)
+      if (std::fabs(vectors(a, e)) > 1e-5) {
+        inner.row(a).setConstant(std::numeric_limits<double>::quiet_NaN());
+        inner.col(a).setConstant(std::numeric_limits<double>::quiet_NaN());
+      }
   for (Eigen::Index a = 0; a < n; ++a)
     for (Eigen::Index b = 0; b < n; ++b)
       result(index[static_cast<std::size_t>(a)], index[static_cast<std::size_t>(b)]) =

@@ -1,5 +1,6 @@
 #include "estimate/start.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "numeric/row_sums.hpp"
@@ -17,37 +18,57 @@ struct LeastSquares {
   double weight = 0.0, mean_eta = 0.0;
 };
 
-LeastSquares first_step(const model::Model& model, const model::Response& response, int stride) {
-  const int p = model.p();
-  LeastSquares sums{Eigen::MatrixXd::Zero(p, p), Eigen::VectorXd::Zero(p)};
-  const auto rows = static_cast<std::size_t>(model.largest_panel());
-  std::vector<double> eta(rows), value(rows), d1(rows), d2(rows), weight(rows), target(rows);
-  const double phi[family::max_phi] = {};
-  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
-    const model::Panel& panel = model.panels()[i];
-    const double *y = response.value.get() + panel.first_row, *a = response.weight.get() + panel.first_row;
-    const double* offset = model.family().is_linear() ? nullptr : model.offset(panel);
-    for (int j = 0; j < panel.n_rows; ++j) eta[static_cast<std::size_t>(j)] = model.family().start_eta(y[j], a[j]);
-    const family::Rows at{panel.n_rows, eta.data(), y, a};
+/// The rows of a panel as the working linear model has them: response and weight at a given linear predictor.
+struct WorkingRows {
+  explicit WorkingRows(const model::Model& model)
+      : eta(static_cast<std::size_t>(model.largest_panel())), value(eta), d1(eta), d2(eta), weight(eta), offset(eta) {}
+
+  void set_offset(const model::Model& model, const model::Panel& panel) {
+    const double* from = model.family().is_linear() ? nullptr : model.offset(panel);
+    for (int j = 0; j < panel.n_rows; ++j) offset[static_cast<std::size_t>(j)] = from ? from[j] : 0.0;
+  }
+
+  /// Score and expected information at eta; rows whose eta is outside the domain weigh nothing.
+  void evaluate(const model::Model& model, const model::Response& response, const model::Panel& panel,
+                const double* phi) {
+    const family::Rows rows{panel.n_rows, eta.data(), response.value.get() + panel.first_row,
+                            response.weight.get() + panel.first_row};
     family::RowDerivatives out;
     out.value = value.data();
     out.eta[0] = d1.data();
     out.eta[1] = d2.data();
-    model.family().derivatives(family::Order::step, at, phi, out);
-    model.family().expected_information(at, phi, weight.data());
-    for (int j = 0; j < panel.n_rows; ++j) {
-      const auto row = static_cast<std::size_t>(j);
-      const double off = offset ? offset[j] : 0.0;
-      if (!(weight[row] > 0.0) || !std::isfinite(d1[row])) weight[row] = d1[row] = 0.0;
-      target[row] = weight[row] * (eta[row] - off) + d1[row];
-      sums.weight += weight[row];
-      sums.mean_eta += weight[row] * (eta[row] - off);
+    model.family().derivatives(family::Order::step, rows, phi, out);
+    model.family().expected_information(rows, phi, weight.data());
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j)
+      if (!(weight[j] > 0.0) || !std::isfinite(d1[j])) weight[j] = d1[j] = 0.0;
+  }
+
+  std::vector<double> eta, value, d1, d2, weight, offset;
+};
+
+LeastSquares first_step(const model::Model& model, const model::Response& response, int stride) {
+  const int p = model.p();
+  LeastSquares sums{Eigen::MatrixXd::Zero(p, p), Eigen::VectorXd::Zero(p)};
+  WorkingRows rows(model);
+  std::vector<double> target(rows.eta.size());
+  const double phi[family::max_phi] = {};
+  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
+    const model::Panel& panel = model.panels()[i];
+    const double *y = response.value.get() + panel.first_row, *a = response.weight.get() + panel.first_row;
+    rows.set_offset(model, panel);
+    for (int j = 0; j < panel.n_rows; ++j) rows.eta[static_cast<std::size_t>(j)] = model.family().start_eta(y[j], a[j]);
+    rows.evaluate(model, response, panel, phi);
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
+      const double from_offset = rows.weight[j] * (rows.eta[j] - rows.offset[j]);
+      target[j] = from_offset + rows.d1[j];
+      sums.weight += rows.weight[j];
+      sums.mean_eta += from_offset;
     }
     for (int k = 0; k < p; ++k) {
       const double* x = model.fixed_column(panel, k);
       sums.right[k] += numeric::dot(panel.n_rows, x, target.data());
       for (int m = 0; m <= k; ++m)
-        sums.cross(k, m) += numeric::dot(panel.n_rows, x, model.fixed_column(panel, m), weight.data());
+        sums.cross(k, m) += numeric::dot(panel.n_rows, x, model.fixed_column(panel, m), rows.weight.data());
     }
   }
   sums.cross.triangularView<Eigen::StrictlyUpper>() = sums.cross.transpose().eval();
@@ -62,29 +83,21 @@ struct Scatter {
 
 Scatter scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
                 const double* phi, int stride) {
-  const auto rows = static_cast<std::size_t>(model.largest_panel());
-  std::vector<double> eta(rows), value(rows), d1(rows), d2(rows), weight(rows);
+  WorkingRows rows(model);
   double squares = 0.0, weights = 0.0, responses = 0.0, n = 0.0;
   for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
     const model::Panel& panel = model.panels()[i];
-    const double* offset = model.family().is_linear() ? nullptr : model.offset(panel);
-    for (int j = 0; j < panel.n_rows; ++j) eta[static_cast<std::size_t>(j)] = offset ? offset[j] : 0.0;
+    rows.set_offset(model, panel);
+    std::copy(rows.offset.begin(), rows.offset.end(), rows.eta.begin());
     for (int k = 0; k < model.p(); ++k)
-      numeric::add_multiple(panel.n_rows, beta[k], model.fixed_column(panel, k), eta.data());
-    const family::Rows at{panel.n_rows, eta.data(), response.value.get() + panel.first_row,
-                          response.weight.get() + panel.first_row};
-    family::RowDerivatives out;
-    out.value = value.data();
-    out.eta[0] = d1.data();
-    out.eta[1] = d2.data();
-    model.family().derivatives(family::Order::step, at, phi, out);
-    model.family().expected_information(at, phi, weight.data());
-    for (int j = 0; j < panel.n_rows; ++j) {
-      const auto row = static_cast<std::size_t>(j);
-      if (!(weight[row] > 0.0) || !std::isfinite(d1[row])) continue;
-      squares += d1[row] * d1[row] / weight[row];
-      responses += at.weight[j] * at.response[j] * at.response[j];
-      weights += weight[row];
+      numeric::add_multiple(panel.n_rows, beta[k], model.fixed_column(panel, k), rows.eta.data());
+    rows.evaluate(model, response, panel, phi);
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
+      if (rows.weight[j] == 0.0) continue;
+      const auto row = static_cast<std::size_t>(panel.first_row) + j;
+      squares += rows.d1[j] * rows.d1[j] / rows.weight[j];
+      responses += response.weight[row] * response.value[row] * response.value[row];
+      weights += rows.weight[j];
       n += 1.0;
     }
   }

@@ -325,6 +325,17 @@ def run(
     return _named(design, family, core, record, used, threads, tuple(table))
 
 
+def _unsettled(table: tuple[tuple[int, float, float], ...]) -> str:
+    if not table or table[-1][2] < SETTLED_SHIFT:
+        return ""
+    points, _, shift = table[-1]
+    return (
+        f"n_quadrature='auto' ended at {points} points, where more would still move an estimate by about {shift:.2g} "
+        f"standard errors (limit {SETTLED_SHIFT:g}): the next step would pass the limit of {_core.most_nodes:,} nodes "
+        "per group, or the number of points that it tries"
+    )
+
+
 def _largest_shift(record: _core.FitRecord) -> float:
     _, exact, _, shift = record.quadrature
     return 0.0 if exact else QuadratureCheck(0, 0.0, shift).largest_shift
@@ -396,7 +407,7 @@ def _named(
         loglik=record.loglik,
         modes=record.modes.T if q else np.zeros((0, 0)),
         mode_cov=record.mode_covariance.T.reshape(-1, q, q) if q else np.zeros((0, 0, 0)),
-        verdict=judge(design, family, record, certificate, names, dropped),
+        verdict=judge(design, family, record, certificate, names, dropped, _unsettled(table)),
         certificate=certificate,
         optimization=Optimization(
             n_iterations=max(0, len(record.trace) - 1),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .design import build_design
-from .errors import DataError
+from .errors import DataError, FormulaError
 from .family import Family
 from .fit import build_core, run
 from .progress import Progress
@@ -90,6 +90,12 @@ class MixedModel:
             contrasts=contrasts,
             missing=missing,
         )
+        factors = [factor.name for factor in self.design.grouping_factors]
+        if len(factors) > 1:
+            raise FormulaError(
+                f"the formula has {len(factors)} grouping factors ({', '.join(map(repr, factors))}); models with "
+                "several of them cannot be fitted yet. Keep the terms of one"
+            )
         self._core: Any = build_core(self.design, self.family)
 
     @property
@@ -133,10 +139,10 @@ class MixedModel:
         n_quadrature : int or "auto"
             Points of adaptive Gauss-Hermite quadrature per random effect; 1 is the Laplace approximation. "auto" raises
             the number until more points would move no estimate by more than 0.001 standard errors, and the table of
-            what it saw is `results.fit.quadrature_table`. The nodes per group, points to the power of the number of
+            what it saw is `results.quadrature_table`. The nodes per group, points to the power of the number of
             random effects, are limited to 10,000.
         start : array_like, (P,), optional
-            Starting values of all parameters, in the order of `results.fit.parameter_names`.
+            Starting values of all parameters, in the order of `results.parameter_names`.
         threads : int
             0 uses every processor that this process may run on. The numbers do not depend on it, to the last bit.
         progress : bool, optional

@@ -240,6 +240,26 @@ class MixedModelResults:
         return self.fit.certificate
 
     @property
+    def singular(self) -> bool:
+        """Whether a variance is exactly zero or a correlation exactly plus or minus one."""
+        return self.fit.singular
+
+    @property
+    def n_quadrature(self) -> int:
+        """Quadrature points per random effect; 1 is the Laplace approximation."""
+        return self.fit.n_quadrature
+
+    @property
+    def quadrature_table(self) -> pd.DataFrame:
+        """What n_quadrature="auto" saw: points, log-likelihood, and the largest shift to be expected in SEs."""
+        return pd.DataFrame(self.fit.quadrature_table, columns=["n_points", "loglik", "largest_shift"])
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of all parameters (beta, theta, phi), in the order of `certificate.gradient` and of `start=`."""
+        return self.fit.parameter_names
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the fit has to say about itself."""
         return self.fit.warnings

@@ -15,6 +15,7 @@ from .tables import Page, Paragraph, Table, abbreviate, format_fixed, format_num
 if TYPE_CHECKING:
     from .fit import Fit
 
+NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
@@ -38,8 +39,9 @@ def _blocks(fit: Fit) -> Iterator[Paragraph | Table]:
     elif p > MOST_CORRELATIONS:
         yield Paragraph((f"Correlations of the {p} fixed effects are not shown; cov_params() has their covariance.",))
     yield Paragraph(tuple(_certificate(fit)))
-    if fit.warnings:
-        yield Paragraph(tuple(f"- {warning}" for warning in fit.warnings), title="Warnings:")
+    others = [warning for warning in fit.warnings if warning != fit.message]
+    if others:
+        yield Paragraph(tuple(f"- {warning}" for warning in others), title="Warnings:")
 
 
 # ---- what was fitted -----------------------------------------------------------------------------------------------
@@ -175,7 +177,9 @@ def _certificate(fit: Fit) -> Iterator[str]:
     if not fit.converged:
         yield f"NOT CONVERGED ({fit.status}): {fit.message}"
     outcome = "Converged: the" if fit.converged else "At the point returned the"
-    text = f"{outcome} predicted gain left in the log-likelihood is {format_small(certificate.predicted_gain)}"
+    gain = certificate.predicted_gain
+    left = f"below {NEGLIGIBLE_GAIN:g}" if gain < NEGLIGIBLE_GAIN else format_small(gain)
+    text = f"{outcome} predicted gain left in the log-likelihood is {left}"
     eigenvalues = np.asarray(certificate.eigenvalues)
     if eigenvalues.size:
         text += f", the smallest eigenvalue of the information {format_small(eigenvalues.min())}"
@@ -188,7 +192,7 @@ def _certificate(fit: Fit) -> Iterator[str]:
         where = "" if k is None else f" ({fit.parameter_names[k]})"
         yield (
             f"Quadrature check: with {check.n_points} points -2*log(L) changes by "
-            f"{format_small(check.change_deviance)}{largest}{where}."
+            f"{format_small(check.change_deviance + 0.0)}{largest}{where}."
         )
     for score in certificate.boundary:
         what = "variance" if score.kind == "variance" else "conditional variance (correlation 1 or -1)"

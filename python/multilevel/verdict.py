@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .family import Family
     from .fit import BoundaryScore, Certificate
 
+LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
 
 
@@ -69,22 +70,33 @@ def judge(
     certificate: Certificate,
     names: tuple[str, ...],
     dropped: tuple[str, ...],
+    unsettled: str,
 ) -> Verdict:
-    """Reads the record of a fit; `names` are those of all parameters, `dropped` those of redundant columns."""
+    """Reads the record of a fit.
+
+    `names` are those of all parameters, `dropped` those of redundant columns; `unsettled` is what is left to say when
+    the number of quadrature points could not be raised far enough.
+    """
     remarks: list[tuple[type[FitWarning], str]] = []
     if dropped:
         remarks.append((RedundantColumnWarning, _redundant(dropped)))
     status, message = "converged", ""
+    unidentified = _unidentified(record, names) if record.ending == "converged" else ""
     if record.ending == "separation":
         status, message = "separation", _separation(design, family, record, names)
         remarks.append((SeparationWarning, message))
+    elif unidentified:
+        status, message = "not identified", unidentified
+        remarks.append((ConvergenceWarning, message))
     elif record.ending != "converged":
         status, message = "not converged", _reason(design, record, names)
         remarks.append((ConvergenceWarning, message))
     if certificate.boundary:
         remarks.append((SingularFitWarning, _singular(certificate.boundary)))
     check = certificate.quadrature
-    if status == "converged" and check is not None and check.largest_shift > LARGEST_SHIFT:
+    if status == "converged" and unsettled:
+        remarks.append((QuadratureWarning, unsettled))
+    elif status == "converged" and check is not None and check.largest_shift > LARGEST_SHIFT:
         moved = names[int(np.nanargmax(np.abs(check.shift_se)))]
         text = (
             f"with {check.n_points} quadrature points the estimate of '{moved}' would move by about "
@@ -101,6 +113,23 @@ def _redundant(dropped: tuple[str, ...]) -> str:
     return f"dropped {len(dropped)} redundant fixed-effect {columns}: {named} (linear combinations of earlier columns)"
 
 
+def _unidentified(record: FitRecord, names: tuple[str, ...]) -> str:
+    """Empty, or what to say of a maximum that is a ridge: parameters that can move together at no cost."""
+    if not len(record.eigenvalues) or record.eigenvalues.min() > LEAST_EIGENVALUE:
+        return ""
+    information = -record.hessian
+    diagonal = np.diag(information)
+    free = np.flatnonzero(diagonal > 0)
+    scale = 1 / np.sqrt(diagonal[free])
+    _, vectors = np.linalg.eigh(information[np.ix_(free, free)] * np.outer(scale, scale))
+    moving = ", ".join(repr(names[k]) for k, v in zip(free, vectors[:, 0], strict=True) if abs(v) > 0.1)
+    return (
+        f"the parameters are not identified: {moving} can move together without changing the likelihood (the smallest "
+        f"eigenvalue of the scaled information is {record.eigenvalues.min():.1g}, limit {LEAST_EIGENVALUE:g}); "
+        "drop one of the terms"
+    )
+
+
 def _separation(design: Design, family: Family, record: FitRecord, names: tuple[str, ...]) -> str:
     response = design.response
     rows = f"{len(response.values)} rows: the likelihood has no maximum (the intercept runs off)"
@@ -111,12 +140,12 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
     if trials and np.all(response.values == size):
         return f"the response '{response.name}' has no failure in any of {rows}"
     columns = separating_columns(design, trials, names, record.step)
-    several = len(columns) > 1
+    named = ", ".join(map(repr, columns))
+    predict = f"columns {named} predict" if len(columns) > 1 else f"column {named} predicts"
     furthest = np.abs(record.step[: sum(column.name in names for column in design.fixed)]).max()
     return (
-        f"separation: the fixed-effect column{'s' if several else ''} {', '.join(map(repr, columns))} "
-        f"predict{'' if several else 's'} some responses perfectly, so the likelihood has no maximum and the fit "
-        f"stopped (a further step would gain {record.predicted_gain:.1g} in log-likelihood and still change a "
+        f"the fixed-effect {predict} some responses perfectly (separation), so the likelihood has no maximum and the "
+        f"fit stopped (a further step would gain {record.predicted_gain:.1g} in log-likelihood and still change a "
         f"coefficient by {furthest:.2g}); drop or merge levels, or collect more data there"
     )
 
