@@ -48,17 +48,17 @@ struct ClusterState {
   using Matrix = typename Small<Q, Max>::Matrix;
 
   ClusterState(int q, int n_nodes, int n_phi, int p)
-      : v(q), b1(q), h(q), hz(q), zc(q), z3_phi(q), B(q, q), L(q, q), Linv(q, q), C(q, q), A(q, q), Az(q, q) {
-    const auto Q_ = static_cast<std::size_t>(q), K = static_cast<std::size_t>(n_nodes),
+      : v(q), b1(q), h(q), hz(q), zc(q), B(q, q), Linv(q, q), C(q, q), A(q, q), Az(q, q) {
+    const auto size = static_cast<std::size_t>(q), K = static_cast<std::size_t>(n_nodes),
                R = static_cast<std::size_t>(n_phi);
     share.resize(K);
-    node_v.resize(Q_ * K);
-    node_g.resize(Q_ * K);
-    node_gamma.resize(Q_ * K);
-    node_b1.resize(Q_ * K);
-    node_B.resize(Q_ * Q_ * K);
+    node_v.resize(size * K);
+    node_g.resize(size * K);
+    node_gamma.resize(size * K);
+    node_b1.resize(size * K);
+    node_B.resize(size * size * K);
     node_phi.resize(R * K);
-    node_b1_phi.resize(Q_ * R * K);
+    node_b1_phi.resize(size * R * K);
     b1_phi.resize(R, Vector::Zero(q));
     B2_phi.resize(R, Matrix::Zero(q, q));
     x1.resize(p, n_nodes);
@@ -71,11 +71,10 @@ struct ClusterState {
     return Eigen::Map<Matrix>(values.data() + k * v.size() * v.size(), v.size(), v.size());
   }
 
-  Vector v, b1;   ///< mode; Z'l'
-  Vector h, hz;   ///< H^-1 kappa; Lambda h
-  Vector zc;      ///< Z'c, c_j = l'''_j z_j'Az z_j / 2
-  Vector z3_phi;  ///< scratch
-  Matrix B, L, Linv, C, A, Az;
+  Vector v, b1;  ///< mode; Z'l'
+  Vector h, hz;  ///< H^-1 kappa; Lambda h
+  Vector zc;     ///< Z'c, c_j = l'''_j z_j'Az z_j / 2
+  Matrix B, Linv, C, A, Az;
   std::vector<Vector> b1_phi;  ///< Z'l'_phi
   std::vector<Matrix> B2_phi;  ///< Z' diag(l''_phi) Z
   // Per node: posterior share p_k, v_k, g_k = f'(v_k), gamma_k = L^-1 g_k, Z'l'(v_k), Z'W(v_k)Z, sum l_phi, Z'l'_phi.

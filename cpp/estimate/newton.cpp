@@ -68,7 +68,6 @@ class Search {
     for (int iteration = 0;; ++iteration) {
       const ScaledInformation information(best_.sums.hessian, free_);
       const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
-      best_.least_curvature = information.values.size() ? information.values.minCoeff() : 0.0;
       Eigen::VectorXd gradient = best_.sums.gradient;
       for (std::size_t i = 0; i < free_.size(); ++i)
         if (!free_[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;

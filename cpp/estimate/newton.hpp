@@ -40,9 +40,8 @@ struct Optimum {
   Eigen::VectorXd psi;
   std::vector<double> modes, mode_covariance;
   Sums sums;
-  double gain = 0.0;             ///< predicted gain left
-  double least_curvature = 0.0;  ///< least eigenvalue of the scaled information
-  Eigen::VectorXd step;          ///< the Newton step that would come next
+  double gain = 0.0;     ///< predicted gain left
+  Eigen::VectorXd step;  ///< the Newton step that would come next
   Ending ending = Ending::iteration_limit;
   std::vector<Iteration> trace;
 };

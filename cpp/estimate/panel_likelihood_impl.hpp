@@ -219,9 +219,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     for (int r = 0; r < n_phi_; ++r) std::fill(rows_.x_phi[r] + first, rows_.x_phi[r] + first + n, 0.0);
     for (int k = 0; k < K_; ++k) {
       const double share = s.share[static_cast<std::size_t>(k)];
-      if (share == 0.0) {  // far out, or outside the domain, where the derivatives are no numbers
-        clear_node(k, first, n);
-      }
+      if (share == 0.0) clear_node(k, first, n);  // far out, or outside the domain, where derivatives are no numbers
       const double *d1 = rows_.node_d1(k), *d2 = rows_.node_d2(k);
       const Eigen::Map<const Vector> t(rule_.node(k), q_());
       auto v_k = s.at(s.node_v, k), g_k = s.at(s.node_g, k), gamma_k = s.at(s.node_gamma, k), b1_k = s.at(s.node_b1, k);

@@ -60,11 +60,6 @@ inline Lanes from_bits(LaneBits b) {
 
 inline Lanes abs(Lanes x) { return select(x < 0.0, -x, x); }
 
-inline Lanes sqrt(Lanes x) {
-  for (int i = 0; i < lane_count; ++i) x[i] = std::sqrt(x[i]);
-  return x;
-}
-
 /// e^x: Cody-Waite reduction to |r| <= log(2)/2, then 1 + r + r^2 P(r) with P the Chebyshev fit of degree 9 (error
 /// 1e-16). Beyond +-708 it is infinity or zero (the exact value has left, or is about to leave, the normal numbers);
 /// NaN stays NaN.
@@ -160,10 +155,6 @@ inline Lanes lane_by_lane(Lanes x, Function function) {
 
 inline Lanes expm1(Lanes x) {
   return lane_by_lane(x, [](double v) { return std::expm1(v); });
-}
-
-inline Lanes log1p(Lanes x) {
-  return lane_by_lane(x, [](double v) { return std::log1p(v); });
 }
 
 }  // namespace multilevel::numeric

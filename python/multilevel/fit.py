@@ -276,7 +276,7 @@ def check_points(n_quadrature: object, q: int) -> None:
         raise DataError(
             f"{n_quadrature} quadrature points for each of {q} random effects are {n_quadrature}^{q} = "
             f"{int(n_quadrature) ** q:,} nodes per group; the limit is {_core.most_nodes:,}. "
-            f"Use n_quadrature={most} or fewer, or 1 (the Laplace approximation)"
+            + (f"Use n_quadrature={most} or fewer" if most > 1 else "Use n_quadrature=1, the Laplace approximation")
         )
 
 
