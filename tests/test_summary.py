@@ -14,7 +14,7 @@ import pytest
 
 import multilevel as ml
 from multilevel import tables
-from multilevel.fit import BoundaryScore
+from multilevel.certificate import BoundaryScore
 from multilevel.summary import summarize
 from multilevel.verdict import Verdict
 

@@ -17,8 +17,9 @@ from .inference import information_criteria, variance_components, wald
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from .certificate import Certificate, Optimization
     from .family import Family
-    from .fit import Certificate, Fit, Optimization
+    from .fit import Fit
     from .model import MixedModel
     from .tables import Page
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ._core import FitRecord
+    from .certificate import BoundaryScore, Certificate
     from .design import Design
     from .family import Family
-    from .fit import BoundaryScore, Certificate
 
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning

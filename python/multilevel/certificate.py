@@ -1,0 +1,108 @@
+"""What was measured at the optimum, and how it was reached: records without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class BoundaryScore:
+    """d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum.
+
+    Attributes
+    ----------
+    term, name : str
+        Grouping factor and random effect.
+    score : float
+    kind : {"variance", "correlation"}
+        Whether the effect's own variance is zero, or only what earlier effects of its term leave of it: then its
+        correlation with them is exactly 1 or -1.
+    """
+
+    term: str
+    name: str
+    score: float
+    kind: str = "variance"
+
+
+@dataclass(frozen=True)
+class QuadratureCheck:
+    """What more quadrature points would change, at the estimates.
+
+    Attributes
+    ----------
+    n_points : int
+        Points per dimension of the check.
+    change_deviance : float
+        Change of -2 log-likelihood.
+    shift_se : ndarray, (P,)
+        Change of each estimate in standard errors, to first order; NaN at the boundary.
+    """
+
+    n_points: int
+    change_deviance: float
+    shift_se: NDArray[np.float64]
+
+    @property
+    def largest_shift(self) -> float:
+        """The largest of `shift_se` in absolute value."""
+        finite = np.abs(self.shift_se[np.isfinite(self.shift_se)])
+        return float(finite.max()) if finite.size else 0.0
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was measured at the optimum.
+
+    Attributes
+    ----------
+    predicted_gain : float
+        Log-likelihood that one more Newton step would gain.
+    eigenvalues : ndarray
+        Of the observed information scaled to a unit diagonal, ascending; all positive at a regular maximum.
+    gradient : ndarray, (P,)
+        Of the log-likelihood, per parameter.
+    boundary : tuple of BoundaryScore
+        One for each variance that is exactly zero.
+    quadrature : QuadratureCheck or None
+        None where the approximation is exact, or a check would pass the cost limit.
+    """
+
+    predicted_gain: float
+    eigenvalues: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+    boundary: tuple[BoundaryScore, ...]
+    quadrature: QuadratureCheck | None
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How the optimum was reached.
+
+    Attributes
+    ----------
+    n_iterations : int
+    n_evaluations : int
+        Of log-likelihood, gradient and Hessian together, on all rows.
+    n_start_evaluations : int
+        Evaluations for starting values: on part of the rows, or of the Laplace approximation before quadrature.
+    seconds : float
+        In the core.
+    threads : int
+        As asked for; 0 is all. The numbers do not depend on it.
+    trace : tuple of (float, float, str)
+        Log-likelihood, predicted gain, kind of step that led there.
+    """
+
+    n_iterations: int
+    n_evaluations: int
+    n_start_evaluations: int
+    seconds: float
+    threads: int
+    trace: tuple[tuple[float, float, str], ...]
