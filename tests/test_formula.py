@@ -134,12 +134,37 @@ def test_white_space_and_lines() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "I(Days if True else 0)",
+        "I(Days > 3 or Days < 1)",
+        "I(Days > 3 and not Days < 1)",
+        "I(not x)",
+        "I(not (x) and (z) or x)",
+        "I((x) if (z) else -x)",
+        "I(x in [1, 2])",
+        "I(x not in [1, 2])",
+        "is:x",
+    ],
+)
+def test_words_keep_their_spaces(text: str) -> None:
+    formula = parse_formula(f"y ~ {text}")
+    assert str(formula) == f"y ~ {text}"
+    if not text.startswith("is"):
+        assert formula.fixed.atoms[0].text == text
+        assert parse_formula(str(formula)).fixed.atoms[0].expression == formula.fixed.atoms[0].expression
+
+
+@pytest.mark.parametrize(
     ("text", "expression"),
     [
         ("I(x^2)", "x ** 2"),
         ("I(x > 2 & z < 3)", "(x > 2) & (z < 3)"),
         ("I(x == 1 | z)", "(x == 1) | (z)"),
-        ("I(!x)", "~ x"),
+        ("I(!x)", "logical_not( x)"),
+        ("I(!x > 1 & !z)", "(logical_not( x > 1)) & (logical_not( z))"),
+        ("I(x > 3 or not z)", "(x > 3) | (logical_not( z))"),
+        ("I(x if True else 0)", "(x) if (True) else (0)"),
         ("scale(x, center = TRUE)", "x, center=True"),
         ("I(x %% 2)", "x % 2"),
         ("I(x %/% 2L)", "x // 2"),
@@ -166,7 +191,9 @@ def test_columns_with_dots_inside_calls() -> None:
     ("formula", "message", "mark"),
     [
         ("y ~ x student_re_black + (1 | g)", "expected an operator before 'student_re_black'", "student"),
-        ("y ~ x + (1 | g) (1 | h)", "expected an operator before '\\('", "(1 | h"),
+        ("y ~ x + (1 | g) (1 | h)", r"expected an operator before '\(1 \| h\)'", "(1 | h"),
+        ("y ~ x + z (1 | g)", r"expected an operator before '\(1 \| g\)'", "(1 | g"),
+        ("y ~ z (1 + x | g:h) + w", r"expected an operator before '\(1 \+ x \| g:h\)'", "(1 + x"),
         ("y ~ (x z | g)", "expected an operator before 'z'", "z"),
         ("y ~ x 2", "expected an operator before '2'", "2"),
         ("y ~ x + 1 | g", r"needs parentheses: write x \+ \(1 \| g\)", "| g"),

@@ -54,7 +54,7 @@ def quietly(formula: str, data: pd.DataFrame, family: str = "gaussian", **option
 
 def assert_usable(results: ml.MixedModelResults) -> None:
     """However a fit ended, its results can be printed and read."""
-    assert results.fit.status in str(results.summary()) or results.converged
+    assert "NOT CONVERGED" in str(results.summary()) or results.converged
     assert len(results.params) == len(results.bse) == len(results.pvalues)
     assert len(results.tidy()) >= len(results.params)
     assert len(results.random_effects()) >= 0
@@ -345,8 +345,8 @@ def test_clusters_of_one_row() -> None:
         results = quietly(f"{left} ~ x + (1 | g)", data, family, n_quadrature=25)
         assert results.converged
         assert results.theta.iloc[0] == pytest.approx(1.0, abs=0.25)
-    binary = quietly("y ~ x + (1 | g)", data, "binomial")
-    assert binary.converged
+    with pytest.raises(ml.DataError, match="'g' has 300 levels in 300 rows"):
+        ml.fit("y ~ x + (1 | g)", data, "binomial")
     with pytest.raises(ml.DataError, match="'g' has 300 levels in 300 rows"):
         ml.fit("eta ~ x + (1 | g)", data)
 

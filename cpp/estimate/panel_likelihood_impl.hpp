@@ -383,6 +383,18 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     const int n = strip_.n_rows;
     for (int k = 0; k < p_; ++k) sums.gradient[k] += numeric::dot(n, strip_.x[static_cast<std::size_t>(k)], rows_.rho);
     if (!hessian_) return;
+    if (p_ > wide_)
+      add_wide_products(sums);
+    else
+      add_products(sums);
+    for (int r = 0; r < n_phi_; ++r)
+      for (int k = 0; k < p_; ++k)
+        sums.hessian(k, p_ + n_theta_ + r) += numeric::dot(n, strip_.x[static_cast<std::size_t>(k)], rows_.x_phi[r]);
+  }
+
+  /// X' D X four columns at a time.
+  void add_products(Sums& sums) {
+    const int n = strip_.n_rows;
     for (int k = 0; k < p_; k += 4) {
       const int block = std::min(4, p_ - k);
       const double* columns[4];
@@ -401,9 +413,16 @@ class PanelLikelihoodOf final : public PanelLikelihood {
           if (row != k + c) sums.hessian(k + c, row) += products_(row, c);
         }
     }
-    for (int r = 0; r < n_phi_; ++r)
-      for (int k = 0; k < p_; ++k)
-        sums.hessian(k, p_ + n_theta_ + r) += numeric::dot(n, strip_.x[static_cast<std::size_t>(k)], rows_.x_phi[r]);
+  }
+
+  /// The same by a matrix product, which pays when there are many columns.
+  void add_wide_products(Sums& sums) {
+    const int n = strip_.n_rows;
+    wide_x_.resize(n, p_);
+    for (int k = 0; k < p_; ++k)
+      wide_x_.col(k) = Eigen::Map<const Eigen::VectorXd>(strip_.x[static_cast<std::size_t>(k)], n);
+    wide_dx_ = Eigen::Map<const Eigen::VectorXd>(rows_.curvature, n).asDiagonal() * wide_x_;
+    sums.hessian.topLeftCorner(p_, p_).noalias() += wide_x_.transpose() * wide_dx_;
   }
 
   const model::Model& model_;
@@ -421,7 +440,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   std::unique_ptr<ConditionalModes<Q, Max>> finder_;
   std::vector<double> node_f_, node_phi_, node_phi_phi_, Linv_, log_determinant_;
   std::vector<std::vector<double>> weighted_;
-  Eigen::MatrixXd products_;
+  static constexpr int wide_ = 16;
+  Eigen::MatrixXd products_, wide_x_, wide_dx_;
 };
 
 }  // namespace multilevel::estimate

@@ -7,12 +7,10 @@ namespace multilevel::family {
 const std::vector<Entry>& registry() {
   static const std::vector<Entry> all = [] {
     std::vector<Entry> entries;
-    for (auto* family_entries : {
-             binomial_entries,
-             poisson_entries,
-             gaussian_entries,
-         })
-      for (auto& entry : family_entries()) entries.push_back(std::move(entry));
+#define MULTILEVEL_ADD_FAMILY(name) \
+  for (auto& entry : name##_entries()) entries.push_back(std::move(entry));
+    MULTILEVEL_FAMILIES(MULTILEVEL_ADD_FAMILY)
+#undef MULTILEVEL_ADD_FAMILY
     return entries;
   }();
   return all;

@@ -22,9 +22,12 @@ const std::vector<Entry>& registry();
 /// Throws std::invalid_argument that lists what there is.
 std::unique_ptr<Family> make_family(const std::string& name, const std::string& link);
 
-// One function per family file: the entries of that family, default link first.
-std::vector<Entry> binomial_entries();
-std::vector<Entry> poisson_entries();
-std::vector<Entry> gaussian_entries();
+// Every family file defines NAME_entries(): the family with each of its links, default link first. A new family is one
+// line in this list.
+#define MULTILEVEL_FAMILIES(entry) entry(binomial) entry(poisson) entry(gaussian)
+
+#define MULTILEVEL_DECLARE_FAMILY(name) std::vector<Entry> name##_entries();
+MULTILEVEL_FAMILIES(MULTILEVEL_DECLARE_FAMILY)
+#undef MULTILEVEL_DECLARE_FAMILY
 
 }  // namespace multilevel::family

@@ -14,23 +14,24 @@ namespace {
 
 constexpr int panel_rows = 1024;
 constexpr int most_chunks = 64;
+constexpr int wide = 16;  // columns from which on matrix products beat our own loops
 
 struct Spread {
   double mean, root_mean_square, norm;  ///< rms of x - mean (or of x, uncentred); norm of x itself
 };
 
-/// Sums over blocks of fixed length, added in order: the same bits every time.
+/// Sums over blocks of fixed length, added in order: the same bits every time. `unit` keeps squares in range.
 template <class Value>
-Spread spread(std::int64_t n, bool centre, Value value) {
+Spread spread(std::int64_t n, bool centre, Value value, double unit) {
   constexpr std::int64_t block = 4096;
-  const double origin = value(0);  // deviations from some value of the column keep the digits of far-off columns
+  const double origin = value(0) * unit;  // deviations from some value of the column keep the digits of far-off columns
   double sum = 0.0, square = 0.0, raw = 0.0;
   for (std::int64_t first = 0; first < n; first += block) {
     const std::int64_t last = std::min(n, first + block);
     double s = 0.0, ss = 0.0, rr = 0.0;
 #pragma omp simd reduction(+ : s, ss, rr)
     for (std::int64_t j = first; j < last; ++j) {
-      const double x = value(j), d = x - origin;
+      const double x = value(j) * unit, d = x - origin;
       s += d;
       ss += d * d;
       rr += x * x;
@@ -41,16 +42,27 @@ Spread spread(std::int64_t n, bool centre, Value value) {
   }
   const double count = static_cast<double>(n);
   Spread r;
-  r.norm = std::sqrt(raw);
+  r.norm = std::sqrt(raw) / unit;
   if (centre) {
     const double mean = sum / count;
-    r.mean = origin + mean;
-    r.root_mean_square = std::sqrt(std::max(0.0, square / count - mean * mean));
+    r.mean = (origin + mean) / unit;
+    r.root_mean_square = std::sqrt(std::max(0.0, square / count - mean * mean)) / unit;
   } else {
     r.mean = 0.0;
-    r.root_mean_square = std::sqrt(raw / count);
+    r.root_mean_square = std::sqrt(raw / count) / unit;
   }
   return r;
+}
+
+template <class Value>
+Spread spread(std::int64_t n, bool centre, Value value) {
+  const Spread plain = spread(n, centre, value, 1.0);
+  constexpr double small = 1e-140, large = 1e140;
+  if (plain.norm < large && (plain.norm > small || plain.norm == 0.0) && plain.root_mean_square != 0.0) return plain;
+  double most = 0.0;
+  for (std::int64_t j = 0; j < n; ++j) most = std::max(most, std::fabs(value(j)));
+  if (most == 0.0 || (most < large && most > small)) return plain;
+  return spread(n, centre, value, std::exp2(-std::round(std::log2(most))));
 }
 
 Spread spread(const Source& source, std::int64_t n, bool centre) {
@@ -200,7 +212,13 @@ void Model::fill_columns(const Specification& s, int threads) {
       for (std::size_t k = 0; k < plan.size(); ++k)
         gather(stored_sources[k], order_.data() + panel.first_row, panel.n_rows, plan[k].shift, plan[k].scale,
                stored(panel, plan[k].slot));
-      for (int a = 0; a < p; ++a) {
+      if (p > wide) {
+        Eigen::MatrixXd block(panel.n_rows, p);
+        for (int a = 0; a < p; ++a)
+          block.col(a) = Eigen::Map<const Eigen::VectorXd>(fixed_column(panel, a), panel.n_rows);
+        gram.selfadjointView<Eigen::Lower>().rankUpdate(block.transpose());
+      }
+      for (int a = 0; a < p && p <= wide; ++a) {
         const double* x = fixed_column(panel, a);
         for (int b = 0; b <= a; ++b) {
           const double* z = fixed_column(panel, b);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr double tolerance = 1e-7;  // of a column's norm that must be left when the earlier ones are taken out
 constexpr double cross_product_limit = 1e-6;  // squared; below it the Gram matrix is too coarse and the rows decide
+constexpr double certain = 1e-14;             // squared; no more than rounding is left
 constexpr double rounding = 1e-12;            // what centring leaves of a constant column
 
 }  // namespace
@@ -58,7 +59,9 @@ void Model::drop_redundant(const Eigen::MatrixXd& gram, const std::vector<double
     const double norm = std::sqrt(gram(k, k));
     double left = gram(k, k) - row.squaredNorm();
     bool redundant = !(norm > rounding * raw_norm[static_cast<std::size_t>(k)]);
-    if (!redundant && left < cross_product_limit * gram(k, k)) {
+    if (!redundant && left < certain * gram(k, k)) {
+      redundant = true;
+    } else if (!redundant && left < cross_product_limit * gram(k, k)) {
       Eigen::VectorXd coefficients = row;
       factor.topLeftCorner(m, m).triangularView<Eigen::Lower>().transpose().solveInPlace(coefficients);
       const double residual = residual_norm(k, kept, coefficients, gram);

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multilevel.errors import (
         ConvergenceWarning,
         DataError,
+        DataWarning,
         FitWarning,
         FormulaError,
         QuadratureWarning,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConvergenceWarning",
     "DataError",
+    "DataWarning",
     "Family",
     "FitWarning",
     "FormulaError",
@@ -54,6 +56,7 @@ __all__ = [
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
     "ConvergenceWarning": "errors",
     "DataError": "errors",
+    "DataWarning": "errors",
     "Family": "family",
     "FitWarning": "errors",
     "FormulaError": "errors",

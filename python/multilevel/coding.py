@@ -152,15 +152,27 @@ def check_names(formula: Formula, atoms: tuple[Atom, ...], frame: Frame) -> list
     """The columns that atoms need; a name that is neither a column nor a function is a `FormulaError` that marks it."""
     needed: dict[str, None] = {}
     for atom in atoms:
+        for name in _compiled(atom.expression)[1] if atom.name is None else ():
+            if name in frame and not _is_function(name):
+                at = formula.source.find("(", max(formula.source.find(name, atom.position), atom.position))
+                complain(
+                    formula.source,
+                    max(at, atom.position),
+                    f"expected an operator before '(': '{name}' is a column, not a function (is a '+' missing?)",
+                )
         for name in atom.variables:
             if name in frame:
                 needed[name] = None
-            elif atom.name is not None or not (name in FUNCTIONS or name in FROM_FORMULAIC or hasattr(builtins, name)):
+            elif atom.name is not None or not _is_function(name):
                 at = formula.source.find(name, atom.position)
                 complain(
                     formula.source, max(at, atom.position), f"the data have no column '{name}'{frame.nearest(name)}"
                 )
     return list(needed)
+
+
+def _is_function(name: str) -> bool:
+    return name in FUNCTIONS or name in FROM_FORMULAIC or hasattr(builtins, name)
 
 
 def evaluate(
@@ -197,8 +209,26 @@ def evaluate(
             f"'{atom.text}': there is no function '{name}'" + (f"; did you mean '{near[0]}'?" if near else "")
         ) from None
     except Exception as error:
-        raise FormulaError(f"'{atom.text}' cannot be evaluated: {error}") from error
+        raise FormulaError(f"'{atom.text}' cannot be evaluated: {_reason(atom, error, rows)}") from error
     return _interpret(atom, result, rows, missing)
+
+
+def _reason(atom: Atom, error: Exception, rows: Rows) -> str:
+    """Why an expression failed, in the words of its columns where they are to blame."""
+    message = str(error)
+    if "__import__" in message:
+        return (
+            "methods of columns, such as x.mean(), are not available; use functions, such as center(x) or np.log(x), "
+            "or make a column of the data first"
+        )
+    if "truth value of a" in message:
+        return "a condition on a whole column; write ifelse(condition, yes, no), and (a < x) & (x < b) for a < x < b"
+    if isinstance(error, TypeError) and " argument" not in message:
+        for name in atom.variables:
+            if name in rows.frame and rows[name].kind not in ("number", "bool"):
+                holds = "categories" if rows[name].kind == "category" else "no numbers"
+                return f"column '{name}' holds {holds}; a number is needed"
+    return message
 
 
 class _Scope(Mapping[str, Any]):

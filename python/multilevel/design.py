@@ -223,7 +223,11 @@ def build_design(
         named = code_terms(bar.terms, values, coding.variables)
         names, arrays = tuple(n for n, _ in named), tuple(c for _, c in named)
         random_terms.append(RandomTerm(position[bar.group_name], names, arrays, bar.structure))
-        _check_identified(bar, factors[position[bar.group_name]], len(names), rows.n, family)
+        for name, values_of in named:
+            if values_of is not None and not values_of.any():
+                raise DataError(f"the random-effects column '{name}' of {bar.text} is zero in every row; remove it")
+        single = with_trials.size is None and (weight_values is None or bool(np.all(weight_values == 1.0)))
+        _check_identified(bar, factors[position[bar.group_name]], len(names), rows.n, family, single)
     index = frame.index
     return Design(
         formula=parsed,
@@ -268,6 +272,11 @@ def _group_columns(formula: Formula, frame: Frame) -> list[str]:
 
 
 def _check_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> Mapping[str, Any]:
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise DataError(
+            "contrasts must be a mapping of columns to codings, such as {'column': 'sum'}; "
+            f"got {contrasts!r:.60}, of type {type(contrasts).__name__}"
+        )
     contrasts = dict(contrasts or {})
     known = [atom.text for atom in formula.predictor_atoms]
     names = {*known, *(factor_column(atom) for atom in formula.predictor_atoms)}
@@ -291,11 +300,25 @@ def _argument_column(argument: str, values: ArrayLike | str | None, frame: Frame
         name = argument
         if len(column) != frame.n_rows:
             raise DataError(f"{argument} has {len(column)} values for {frame.n_rows} rows of data")
+        if isinstance(values, pd.Series) and frame.index is not None and not values.index.equals(frame.index):
+            column = read_column(argument, _aligned(argument, values, frame.index))
     if column.kind not in ("number", "bool"):
         raise DataError(
             f"{name} holds {'categories' if column.kind == 'category' else 'no numbers'}; a number is needed"
         )
     return column
+
+
+def _aligned(argument: str, values: pd.Series, index: pd.Index) -> pd.Series:
+    """A series in the order of the frame's index, where both have the same labels, each once."""
+    if values.index.is_unique and index.is_unique:
+        order = values.index.get_indexer(index)
+        if (order >= 0).all():
+            return values.iloc[order]
+    raise DataError(
+        f"the index of {argument} differs from the frame's; give {argument} as the name of a column, "
+        "or as .to_numpy() if its values stand in the order of the rows"
+    )
 
 
 def _complete_rows(columns: list[Column], n: int, missing: str) -> tuple[NDArray[np.int64] | None, int]:
@@ -380,11 +403,16 @@ def _grouping_factors(bars: tuple[Bar, ...], rows: Rows) -> tuple[tuple[Grouping
     return tuple(f for f, _ in built.values()), tuple(c for _, c in built.values())
 
 
-def _check_identified(bar: Bar, factor: GroupingFactor, n_columns: int, n_rows: int, family: str) -> None:
-    """With a residual variance beside them, as many random effects as rows cannot be told from it."""
+def _check_identified(bar: Bar, factor: GroupingFactor, n_columns: int, n_rows: int, family: str, single: bool) -> None:
+    """As many effects as rows cannot be told from residuals, nor as many levels as rows from `single` trials."""
+    n_levels = len(factor.levels)
+    if family == "binomial" and single and n_levels >= n_rows:
+        raise DataError(
+            f"{bar.text}: '{factor.name}' has {n_levels} levels in {n_rows} rows of one trial each, "
+            "so its effects cannot be told from the spread of the trials"
+        )
     if family != "gaussian":
         return
-    n_levels = len(factor.levels)
     if n_levels >= n_rows:
         raise DataError(
             f"{bar.text}: '{factor.name}' has {n_levels} levels in {n_rows} rows, "

@@ -15,6 +15,10 @@ class FitWarning(UserWarning):
     """Base class of what a fit has to say about itself."""
 
 
+class DataWarning(FitWarning):
+    """Values that are used as they are, but look odd, such as counts that are not whole."""
+
+
 class ConvergenceWarning(FitWarning):
     """The optimum was not certified: the predicted gain or the curvature missed its limit."""
 

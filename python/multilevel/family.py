@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,9 @@ class Family:
     def __init__(self, name: str, link: str | None = None) -> None:
         table = dict(_core.families())
         if name not in table:
-            raise DataError(f"there is no family {name!r}; there are {', '.join(table)}")
+            near = difflib.get_close_matches(str(name).lower(), table, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"there is no family {name!r}; there are {', '.join(table)}{hint}")
         if link is None:
             link = table[name][0]
         if link not in table[name]:

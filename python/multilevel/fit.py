@@ -27,7 +27,7 @@ SETTLED_SHIFT = 1e-3  # standard errors: n_quadrature="auto" stops when no estim
 AUTO_POINTS = (1, 3, 5, 7, 9, 13, 17, 25, 35, 51)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """A fit, frozen, on the user's scale. With p fixed effects, q random effects, P parameters and n rows.
 
@@ -133,21 +133,14 @@ class Fit:
     @cached_property
     def eta(self) -> NDArray[np.float64]:
         """Linear predictor of the rows used, given the conditional modes, offset included, (n,)."""
-        return self._linear_predictor(self.modes)
-
-    @cached_property
-    def eta_fixed(self) -> NDArray[np.float64]:
-        """The same with the random effects at zero, (n,)."""
-        return self._linear_predictor(None)
+        threads = self.optimization.threads
+        core = self.model_core if self.model_core is not None else build_core(self.design, self.family, threads)
+        return core.linear_predictor(self.beta, np.ascontiguousarray(self.modes), threads)
 
     @cached_property
     def mu(self) -> NDArray[np.float64]:
         """Mean of the rows used, given the conditional modes, (n,)."""
         return self.family.mean(self.eta)
-
-    def _linear_predictor(self, modes: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        core = self.model_core if self.model_core is not None else build_core(self.design, self.family)
-        return core.linear_predictor(self.beta, None if modes is None else np.ascontiguousarray(modes))
 
     def __getstate__(self) -> dict[str, Any]:
         # The compiled model is built again from the design when it is needed.
@@ -169,6 +162,17 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         [(term.grouping_factor, list(term.columns), term.structure) for term in design.random_terms],
         threads,
     )
+
+
+def numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """An argument as an array of finite numbers."""
+    try:
+        array = np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must hold numbers: {error}") from None
+    if not np.isfinite(array).all():
+        raise DataError(f"{name} is not finite at position {int(np.argmin(np.isfinite(array.ravel())))}")
+    return array
 
 
 def check_points(n_quadrature: object, q: int) -> None:
@@ -198,7 +202,7 @@ def run(
 ) -> Fit:
     """Fits the response of `design` and gives the record its names."""
     q = sum(len(term.names) for term in design.random_terms)
-    psi = np.zeros(0) if start is None else np.ascontiguousarray(start, dtype=np.float64)
+    psi = np.zeros(0) if start is None else numbers(start, "start")
     n_parameters = core.n_beta + core.n_theta + core.n_phi
     if start is not None and psi.shape != (n_parameters,):
         raise DataError(

@@ -185,9 +185,16 @@ class _Parser:
 
     def unexpected(self) -> None:
         token = self.token
-        if token.kind in ("name", "quoted", "number", "string") or token.text == "(":
+        if token.text == "(" and token.kind == "op":
+            self.no_operator(self.i)
+        if token.kind in ("name", "quoted", "number", "string"):
             self.fail(f"expected an operator before '{token.text}' (is a '+' missing?)")
         self.fail(f"'{token.text}' has no meaning between terms; put arithmetic inside I(...)")
+
+    def no_operator(self, opening: int) -> None:
+        """Complain of ``x (1 | g)``."""
+        bracket = display(self.tokens[opening : matching(self.text, self.tokens, opening) + 1])
+        self.fail(f"expected an operator before '{bracket}' (is a '+' missing?)", self.tokens[opening])
 
     def sum(self) -> _Sum:
         token = self.token
@@ -354,6 +361,12 @@ class _Parser:
                 if self.token.text in ("|", "||"):
                     self.fail(f"nothing before '{self.token.text}': write (1 | group) for a random intercept")
                 return self.bar(opening, self.sum(), close, STRUCTURES[token.value])
+        elif (
+            bar_at is not None
+            and (inside[0].text in ("0", "1") and inside[1].text in ("|", "||", "+"))
+            and self.looks_like_bar(inside[bar_at + 1 :])
+        ):
+            self.no_operator(self.i + 1)
         if token.value == "offset":
             if self.in_bar:
                 self.fail("an offset belongs outside the random terms")

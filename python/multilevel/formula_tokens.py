@@ -21,9 +21,12 @@ _TOKEN = re.compile(
 )
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _CONSTANTS = {"TRUE": "True", "FALSE": "False", "NULL": "None", "Inf": "np.inf", "pi": "np.pi"}
-_OPERATORS = {"^": "**", "%%": "%", "%/%": "//", "!": "~"}
+_OPERATORS = {"^": "**", "%%": "%", "%/%": "//"}
 # Functions of R that have a dot in their names; the others are looked up when the expression is evaluated.
 _FUNCTIONS = {"as.factor": "factor", "as.numeric": "as_numeric", "as.integer": "as_integer", "is.na": "is_na"}
+# Words of Python that stand between operands, or before one; those that work on whole columns are translated.
+_WORDS = frozenset(("if", "else", "and", "or", "not", "in", "is", "for", "lambda"))
+_LOGICAL = {"&": "&", "&&": "&", "and": "&", "|": "|", "||": "|", "or": "|", "if": "if", "else": "else"}
 # Operators shown with spaces around.
 _SPACED = frozenset(
     ("%in%", "%%", "%/%", "%", "*", "+", "-", "~", "|", "||", "&", "&&", "==", "!=", "<", ">", "<=", ">=")
@@ -107,14 +110,21 @@ def display(tokens: Sequence[Token]) -> str:
         text = token.text
         if token.kind == "op":
             depth -= text in _CLOSING.values()
+            after_word = previous is not None and previous.kind == "name" and previous.text in _WORDS and depth > 0
             unary = text in "+-!" and (
-                previous is None or (previous.kind == "op" and previous.text not in _CLOSING.values())
+                previous is None or (previous.kind == "op" and previous.text not in _CLOSING.values()) or after_word
             )
+            if after_word and (text in _CLOSING or unary):
+                out.append(" ")
             if text == ",":
                 text = ", "
             elif (text in _SPACED and not unary) or (text == "=" and depth == 0):
                 text = f" {text} "
             depth += token.text in _CLOSING
+        elif previous is not None and (
+            previous.kind not in ("op", "end") or (previous.text in _CLOSING.values() and text in _WORDS)
+        ):
+            out.append(" ")
         out.append(text)
         previous = token
     return "".join(out)
@@ -123,17 +133,20 @@ def display(tokens: Sequence[Token]) -> str:
 def to_python(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> str:
     """Translate an expression to Python.
 
-    ``&`` and ``|`` bind looser than comparisons in R and tighter in Python, so their operands get parentheses. Column
+    ``&`` and ``|`` bind looser than comparisons in R and tighter in Python, so their operands get parentheses; so does
+    what follows ``!``. Python's ``and``, ``or``, ``not`` are taken for these, since they fail on whole columns. Column
     names that are no Python identifiers are replaced by aliases, which `aliases` (name to alias) collects.
     """
     parts: list[str] = []  # the operand being read
     out: list[str] = []  # operands and operators already read
     logical = False
+    negated = 0
     i = 0
 
     def close_operand() -> None:
-        nonlocal parts
-        joined = " ".join(parts)
+        nonlocal parts, negated
+        joined = " ".join(parts) + ")" * negated
+        negated = 0
         out.append(f"({joined})" if logical else joined)
         parts = []
 
@@ -141,7 +154,7 @@ def to_python(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> st
     for token in tokens:
         if token.kind == "op":
             depth += (token.text in _CLOSING) - (token.text in _CLOSING.values())
-            logical = logical or (depth == 0 and token.text in ("&", "|", "&&", "||"))
+        logical = logical or (depth == 0 and token.kind in ("op", "name") and token.text in _LOGICAL)
     while i < len(tokens):
         token = tokens[i]
         following = tokens[i + 1] if i + 1 < len(tokens) else None
@@ -154,11 +167,14 @@ def to_python(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> st
             )
             i = close + 1
             continue
-        if token.kind == "op" and token.text in ("&", "|", "&&", "||"):
+        if token.kind in ("op", "name") and token.text in _LOGICAL:
             if not parts:
                 complain(text, token.start, f"expected an operand before '{token.text}'")
             close_operand()
-            out.append(token.text[0])
+            out.append(_LOGICAL[token.text])
+        elif token.text in ("!", "not") and (following is None or following.text != "in"):
+            parts.append("logical_not(")
+            negated += 1
         elif token.kind == "op":
             if token.text in ("%in%", "$", "@", "~", "{"):
                 complain(text, token.start, f"'{token.text}' is not available inside an expression")

@@ -6,7 +6,11 @@ declared levels) and ``other`` (dates and the like, which only group).
 
 from __future__ import annotations
 
+import datetime
 import difflib
+import enum
+import numbers
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,6 +21,13 @@ from .errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+# Python objects that may be labels.
+_LABELS = (
+    *(str, bytes, numbers.Number, np.generic, datetime.date, datetime.time, datetime.timedelta),
+    *(pd.Interval, pd.Period, uuid.UUID, enum.Enum),
+)
 
 
 class Column:
@@ -180,8 +191,17 @@ def read_column(name: str, native: Any) -> Column:
 
 def _from_list(values: Any) -> NDArray[Any]:
     # NumPy turns [1, None] into objects, which is right, but ["a", 1] into texts and ["a", None] into objects.
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        return _objects(values)
     return np.asarray(values, dtype=object) if array.dtype.kind in "US" else array
+
+
+def _objects(values: Any) -> NDArray[Any]:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def _length(name: object, values: Any) -> int:
@@ -252,11 +272,17 @@ def _from_numpy(name: str, values: NDArray[Any]) -> Column:
 
 def _from_texts(name: str, values: Any, mask: NDArray[np.bool_] | None = None) -> Column:
     """A column of Python objects or texts: categories, unless every object is a number or a truth value."""
-    codes, unique = pd.factorize(values, sort=False)
+    try:
+        codes, unique = pd.factorize(values, sort=False)
+    except TypeError:  # no hash
+        _no_labels(name, values)
+        raise
     codes = codes.astype(np.int32)
     if mask is not None:
         codes[mask] = -1
     missing = codes < 0
+    if isinstance(unique, np.ndarray) and unique.dtype.kind == "O" and pd.api.types.infer_dtype(unique) != "string":
+        _no_labels(name, unique)
     unique = pd.Index(unique)
     if unique.dtype == object:
         inferred = pd.api.types.infer_dtype(unique, skipna=True)
@@ -275,6 +301,16 @@ def _from_texts(name: str, values: Any, mask: NDArray[np.bool_] | None = None) -
             return column
     codes, levels = _sorted_levels(codes, unique)
     return Column(name, "category", None, missing if missing.any() else None, codes, levels)
+
+
+def _no_labels(name: str, values: Iterable[Any]) -> None:
+    """Raise `DataError` if a value is a list or another object that cannot be a label."""
+    for value in values:
+        if not (value is None or value is pd.NA or value is pd.NaT or isinstance(value, _LABELS)):
+            raise DataError(
+                f"column '{name}' holds values of type {type(value).__name__}, such as {value!r:.40}; "
+                "turn them into numbers or texts first"
+            )
 
 
 def _from_pandas(name: str, series: Any) -> Column:
@@ -334,7 +370,7 @@ def _from_narwhals(name: str, series: Any) -> Column:
         codes, unique = pd.factorize(np.asarray(series.to_list(), dtype=object))
         column.codes, column.levels = _sorted_levels(codes, pd.Index(unique))
         return column
-    return _from_texts(name, np.asarray(series.to_list(), dtype=object))
+    return _from_texts(name, _objects(series.to_list()))
 
 
 def _dictionary(series: Any) -> tuple[NDArray[Any], pd.Index, bool]:

@@ -11,7 +11,7 @@ import pandas as pd
 from .design import build_design
 from .errors import DataError, FormulaError
 from .family import Family
-from .fit import build_core, run
+from .fit import build_core, numbers, run
 from .progress import Progress
 from .results import MixedModelResults
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .design import Design, RandomTerm
+
+MOST = 1_000_000  # threads or iterations: more is a slip
 
 
 class MixedModel:
@@ -47,6 +49,8 @@ class MixedModel:
         Coding of categorical columns by name: "treatment" (the default), "sum", "helmert", "poly".
     missing : {"drop", "raise"}
         Rows with a missing value in any used column leave (and are counted), or raise an error.
+    threads : int, optional
+        For sorting the rows; all processors without it.
 
     Raises
     ------
@@ -74,6 +78,7 @@ class MixedModel:
         offset: str | ArrayLike | None = None,
         contrasts: Mapping[str, Any] | None = None,
         missing: str = "drop",
+        threads: int | None = None,
     ) -> None:
         if isinstance(family, Family):
             if link is not None and link != family.link:
@@ -96,7 +101,7 @@ class MixedModel:
                 f"the formula has {len(factors)} grouping factors ({', '.join(map(repr, factors))}); models with "
                 "several of them cannot be fitted yet. Keep the terms of one"
             )
-        self._core: Any = build_core(self.design, self.family)
+        self._core: Any = build_core(self.design, self.family, _whole(threads, "threads"))
 
     @property
     def formula(self) -> str:
@@ -107,7 +112,8 @@ class MixedModel:
     def fixed_design(self) -> pd.DataFrame:
         """The columns of the fixed part, redundant ones included, one row per row used. A copy."""
         n = self.design.n_rows
-        return pd.DataFrame({c.name: np.ones(n) if c.values is None else c.values for c in self.design.fixed})
+        columns = {c.name: np.ones(n) if c.values is None else c.values for c in self.design.fixed}
+        return pd.DataFrame(columns, index=self.design.index)
 
     @property
     def random_terms(self) -> tuple[RandomTerm, ...]:
@@ -125,7 +131,7 @@ class MixedModel:
         n_quadrature: int | str = 1,
         *,
         start: ArrayLike | None = None,
-        threads: int = 0,
+        threads: int | None = None,
         progress: bool | None = None,
         tol: float = 1e-9,
         max_iter: int = 100,
@@ -143,8 +149,8 @@ class MixedModel:
             random effects, are limited to 10,000.
         start : array_like, (P,), optional
             Starting values of all parameters, in the order of `results.parameter_names`.
-        threads : int
-            0 uses every processor that this process may run on. The numbers do not depend on it, to the last bit.
+        threads : int, optional
+            All processors that this process may use without it. The numbers do not depend on it, to the last bit.
         progress : bool, optional
             Iterations on stderr: always, never, or (None) after two seconds when stderr is a terminal.
         tol : float
@@ -175,7 +181,7 @@ class MixedModel:
         n_quadrature: int | str = 1,
         *,
         start: ArrayLike | None = None,
-        threads: int = 0,
+        threads: int | None = None,
         progress: bool | None = None,
         tol: float = 1e-9,
         max_iter: int = 100,
@@ -193,7 +199,7 @@ class MixedModel:
         DataError
             `y` has the wrong length, or values that the family cannot take.
         """
-        values = np.ascontiguousarray(y, dtype=np.float64)
+        values = self._own_rows(y)
         self._check_response(values)
         design = replace(self.design, response=replace(self.design.response, values=values))
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
@@ -204,7 +210,7 @@ class MixedModel:
         method: str | None,
         n_quadrature: int | str,
         start: ArrayLike | None,
-        threads: int,
+        threads: int | None,
         progress: bool | None,
         tol: float,
         max_iter: int,
@@ -213,10 +219,10 @@ class MixedModel:
             raise DataError(f"method={method!r} is not known; there is 'ml' (maximum likelihood)")
         if isinstance(n_quadrature, str) and n_quadrature != "auto":
             raise DataError(f"n_quadrature is {n_quadrature!r}; it is a number of points from 1 on, or 'auto'")
-        if threads < 0:
-            raise DataError(f"threads is {threads}; it is 0 (all) or a number of threads")
-        if not tol > 0 or max_iter < 0:
-            raise DataError("tol must be positive and max_iter must not be negative")
+        if isinstance(tol, bool) or not isinstance(tol, (int, float, np.number)) or not tol > 0:
+            raise DataError(f"tol is {tol!r}; it is a positive number")
+        if progress not in (None, True, False):
+            raise DataError(f"progress is {progress!r}; it is True, False or None")
         report = Progress(progress)
         try:
             fit = run(
@@ -225,9 +231,9 @@ class MixedModel:
                 self._core,
                 n_quadrature=n_quadrature,
                 start=start,
-                threads=threads,
-                tol=tol,
-                max_iter=max_iter,
+                threads=_whole(threads, "threads"),
+                tol=float(tol),
+                max_iter=_whole(max_iter, "max_iter"),
                 report=report if report.wanted else None,
             )
         finally:
@@ -235,11 +241,18 @@ class MixedModel:
         fit.verdict.announce()
         return MixedModelResults(fit, self)
 
+    def _own_rows(self, y: ArrayLike) -> NDArray[np.float64]:
+        """A response given for the rows used; a Series with their labels in another order is put in theirs."""
+        index = self.design.index
+        if isinstance(y, pd.Series) and index is not None and not y.index.equals(index):
+            if not (index.is_unique and y.index.is_unique and len(y) == len(index) and y.index.isin(index).all()):
+                raise DataError("the index of y differs from that of the rows used; y.to_numpy() goes by position")
+            y = y.reindex(index)
+        return numbers(y, "y")
+
     def _check_response(self, y: NDArray[np.float64]) -> None:
         if y.shape != (self.design.n_rows,):
             raise DataError(f"y has shape {y.shape}; the model uses {self.design.n_rows} rows")
-        if not np.isfinite(y).all():
-            raise DataError(f"y is not finite at position {int(np.argmin(np.isfinite(y)))}")
         if self.family.name == "gaussian":
             return
         if y.min() < 0:
@@ -263,6 +276,15 @@ class MixedModel:
         self._core = build_core(self.design, self.family)
 
 
+def _whole(value: object, name: str) -> int:
+    """A whole number from 0 on, of a size that makes sense; None is 0."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < MOST:
+        raise DataError(f"{name} is {value!r}; it is a whole number from 0 to {MOST - 1:,}")
+    return int(value)
+
+
 def fit(
     formula: str,
     data: Any,
@@ -276,7 +298,7 @@ def fit(
     method: str | None = None,
     n_quadrature: int | str = 1,
     start: ArrayLike | None = None,
-    threads: int = 0,
+    threads: int | None = None,
     progress: bool | None = None,
     tol: float = 1e-9,
     max_iter: int = 100,
@@ -298,6 +320,14 @@ def fit(
     -92.0262...
     """
     model = MixedModel(
-        formula, data, family, link=link, weights=weights, offset=offset, contrasts=contrasts, missing=missing
+        formula,
+        data,
+        family,
+        link=link,
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        missing=missing,
+        threads=threads,
     )
     return model.fit(method, n_quadrature, start=start, threads=threads, progress=progress, tol=tol, max_iter=max_iter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .coding import Numbers, Rows, evaluate
-from .errors import DataError
+from .errors import DataError, DataWarning
 from .formula import Atom, Formula
 from .frame import drop_unused, label_of
 from .transforms import Categories
@@ -155,7 +156,11 @@ def _warn_not_whole(name: str, values: NDArray[np.float64], rows: Rows) -> None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=6)
+    """Warn at the line outside this package that led here."""
+    package, level, frame = __name__.rpartition(".")[0] + ".", 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, DataWarning, stacklevel=level)
 
 
 def _first(condition: NDArray[np.bool_]) -> int | None:

@@ -333,4 +333,8 @@ def load(path: str | PathLike[str]) -> MixedModelResults:
             f"{path} was written by multilevel {written['version']} and this is {__version__}: "
             f"read it with multilevel=={written['version']}, or fit the model again"
         )
-    return pickle.loads(body)
+    try:
+        results: MixedModelResults = pickle.loads(body)
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or cut short: {error}") from None
+    return results

@@ -56,18 +56,53 @@ def separating_columns(design: Design, trials: bool, kept: tuple[str, ...], step
 
 
 def _cone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    from scipy.optimize import linprog
-
+    """A direction that names the columns; None when there is none."""
     between = side == 0
     signed = x[~between] * side[~between, None]
+    alone = _alone(x, side)
+    if not between.any() and alone.any():
+        return alone.astype(float)
+    if not between.any():
+        complete = _shortest(signed)
+        if complete is not None:
+            return complete
+    return _furthest(signed, x[between])
+
+
+def _alone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Columns that separate the responses completely by themselves."""
+    low, high = x[side < 0], x[side > 0]
+    if not len(low) or not len(high):
+        return np.zeros(x.shape[1], dtype=bool)
+    return (low.max(axis=0) < high.min(axis=0)) | (high.max(axis=0) < low.min(axis=0))
+
+
+def _shortest(signed: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Complete separation: every direction near a separating one separates as well, so take the one of fewest columns,
+    by way of the smallest sum of absolute coefficients with all margins at least one.
+    """
+    from scipy.optimize import linprog
+
+    both = np.hstack([signed, -signed])
+    answer = linprog(np.ones(both.shape[1]), A_ub=-both, b_ub=-np.ones(len(both)), bounds=(0, None), method="highs")
+    if answer.status != 0:
+        return None
+    positive, negative = np.split(np.asarray(answer.x), 2)
+    return positive - negative
+
+
+def _furthest(signed: NDArray[np.float64], still: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Quasi-complete separation: the direction that moves the rows furthest in all involves every such column."""
+    from scipy.optimize import linprog
+
     answer = linprog(
         -signed.sum(axis=0),
         A_ub=-signed,
         b_ub=np.zeros(len(signed)),
-        A_eq=x[between] if between.any() else None,
-        b_eq=np.zeros(int(between.sum())) if between.any() else None,
+        A_eq=still if len(still) else None,
+        b_eq=np.zeros(len(still)) if len(still) else None,
         bounds=(-1, 1),
         method="highs",
     )
-    direction = np.asarray(answer.x) if answer.status == 0 else np.zeros(x.shape[1])
+    direction = np.asarray(answer.x) if answer.status == 0 else np.zeros(signed.shape[1])
     return direction if np.abs(direction).max() > 1e-9 else None

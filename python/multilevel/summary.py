@@ -49,7 +49,7 @@ def _blocks(fit: Fit) -> Iterator[Paragraph | Table]:
 
 def title(fit: Fit) -> str:
     """The model, the method and the approximation, in one line."""
-    method = {"ml": "maximum likelihood", "reml": "REML"}.get(fit.method, fit.method)
+    method = {"ml": "maximum likelihood"}.get(fit.method, fit.method)
     linear = fit.family.name == "gaussian" and fit.family.link == "identity"
     if not fit.design.random_terms:
         return f"{'Linear' if linear else 'Generalized linear'} model fit by {method}"
@@ -76,6 +76,9 @@ def _heading(fit: Fit) -> Iterator[str]:
     levels = fit.design.response.levels
     if levels is not None:
         yield f"Success: {levels[1]} (failure: {levels[0]})"
+    given = [name for name in ("weights", "offset") if getattr(fit.design, name) is not None]
+    if given:
+        yield f"With {' and '.join({'weights': 'prior weights', 'offset': 'an offset'}[name] for name in given)}"
 
 
 def _fit_statistics(fit: Fit) -> Table:
@@ -165,7 +168,8 @@ def _correlations(fit: Fit) -> Table:
     names = abbreviate(fit.fixed_names, 11)
     p = len(names)
     rows = tuple((names[k], *format_fixed(correlation[k, :k], 3), *[""] * (p - 1 - k)) for k in range(1, p))
-    columns = ("", *abbreviate(fit.fixed_names[:-1], 6))
+    short = abbreviate(fit.fixed_names[:-1], 6)
+    columns = ("", *(short if len(set(short)) == len(short) else names[:-1]))
     return Table(columns, rows, title="Correlation of Fixed Effects:", n_labels=1)
 
 
@@ -175,7 +179,10 @@ def _correlations(fit: Fit) -> Table:
 def _certificate(fit: Fit) -> Iterator[str]:
     certificate = fit.certificate
     if not fit.converged:
-        yield f"NOT CONVERGED ({fit.status}): {fit.message}"
+        why = "" if fit.status == "not converged" else f" ({fit.status})"
+        yield f"NOT CONVERGED{why}: {fit.message}"
+    if np.isnan(certificate.predicted_gain):
+        return
     outcome = "Converged: the" if fit.converged else "At the point returned the"
     gain = certificate.predicted_gain
     left = f"below {NEGLIGIBLE_GAIN:g}" if gain < NEGLIGIBLE_GAIN else format_small(gain)

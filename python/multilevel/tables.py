@@ -211,11 +211,13 @@ class Table:
 
         style = "caption-side: top; text-align: left; white-space: nowrap; padding: 0"
         parts = [
+            '<div style="overflow-x: auto">',  # a wide table scrolls inside the page
             '<table style="margin: 0.8em 0; border-spacing: 0; font-variant-numeric: tabular-nums">',
             f'<caption style="{style}"><strong>{html.escape(self.title)}</strong></caption>' if self.title else "",
             f"<thead>{line(self.columns, head=True)}</thead>",
             f"<tbody>{''.join(line(row) for row in self.rows)}</tbody>",
             "</table>",
+            "</div>",
             *(f"<p>{html.escape(note.strip())}</p>" for note in self.notes),
         ]
         return "\n".join(part for part in parts if part)

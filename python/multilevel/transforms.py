@@ -233,6 +233,7 @@ FUNCTIONS: dict[str, Any] = {
     "floor": np.floor, "ceiling": np.ceil,
     "abs": np.abs, "round": np.round, "sign": np.sign, "pmin": np.minimum, "pmax": np.maximum, "ifelse": np.where,
     "as_numeric": as_numeric, "as_integer": lambda x: np.trunc(as_numeric(x)), "is_na": pd.isna,
+    "logical_not": np.logical_not,
 }  # fmt: skip
 FROM_FORMULAIC = ("Sum", "Helmert", "Poly", "Diff", "contr")
 

@@ -119,12 +119,14 @@ def _unidentified(record: FitRecord, names: tuple[str, ...]) -> str:
         return ""
     information = -record.hessian
     diagonal = np.diag(information)
+    empty = [names[k] for k in np.flatnonzero(diagonal == 0)]
     free = np.flatnonzero(diagonal > 0)
     scale = 1 / np.sqrt(diagonal[free])
     _, vectors = np.linalg.eigh(information[np.ix_(free, free)] * np.outer(scale, scale))
-    moving = ", ".join(repr(names[k]) for k, v in zip(free, vectors[:, 0], strict=True) if abs(v) > 0.1)
+    together = [names[k] for k, v in zip(free, vectors[:, 0], strict=True) if abs(v) > 0.1]
+    moving = ", ".join(map(repr, empty or together))
     return (
-        f"the parameters are not identified: {moving} can move together without changing the likelihood (the smallest "
+        f"the parameters are not identified: {moving} can move without changing the likelihood (the smallest "
         f"eigenvalue of the scaled information is {record.eigenvalues.min():.1g}, limit {LEAST_EIGENVALUE:g}); "
         "drop one of the terms"
     )
@@ -160,7 +162,7 @@ def _reason(design: Design, record: FitRecord, names: tuple[str, ...]) -> str:
         return f"{what}: the residual standard deviation goes to zero and the likelihood has no maximum"
     least = float(record.eigenvalues.min()) if len(record.eigenvalues) else 0.0
     measured = (
-        f"a further step is predicted to gain {record.predicted_gain:.3g} in log-likelihood (limit 1e-06), and "
+        f"a further step is predicted to gain {record.predicted_gain:.3g} in log-likelihood and "
         f"the smallest eigenvalue of the scaled information is {least:.3g}"
     )
     if record.ending == "divergence":
@@ -179,7 +181,7 @@ def _no_start(design: Design, record: FitRecord) -> str:
     text = "the log-likelihood is not finite at the starting values"
     if record.failed_cluster >= 0 and design.grouping_factors:
         factor = design.grouping_factors[0]
-        text += f" (group {factor.levels[record.failed_cluster]!r} of '{factor.name}' has no conditional mode)"
+        text += f" (group '{factor.levels[record.failed_cluster]}' of '{factor.name}' has no conditional mode)"
     return f"{text}: the link cannot take the means that these data need; try another link, or give start="
 
 

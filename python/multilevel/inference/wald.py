@@ -93,6 +93,8 @@ def confidence_intervals(fit: Fit, level: float = 0.95, method: str = "wald") ->
     """
     if method != "wald":
         raise ValueError(f"confidence intervals by method={method!r} are not available; available: 'wald'")
+    if isinstance(level, (int, float)) and 0 < level < 0.5:
+        raise ValueError(f"level={level} is a coverage below one half; did you mean level={1 - level:g}?")
     table = coefficient_table(fit, level)
     return table[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1)
 
