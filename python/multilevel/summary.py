@@ -76,9 +76,12 @@ def _heading(fit: Fit) -> Iterator[str]:
     levels = fit.design.response.levels
     if levels is not None:
         yield f"Success: {levels[1]} (failure: {levels[0]})"
-    given = [name for name in ("weights", "offset") if getattr(fit.design, name) is not None]
+    coding = fit.design.coding
+    given = ["prior weights"] if fit.design.weights is not None else []
+    if coding.offset_given or coding.offset_column is not None:
+        given.append("an offset")  # those in the formula can be seen there
     if given:
-        yield f"With {' and '.join({'weights': 'prior weights', 'offset': 'an offset'}[name] for name in given)}"
+        yield f"With {' and '.join(given)}"
 
 
 def _fit_statistics(fit: Fit) -> Table:
