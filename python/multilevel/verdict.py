@@ -53,14 +53,11 @@ class Verdict:
 
 
 def _frames_within(folder: str) -> int:
-    level, frame = 1, _caller()
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(folder):
         level, frame = level + 1, frame.f_back
     return level
-
-
-def _caller() -> FrameType | None:
-    return sys._getframe(2)
 
 
 def judge(
