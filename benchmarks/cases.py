@@ -1,208 +1,31 @@
-"""The models that are timed: each with its formula, its data and the number of quadrature points.
-
-The grouping column holds strings in every case, as it does in a user's frame.
-"""
+"""The cases by name, and names for several of them together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from case import Case
+from one_factor import ONE_FACTOR
+from several_factors import SEVERAL_FACTORS
 
-import numpy as np
-import pandas as pd
+CASES: dict[str, Case] = {case.name: case for case in (*ONE_FACTOR, *SEVERAL_FACTORS)}
 
-# Contagious bovine pleuropneumonia (Lesnoff et al. 2004, Prev. Vet. Med. 64), as in R's lme4.
-_CBPP_HERD = np.repeat(np.arange(1, 16), [4, 3, 4, 4, 4, 4, 4, 1, 4, 4, 4, 4, 4, 4, 4])
-_CBPP_INCIDENCE = (
-    "2 3 4 0 3 1 1 8 2 0 2 2 0 2 0 5 0 0 1 3 0 0 1 8 1 3 0 12 2 0 0 0 1 1 0 2 0 5 3 1 2 1 0 0 1 2 0 0 11 0 0 0 1 1 1 0"
-)
-_CBPP_SIZE = (
-    "14 12 9 5 22 18 21 22 16 16 20 10 10 9 6 18 25 24 4 17 17 18 20 16 10 9 5 34 9 6 8 6 "
-    "22 22 18 22 25 27 22 22 10 8 6 5 21 24 19 23 19 2 3 2 19 15 15 15"
-)
+MEMORY = tuple(name for name in CASES if name.startswith("memory"))
 
-
-@dataclass(frozen=True)
-class CaseData:
-    """What a package is given.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        The response, the covariates and the grouping column.
-    second_response : ndarray
-        Another response (successes) drawn for the same rows, for timing a refit.
-    """
-
-    frame: pd.DataFrame
-    second_response: np.ndarray
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model to time.
-
-    Attributes
-    ----------
-    name, title : str
-        The name on the command line, and the line above the table.
-    formula : str
-        lme4 syntax; every package reads it but gpboost, which takes columns.
-    response : str
-        The column the response is in (successes for a binomial with trials).
-    size : str or None
-        The column with the number of trials.
-    group, slope : str, str or None
-        The grouping column, and the covariate with a random slope.
-    n_quadrature : int
-        Points per random effect; 1 is the Laplace approximation.
-    build : callable
-        ``build(small)`` gives the data; small ones are for the call that warms up.
-    n_calls : int
-        Calls timed in one process, of which the median is taken.
-    takes_minutes : frozenset of str
-        Packages that are left out unless they are asked for.
-    """
-
-    name: str
-    title: str
-    formula: str
-    response: str
-    size: str | None
-    group: str
-    slope: str | None
-    n_quadrature: int
-    build: Callable[[bool], CaseData]
-    n_calls: int = 1
-    takes_minutes: frozenset[str] = frozenset()
-
-
-def _labels(codes: np.ndarray, prefix: str) -> pd.Series:
-    levels = np.array([f"{prefix}{code:05d}" for code in range(int(codes.max()) + 1)], dtype=object)
-    return pd.Series(levels[codes])
-
-
-def _bernoulli(eta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    mean = 1.0 / (1.0 + np.exp(-eta))
-    return np.asarray(rng.random(eta.size) < mean, dtype=np.int64)
-
-
-def _cbpp(small: bool) -> CaseData:
-    """Give the 56 rows; they are small already."""
-    del small
-    incidence = np.array(_CBPP_INCIDENCE.split(), dtype=np.int64)
-    size = np.array(_CBPP_SIZE.split(), dtype=np.int64)
-    rows = pd.Series(np.arange(_CBPP_HERD.size)).groupby(_CBPP_HERD).cumcount()
-    frame = pd.DataFrame(
-        {
-            "herd": pd.Series(_CBPP_HERD).astype(str),
-            "period": (rows + 1).astype(str),
-            "incidence": incidence,
-            "healthy": size - incidence,
-            "size": size,
-        }
-    )
-    return CaseData(frame, np.random.default_rng(1).binomial(size, 0.15))
-
-
-def _slopes(small: bool) -> CaseData:
-    """Simulate 50 rows a group, with an intercept and a slope that vary between groups and are correlated."""
-    rng = np.random.default_rng(42)
-    n_groups, n_per_group = (20, 30) if small else (2_000, 50)
-    codes = np.repeat(np.arange(n_groups), n_per_group)
-    x1, x2 = rng.normal(size=(2, codes.size))
-    x3 = rng.integers(0, 2, codes.size).astype(float)
-    u = rng.normal(size=(n_groups, 2)) @ np.array([[0.8, 0.2], [0.0, 0.5]])
-    eta = -0.5 + 0.6 * x1 - 0.4 * x2 + 0.3 * x3 + u[codes, 0] + u[codes, 1] * x1
-    frame = pd.DataFrame({"y": _bernoulli(eta, rng), "x1": x1, "x2": x2, "x3": x3, "g": _labels(codes, "group")})
-    return CaseData(frame, _bernoulli(eta, rng))
-
-
-def _million(small: bool) -> CaseData:
-    """Simulate 100 rows a group, with five covariates and an intercept that varies between groups."""
-    rng = np.random.default_rng(7)
-    n_groups, n_per_group = (20, 30) if small else (10_000, 100)
-    codes = np.repeat(np.arange(n_groups), n_per_group)
-    x = rng.normal(size=(5, codes.size))
-    eta = -0.7 + np.array([0.5, -0.3, 0.2, 0.1, -0.4]) @ x + 0.9 * rng.normal(size=n_groups)[codes]
-    columns = {f"x{i + 1}": column.copy() for i, column in enumerate(x)}
-    frame = pd.DataFrame({"y": _bernoulli(eta, rng), **columns, "g": _labels(codes, "group")})
-    return CaseData(frame, _bernoulli(eta, rng))
-
-
-def shuffled(data: CaseData) -> CaseData:
-    """Give the same rows in random order, so that the rows of a group do not lie together."""
-    order = np.random.default_rng(3).permutation(len(data.frame))
-    return CaseData(data.frame.iloc[order].reset_index(drop=True), data.second_response[order])
-
-
-def with_strings(data: CaseData, storage: str) -> CaseData:
-    """Give the same data with its text columns held as ``"python"``, ``"pyarrow"`` or ``"object"`` strings.
-
-    With ``"pandas"`` they stay as pandas made them: pyarrow's where it is installed.
-    """
-    if storage == "pandas":
-        return data
-    if storage not in ("python", "pyarrow", "object"):
-        raise ValueError(f"unknown storage of strings: {storage}")
-    dtype: Any = object if storage == "object" else pd.StringDtype(storage, na_value=np.nan)
-    text = [name for name, column in data.frame.items() if column.dtype.kind == "O"]
-    return CaseData(data.frame.astype(dict.fromkeys(text, dtype)), data.second_response)
-
-
-_MILLION_FORMULA = "y ~ x1 + x2 + x3 + x4 + x5 + (1 | g)"
-
-CASES: dict[str, Case] = {
-    case.name: case
-    for case in (
-        Case(
-            "cbpp",
-            "cbpp: 56 rows in 15 herds, binomial with trials, random intercept, Laplace",
-            "cbind(incidence, healthy) ~ period + (1 | herd)",
-            "incidence",
-            "size",
-            "herd",
-            None,
-            1,
-            _cbpp,
-            n_calls=200,
-        ),
-        Case(
-            "slopes",
-            "100,000 rows in 2,000 groups, binary, correlated random intercept and slope, Laplace",
-            "y ~ x1 + x2 + x3 + (1 + x1 | g)",
-            "y",
-            None,
-            "g",
-            "x1",
-            1,
-            _slopes,
-            takes_minutes=frozenset({"lme4"}),
-        ),
-        Case(
-            "million",
-            "1,000,000 rows in 10,000 groups, binary, five covariates, random intercept, Laplace",
-            _MILLION_FORMULA,
-            "y",
-            None,
-            "g",
-            None,
-            1,
-            _million,
-            takes_minutes=frozenset({"lme4", "glmmTMB"}),
-        ),
-        Case(
-            "million9",
-            "the same 1,000,000 rows, adaptive Gauss-Hermite quadrature with 9 points",
-            _MILLION_FORMULA,
-            "y",
-            None,
-            "g",
-            None,
-            9,
-            _million,
-            takes_minutes=frozenset({"lme4", "glmmTMB"}),
-        ),
-    )
+TOGETHER: dict[str, tuple[str, ...]] = {
+    "all": tuple(CASES),
+    "one_factor": tuple(case.name for case in ONE_FACTOR),
+    "several_factors": tuple(case.name for case in SEVERAL_FACTORS),
+    "memory": MEMORY,
+    "threads": tuple(case.name for case in SEVERAL_FACTORS if len(case.threads) > 1 and case.n_quadrature == 1),
+    "nested_quadrature": tuple(name for name in CASES if name.startswith("quadrature")),
 }
+
+
+def expand(names: list[str]) -> list[str]:
+    """Put the cases in the place of a name for several; each case once.
+
+    Raises
+    ------
+    KeyError
+        A name is not known.
+    """
+    return list(dict.fromkeys(case for name in names for case in (TOGETHER.get(name) or (CASES[name].name,))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import platform
@@ -15,15 +16,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from cases import CASES, Case, CaseData, shuffled, with_strings
+from case import Case, CaseData, shuffled, with_strings
+from cases import CASES
 from packages import PACKAGES, Fit, Fitted
 from usage import measure
 
 
 def _versions(package: str) -> dict[str, str]:
-    distribution = "multilevel" if package == "base" else package
+    own = package in ("multilevel", "base")
     return {
-        "package": importlib.metadata.version(distribution),
+        "package": importlib.import_module("multilevel").__version__ if own else importlib.metadata.version(package),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "pandas": pd.__version__,
@@ -43,18 +45,30 @@ def _describe(fitted: Fitted) -> dict[str, Any]:
         "standard_errors": fitted.standard_errors.tolist(),
         "n_evaluations": fitted.n_evaluations,
         "n_gradients": fitted.n_gradients,
-        "core_seconds": fitted.core_seconds,
+        "converged": fitted.converged,
         "bits": _bits(fitted),
     }
 
 
 def _time_fit(case: Case, data: CaseData, fit: Fit, threads: int) -> dict[str, Any]:
-    fitted, usage = measure(lambda: fit(case, data.frame, threads), case.n_calls)
-    return {**_describe(fitted), **asdict(usage)}
+    core: list[float] = []
+
+    def call() -> Fitted:
+        fitted = fit(case, data.frame, threads)
+        if fitted.core_seconds is not None:
+            core.append(fitted.core_seconds)
+        return fitted
+
+    fitted, usage = measure(call, case.n_calls)
+    size = {"n_rows": len(data.frame), "frame_megabytes": float(data.frame.memory_usage().sum()) / 2**20}
+    answer = {**_describe(fitted), **asdict(usage), **size, "note": data.note}
+    return answer | {"core_seconds": statistics.median(core) if core else None}
 
 
 def _time_refit(case: Case, data: CaseData, fit: Fit, threads: int, n_rounds: int) -> dict[str, Any]:
     """Time a new response in a model that is there against the whole call with that response, in turn."""
+    if data.second_response is None:
+        raise ValueError(f"{case.name} has no second response")
     frame = data.frame.copy()
     frame[case.response] = data.second_response
     if case.size is not None:
@@ -87,7 +101,7 @@ def main() -> None:
     case, package = CASES[request["case"]], PACKAGES[request["package"]]
     if package.fit is None:
         raise ValueError(f"{package.name} runs in R")
-    data = with_strings(case.build(False), request["strings"])
+    data = with_strings(case.build(request["small"]), request["strings"])
     if request["shuffle"]:
         data = shuffled(data)
     small = with_strings(case.build(True), request["strings"])
@@ -98,7 +112,7 @@ def main() -> None:
     else:
         answer = _time_fit(case, data, fit, request["threads"])
     answer["versions"] = _versions(request["package"])
-    answer["strings"] = str(getattr(data.frame[case.group].dtype, "storage", data.frame[case.group].dtype))
+    answer["strings"] = str(getattr(data.frame[case.groups[0]].dtype, "storage", data.frame[case.groups[0]].dtype))
     Path(sys.argv[2]).write_text(json.dumps(answer))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from cases import Case
+from case import Case
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Fitted:
     Attributes
     ----------
     loglik : float
-        The log-likelihood it reached, of the approximation the case asks for.
+        The log-likelihood it reached, of the approximation the case asks for; the restricted one of a linear model.
     estimates, standard_errors : ndarray
         Of the fixed effects, intercept first.
     n_evaluations, n_gradients : int or None
@@ -31,6 +31,8 @@ class Fitted:
         Time the package itself reports for the optimization.
     results : object
         The package's own result.
+    converged : bool or None
+        Whether the package says so, where it does.
     """
 
     loglik: float
@@ -40,9 +42,14 @@ class Fitted:
     n_gradients: int | None
     core_seconds: float | None
     results: Any
+    converged: bool | None = None
 
 
 Fit = Callable[[Case, pd.DataFrame, int], Fitted]
+
+
+def _no_gap(case: Case) -> None:
+    del case
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class Package:
         Whether it can use more than one thread.
     gap : callable
         Why it cannot run a case, or None when it can.
+    caveat : callable
+        Why its log-likelihood for a case does not compare with the others', or None when it does.
     """
 
     name: str
@@ -68,29 +77,44 @@ class Package:
     interpreter: str
     threaded: bool
     gap: Callable[[Case], str | None]
-
-
-def _no_gap(case: Case) -> None:
-    del case
+    caveat: Callable[[Case], str | None] = _no_gap
 
 
 def _no_quadrature(case: Case) -> str | None:
     return "no adaptive quadrature" if case.n_quadrature > 1 else None
 
 
+def _no_nested_quadrature(case: Case) -> str | None:
+    return "no quadrature for several factors" if case.n_quadrature > 1 and len(case.groups) > 1 else None
+
+
+def _lme4_gap(case: Case) -> str | None:
+    return _no_quadrature(case) if case.slope or len(case.groups) > 1 else None
+
+
+def _without_laplace_gap(case: Case) -> str | None:
+    return "nAGQ = 0 is for generalized linear mixed models" if case.is_linear else _no_quadrature(case)
+
+
 def _gpboost_gap(case: Case) -> str | None:
     return "random intercept and slope cannot be correlated" if case.slope else _no_quadrature(case)
+
+
+def _gpboost_caveat(case: Case) -> str | None:
+    return "it has no REML: its log-likelihood and estimates are those of ML" if case.is_linear else None
 
 
 def _multilevel() -> Fit:
     ml = importlib.import_module("multilevel")
 
     def fit(case: Case, frame: pd.DataFrame, threads: int) -> Fitted:
-        results = ml.fit(case.formula, frame, family="binomial", n_quadrature=case.n_quadrature, threads=threads)
+        # REML is the default of linear mixed models
+        results = ml.fit(case.formula, frame, family=case.family, n_quadrature=case.n_quadrature, threads=threads)
         # Both are asked for here so that the time covers them even where they are computed on demand.
         estimates, standard_errors = np.asarray(results.params), np.asarray(results.bse)
         run = results.optimization
-        return Fitted(results.llf, estimates, standard_errors, run.n_evaluations, None, run.seconds, results)
+        answer = (results.llf, estimates, standard_errors, run.n_evaluations, None, run.seconds)
+        return Fitted(*answer, results, bool(results.converged))
 
     return fit
 
@@ -100,10 +124,12 @@ def _glmm() -> Fit:
 
     def fit(case: Case, frame: pd.DataFrame, threads: int) -> Fitted:
         del threads  # it has one
-        results = glmm.fit(frame, case.formula, "binomial", nagq=case.n_quadrature)
+        # REML is its default, too; degrees of freedom are not asked of anybody here, and would cost it time
+        results = glmm.fit(frame, case.formula, case.family, nagq=case.n_quadrature, satterthwaite=False)
         if results.nagq != case.n_quadrature:
             raise RuntimeError(f"glmm used {results.nagq} quadrature points, not {case.n_quadrature}")
-        return Fitted(results.loglik, results.beta, results.se, results.n_eval, results.n_grad, None, results)
+        answer = (results.loglik, results.beta, results.se, results.n_eval, results.n_grad, None)
+        return Fitted(*answer, results, bool(results.converged))
 
     return fit
 
@@ -115,15 +141,17 @@ def _gpboost() -> Fit:
         # It reads no formula: the columns are coded here, within the time, as its user has to.
         response = frame[case.response]
         weights = None
-        covariates = frame.drop(columns=[case.response, case.group])
+        covariates = frame.drop(columns=[case.response, *case.groups])
         if case.size is not None:
             weights = frame[case.size]
             response = response / weights
-            covariates = pd.get_dummies(covariates.drop(columns=[case.size, "healthy"]), drop_first=True, dtype=float)
+            covariates = covariates.drop(columns=[case.size, "healthy"])
+        covariates = pd.get_dummies(covariates, drop_first=True, dtype=float)
         covariates.insert(0, "(Intercept)", 1.0)
+        likelihood = "gaussian" if case.is_linear else "bernoulli_logit" if case.size is None else "binomial_logit"
         model = gpboost.GPModel(
-            likelihood="bernoulli_logit" if case.size is None else "binomial_logit",
-            group_data=frame[case.group],
+            likelihood=likelihood,
+            group_data=frame[list(case.groups)],
             weights=weights,
             num_parallel_threads=threads,
         )
@@ -140,9 +168,10 @@ PACKAGES: dict[str, Package] = {
     for package in (
         Package("multilevel", _multilevel, "own", True, _no_gap),
         Package("base", _multilevel, "base", True, _no_gap),
-        Package("glmm", _glmm, "peer", False, _no_gap),
-        Package("gpboost", _gpboost, "peer", True, _gpboost_gap),
-        Package("lme4", None, "r", False, lambda case: _no_quadrature(case) if case.slope else None),
+        Package("glmm", _glmm, "peer", False, _no_nested_quadrature),
+        Package("gpboost", _gpboost, "peer", True, _gpboost_gap, _gpboost_caveat),
+        Package("lme4", None, "r", False, _lme4_gap),
+        Package("lme4nAGQ0", None, "r", False, _without_laplace_gap),
         Package("glmmTMB", None, "r", False, _no_quadrature),
     )
 }

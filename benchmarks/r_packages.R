@@ -1,13 +1,14 @@
 # One measurement of lme4 or glmmTMB in a process of its own; run.py calls
-#   Rscript r_packages.R PACKAGE FORMULA N_QUADRATURE N_CALLS DATA.csv SMALL.csv TEXT_COLUMNS
-# and reads the lines "key value ..." that follow "RESULT". Starting R, loading packages and reading data is not timed;
-# a fit of the small data set comes first.
+#   Rscript r_packages.R PACKAGE FORMULA FAMILY N_QUADRATURE N_CALLS DATA.csv SMALL.csv TEXT_COLUMNS
+# and reads the lines "key value ..." that follow "RESULT". PACKAGE may be lme4nAGQ0, which is lme4 with nAGQ = 0;
+# gaussian means REML. Starting R, loading packages and reading data is not timed; a fit of the small data comes first.
 arguments <- commandArgs(trailingOnly = TRUE)
-package <- arguments[1]
+package <- sub("nAGQ0", "", arguments[1], fixed = TRUE)
 formula <- as.formula(arguments[2])
-n_quadrature <- as.integer(arguments[3])
-n_calls <- as.integer(arguments[4])
-text_columns <- strsplit(arguments[7], ",")[[1]]
+family <- arguments[3]
+n_quadrature <- if (package == arguments[1]) as.integer(arguments[4]) else 0L
+n_calls <- as.integer(arguments[5])
+text_columns <- strsplit(arguments[8], ",")[[1]]
 
 suppressPackageStartupMessages(library(package, character.only = TRUE))
 
@@ -18,13 +19,17 @@ read <- function(path) {
 
 fit <- function(data) {
   if (package == "lme4") {
-    # The default settings; its derivatives at the optimum give the standard errors.
-    model <- glmer(formula, data = data, family = binomial, nAGQ = n_quadrature)
+    # The default settings; for generalized models its derivatives at the optimum give the standard errors.
+    model <- if (family == "gaussian") {
+      lmer(formula, data = data)
+    } else {
+      glmer(formula, data = data, family = family, nAGQ = n_quadrature)
+    }
     table <- summary(model)$coefficients
     evaluations <- model@optinfo$feval
     gradients <- NA
   } else {
-    model <- glmmTMB(formula, data = data, family = binomial)
+    model <- glmmTMB(formula, data = data, family = family, REML = family == "gaussian")
     table <- summary(model)$coefficients$cond
     evaluations <- model$fit$evaluations[[1]]
     gradients <- model$fit$evaluations[[2]]
@@ -37,8 +42,8 @@ status <- function(field) {
   as.numeric(strsplit(trimws(sub(".*:", "", line)), " ")[[1]][1]) / 1024
 }
 
-data <- read(arguments[5])
-invisible(suppressMessages(suppressWarnings(fit(read(arguments[6])))))
+data <- read(arguments[6])
+invisible(suppressMessages(suppressWarnings(fit(read(arguments[7])))))
 invisible(gc())
 invisible(try(writeLines("5", "/proc/self/clear_refs"), silent = TRUE))
 before <- status("VmRSS")
@@ -59,6 +64,7 @@ if (package == "lme4" && n_quadrature > 1) {
   stopifnot(all(model.response(model.frame(answer$model)) %in% c(0, 1)))
 }
 cat("RESULT\n")
+say("n_rows", nrow(data))
 say("wall", wall)
 say("cpu", cpu)
 say("memory_before", before)

@@ -10,7 +10,15 @@ import pytest
 
 from multilevel import datasets
 
-SHAPES = {"cbpp": (56, 4), "contraception": (1934, 5), "hsb": (7185, 10), "sleepstudy": (180, 3)}
+SHAPES = {
+    "cbpp": (56, 4),
+    "contraception": (1934, 5),
+    "hsb": (7185, 10),
+    "pastes": (60, 4),
+    "penicillin": (144, 3),
+    "sleepstudy": (180, 3),
+}
+FILES = {"contraception": "Contraception", "pastes": "Pastes", "penicillin": "Penicillin"}  # others as named here
 LEVELS = {
     ("cbpp", "herd"): [str(i) for i in range(1, 16)],
     ("cbpp", "period"): ["1", "2", "3", "4"],
@@ -53,6 +61,10 @@ def test_every_level_of_a_grouping_factor_occurs() -> None:
         ("cbpp", "herd", 15),
         ("contraception", "district", 60),
         ("hsb", "school", 160),
+        ("pastes", "batch", 10),
+        ("pastes", "sample", 30),
+        ("penicillin", "plate", 24),
+        ("penicillin", "sample", 6),
         ("sleepstudy", "Subject", 18),
     ]:
         labels = getattr(datasets, name)()[column]
@@ -74,9 +86,7 @@ def test_computed_columns_of_hsb() -> None:
     assert pupils.groupby("school", observed=True)["size"].nunique().max() == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "file"), [(n, "Contraception" if n == "contraception" else n) for n in sorted(SHAPES)]
-)
+@pytest.mark.parametrize(("name", "file"), [(n, FILES.get(n, n)) for n in sorted(SHAPES)])
 def test_agreement_with_the_published_files(name: str, file: str, shared_data) -> None:
     expected = shared_data(file)
     frame = getattr(datasets, name)()[list(expected.columns)]

@@ -79,6 +79,19 @@ def test_fixed_part(right: str, expected: str) -> None:
         ("(0 + f || g)", [("f", "g", "diagonal")]),
         ("diag(1 + x | g)", [("1 x", "g", "diagonal")]),
         ("us(1 + x | g)", [("1 x", "g", "unstructured")]),
+        ("diag(x || g)", [("1 x", "g", "diagonal")]),
+        ("homdiag(1 + x | g)", [("1 x", "g", "homogeneous diagonal")]),
+        ("cs(1 + x | g)", [("1 x", "g", "compound symmetry")]),
+        ("homcs(0 + f | g)", [("f", "g", "homogeneous compound symmetry")]),
+        ("ar1(0 + time | g)", [("time", "g", "ar1")]),
+        ("ar1(time + 0 | g)", [("time", "g", "ar1")]),
+        ("ar1(0 + factor(time) | g)", [("factor(time)", "g", "ar1")]),
+        ("ar1(0 + `the week` | g)", [("the week", "g", "ar1")]),
+        ("hetar1(time - 1 | a/b)", [("time", "a", "heterogeneous ar1"), ("time", "a:b", "heterogeneous ar1")]),
+        ("rr(0 + item | g)", [("item", "g", "reduced rank 2")]),
+        ("rr(0 + item | g, d = 3)", [("item", "g", "reduced rank 3")]),
+        ("rr(0 + item | g, 1)", [("item", "g", "reduced rank 1")]),
+        ("rr(0 + f:s | a:b, d=2)", [("f:s", "a:b", "reduced rank 2")]),
         ("(x*z | g)", [("1 x z x:z", "g", "unstructured")]),
         ("(poly(x, 2) | g)", [("1 poly(x, 2)", "g", "unstructured")]),
         ("(I(a | b) | g)", [("1 I(a | b)", "g", "unstructured")]),
@@ -106,6 +119,7 @@ def test_random_terms(term: str, expected: list[tuple[str, str, str]]) -> None:
 def test_bar_texts() -> None:
     formula = parse_formula("y ~ (1+x|g) + diag( x | h )")
     assert [bar.text for bar in formula.bars] == ["(1 + x | g)", "diag(x | h)"]
+    assert [bar.text for bar in parse_formula("y ~ rr( 0+f|g,d = 2 )").bars] == ["rr(0 + f | g, d=2)"]
 
 
 def test_left_side() -> None:
@@ -246,8 +260,33 @@ def test_columns_with_dots_inside_calls() -> None:
         ("y ~ x:(1 | g)", "can only be added", ":"),
         ("y ~ x * offset(z)", "offset can only be added", "*"),
         ("y ~ (1 + offset(z) | g)", "outside the random terms", "(1"),
-        ("y ~ cs(1 + x | g)", r"cs\(...\) is not available; available are diag", "cs"),
-        ("y ~ ar1(0 + t | g)", r"ar1\(...\) is not available", "ar1"),
+        (
+            "y ~ toep(0 + t | g)",
+            r"toep\(...\) is not available; available are us\(...\), diag\(...\), homdiag.*, hetar1.*, rr\(...\)\n",
+            "toep",
+        ),
+        ("y ~ exp(0 + t | g)", r"exp\(...\) is not available", "exp"),
+        ("y ~ x + hcs(1 + x | g)", r"hcs\(...\) is not available", "hcs"),
+        ("y ~ cs(1 + x || g)", r"'\|\|' means .* no correlations, which cs\(...\) has: write '\|', or diag", "cs"),
+        ("y ~ us(x || g)", r"no correlations, which us\(...\) has", "us"),
+        ("y ~ cs(1 + x | g, 2)", r"cs\(...\) takes a random term and nothing else", "cs"),
+        ("y ~ cs(| g)", "nothing before '|'", "| g"),
+        ("y ~ cs(x > 3 | g)", "'>' has no meaning between terms", ">"),
+        ("y ~ rr(x, z | g)", "',' has no meaning between terms", ","),
+        ("y ~ rr(0 + f | , 2)", "nothing after '|'", ","),
+        ("y ~ rr(0 + f | g, )", "nothing after ','", ","),
+        ("y ~ rr(0 + f | g h, 2)", "expected an operator before 'h'", "h"),
+        ("y ~ rr(0 + f | g, d=0)", "number of dimensions, such as d=2; got 'd = 0'", "rr"),
+        ("y ~ rr(0 + f | g, k=2)", "number of dimensions, such as d=2; got 'k = 2'", "rr"),
+        ("y ~ rr(0 + f | g, 2, 3)", "number of dimensions, such as d=2; got '2, 3'", "rr"),
+        (
+            "y ~ ar1(1 | g)",
+            r"one column and no intercept: write ar1\(0 \+ time \| g\), with 'time' a .*whole.*; found an intercept\n",
+            "ar1",
+        ),
+        ("y ~ ar1(week | g)", r"write ar1\(0 \+ week \| g\); found an intercept and 'week'", "ar1"),
+        ("y ~ hetar1(0 + x + z | a:b)", r"write hetar1\(0 \+ time \| a:b\).*; found 'x' and 'z'", "hetar1"),
+        ("y ~ ar1(0 + x:z | g)", r"write ar1\(0 \+ time \| g\).*; found 'x:z'", "ar1"),
         ("y ~ I(x %in% z)", "not available inside an expression", "%in%"),
     ],
 )

@@ -31,7 +31,8 @@ def data() -> pd.DataFrame:
         ({"tol": "a"}, "tol is 'a'"),
         ({"tol": 0}, "tol is 0"),
         ({"progress": "yes"}, "progress is 'yes'"),
-        ({"method": "reml"}, "method='reml' is not known"),
+        ({"method": "REML"}, "method='REML' is not known; there are 'ml'"),
+        ({"method": "reml"}, r"needs the gaussian family with the identity link, and this model is poisson\(log\)"),
         ({"n_quadrature": 0}, "n_quadrature is 0"),
         ({"n_quadrature": True}, "n_quadrature is True"),
         ({"n_quadrature": "many"}, "n_quadrature is 'many'"),
@@ -77,10 +78,34 @@ def test_weights_go_by_label(data: pd.DataFrame) -> None:
     assert "With prior weights" in str(right.summary())
 
 
-def test_several_grouping_factors_are_refused_by_name(data: pd.DataFrame) -> None:
+def test_the_default_method(data: pd.DataFrame) -> None:
+    gaussian = ml.MixedModel(FORMULA, data)
+    assert gaussian.fit().method == "reml"
+    assert gaussian.fit("ml").method == "ml"
+    assert ml.fit(FORMULA, data, "poisson").method == "ml"
+    assert ml.fit(FORMULA, data.assign(y=data["y"] + 1), link="log").method == "ml"
+    plain = ml.MixedModel("y ~ x", data)
+    assert plain.fit().method == "ml"
+    with pytest.raises(ml.DataError, match="method='reml' needs a random-effects term"):
+        plain.fit("reml")
+
+
+def test_quadrature_needs_factors_that_nest(data: pd.DataFrame) -> None:
     data["h"] = np.arange(len(data)) % 7
-    with pytest.raises(ml.FormulaError, match="2 grouping factors \\('g', 'h'\\)"):
-        ml.fit("y ~ x + (1 | g) + (1 | h)", data, "poisson")
+    crossed = ml.MixedModel("y ~ x + (1 | g) + (1 | h)", data, "poisson")
+    for points in (2, "auto"):
+        with pytest.raises(ml.DataError, match=r"'g' and 'h' are crossed: 30 of the 30 levels of 'g' .* Use n_quadr"):
+            crossed.fit(n_quadrature=points)
+    data["m"], data["k"] = data["g"] // 5, np.arange(len(data)) // 4
+    nested = ml.MixedModel("y ~ x + (1 | g) + (1 | m) + (1 | k)", data, "poisson")
+    with pytest.raises(ml.DataError, match="or two that nest, and the model has 3: 'g', 'm', 'k'"):
+        nested.fit(n_quadrature=2)
+    three = ml.MixedModel("y ~ x + (1 + x | g) + (1 + x | m)", data, "poisson")
+    with pytest.raises(ml.DataError, match=r"for each of 4 random effects are 11\^4 = 14,641 nodes per row"):
+        three.fit(n_quadrature=11)
+    data["y"] += data["h"]
+    linear = ml.fit("y ~ x + (1 | g) + (1 | h)", data, n_quadrature=7)
+    assert linear.llf == ml.fit("y ~ x + (1 | g) + (1 | h)", data).llf
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e290])
@@ -106,9 +131,10 @@ def test_many_columns(data: pd.DataFrame) -> None:
 
 
 def test_an_unidentified_term_is_named() -> None:
-    data = ml.datasets.sleepstudy()
-    with pytest.warns(ml.ConvergenceWarning, match="not identified: 'Subject"):
-        results = ml.fit("Reaction ~ Days + (1 | Subject) + (1 | Subject)", data)
+    data = ml.datasets.sleepstudy().assign(twice=lambda d: 2 * d["Days"])
+    formula = "Reaction ~ Days + (1 | Subject) + (0 + Days | Subject) + (0 + twice | Subject)"
+    with pytest.warns(ml.ConvergenceWarning, match="not identified: 'Subject: Days', 'Subject: twice' can move"):
+        results = ml.fit(formula, data)
     assert not results.converged
     assert np.isfinite(results.bse).all()
 

@@ -49,6 +49,7 @@ def test_fit(key: str, shared_data: Callable[[str], pd.DataFrame]) -> None:
         family=reference["family"],
         link=reference["link"],
         weights=reference.get("weights"),
+        method="ml",
         n_quadrature=reference["n_quadrature"],
     )
     fixed = reference["fixed"]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import multilevel as ml
 from multilevel.inference.information_criteria import n_subjects
-from multilevel.inference.variance_components import _delta, _quantities
 
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 SLEEP = "Reaction ~ Days + (1 + Days | Subject)"
@@ -51,7 +51,8 @@ def test_cbpp_coefficients(cbpp: ml.MixedModelResults) -> None:
     np.testing.assert_allclose(cbpp.bse, [0.23247199, 0.30664250, 0.32663785, 0.42743659], rtol=1e-5)
     np.testing.assert_allclose(cbpp.zvalues, [-6.0159167, -3.2361227, -3.4554234, -3.6971891], rtol=1e-4)
     np.testing.assert_allclose(cbpp.pvalues, [1.788715e-9, 1.2116531e-3, 5.494292e-4, 2.1799996e-4], rtol=1e-3)
-    pd.testing.assert_series_equal(cbpp.tvalues, cbpp.zvalues)
+    pd.testing.assert_series_equal(cbpp.tvalues, cbpp.zvalues, check_names=False)
+    assert np.isinf(cbpp.degrees_of_freedom()).all()
 
 
 def test_covariance_of_the_coefficients(cbpp: ml.MixedModelResults) -> None:
@@ -67,6 +68,32 @@ def test_wald_intervals(cbpp: ml.MixedModelResults) -> None:
     np.testing.assert_allclose(intervals.loc["(Intercept)"], [-1.8541689, -0.9428954], atol=1e-5)
     narrow = cbpp.conf_int(level=0.5)
     np.testing.assert_allclose(narrow["upper"] - cbpp.params, 0.6744897501960817 * cbpp.bse)
+
+
+def test_t_tests_of_a_linear_model(sleep: ml.MixedModelResults) -> None:
+    # 18 subjects, each with the same ten days: 18 degrees of freedom after ML
+    np.testing.assert_allclose(sleep.degrees_of_freedom(), [18, 18], rtol=1e-4)
+    t = 10.46728596 / 1.50223952
+    np.testing.assert_allclose(sleep.tvalues["Days"], t, rtol=1e-5)
+    np.testing.assert_allclose(sleep.pvalues["Days"], 2 * stats.t.sf(t, 18), rtol=1e-3)
+    margin = stats.t.ppf(0.95, 18) * sleep.bse
+    np.testing.assert_allclose(sleep.conf_int(0.9)["upper"], sleep.params + margin, rtol=1e-5)
+    normal = sleep.conf_int(df_method="normal")
+    np.testing.assert_allclose(normal["upper"], sleep.params + 1.959963984540054 * sleep.bse)
+    np.testing.assert_allclose(sleep.tidy()["df"][:2], [18, 18], rtol=1e-4)
+    assert sleep.tidy()["df"][2:].isna().all()
+    assert sleep.tidy(df_method="containment")["df"][0] == 161
+
+
+def test_kenward_and_roger_have_their_own_standard_errors() -> None:
+    data = ml.datasets.sleepstudy().iloc[15:]
+    results = ml.fit("Reaction ~ Days + (1 | Subject)", data)
+    assert results.method == "reml"
+    table = results.tidy(df_method="kenward-roger")
+    assert (table["std_error"][:2] > results.bse.to_numpy()).all()
+    assert list(results.anova(df_method="kenward-roger").index) == ["Days"]
+    wald = results.anova(df_method="normal")
+    np.testing.assert_allclose(wald["chi2"], [results.tvalues["Days"] ** 2], rtol=1e-10)
 
 
 def test_intervals_that_do_not_exist(cbpp: ml.MixedModelResults) -> None:
@@ -151,34 +178,18 @@ def test_variance_components_of_a_slope_model(sleep: ml.MixedModelResults) -> No
     assert np.isfinite(sleep.vcov_table()["std_error"]).all()
 
 
-@pytest.mark.parametrize("structure", ["unstructured", "diagonal"])
-def test_delta_method_against_differences(structure: str) -> None:
-    rng = np.random.default_rng(4)
-    q = 3
-    columns, rows = np.triu_indices(q) if structure == "unstructured" else (np.arange(q), np.arange(q))
-    theta = rng.normal(size=len(rows))
-
-    def estimates(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        factor = np.zeros((q, q))
-        factor[rows, columns] = theta
-        return _quantities(("a", "b", "c"), structure, factor, rows, columns)[3:]
-
-    value, jacobian = estimates(theta)
-    assert len(value) == (12 if structure == "unstructured" else 6)
-    steps = 1e-6 * np.eye(len(theta))
-    differences = [(estimates(theta + h)[0] - estimates(theta - h)[0]) / 2e-6 for h in steps]
-    np.testing.assert_allclose(jacobian, np.transpose(differences), atol=1e-7)
-    covariance = np.diag(np.arange(1.0, len(theta) + 1))
-    expected = np.sqrt((jacobian**2) @ np.diag(covariance))
-    np.testing.assert_allclose(_delta(jacobian, covariance), expected)
-
-
 def test_boundary_has_no_standard_error(sleep: ml.MixedModelResults) -> None:
     factor = np.array([[20.0, 0.0], [3.0, 0.0]])  # a correlation of one
     covariance = sleep.fit.covariance.copy()
     at = sleep.fit.parameter_names.index("log_sigma") - 1
     covariance[at, :] = covariance[:, at] = np.nan
-    changed = with_fit(sleep, theta=(factor,), random_cov=(factor @ factor.T,), covariance=covariance)
+    changed = with_fit(
+        sleep,
+        theta_values=(np.array([20.0, 3.0, 0.0]),),
+        theta=(factor,),
+        random_cov=(factor @ factor.T,),
+        covariance=covariance,
+    )
     table = changed.vcov_table().set_index(["term", "quantity"])
     assert np.isnan(table.loc[("(Intercept)", "correlation"), "std_error"])
     assert np.isfinite(table.drop(("(Intercept)", "correlation"))["std_error"]).all()
@@ -259,7 +270,7 @@ def test_residuals_of_a_weighted_fit() -> None:
 
 def test_tidy(sleep: ml.MixedModelResults) -> None:
     table = sleep.tidy()
-    columns = "effect group term estimate std_error statistic p_value conf_low conf_high"
+    columns = "effect group term estimate std_error df statistic p_value conf_low conf_high"
     assert list(table.columns) == columns.split()
     terms = ["(Intercept)", "Days", "sd__(Intercept)", "sd__Days", "cor__(Intercept).Days", "sd__Observation"]
     assert list(table["term"]) == terms

@@ -15,8 +15,8 @@ import pytest
 import multilevel as ml
 from multilevel import tables
 from multilevel.certificate import BoundaryScore
-from multilevel.summary import summarize
-from multilevel.verdict import Verdict
+from multilevel.summary import _random_effects, summarize
+from multilevel.verdict import Verdict, _singular
 
 POLLS = """\
 Generalized linear mixed model fit by maximum likelihood (Laplace approximation)
@@ -86,8 +86,104 @@ def test_sleepstudy(sleep: ml.MixedModelResults) -> None:
     assert re.search(r"^Subject   \(Intercept\)  565\.51\d+  23\.780\d+ *$", text, re.MULTILINE)
     assert re.search(r"^          Days          32\.682\d*   5\.7168\d*  0\.081$", text, re.MULTILINE)
     assert re.search(r"^Residual               654\.941\d*  25\.591\d+$", text, re.MULTILINE)
-    assert re.search(r"^Days +10\.4673 +1\.5022 +6\.968  3\.22e-12$", text, re.MULTILINE)
+    assert re.search(r"^Days +10\.4673 +1\.5022 +18\.00 +6\.968  1\.65e-06$", text, re.MULTILINE)
     assert "Quadrature check" not in text
+
+
+SLEEP_REML = """\
+Linear mixed model fit by REML
+ Family: gaussian ( identity )
+Formula: Reaction ~ Days + (1 + Days | Subject)
+
+    AIC      BIC    REML logLik  REML criterion  df.resid
+1755.63  1774.79  -871.81413598         1743.63       174
+
+Scaled residuals:
+     Min        1Q   Median       3Q      Max
+-3.95356  -0.46340  0.02312  0.46340  5.17926
+
+Random effects:
+Groups    Name         Variance  Std.Dev.   Corr
+Subject   (Intercept)  612.0899  24.74045
+          Days          35.0717   5.92213  0.066
+Residual               654.9410  25.59182
+Number of obs: 180, groups: Subject, 18
+
+Fixed effects:
+             Estimate  Std. Error     df  t value  Pr(>|t|)
+(Intercept)  251.4051      6.8246  17.00   36.838    <2e-16
+Days          10.4673      1.5458  17.00    6.771  3.26e-06
+t tests with Satterthwaite's degrees of freedom
+
+Correlation of Fixed Effects:
+      (Intr)
+Days  -0.138
+
+Converged: the predicted gain left in the log-likelihood is """
+
+
+def test_reml() -> None:
+    results = ml.fit("Reaction ~ Days + (1 + Days | Subject)", ml.datasets.sleepstudy())
+    assert str(results.summary()).startswith(SLEEP_REML)
+
+
+def test_the_degrees_of_freedom_are_named(sleep: ml.MixedModelResults, cbpp: ml.MixedModelResults) -> None:
+    text = str(sleep.summary(df_method="containment"))
+    assert re.search(r"^Days +10\.4673 +1\.5022 +161\.00 +6\.968  ", text, re.MULTILINE)
+    assert "\nt tests with containment degrees of freedom\n" in text
+    normal = str(sleep.summary(df_method="normal"))
+    assert re.search(r"^Days +10\.4673 +1\.5022 +6\.968  3\.22e-12$", normal, re.MULTILINE)
+    assert "t tests" not in normal
+    plain = str(ml.fit("Reaction ~ Days", ml.datasets.sleepstudy()).summary())
+    assert plain.startswith("Linear model fit by maximum likelihood\n")
+    assert "\nt tests with residual degrees of freedom\n" in plain
+    with pytest.raises(ml.DataError, match=r"df_method='satterthwaite' is for Gaussian models"):
+        cbpp.summary(df_method="satterthwaite")
+
+
+SUBJECT = "The random effects of Subject (a, b, ..., d)"
+STRUCTURES = {
+    "compound symmetry": (
+        ["a", "b", "c", "d"],
+        ["", "0.500", "", ""],
+        f"{SUBJECT} have covariance structure compound symmetry.",
+    ),
+    "homogeneous compound symmetry": (
+        ["a, b, ..., d"],
+        ["0.500"],
+        f"{SUBJECT} have covariance structure homogeneous compound symmetry.",
+    ),
+    "ar1": (
+        ["a, b, ..., d"],
+        ["0.500"],
+        f"{SUBJECT} have covariance structure ar1; Corr is that of neighbours in time.",
+    ),
+    "homogeneous diagonal": (
+        ["a, b, ..., d"],
+        [""],
+        f"{SUBJECT} are independent of each other, with one variance.",
+    ),
+    "reduced rank 2": (
+        ["a", "b", "c", "d"],
+        ["", "0.500", "0.250", "0.125"],
+        f"{SUBJECT} have covariance structure reduced rank 2.",
+    ),
+}
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_structures_are_named(sleep: ml.MixedModelResults, structure: str) -> None:
+    names, correlations, note = STRUCTURES[structure]
+    term = dataclasses.replace(sleep.fit.design.random_terms[0], names=tuple("abcd"), structure=structure)
+    design = dataclasses.replace(sleep.fit.design, random_terms=(term,))
+    covariance = 9.0 * (np.eye(4) if "diagonal" in structure else 0.5 ** np.abs(np.subtract.outer(range(4), range(4))))
+    table = _random_effects(dataclasses.replace(sleep.fit, design=design, random_cov=(covariance,)))
+    assert [row[1] for row in table.rows[:-1]] == names
+    assert [row[0] for row in table.rows] == ["Subject", *[""] * (len(names) - 1), "Residual"]
+    assert all(float(row[3]) == 3 for row in table.rows[:-1])
+    first = [row[4] if len(row) > 4 else "" for row in table.rows[:-1]]
+    assert first == correlations
+    assert note in table.notes
 
 
 def test_quadrature_is_named() -> None:
@@ -159,6 +255,16 @@ def test_singular_fit(sleep: ml.MixedModelResults) -> None:
     boundary = "Boundary (singular) fit: the variance of Days in Subject is zero; its score there is -1.25, so"
     assert boundary in " ".join(text.split())
     assert "Warnings:\n- singular fit: look\n" in text
+
+
+def test_the_end_of_a_range(sleep: ml.MixedModelResults) -> None:
+    score = BoundaryScore("Subject", "day[0], ..., day[9]", -0.5, "limit")
+    text = summary_of(sleep, certificate=dataclasses.replace(sleep.certificate, boundary=(score,)))
+    end = "the correlation of day[0], ..., day[9] in Subject is at an end of its range; its score there is -0.5, so a"
+    assert end in " ".join(text.split())
+    both = _singular((score, BoundaryScore("g", "x", -2.0)))
+    assert "is at an end of its range, score -0.5; the variance of 'x' in 'g' is exactly zero, score -2." in both
+    assert "rises from zero. The score at the end of a range is d log-likelihood / d correlation" in both
 
 
 def test_failure_says_so(cbpp: ml.MixedModelResults) -> None:

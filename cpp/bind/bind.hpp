@@ -15,7 +15,9 @@ namespace multilevel::bind {
 using DoubleArray = py::array_t<double, py::array::c_style>;
 
 void bind_family(py::module_& module);
+void bind_covariance(py::module_& module);
 void bind_model(py::module_& module);
+void bind_quadrature(py::module_& module);
 void bind_fit(py::module_& module);
 
 }  // namespace multilevel::bind

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <stdexcept>
 
 #include "bind/bind.hpp"
@@ -8,7 +9,6 @@ namespace multilevel::bind {
 
 namespace {
 
-using estimate::Derivatives;
 using estimate::FitRecord;
 using estimate::Monitor;
 using model::Model;
@@ -39,16 +39,34 @@ auto without_gil(Function function) {
   }
 }
 
+/// One array per grouping factor: (n_levels, q), or (n_levels, q, q) for square blocks, from columns per level.
+py::list per_level(const std::vector<Eigen::MatrixXd>& values, bool square) {
+  py::list list;
+  for (const auto& own : values) {
+    const auto q =
+        square ? static_cast<py::ssize_t>(std::lround(std::sqrt(static_cast<double>(own.rows())))) : own.rows();
+    std::vector<py::ssize_t> shape{own.cols(), q};
+    if (square) shape.push_back(q);
+    DoubleArray array(shape);
+    std::copy(own.data(), own.data() + own.size(), array.mutable_data());
+    list.append(array);
+  }
+  return list;
+}
+
 const double* checked(const Model& m, const DoubleArray& response) {
   if (response.ndim() != 1 || response.shape(0) != m.n_rows())
     throw std::invalid_argument("the response must have one value per row");
   return response.data();
 }
 
-FitRecord fit(const Model& m, const DoubleArray& response, int n_quadrature, const Eigen::VectorXd& start, int threads,
-              double tol, int max_iter, bool check_quadrature, const py::object& report) {
+FitRecord fit(const Model& m, const DoubleArray& response, const std::string& method, int n_quadrature,
+              const Eigen::VectorXd& start, int threads, double tol, int max_iter, bool check_quadrature,
+              const py::object& report) {
   const double* y = checked(m, response);
   estimate::FitOptions options;
+  if (method != "ml" && method != "reml") throw std::invalid_argument("method must be 'ml' or 'reml'");
+  options.restricted = method == "reml";
   options.n_quadrature = n_quadrature;
   options.start = start;
   options.threads = numeric::usable_threads(threads);
@@ -80,10 +98,12 @@ py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::Vec
     const model::Response data = m.prepare(y, n_threads);
     const auto scale = m.user_scale(data);
     const Monitor silent;
-    estimate::Objective objective(m, data, n_quadrature, Derivatives::hessian, true, n_threads, silent);
-    std::vector<double> modes(static_cast<std::size_t>(m.n_clusters()) * static_cast<std::size_t>(m.q()), 0.0);
+    const auto objective = estimate::make_objective(m, data, n_quadrature, n_threads, silent);
+    std::vector<double> modes(static_cast<std::size_t>(m.n_modes()), 0.0);
     estimate::Sums sums;
-    const bool good = objective.evaluate(scale.matrix.fullPivLu().solve(psi - scale.shift), modes, sums);
+    const Eigen::VectorXd inner = scale.matrix.fullPivLu().solve(psi - scale.shift);
+    bool good = objective->evaluate(inner, modes, sums);
+    if (good && !objective->has_exact_hessian()) good = objective->differentiate(inner, modes, sums);
     const Eigen::MatrixXd back = scale.matrix.inverse();
     return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value, back.transpose() * sums.gradient,
                                                                       back.transpose() * sums.hessian * back, good);
@@ -135,10 +155,23 @@ void bind_fit(py::module_& module) {
                                return py::make_tuple(r.quadrature.n_points, r.quadrature.exact,
                                                      r.quadrature.change_deviance, r.quadrature.shift);
                              })
-      .def_readonly("modes", &FitRecord::modes)
-      .def_readonly("mode_covariance", &FitRecord::mode_covariance)
+      .def_property_readonly("modes", [](const FitRecord& r) { return per_level(r.modes, false); })
+      .def_property_readonly("mode_covariance", [](const FitRecord& r) { return per_level(r.mode_covariance, true); })
+      .def_property_readonly("projection",
+                             [](const FitRecord& r) {
+                               py::list list;
+                               for (std::size_t f = 0; f < r.projection.size(); ++f) {
+                                 const auto& own = r.projection[f];  // p x (q n_levels)
+                                 const auto q = r.modes[f].rows(), levels = r.modes[f].cols();
+                                 DoubleArray array({levels, q, own.rows()});
+                                 std::copy(own.data(), own.data() + own.size(), array.mutable_data());
+                                 list.append(array);
+                               }
+                               return list;
+                             })
       .def_property_readonly("ending", [](const FitRecord& r) { return ending_name(r.ending); })
-      .def_readonly("failed_cluster", &FitRecord::failed_cluster)
+      .def_property_readonly("failed_level",
+                             [](const FitRecord& r) { return py::make_tuple(r.failed_factor, r.failed_level); })
       .def_readonly("n_evaluations", &FitRecord::evaluations)
       .def_readonly("n_start_evaluations", &FitRecord::start_evaluations)
       .def_property_readonly("trace",
@@ -150,7 +183,7 @@ void bind_fit(py::module_& module) {
       .def_readonly("seconds", &FitRecord::seconds);
 
   module.attr("most_nodes") = estimate::most_nodes;
-  module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("n_quadrature") = 1,
+  module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("method") = "ml", py::arg("n_quadrature") = 1,
              py::arg("start") = Eigen::VectorXd(), py::arg("threads") = 0, py::arg("tol") = 1e-9,
              py::arg("max_iter") = 100, py::arg("check_quadrature") = true, py::arg("report") = py::none());
   module.def("evaluate", &evaluate, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("n_quadrature") = 1,

@@ -93,19 +93,24 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
   return std::make_unique<Model>(s, numeric::usable_threads(threads));
 }
 
-DoubleArray linear_predictor(const Model& m, const Eigen::VectorXd& beta, const std::optional<DoubleArray>& modes,
-                             int threads) {
+DoubleArray linear_predictor(const Model& m, const Eigen::VectorXd& beta,
+                             const std::optional<std::vector<DoubleArray>>& modes, int threads) {
   if (beta.size() != m.p()) throw std::invalid_argument("beta has the wrong length");
-  const double* u = nullptr;
+  std::vector<double> u;
   if (modes) {
-    if (modes->size() != static_cast<py::ssize_t>(m.n_clusters()) * m.q())
-      throw std::invalid_argument("modes has the wrong size");
-    u = modes->data();
+    if (modes->size() != m.factors().size())
+      throw std::invalid_argument("modes must have one array per grouping factor");
+    for (std::size_t f = 0; f < modes->size(); ++f) {
+      const DoubleArray& own = (*modes)[f];
+      if (own.size() != static_cast<py::ssize_t>(m.factors()[f].n_levels) * m.factors()[f].q)
+        throw std::invalid_argument("modes has the wrong size");
+      u.insert(u.end(), own.data(), own.data() + own.size());
+    }
   }
   DoubleArray eta(m.n_rows());
   double* to = eta.mutable_data();
   const py::gil_scoped_release release;
-  m.linear_predictor(beta.data(), u, to, numeric::usable_threads(threads));
+  m.linear_predictor(beta.data(), u.empty() ? nullptr : u.data(), to, numeric::usable_threads(threads));
   return eta;
 }
 
@@ -120,6 +125,7 @@ void bind_model(py::module_& module) {
       .def_property_readonly("n_clusters", &Model::n_clusters)
       .def_property_readonly("n_beta", &Model::p)
       .def_property_readonly("n_random", &Model::q)
+      .def_property_readonly("n_modes", &Model::n_modes)
       .def_property_readonly("n_theta", &Model::n_theta)
       .def_property_readonly("n_phi", &Model::n_phi)
       .def_property_readonly("redundant", &Model::redundant)

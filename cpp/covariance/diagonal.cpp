@@ -8,6 +8,7 @@ namespace {
 class Diagonal final : public Structure {
  public:
   std::string name() const override { return "diagonal"; }
+  Kind kind() const override { return Kind::diagonal; }
   std::vector<Entry> entries(int q) const override {
     std::vector<Entry> free;
     for (int row = 0; row < q; ++row) free.push_back({row, row});

@@ -9,11 +9,18 @@ const Structure& structure(const std::string& name) {
   for (const auto* one : {
            &unstructured(),
            &diagonal(),
+           &homogeneous_diagonal(),
+           &compound_symmetry(),
+           &homogeneous_compound_symmetry(),
+           &ar1(),
+           &heterogeneous_ar1(),
        }) {
     if (one->name() == name) return *one;
     known += (known.empty() ? "" : ", ") + one->name();
   }
-  throw std::invalid_argument("unknown covariance structure '" + name + "'; there are " + known);
+  if (const auto* one = reduced_rank(name)) return *one;
+  throw std::invalid_argument("unknown covariance structure '" + name + "'; there are " + known +
+                              ", reduced rank 1, 2, ...");
 }
 
 }  // namespace multilevel::covariance

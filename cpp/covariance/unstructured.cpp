@@ -8,6 +8,7 @@ namespace {
 class Unstructured final : public Structure {
  public:
   std::string name() const override { return "unstructured"; }
+  Kind kind() const override { return Kind::full; }
   std::vector<Entry> entries(int q) const override {
     std::vector<Entry> free;
     for (int column = 0; column < q; ++column)

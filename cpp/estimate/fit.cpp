@@ -6,6 +6,10 @@
 #include <stdexcept>
 
 #include "estimate/boundary.hpp"
+#include "estimate/joint_objective.hpp"
+#include "estimate/linear_objective.hpp"
+#include "estimate/nested_objective.hpp"
+#include "estimate/panel_objective.hpp"
 #include "estimate/start.hpp"
 
 namespace multilevel::estimate {
@@ -17,7 +21,13 @@ constexpr int least_subsample_clusters = 50;
 constexpr double negligible_theta = 1e-10;  // on the internal scale, where the scatter of eta is near one
 constexpr double settled_gain = 1e-13;      // below it the step left moves estimates by 5e-7 standard errors at most
 
-double node_count(int points, int q) { return std::pow(static_cast<double>(points), q); }
+/// Nodes per cluster; of nested factors those of an inner unit for each of the outer level's.
+double node_count(const model::Model& model, int points) {
+  double nodes = 1.0;
+  if (points > 1)
+    for (const auto& factor : model.factors()) nodes *= static_cast<double>(numeric::node_count(points, factor.q));
+  return nodes;
+}
 
 /// Every how many panels give about the rows that starting values need.
 int start_stride(const model::Model& model) {
@@ -33,24 +43,29 @@ int subsample_stride(const model::Model& model) {
   return stride >= 8 ? stride : 1;
 }
 
+bool has_quadrature(const model::Model& model) {
+  return model.q() > 0 && (model.factors().size() == 1 || model.nesting());
+}
+
 /// More points than the fit's, as many as the limit allows; 0 when it allows none.
-int check_points(int points, int q) {
-  const int wanted = q == 1 ? points + 4 : points + 2;
-  if (node_count(wanted, q) <= 4096.0) return wanted;
-  return node_count(points + 1, q) <= 4096.0 ? points + 1 : 0;
+int check_points(const model::Model& model, int points) {
+  if (!has_quadrature(model)) return 0;
+  const int wanted = model.q() == 1 ? points + 4 : points + 2;
+  if (node_count(model, wanted) <= 4096.0) return wanted;
+  return node_count(model, points + 1) <= 4096.0 ? points + 1 : 0;
 }
 
 QuadratureCheck check_quadrature(const model::Model& model, const model::Response& response, const FitOptions& options,
                                  const Optimum& optimum, const Eigen::MatrixXd& covariance, const Monitor& monitor) {
   QuadratureCheck check;
   check.exact = model.family().is_linear() || model.q() == 0;
-  check.n_points = check.exact ? options.n_quadrature : check_points(options.n_quadrature, model.q());
+  check.n_points = check.exact ? options.n_quadrature : check_points(model, options.n_quadrature);
   check.shift = Eigen::VectorXd::Zero(optimum.psi.size());
   if (check.exact || check.n_points == 0) return check;
-  Objective finer(model, response, check.n_points, Derivatives::gradient, true, options.threads, monitor);
+  const auto finer = make_objective(model, response, check.n_points, options.threads, monitor, Derivatives::gradient);
   std::vector<double> modes = optimum.modes;
   Sums sums;
-  if (!finer.evaluate(optimum.psi, modes, sums)) {
+  if (!finer->evaluate(optimum.psi, modes, sums)) {
     check.change_deviance = std::numeric_limits<double>::quiet_NaN();
     check.shift.setConstant(std::numeric_limits<double>::quiet_NaN());
     return check;
@@ -95,11 +110,18 @@ Eigen::MatrixXd conditional_beta_covariance(const Optimum& optimum, int p) {
 /// that the estimates are good to the last digits that the arithmetic allows.
 void finish(Objective& objective, Optimum& optimum, std::vector<bool>& free) {
   const auto& model = objective.model();
-  const int p = model.p();
+  const int p = objective.n_beta(), n_theta = objective.n_theta();
   Sums sums;
+  bool moved = false;  // to other coordinates
   auto evaluate = [&](const Eigen::VectorXd& psi) {
     std::vector<double> modes = optimum.modes, covariance(optimum.mode_covariance.size());
-    const bool good = objective.evaluate(psi, modes, sums, covariance.empty() ? nullptr : covariance.data());
+    bool good = objective.evaluate(psi, modes, sums, covariance.empty() ? nullptr : covariance.data());
+    if (good && !objective.has_exact_hessian()) {
+      if (!moved)
+        sums.hessian = optimum.sums.hessian;
+      else
+        good = objective.differentiate(psi, modes, sums);
+    }
     if (!good || !(sums.value >= optimum.sums.value - 1e-10 * (1.0 + std::fabs(optimum.sums.value)))) return false;
     optimum.psi = psi;
     optimum.modes = std::move(modes);
@@ -118,22 +140,62 @@ void finish(Objective& objective, Optimum& optimum, std::vector<bool>& free) {
   Eigen::VectorXd psi = optimum.psi;
   objective.layout().restore_order(psi.data() + p);
   // A search that ended early can leave what is a zero for all purposes.
-  for (int e = 0; e < model.n_theta(); ++e)
+  for (int e = 0; e < n_theta; ++e)
     if (std::fabs(psi[p + e]) < negligible_theta) psi[p + e] = 0.0;
-  if (model.q() > 0) free = free_parameters(objective.layout(), p, model.n_phi(), psi);
-  if (psi != before) evaluate(psi);
+  if (model.q() > 0) free = free_parameters(objective.layout(), model, p, psi);
+  moved = psi != before;
+  if (moved) evaluate(psi);
+  moved = false;
   if (optimum.ending == Ending::converged && optimum.gain > settled_gain) evaluate(optimum.psi + optimum.step);
-  // A last step whose gain is far below anything that an evaluation could show.
-  if (optimum.ending == Ending::converged) optimum.psi += optimum.step;
-  if (model.q() > 0) make_diagonal_positive(objective.layout(), p, model.q(), optimum);
+}
+
+NewtonOptions newton_options(const FitOptions& options) {
+  NewtonOptions newton;
+  newton.gain_tolerance = options.gain_tolerance;
+  newton.most_iterations = options.most_iterations;
+  return newton;
+}
+
+bool worth_settling(Ending ending) {
+  return ending == Ending::converged || ending == Ending::no_increase || ending == Ending::iteration_limit;
+}
+
+/// A linear mixed model: theta is searched for with beta and sigma profiled out, and the record is of all of them.
+Optimum search_linear(const model::Model& model, const model::Response& response, const FitOptions& options,
+                      std::vector<bool>& free, FitRecord& record, const Monitor& monitor) {
+  LinearObjective objective(model, response, options.restricted, options.threads, monitor);
+  Optimum optimum;
+  optimum.ending = Ending::exact_fit;
+  if (objective.exact()) return optimum;
+  Eigen::VectorXd theta = objective.start();
+  if (options.start.size() > 0) {
+    const auto scale = model.user_scale(response);
+    theta = objective.relative(scale.matrix.fullPivLu().solve(options.start - scale.shift));
+  }
+  std::vector<bool> free_theta(static_cast<std::size_t>(model.n_theta()), true);
+  std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
+  const NewtonOptions newton = newton_options(options);
+  optimum = maximize(objective, response, theta, std::move(modes), free_theta, newton, monitor);
+  if (optimum.ending == Ending::no_start) return optimum;
+  if (worth_settling(optimum.ending)) settle_boundary(objective, response, optimum, free_theta, newton, monitor);
+  finish(objective, optimum, free_theta);
+  if (!objective.stand_at(optimum)) optimum.ending = Ending::no_increase;
+  objective.expand(optimum);
+  record.evaluations = objective.evaluations();
+  const Eigen::MatrixXd projection = objective.projection();
+  for (const auto& factor : model.factors())
+    record.projection.push_back(
+        projection.middleRows(factor.offset, std::int64_t{factor.n_levels} * factor.q).transpose());
+  free.assign(static_cast<std::size_t>(model.n_parameters()), true);
+  std::copy(free_theta.begin(), free_theta.end(), free.begin() + model.p());
+  make_diagonal_positive(Layout(model), model, optimum);
+  return optimum;
 }
 
 Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options,
                Eigen::VectorXd psi, std::vector<bool>& free, FitRecord& record, const Monitor& monitor) {
-  std::vector<double> modes(static_cast<std::size_t>(model.n_clusters()) * static_cast<std::size_t>(model.q()), 0.0);
-  NewtonOptions newton;
-  newton.gain_tolerance = options.gain_tolerance;
-  newton.most_iterations = options.most_iterations;
+  std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
+  NewtonOptions newton = newton_options(options);
   NewtonOptions rough = newton;
   rough.look_for_separation = false;
   Monitor quiet;
@@ -145,9 +207,9 @@ Optimum search(const model::Model& model, const model::Response& response, const
     modes = first.modes;
   };
   if (options.start.size() == 0) {
-    const int stride = subsample_stride(model);
+    const int stride = model.factors().size() == 1 ? subsample_stride(model) : 1;
     if (stride > 1) {
-      Objective part(model, response, 1, Derivatives::hessian, true, options.threads, quiet);
+      PanelObjective part(model, response, 1, Derivatives::hessian, true, options.threads, quiet);
       part.use_every(stride);
       rough.gain_tolerance = 0.1;
       rough.most_iterations = 20;
@@ -157,57 +219,76 @@ Optimum search(const model::Model& model, const model::Response& response, const
     }
     if (options.n_quadrature > 1 && model.q() > 0 && !model.family().is_linear()) {
       // The Laplace optimum is near and cheap.
-      Objective laplace(model, response, 1, Derivatives::hessian, true, options.threads, quiet);
+      const auto laplace = make_objective(model, response, 1, options.threads, quiet);
       rough.gain_tolerance = 0.05;
       rough.most_iterations = options.most_iterations;
       rough.look_for_separation = true;
-      Optimum first = maximize(laplace, response, psi, modes, free, rough, quiet);
-      record.start_evaluations += laplace.evaluations();
-      take(first, laplace.layout());
+      Optimum first = maximize(*laplace, response, psi, modes, free, rough, quiet);
+      record.start_evaluations += laplace->evaluations();
+      take(first, laplace->layout());
       if (first.ending == Ending::separation)
         newton.patience = 0;  // the same direction serves at every number of points
     }
   }
-  Objective objective(model, response, options.n_quadrature, Derivatives::hessian, true, options.threads, monitor);
-  Optimum optimum = maximize(objective, response, psi, std::move(modes), free, newton, monitor);
-  const bool settles = optimum.ending == Ending::converged || optimum.ending == Ending::no_increase ||
-                       optimum.ending == Ending::iteration_limit;
-  if (settles && model.q() > 0) settle_boundary(objective, response, optimum, free, newton, monitor);
-  if (optimum.ending != Ending::no_start) finish(objective, optimum, free);
-  record.evaluations = objective.evaluations();
+  const auto objective = make_objective(model, response, options.n_quadrature, options.threads, monitor);
+  Optimum optimum = maximize(*objective, response, psi, std::move(modes), free, newton, monitor);
+  if (worth_settling(optimum.ending) && model.q() > 0)
+    settle_boundary(*objective, response, optimum, free, newton, monitor);
+  if (optimum.ending != Ending::no_start) {
+    finish(*objective, optimum, free);
+    // A last step whose gain is far below anything that an evaluation could show.
+    if (optimum.ending == Ending::converged) optimum.psi += optimum.step;
+    if (model.q() > 0) make_diagonal_positive(objective->layout(), model, optimum);
+  }
+  record.evaluations = objective->evaluations();
   return optimum;
 }
 
 /// A record without a fit keeps its shapes, and no number in it passes for one.
 FitRecord empty_record(const model::Model& model) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const int p = model.p(), q = model.q(), P = model.n_parameters();
+  const int p = model.p(), P = model.n_parameters();
   FitRecord record;
   record.value = record.gain = nan;
   record.psi = record.gradient = record.step = Eigen::VectorXd::Constant(P, nan);
   record.hessian = record.covariance = Eigen::MatrixXd::Constant(P, P, nan);
   record.beta_covariance = Eigen::MatrixXd::Constant(p, p, nan);
-  record.modes = Eigen::MatrixXd::Constant(q, model.n_clusters(), nan);
-  record.mode_covariance = Eigen::MatrixXd::Constant(q * q, model.n_clusters(), nan);
+  for (const auto& factor : model.factors()) {
+    record.modes.push_back(Eigen::MatrixXd::Constant(factor.q, factor.n_levels, nan));
+    record.mode_covariance.push_back(Eigen::MatrixXd::Constant(factor.q * factor.q, factor.n_levels, nan));
+  }
   record.quadrature.shift = Eigen::VectorXd::Constant(P, nan);
   return record;
 }
 
 }  // namespace
 
+std::unique_ptr<Objective> make_objective(const model::Model& model, const model::Response& response, int n_quadrature,
+                                          int threads, const Monitor& monitor, Derivatives derivatives) {
+  if (model.factors().size() <= 1)
+    return std::make_unique<PanelObjective>(model, response, n_quadrature, derivatives, true, threads, monitor);
+  if (n_quadrature == 1) return std::make_unique<JointObjective>(model, response, threads, monitor);
+  if (!model.nesting()) throw std::invalid_argument("crossed grouping factors have no quadrature");
+  return std::make_unique<NestedObjective>(model, response, n_quadrature, threads, monitor);
+}
+
 FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
               const Monitor& monitor) {
   const auto begin = std::chrono::steady_clock::now();
   const int p = model.p(), q = model.q(), P = model.n_parameters();
-  if (options.n_quadrature < 1 || node_count(options.n_quadrature, q) > most_nodes)
+  const bool linear = model.family().is_linear() && q > 0;
+  if (options.restricted && !linear) throw std::invalid_argument("REML is for linear mixed models");
+  if (options.n_quadrature < 1 || (!linear && node_count(model, options.n_quadrature) > most_nodes))
     throw std::invalid_argument("too many quadrature points");
   const auto scale = model.user_scale(response);
   FitRecord record = empty_record(model);
   std::vector<bool> free(static_cast<std::size_t>(P), true);
 
+  if (options.start.size() > 0 && options.start.size() != P) throw std::invalid_argument("start has the wrong length");
   Eigen::VectorXd psi;
-  if (options.start.size() > 0) {
-    if (options.start.size() != P) throw std::invalid_argument("start has the wrong length");
+  if (linear) {
+    // Starts from cross-products.
+  } else if (options.start.size() > 0) {
     psi = scale.matrix.fullPivLu().solve(options.start - scale.shift);
   } else {
     const Start start = starting_values(model, response, start_stride(model), options.threads, monitor);
@@ -215,11 +296,15 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
     if (start.ending != Ending::converged) return record;
     psi = start.psi;
   }
-  Optimum optimum = search(model, response, options, psi, free, record, monitor);
+  Optimum optimum = linear ? search_linear(model, response, options, free, record, monitor)
+                           : search(model, response, options, psi, free, record, monitor);
   record.ending = optimum.ending;
   record.trace = optimum.trace;
-  record.failed_cluster = optimum.sums.failed_cluster;
-  if (optimum.ending == Ending::no_start) return record;
+  if (optimum.sums.failed_cluster >= 0) {
+    record.failed_factor = model.leading();
+    record.failed_level = model.cluster_level(optimum.sums.failed_cluster);
+  }
+  if (optimum.psi.size() != P || optimum.ending == Ending::no_start) return record;
   record.psi = scale.matrix * optimum.psi + scale.shift;
   record.value = optimum.sums.value;
   record.gain = optimum.gain;
@@ -242,8 +327,8 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   const Eigen::VectorXd random_scale = model.random_scale(response);
   record.boundary = boundary_scores(layout, model, optimum, free);
   for (auto& score : record.boundary) {
-    const double unit = random_scale[model.terms()[static_cast<std::size_t>(score.term)].first + score.coefficient];
-    score.score /= unit * unit;
+    const int first = model.terms()[static_cast<std::size_t>(score.term)].first;
+    score.score /= std::pow(random_scale[first + std::max(score.coefficient, 0)], score.unit);
   }
   if (options.check_quadrature) {
     record.quadrature = check_quadrature(model, response, options, optimum, covariance, monitor);
@@ -257,12 +342,24 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
     }
   }
 
-  const Eigen::MatrixXd lambda = random_scale.asDiagonal() * layout.lambda(optimum.psi.data() + p);
-  if (q > 0) record.modes = lambda * Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data(), q, model.n_clusters());
-  for (int i = 0; i < model.n_clusters() && q > 0; ++i) {
-    const Eigen::Map<const Eigen::MatrixXd> own(optimum.mode_covariance.data() + static_cast<std::ptrdiff_t>(i) * q * q,
-                                                q, q);
-    Eigen::Map<Eigen::MatrixXd>(record.mode_covariance.col(i).data(), q, q) = lambda * own * lambda.transpose();
+  const Eigen::MatrixXd all = random_scale.asDiagonal() * layout.lambda(optimum.psi.data() + p);
+  for (std::size_t f = 0; f < model.factors().size(); ++f) {
+    const auto& factor = model.factors()[f];
+    const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
+    record.modes[f] =
+        lambda * Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels);
+    for (int level = 0; level < factor.n_levels; ++level) {
+      const Eigen::Map<const Eigen::MatrixXd> own(
+          optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
+          factor.q, factor.q);
+      Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q) =
+          lambda * own * lambda.transpose();
+    }
+    if (!linear) continue;
+    // X'V^-1 Z: beta's scale on the left; random columns and the response on the right.
+    Eigen::MatrixXd& projection = record.projection[f];
+    projection = (scale.matrix.topLeftCorner(p, p).transpose().fullPivLu().solve(projection)).eval();
+    for (Eigen::Index k = 0; k < projection.cols(); ++k) projection.col(k) /= random_scale[factor.first + k % factor.q];
   }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return record;

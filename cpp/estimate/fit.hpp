@@ -1,6 +1,7 @@
 // A whole fit: start, optimize, settle the boundary, certify. Everything in the record is on the user's scale.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 namespace multilevel::estimate {
 
 struct FitOptions {
+  bool restricted = false;  ///< REML, for linear families
   int n_quadrature = 1;
   int threads = 1;
   double gain_tolerance = 1e-9;
@@ -17,10 +19,14 @@ struct FitOptions {
   bool check_quadrature = true;  ///< re-evaluate at the optimum with more points
 };
 
-/// d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum.
+/// d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum. With unit 1 it
+/// is d log-likelihood / d standard deviation, where that is not zero; for a correlation at its end, the derivative
+/// inwards.
 struct BoundaryScore {
-  int term, coefficient;
+  static constexpr int correlation = -1;  ///< as `coefficient`
+  int term, coefficient;                  ///< column of the term, or of its standard deviations
   double score;
+  int unit;  ///< power of the coefficient's unit that the score is measured against
 };
 
 struct QuadratureCheck {
@@ -42,17 +48,24 @@ struct FitRecord {
   double gain = 0.0;                ///< predicted gain of that step
   std::vector<BoundaryScore> boundary;
   QuadratureCheck quadrature;
-  Eigen::MatrixXd modes;            ///< q x n_clusters: conditional modes of u
-  Eigen::MatrixXd mode_covariance;  ///< q*q x n_clusters: Lambda H^-1 Lambda'
+  // Per grouping factor:
+  std::vector<Eigen::MatrixXd> modes;            ///< q x n_levels: conditional modes of u
+  std::vector<Eigen::MatrixXd> mode_covariance;  ///< q*q x n_levels: Lambda H^-1 Lambda'
+  std::vector<Eigen::MatrixXd> projection;       ///< p x (q n_levels): X'V^-1 Z, of linear mixed models
   Ending ending = Ending::no_start;
-  int failed_cluster = -1;
+  int failed_factor = -1, failed_level = -1;  ///< a level whose conditional mode could not be found
   int evaluations = 0, start_evaluations = 0;
   std::vector<Iteration> trace;
   double seconds = 0.0;
 };
 
-/// The most nodes per cluster, points to the power of the number of random effects.
+/// The most nodes per cluster.
 inline constexpr int most_nodes = 10000;
+
+/// The log-likelihood of all parameters, as its grouping factors ask for it.
+std::unique_ptr<Objective> make_objective(const model::Model& model, const model::Response& response, int n_quadrature,
+                                          int threads, const Monitor& monitor,
+                                          Derivatives derivatives = Derivatives::hessian);
 
 FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
               const Monitor& monitor);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "estimate/bounds.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::estimate {
@@ -14,6 +15,8 @@ constexpr double flat = 1e-11;               // scaled eigenvalues below it carr
 constexpr double negative_curvature = 1e-7;  // scaled; more than rounding
 constexpr double largest_beta_step = 4.0;    // on the scale of eta: columns have a root mean square near one
 constexpr double eigenvalue_floor = 0.01;    // Fisher scoring shrinks a variance by at most this factor at a time
+constexpr double far_away = 0.5;             // predicted gain above which Fisher information is made anew
+constexpr double small_deviation = 0.05;     // beside the term's size or the residual's: zero is worth a try
 constexpr int most_shortenings = 15;
 constexpr int most_stalls = 5;         // iterations in a row that gain less than a thousandth of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
@@ -44,39 +47,58 @@ class Search {
       : objective_(objective),
         model_(objective.model()),
         response_(response),
+        given_(free),
         free_(free),
         options_(options),
         monitor_(monitor),
-        p_(model_.p()),
+        p_(objective.n_beta()),
         n_theta_(objective.n_theta()),
+        n_phi_(objective.n_phi()),
+        bounds_(objective.layout(), objective.model(), p_),
         all_free_(std::find(free.begin(), free.end(), false) == free.end()) {}
 
   Optimum run(const Eigen::VectorXd& start, std::vector<double> modes) {
     best_.psi = start;
+    if (n_theta_ > 0) bounds_.project(best_.psi);
     best_.modes = std::move(modes);
     best_.step = Eigen::VectorXd::Zero(start.size());
-    const auto size = best_.modes.size() * static_cast<std::size_t>(n_theta_ > 0 ? model_.q() : 0);
+    const auto size = static_cast<std::size_t>(n_theta_ > 0 ? model_.n_mode_covariances() : 0);
     best_.mode_covariance.resize(size);
     trial_covariance_.resize(size);
     if (!evaluate_start()) {
       best_.ending = Ending::no_start;
       return best_;
     }
-    first_phi_ = best_.psi.tail(model_.n_phi());
+    first_phi_ = best_.psi.tail(n_phi_);
+    first_log_dispersion_ = best_.sums.log_dispersion;
+    exact_ = objective_.has_exact_hessian();
     std::string how = "start";
     int stalls = 0;
     for (int iteration = 0;; ++iteration) {
-      const ScaledInformation information(best_.sums.hessian, free_);
-      const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
       Eigen::VectorXd gradient = best_.sums.gradient;
       for (std::size_t i = 0; i < free_.size(); ++i)
         if (!free_[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
-      best_.step = information.solve(gradient, !concave);
-      best_.gain = 0.5 * gradient.dot(best_.step);
+      ScaledInformation information(best_.sums.hessian, free_);
+      bool concave = take_measure(information, gradient);
+      // The end is judged by the Hessian itself.
+      if (!exact_ &&
+          (best_.gain < objective_.near_enough() || iteration >= options_.most_iterations || iteration % 15 == 14)) {
+        if (!make_exact()) {
+          best_.ending = Ending::no_increase;
+          return best_;
+        }
+        information = ScaledInformation(best_.sums.hessian, free_);
+        concave = take_measure(information, gradient);
+      }
       best_.trace.push_back({best_.sums.value, best_.gain, how});
       if (monitor_.report) monitor_.report(iteration, best_.sums.value, best_.gain);
 
       const double tolerance = std::max(options_.gain_tolerance, noise(best_.sums));
+      if (n_theta_ > 0 && !bounds_.empty() && iteration < options_.most_iterations &&
+          meets_bounds(concave && best_.gain < tolerance)) {
+        how = "bound";
+        continue;
+      }
       if (runs_away(iteration, concave, tolerance, information)) return best_;
       if (concave && best_.gain < tolerance) {
         best_.ending = Ending::converged;
@@ -94,7 +116,9 @@ class Search {
         best_.ending = dispersion_fell(exact_fall) ? Ending::exact_fit : Ending::no_increase;
         return best_;
       }
-      if (concave && moderate(best_.step) && try_line(best_.step, gradient)) {
+      if (!exact_ && n_theta_ > 0 && best_.gain > far_away && try_fisher(gradient)) {
+        how = "fisher";
+      } else if (concave && moderate(best_.step) && try_line(best_.step, gradient)) {
         how = "newton";
       } else if (n_theta_ > 0 && best_.gain > 1e-6 && try_fisher(gradient)) {
         how = "fisher";
@@ -104,6 +128,8 @@ class Search {
         how = "damped";
       } else if (!concave && try_curvature(information)) {
         how = "curvature";
+      } else if (!exact_ && make_exact()) {
+        how = "exact";  // the same point, seen with its own Hessian
       } else {
         // What is left may be below what the arithmetic can show.
         best_.ending = concave && best_.gain < 1e-6 ? Ending::converged : Ending::no_increase;
@@ -113,6 +139,19 @@ class Search {
   }
 
  private:
+  /// Newton step and predicted gain at the best point; whether the log-likelihood is concave there.
+  bool take_measure(const ScaledInformation& information, const Eigen::VectorXd& gradient) {
+    const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
+    best_.step = information.solve(gradient, !concave);
+    best_.gain = 0.5 * gradient.dot(best_.step);
+    return concave;
+  }
+
+  bool make_exact() {
+    exact_ = objective_.differentiate(best_.psi, best_.modes, best_.sums);
+    return exact_;
+  }
+
   /// Random effects that are too large to begin with can leave a link's domain: smaller ones do not.
   bool evaluate_start() {
     for (int i = 0; i < 8; ++i) {
@@ -128,6 +167,7 @@ class Search {
   }
 
   bool dispersion_fell(double fall) const {
+    if (best_.sums.log_dispersion < first_log_dispersion_ - fall) return true;
     for (Eigen::Index r = 0; r < first_phi_.size(); ++r)
       if (best_.psi[p_ + n_theta_ + r] < first_phi_[r] - fall) return true;
     return false;
@@ -157,8 +197,9 @@ class Search {
         return true;
       }
     }
-    const double theta = n_theta_ > 0 ? best_.psi.segment(p_, n_theta_).cwiseAbs().maxCoeff() : 0.0;
-    const double theta_step = n_theta_ > 0 ? best_.step.segment(p_, n_theta_).cwiseAbs().maxCoeff() : 0.0;
+    // A tau that grows for ever is a correlation that has reached its end.
+    const double theta = n_theta_ > 0 ? bounds_.without_tau(best_.psi, n_theta_).cwiseAbs().maxCoeff() : 0.0;
+    const double theta_step = n_theta_ > 0 ? bounds_.without_tau(best_.step, n_theta_).cwiseAbs().maxCoeff() : 0.0;
     if (settled && (beta_step > 0.1 || theta_step > 0.1 * theta + 0.01)) {
       best_.ending = Ending::divergence;
       return true;
@@ -166,44 +207,126 @@ class Search {
     return false;
   }
 
+  /// Holds what has reached the end of its range: a small standard deviation whose Newton step leads below zero, a tau
+  /// far out that is on its way to infinity, if the end is no worse. At a maximum among the others (`settled`) what
+  /// wants to come back is let go. True when psi or what is free has changed.
+  bool meets_bounds(bool settled) {
+    if (mark_held()) return true;
+    const double size = std::max(bounds_.without_tau(best_.psi, n_theta_).norm(), unit());
+    auto try_at = [&](int i, double value, double least) {
+      Eigen::VectorXd psi = best_.psi;
+      psi[i] = value;
+      if (!try_point(psi, least, true)) return false;
+      mark_held();
+      return true;
+    };
+    for (const int i : bounds_.positive()) {
+      const double now = best_.psi[i];
+      if (free_[static_cast<std::size_t>(i)] && now > 0.0 && now < small_deviation * size &&
+          now + best_.step[i] <= 0.0 && try_at(i, 0.0, best_.sums.value))
+        return true;
+    }
+    for (const int i : bounds_.correlations()) {
+      const double now = best_.psi[i], outwards = best_.step[i] * std::copysign(1.0, now);
+      if (free_[static_cast<std::size_t>(i)] && std::fabs(now) > far_tau && outwards > 0.3 &&
+          try_at(i, std::copysign(largest_tau, now), best_.sums.value))
+        return true;
+    }
+    if (!settled) return false;
+    const double better = best_.sums.value + options_.gain_tolerance;
+    released_.resize(free_.size(), false);
+    auto may_come_back = [&](int i) {
+      const auto at = static_cast<std::size_t>(i);
+      return given_[at] && !free_[at] && !released_[at];
+    };
+    for (const int i : bounds_.positive()) {
+      if (!may_come_back(i)) continue;
+      const double slope = best_.sums.gradient[i], curvature = std::max(best_.sums.hessian(i, i), 0.0);
+      for (double rise = 0.3 * size; slope * rise + 0.5 * curvature * rise * rise > options_.gain_tolerance;
+           rise *= 0.2)
+        if (try_at(i, rise, better)) return released_[static_cast<std::size_t>(i)] = true;
+    }
+    for (const int i : bounds_.correlations()) {
+      const double now = best_.psi[i];
+      if (!may_come_back(i) || std::fabs(now) < largest_tau || best_.sums.gradient[i] * now >= 0.0) continue;
+      for (const double nearer : {2.0, 3.0, 4.0, 6.0, 8.0})
+        if (try_at(i, std::copysign(nearer, now), better)) return released_[static_cast<std::size_t>(i)] = true;
+    }
+    return false;
+  }
+
+  /// A standard deviation of the responses, on the scale of eta.
+  double unit() const { return model_.family().is_linear() && n_phi_ > 0 ? std::exp(best_.psi[p_ + n_theta_]) : 1.0; }
+
+  /// True when that changes what is free.
+  bool mark_held() {
+    std::vector<bool> free = given_;
+    bounds_.mark_held(best_.psi, free);
+    const bool changed = free != free_;
+    free_ = std::move(free);
+    return changed;
+  }
+
   /// Whether the quadratic may be trusted over this step: theta changes by less than half of its size.
   bool moderate(const Eigen::VectorXd& step) const {
     if (p_ > 0 && step.head(p_).cwiseAbs().maxCoeff() > largest_beta_step) return false;
     if (n_theta_ == 0) return true;
-    return step.segment(p_, n_theta_).norm() <= 0.5 * best_.psi.segment(p_, n_theta_).norm() + 0.02;
+    return bounds_.without_tau(step, n_theta_).norm() <= 0.5 * bounds_.without_tau(best_.psi, n_theta_).norm() + 0.02 &&
+           bounds_.excess(best_.psi, step) <= 1.0;
   }
 
   Eigen::VectorXd capped(Eigen::VectorXd step) const {
     const double beta = p_ > 0 ? step.head(p_).cwiseAbs().maxCoeff() / largest_beta_step : 0.0;
-    const double theta =
-        n_theta_ > 0 ? step.segment(p_, n_theta_).norm() / (0.5 * best_.psi.segment(p_, n_theta_).norm() + 0.1) : 0.0;
+    const double theta = n_theta_ > 0 ? std::max(bounds_.without_tau(step, n_theta_).norm() /
+                                                     (0.5 * bounds_.without_tau(best_.psi, n_theta_).norm() + 0.1),
+                                                 bounds_.excess(best_.psi, step))
+                                      : 0.0;
     const auto n_phi = step.size() - p_ - n_theta_;
     const double phi = n_phi > 0 ? step.tail(n_phi).cwiseAbs().maxCoeff() / 2.0 : 0.0;
     return step / std::max({1.0, beta, theta, phi});
   }
 
-  /// Takes the point if its log-likelihood is at least `least`; best_ changes only then.
-  bool try_point(const Eigen::VectorXd& psi, double least) {
+  /// Takes the point if its log-likelihood is at least `least`; best_ changes only then. From a `jump` nothing is
+  /// learned about the curvature.
+  bool try_point(const Eigen::VectorXd& psi, double least, bool jump = false) {
+    if (n_theta_ > 0 && !bounds_.allows(psi)) return false;
     trial_modes_ = best_.modes;
     if (!objective_.evaluate(psi, trial_modes_, trial_, covariance(trial_covariance_)) || !(trial_.value >= least))
       return false;
-    take_trial(psi);
+    take_trial(psi, !jump);
     // A better order of the coefficients is the same point in other coordinates.
-    if (all_free_) {
+    if (all_free_ && objective_.takes_any_order()) {
       Eigen::VectorXd moved = psi;
       if (n_theta_ > 0 && objective_.layout().improve_order(moved.data() + p_)) {
         trial_modes_ = best_.modes;
-        if (objective_.evaluate(moved, trial_modes_, trial_, covariance(trial_covariance_))) take_trial(moved);
+        if (objective_.evaluate(moved, trial_modes_, trial_, covariance(trial_covariance_))) take_trial(moved, false);
       }
     }
     return true;
   }
 
-  void take_trial(const Eigen::VectorXd& psi) {
+  void take_trial(const Eigen::VectorXd& psi, bool same_coordinates) {
+    if (!objective_.has_exact_hessian()) {
+      // The Hessian of a point this close serves as well.
+      const bool serves = exact_ && same_coordinates && best_.gain < 100.0 * objective_.near_enough();
+      if (same_coordinates) trial_.hessian = serves ? best_.sums.hessian : updated_hessian(psi);
+      exact_ = serves;
+    }
     best_.psi = psi;
     std::swap(best_.modes, trial_modes_);
     std::swap(best_.mode_covariance, trial_covariance_);
     std::swap(best_.sums, trial_);
+  }
+
+  /// BFGS: what the step showed of the curvature goes into the Hessian; from far away into the Fisher information of
+  /// the new point, near by into what has been learned so far.
+  Eigen::MatrixXd updated_hessian(const Eigen::VectorXd& psi) const {
+    Eigen::MatrixXd information = best_.gain > far_away ? -trial_.hessian : -best_.sums.hessian;
+    const Eigen::VectorXd s = psi - best_.psi, y = best_.sums.gradient - trial_.gradient;
+    const Eigen::VectorXd Bs = information * s;
+    const double sy = s.dot(y), sBs = s.dot(Bs);
+    if (sy > 1e-8 * s.norm() * y.norm() && sBs > 0.0) information += y * y.transpose() / sy - Bs * Bs.transpose() / sBs;
+    return -information;
   }
 
   /// Backtracking: Armijo, with the quadratic through value, slope and the failed value.
@@ -260,17 +383,41 @@ class Search {
     return false;
   }
 
+  /// Where theta is not a whole factor: the same for standard deviations, and plain steps of a moderate length.
+  void move_theta(const Layout& layout, int own, const Eigen::VectorXd& d, Eigen::VectorXd& psi) const {
+    const auto& term = model_.terms()[static_cast<std::size_t>(own)];
+    const int first = layout.first_theta(own), n = layout.first_theta(own + 1) - first;
+    const Eigen::VectorXd now = best_.psi.segment(p_ + first, n);
+    Eigen::VectorXd step = d.segment(first, n);
+    if (term.structure->kind() == covariance::Kind::loadings) {
+      step /= std::max(1.0, step.norm() / (0.5 * now.norm() + 0.1));
+      psi.segment(p_ + first, n) = now + step;
+      return;
+    }
+    for (const int k : term.structure->scale_parameters(term.q)) {
+      const double square = now[k] * now[k];
+      psi[p_ + first + k] =
+          std::copysign(std::sqrt(std::max(square + 2.0 * now[k] * step[k], eigenvalue_floor * square)), now[k]);
+    }
+    const int tau = term.structure->correlation_parameter(term.q);
+    if (tau >= 0) psi[p_ + first + tau] = now[tau] + std::clamp(step[tau], -1.0, 1.0);
+  }
+
   bool move_covariance(const Eigen::VectorXd& d, Eigen::VectorXd& psi) const {
     const Layout& layout = objective_.layout();
     for (std::size_t t = 0; t < model_.terms().size(); ++t) {
       const auto& term = model_.terms()[t];
       const int own = static_cast<int>(t);
+      if (term.structure->kind() == covariance::Kind::loadings || term.structure->kind() == covariance::Kind::scaled) {
+        move_theta(layout, own, d, psi);
+        continue;
+      }
       const Eigen::MatrixXd lambda = layout.term_factor(own, best_.psi.data() + p_),
                             change = layout.term_factor(own, d.data());
       const Eigen::MatrixXd sigma =
           lambda * lambda.transpose() + change * lambda.transpose() + lambda * change.transpose();
       Eigen::MatrixXd moved = Eigen::MatrixXd::Zero(term.q, term.q);
-      if (static_cast<int>(term.structure->entries(term.q).size()) == term.q) {  // independent coefficients
+      if (term.q == 1 || term.structure->kind() == covariance::Kind::diagonal) {  // independent coefficients
         for (int a = 0; a < term.q; ++a)
           moved(a, a) = std::sqrt(std::max(sigma(a, a), eigenvalue_floor * lambda(a, a) * lambda(a, a)));
       } else {
@@ -309,11 +456,16 @@ class Search {
   Objective& objective_;
   const model::Model& model_;
   const model::Response& response_;
-  const std::vector<bool>& free_;
+  const std::vector<bool>& given_;  ///< what the caller leaves free
+  std::vector<bool> free_;          ///< without what the bounds hold
   const NewtonOptions& options_;
   const Monitor& monitor_;
-  int p_, n_theta_;
+  int p_, n_theta_, n_phi_;
+  Bounds bounds_;
+  std::vector<bool> released_;  ///< standard deviations and tau that have come back from their end once
   bool all_free_;
+  bool exact_ = true;  ///< whether best_.sums.hessian is the Hessian
+  double first_log_dispersion_ = 0.0;
   Optimum best_;
   Eigen::VectorXd first_phi_;
   Sums trial_;

@@ -2,61 +2,40 @@
 
 #include <cmath>
 
-#include "numeric/parallel.hpp"
-
 namespace multilevel::estimate {
 
 namespace {
 
-/// Below this many row evaluations a second thread costs more than it saves.
-constexpr double least_parallel_work = 20000.0;
+constexpr double step_in_errors = 1e-3;  // of a difference, in standard errors: the error is its square
 
 }  // namespace
 
-Objective::Objective(const model::Model& model, const model::Response& response, int n_quadrature,
-                     Derivatives derivatives, bool with_random_effects, int threads, const Monitor& monitor)
-    : model_(model),
-      response_(response),
-      layout_(model),
-      derivatives_(derivatives),
-      with_random_effects_(with_random_effects && model.q() > 0),
-      threads_(threads),
-      monitor_(monitor) {
-  const int q = with_random_effects_ ? model.q() : 0;
-  rule_ = numeric::gauss_hermite(q > 0 ? n_quadrature : 1, q);
-  n_theta_ = with_random_effects_ ? model.n_theta() : 0;
-  n_parameters_ = model.p() + n_theta_ + model.n_phi();
-  if (static_cast<double>(model.n_rows()) * rule_.size < least_parallel_work) threads_ = 1;
-  threads_ = std::min(threads_, static_cast<int>(model.chunks().size()));
-  workers_.resize(static_cast<std::size_t>(threads_));
-  partial_.resize(model.chunks().size());
-}
-
-bool Objective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance) {
-  ++evaluations_;
-  const auto& chunks = model_.chunks();
-  const bool finished = numeric::parallel_for(
-      static_cast<int>(chunks.size()), threads_,
-      [&](int c, int worker) {
-        auto& likelihood = workers_[static_cast<std::size_t>(worker)];
-        if (!likelihood)
-          likelihood = make_panel_likelihood(model_, response_, layout_, rule_, derivatives_, with_random_effects_);
-        Sums& part = partial_[static_cast<std::size_t>(c)];
-        part.start(n_parameters_, n_theta_, derivatives_);
-        const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];
-        for (int i = chunk.first_panel; i < chunk.last_panel && part.failed_cluster < 0; ++i)
-          if (i % stride_ == 0)
-            likelihood->add(model_.panels()[static_cast<std::size_t>(i)], psi.data(), modes.data(), part,
-                            mode_covariance);
-      },
-      monitor_.keep_going);
-  if (!finished || (monitor_.keep_going && !monitor_.keep_going())) throw Interrupted{};
-  sums.start(n_parameters_, n_theta_, derivatives_);
-  for (const auto& part : partial_) sums.add(part);
-  sums.log_likelihood.add(response_.constant);
-  sums.value = sums.log_likelihood.total();
-  sums.complete(model_.p());
-  return sums.failed_cluster < 0 && std::isfinite(sums.value) && sums.gradient.allFinite();
+bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums) {
+  const auto P = psi.size();
+  Eigen::MatrixXd hessian(P, P);
+  Sums side;
+  std::vector<double> from;
+  gradient_only_ = true;
+  bool good = true;
+  for (Eigen::Index k = 0; k < P && good; ++k) {
+    const double information = std::fabs(sums.hessian(k, k));
+    const double size = information > 0.0 ? 1.0 / std::sqrt(information) : 1.0;
+    const double step = step_in_errors * std::min(size, 1.0);
+    for (const double sign : {1.0, -1.0}) {
+      Eigen::VectorXd moved = psi;
+      moved[k] += sign * step;
+      from = modes;
+      good = good && evaluate(moved, from, side);
+      if (!good) break;
+      if (sign > 0.0)
+        hessian.col(k) = side.gradient;
+      else
+        hessian.col(k) = (hessian.col(k) - side.gradient).eval() / (2.0 * step);
+    }
+  }
+  gradient_only_ = false;
+  if (good) sums.hessian = 0.5 * (hessian + hessian.transpose());
+  return good;
 }
 
 }  // namespace multilevel::estimate

@@ -1,12 +1,18 @@
-// The log-likelihood of all clusters as a function of psi, in parallel, the same bits for any number of threads.
+// What the optimizer maximizes: a log-likelihood as a function of psi, whichever way it is computed.
+//
+//   PanelObjective      one grouping factor, or none: a sum over independent clusters (Laplace, quadrature)
+//   NestedObjective     two nested grouping factors: quadrature on both levels
+//   JointObjective      several grouping factors: Laplace over all random effects at once
+//   LinearObjective     linear mixed models: the profiled log-likelihood, by ML or REML, of theta alone
+//
+// All give the same bits for any number of threads.
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <vector>
 
 #include "estimate/layout.hpp"
-#include "estimate/panel_likelihood.hpp"
+#include "estimate/sums.hpp"
 
 namespace multilevel::estimate {
 
@@ -20,34 +26,51 @@ struct Monitor {
 
 class Objective {
  public:
-  Objective(const model::Model& model, const model::Response& response, int n_quadrature, Derivatives derivatives,
-            bool with_random_effects, int threads, const Monitor& monitor);
+  Objective(const model::Model& model, int n_beta, int n_theta, int n_phi, const Monitor& monitor)
+      : model_(model), layout_(model), n_beta_(n_beta), n_theta_(n_theta), n_phi_(n_phi), monitor_(monitor) {}
+  virtual ~Objective() = default;
+  Objective(const Objective&) = delete;
+  Objective& operator=(const Objective&) = delete;
 
-  /// Only every stride-th panel takes part: for starting values from a part of the data.
-  void use_every(int stride) { stride_ = stride; }
+  /// `modes` (Model::n_modes): where to start, and the conditional modes of v found; `mode_covariance`, if not null,
+  /// gets the blocks of their covariance, level by level. False when there is no mode, or the value is not finite.
+  virtual bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
+                        double* mode_covariance = nullptr) = 0;
 
-  /// `modes` (n_clusters x q): where to start, and the conditional modes found. False when a cluster has none, or the
-  /// value is not finite; `sums` then says which.
-  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr);
+  /// Whether evaluate() gives the Hessian itself, or only something like it to search with (Fisher information).
+  virtual bool has_exact_hessian() const { return true; }
 
-  int n_parameters() const { return n_parameters_; }
+  /// Whether the coefficients of a term may stand in any order: then Lambda is not lower triangular.
+  virtual bool takes_any_order() const { return true; }
+
+  /// Predicted gain below which differentiate() may be asked: the more random effects, the less the Hessian changes
+  /// over a given part of a standard error.
+  double near_enough() const { return model_.n_modes() > 1000 ? 1e-7 : 1e-9; }
+
+  /// The Hessian at a point that has been evaluated: central differences of the exact gradient. `sums` is of that
+  /// point, its hessian is replaced. False when a neighbouring point cannot be evaluated.
+  virtual bool differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums);
+
+  int n_beta() const { return n_beta_; }
   int n_theta() const { return n_theta_; }
+  int n_phi() const { return n_phi_; }
+  int n_parameters() const { return n_beta_ + n_theta_ + n_phi_; }
   int evaluations() const { return evaluations_; }
   const model::Model& model() const { return model_; }
   const Layout& layout() const { return layout_; }
   Layout& layout() { return layout_; }
 
- private:
+ protected:
+  void check_interrupt() const {
+    if (monitor_.keep_going && !monitor_.keep_going()) throw Interrupted{};
+  }
+
   const model::Model& model_;
-  const model::Response& response_;
   Layout layout_;
-  numeric::QuadratureRule rule_;
-  Derivatives derivatives_;
-  bool with_random_effects_;
-  int threads_, n_theta_, n_parameters_, stride_ = 1, evaluations_ = 0;
+  int n_beta_, n_theta_, n_phi_;
   const Monitor& monitor_;
-  std::vector<std::unique_ptr<PanelLikelihood>> workers_;
-  std::vector<Sums> partial_;
+  int evaluations_ = 0;
+  bool gradient_only_ = false;  ///< asked of evaluate() by differentiate()
 };
 
 }  // namespace multilevel::estimate

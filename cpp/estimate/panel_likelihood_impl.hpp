@@ -30,7 +30,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         hessian_(derivatives == Derivatives::hessian),
         q_(q),
         p_(model.p()),
-        n_theta_(q > 0 ? model.n_theta() : 0),
+        n_theta_(q > 0 ? layout.n_entries() : 0),
         n_phi_(model.n_phi()),
         K_(rule.size),
         strip_rows_(std::max(least_strip_rows, std::min(model.largest_panel(), strip_node_rows / K_))),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "estimate/panel_objective.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::estimate {
@@ -132,7 +133,7 @@ Start starting_values(const model::Model& model, const model::Response& response
     return start;
   }
 
-  Objective objective(model, response, 1, Derivatives::hessian, false, threads, monitor);
+  PanelObjective objective(model, response, 1, Derivatives::hessian, false, threads, monitor);
   objective.use_every(stride);
   NewtonOptions options;
   options.gain_tolerance = 1e-2;
@@ -154,10 +155,7 @@ Start starting_values(const model::Model& model, const model::Response& response
   start.psi.tail(n_phi) = found.psi.tail(n_phi);
   const double scale = 0.5 * std::sqrt(scatter(model, response, found.psi.head(p), found.psi.data() + p, stride).eta);
   const Layout layout(model);
-  for (int e = 0; e < n_theta; ++e) {
-    const auto& entry = layout.entries()[static_cast<std::size_t>(e)];
-    start.psi[p + e] = entry.row == entry.column ? (std::isfinite(scale) && scale > 0.0 ? scale : 1.0) : 0.0;
-  }
+  layout.start(std::isfinite(scale) && scale > 0.0 ? scale : 1.0, start.psi.data() + p);
   return start;
 }
 

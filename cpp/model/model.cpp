@@ -104,20 +104,69 @@ Source doubles(const double* data) {
 Model::Model(const Specification& s, int threads) : family_(family::make_family(s.family, s.link)), n_rows_(s.n_rows) {
   if (n_rows_ < 1 || n_rows_ > std::numeric_limits<std::int32_t>::max())
     throw std::invalid_argument("the number of rows must be between 1 and 2^31 - 1");
-  for (const auto& term : s.terms) {
-    if (term.grouping_factor != 0) throw std::invalid_argument("only one grouping factor can be fitted");
-    const auto& structure = covariance::structure(term.structure);
-    const int q = static_cast<int>(term.columns.size());
-    const int first = terms_.empty() ? 0 : terms_.back().first + terms_.back().q;
-    n_theta_ += static_cast<int>(structure.entries(q).size());
-    terms_.push_back({first, q, &structure});
-  }
+  lay_out_terms(s);
+  find_nesting(s);
   sort_rows(s);
   cut_panels(!s.codes.empty());
   fill_columns(s, threads);
 }
 
-/// Counting sort by level: stable, one pass to count and one to place.
+/// Random columns stand factor by factor, those of one factor in the order of its terms; theta in the order of terms.
+void Model::lay_out_terms(const Specification& s) {
+  for (const auto& term : s.terms) {
+    if (term.grouping_factor < 0 || static_cast<std::size_t>(term.grouping_factor) >= s.codes.size())
+      throw std::invalid_argument("a term names a grouping factor that is not there");
+    const auto& structure = covariance::structure(term.structure);
+    const int q = static_cast<int>(term.columns.size());
+    structure.check(q);
+    n_theta_ += structure.n_theta(q);
+    terms_.push_back({term.grouping_factor, 0, q, &structure});
+  }
+  Factor next{0, 0, 0, 0, 0};
+  for (std::size_t f = 0; f < s.codes.size(); ++f) {
+    next.n_levels = s.n_levels[f];
+    next.q = 0;
+    for (auto& term : terms_) {
+      if (term.factor != static_cast<int>(f)) continue;
+      term.first = next.first + next.q;
+      next.q += term.q;
+    }
+    if (next.q == 0) throw std::invalid_argument("a grouping factor has no term");
+    factors_.push_back(next);
+    next.first += next.q;
+    next.offset += std::int64_t{next.n_levels} * next.q;
+    next.covariance_offset += std::int64_t{next.n_levels} * next.q * next.q;
+  }
+  for (std::size_t f = 1; f < factors_.size(); ++f) {
+    const auto effects = [&](std::size_t g) { return std::int64_t{factors_[g].n_levels} * factors_[g].q; };
+    if (effects(f) > effects(static_cast<std::size_t>(leading_))) leading_ = static_cast<int>(f);
+  }
+}
+
+void Model::find_nesting(const Specification& s) {
+  if (s.codes.size() != 2) return;
+  const std::size_t inner = s.n_levels[1] >= s.n_levels[0] ? 1 : 0, outer = 1 - inner;
+  std::vector<std::int32_t> within(static_cast<std::size_t>(s.n_levels[inner]), -1);
+  for (std::int64_t j = 0; j < n_rows_; ++j) {
+    auto& at = within[static_cast<std::size_t>(s.codes[inner][j])];
+    if (at < 0) at = s.codes[outer][j];
+    if (at != s.codes[outer][j]) return;
+  }
+  // Clusters in the order of the outer levels.
+  nesting_.inner = leading_ = static_cast<int>(inner);
+  nesting_.outer = static_cast<int>(outer);
+  std::vector<int> start(static_cast<std::size_t>(s.n_levels[outer]) + 1, 0);
+  for (const auto level : within) ++start[static_cast<std::size_t>(std::max(level, 0)) + 1];
+  for (std::size_t i = 1; i < start.size(); ++i) start[i] += start[i - 1];
+  nesting_.first_unit = start;
+  cluster_level_.resize(within.size());
+  for (std::size_t i = 0; i < within.size(); ++i)
+    cluster_level_[static_cast<std::size_t>(start[static_cast<std::size_t>(std::max(within[i], 0))]++)] =
+        static_cast<int>(i);
+  for (int c = 0; c < s.n_levels[outer]; ++c) nesting_.outer_level.push_back(c);
+}
+
+/// Counting sort by cluster: stable, one pass to count and one to place.
 void Model::sort_rows(const Specification& s) {
   const auto n = static_cast<std::size_t>(n_rows_);
   order_.resize(n);
@@ -125,16 +174,28 @@ void Model::sort_rows(const Specification& s) {
     for (std::size_t j = 0; j < n; ++j) order_[j] = static_cast<std::int32_t>(j);
     return;
   }
-  const std::int32_t* code = s.codes[0];
-  std::vector<std::int64_t> start(static_cast<std::size_t>(s.n_levels[0]) + 1, 0);
-  for (std::size_t j = 0; j < n; ++j) ++start[static_cast<std::size_t>(code[j]) + 1];
+  const auto leading = static_cast<std::size_t>(leading_);
+  const std::int32_t* code = s.codes[leading];
+  std::vector<std::int32_t> cluster(static_cast<std::size_t>(s.n_levels[leading]));
+  for (std::size_t i = 0; i < cluster.size(); ++i)
+    cluster[static_cast<std::size_t>(cluster_level(static_cast<int>(i)))] = static_cast<std::int32_t>(i);
+  std::vector<std::int64_t> start(cluster.size() + 1, 0);
+  for (std::size_t j = 0; j < n; ++j) ++start[static_cast<std::size_t>(cluster[static_cast<std::size_t>(code[j])]) + 1];
   for (std::size_t i = 1; i < start.size(); ++i) {
     if (start[i] == 0) throw std::invalid_argument("a level of the grouping factor has no row");
     start[i] += start[i - 1];
   }
   cluster_start_ = start;
-  for (std::size_t j = 0; j < n; ++j)
-    order_[static_cast<std::size_t>(start[static_cast<std::size_t>(code[j])]++)] = static_cast<std::int32_t>(j);
+  for (std::size_t j = 0; j < n; ++j) {
+    const auto at = static_cast<std::size_t>(cluster[static_cast<std::size_t>(code[j])]);
+    order_[static_cast<std::size_t>(start[at]++)] = static_cast<std::int32_t>(j);
+  }
+  levels_.resize(s.codes.size());
+  for (std::size_t f = 0; f < s.codes.size(); ++f) {
+    if (f == leading) continue;
+    levels_[f].resize(n);
+    for (std::size_t j = 0; j < n; ++j) levels_[f][j] = s.codes[f][order_[j]];
+  }
 }
 
 void Model::cut_panels(bool grouped) {
@@ -142,14 +203,21 @@ void Model::cut_panels(bool grouped) {
     for (std::int64_t row = 0; row < n_rows_; row += panel_rows) cluster_start_.push_back(row);
     cluster_start_.push_back(n_rows_);
   }
+  // Of nested factors a panel holds whole levels of the outer one.
+  auto next_cut = [&, outer = std::size_t{0}](int cluster) mutable {
+    if (nesting_.inner < 0) return cluster + 1;
+    while (nesting_.first_unit[outer] <= cluster) ++outer;
+    return nesting_.first_unit[outer];
+  };
   int largest_panel = 0;
   for (int first = 0, cluster = 0; cluster < n_clusters(); ++cluster) {
     const std::int64_t rows = cluster_start(cluster + 1) - cluster_start(first);
     largest_cluster_ =
         std::max(largest_cluster_, static_cast<int>(cluster_start(cluster + 1) - cluster_start(cluster)));
+    if (next_cut(cluster) != cluster + 1) continue;
     const bool last = cluster + 1 == n_clusters();
     // A cluster that would take the panel far beyond its size begins the next one.
-    if (rows >= panel_rows || last || cluster_start(cluster + 2) - cluster_start(first) > 2 * panel_rows) {
+    if (rows >= panel_rows || last || cluster_start(next_cut(cluster + 1)) - cluster_start(first) > 2 * panel_rows) {
       panels_.push_back({first, cluster + 1, cluster_start(first), static_cast<int>(rows)});
       largest_panel = std::max(largest_panel, static_cast<int>(rows));
       first = cluster + 1;
@@ -192,9 +260,21 @@ void Model::fill_columns(const Specification& s, int threads) {
     fixed_.push_back(add(s.fixed[k], s.fixed[k].type == Source::Type::one ? 0.0 : x.mean, scale));
     raw_norm[k] = x.norm * scale;
   }
-  for (const auto& term : s.terms)
-    for (const auto& source : term.columns)
-      random_.push_back(add(source, 0.0, scale_for(spread(source, n_rows_, false).root_mean_square)));
+  random_.resize(factors_.empty() ? 0 : static_cast<std::size_t>(factors_.back().first + factors_.back().q));
+  for (std::size_t t = 0; t < s.terms.size(); ++t) {
+    const auto& columns = s.terms[t].columns;
+    std::vector<double> size;
+    for (const auto& source : columns) size.push_back(spread(source, n_rows_, false).root_mean_square);
+    // Where one parameter serves several columns they keep one unit: that of a typical column that is not empty.
+    if (terms_[t].structure->shares_scale()) {
+      double logarithms = 0.0, n = 0.0;
+      for (const double one : size)
+        if (one > 0.0) logarithms += std::log2(one), n += 1.0;
+      std::fill(size.begin(), size.end(), n > 0.0 ? std::exp2(logarithms / n) : 0.0);
+    }
+    for (std::size_t a = 0; a < columns.size(); ++a)
+      random_[static_cast<std::size_t>(terms_[t].first) + a] = add(columns[a], 0.0, scale_for(size[a]));
+  }
   auto add_plain = [&](const double* data) { return data ? add(doubles(data), 0.0, 1.0).slot : no_slot; };
   offset_slot_ = add_plain(s.offset);
   size_slot_ = add_plain(s.size);
@@ -281,8 +361,8 @@ Model::UserScale Model::user_scale(const Response& response) const {
   if (intercept_ >= 0) u.shift[intercept_] = response.shift;
   int at = p();
   for (const auto& term : terms_)
-    for (const auto& entry : term.structure->entries(term.q)) {
-      u.matrix(at, at) = random_[static_cast<std::size_t>(term.first + entry.row)].scale / response.scale;
+    for (const int row : term.structure->theta_rows(term.q)) {
+      if (row >= 0) u.matrix(at, at) = random_[static_cast<std::size_t>(term.first + row)].scale / response.scale;
       ++at;
     }
   for (int r = 0; r < n_phi(); ++r) u.shift[p() + n_theta() + r] = -std::log(response.scale);
@@ -309,13 +389,24 @@ void Model::linear_predictor(const double* beta, const double* modes, double* et
         for (int j = 0; j < panel.n_rows; ++j)
           sum[static_cast<std::size_t>(j)] += beta[k] * (from[j] / x.scale + x.shift);
       }
-      for (int cluster = panel.first_cluster; modes && cluster < panel.last_cluster; ++cluster)
-        for (int a = 0; a < q(); ++a) {
-          const double* z = random_column(panel, a);
-          const double u =
-              modes[static_cast<std::int64_t>(cluster) * q() + a] / random_[static_cast<std::size_t>(a)].scale;
-          for (auto j = cluster_start(cluster) - panel.first_row; j < cluster_start(cluster + 1) - panel.first_row; ++j)
-            sum[static_cast<std::size_t>(j)] += u * z[j];
+      for (std::size_t f = 0; modes && f < factors_.size(); ++f)
+        for (int a = 0; a < factors_[f].q; ++a) {
+          const Factor& factor = factors_[f];
+          const double* z = random_column(panel, factor.first + a);
+          const double scale = random_[static_cast<std::size_t>(factor.first + a)].scale;
+          const double* u = modes + factor.offset + a;
+          if (static_cast<int>(f) != leading_) {
+            const std::int32_t* level = levels(static_cast<int>(f)) + panel.first_row;
+            for (int j = 0; j < panel.n_rows; ++j)
+              sum[static_cast<std::size_t>(j)] += u[std::int64_t{level[j]} * factor.q] / scale * z[j];
+            continue;
+          }
+          for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
+            const double mode = u[std::int64_t{cluster_level(cluster)} * factor.q] / scale;
+            for (auto j = cluster_start(cluster) - panel.first_row; j < cluster_start(cluster + 1) - panel.first_row;
+                 ++j)
+              sum[static_cast<std::size_t>(j)] += mode * z[j];
+          }
         }
       for (int j = 0; j < panel.n_rows; ++j)
         eta[order_[static_cast<std::size_t>(panel.first_row + j)]] = sum[static_cast<std::size_t>(j)];

@@ -1,9 +1,10 @@
 // The immutable model: rows sorted by cluster into panels, columns scaled, and the layout of the parameters.
 //
-// A cluster is a largest set of rows that shares no random effect with the rest; with one grouping factor, a level.
-// A panel is a run of whole clusters of about a thousand rows, its columns one after the other, so that an evaluation
-// reads memory once and from front to back. A chunk is a run of panels, the unit of parallel work. All of it depends on
-// the data alone, never on the number of threads.
+// Rows are sorted by the levels of the leading grouping factor, the one with the most random effects; the rows of such
+// a level are a cluster. With one grouping factor the clusters are independent of each other; with several the others
+// tie them together. A panel is a run of whole clusters of about a thousand rows, its columns one after the other, so
+// that an evaluation reads memory once and from front to back. A chunk is a run of panels, the unit of parallel work.
+// All of it depends on the data alone, never on the number of threads.
 #pragma once
 
 #include <Eigen/Dense>
@@ -47,10 +48,25 @@ struct Chunk {
   int first_panel, last_panel;
 };
 
-/// One random-effects term: its columns are [first, first + q) of the cluster's random effects.
+/// One random-effects term: its columns are [first, first + q) of the random columns.
 struct Term {
-  int first, q;
+  int factor, first, q;
   const covariance::Structure* structure;
+};
+
+/// One grouping factor: the terms on it have the random columns [first, first + q), and effect a of level l stands at
+/// offset + l * q + a among the random effects of all factors.
+struct Factor {
+  int n_levels, first, q;
+  std::int64_t offset;
+  std::int64_t covariance_offset;  ///< the same for q x q matrices per level
+};
+
+/// Two grouping factors, each level of the inner one within a level of the outer one.
+struct Nesting {
+  int inner = -1, outer = -1;
+  std::vector<int> first_unit;   ///< level c of the outer factor holds the clusters [first_unit[c], first_unit[c + 1])
+  std::vector<int> outer_level;  ///< level of outer cluster c
 };
 
 /// The response as the likelihood takes it; a model can be fitted to many of these.
@@ -77,6 +93,26 @@ class Model {
   const std::vector<Panel>& panels() const { return panels_; }
   const std::vector<Chunk>& chunks() const { return chunks_; }
   const std::vector<Term>& terms() const { return terms_; }
+  const std::vector<Factor>& factors() const { return factors_; }
+  /// The factor that rows are sorted by.
+  int leading() const { return leading_; }
+  /// The level of the leading factor whose rows are this cluster.
+  int cluster_level(int cluster) const {
+    return cluster_level_.empty() ? cluster : cluster_level_[static_cast<std::size_t>(cluster)];
+  }
+  /// Per sorted row, the level of a factor that is not the leading one.
+  const std::int32_t* levels(int factor) const { return levels_[static_cast<std::size_t>(factor)].data(); }
+  /// Null unless there are two factors, one nested in the other.
+  const Nesting* nesting() const { return nesting_.inner >= 0 ? &nesting_ : nullptr; }
+  /// Random effects of all levels of all factors.
+  std::int64_t n_modes() const {
+    return factors_.empty() ? 0 : factors_.back().offset + std::int64_t{factors_.back().n_levels} * factors_.back().q;
+  }
+  std::int64_t n_mode_covariances() const {
+    if (factors_.empty()) return 0;
+    const Factor& last = factors_.back();
+    return last.covariance_offset + std::int64_t{last.n_levels} * last.q * last.q;
+  }
   std::int64_t cluster_start(int cluster) const { return cluster_start_[static_cast<std::size_t>(cluster)]; }
   int largest_cluster() const { return largest_cluster_; }
   int largest_panel() const { return static_cast<int>(ones_.size()); }
@@ -109,8 +145,8 @@ class Model {
   /// What a random effect on the internal scale is multiplied by to be on the user's.
   Eigen::VectorXd random_scale(const Response& response) const;
 
-  /// eta in the order of the caller's rows, offset included; `modes` may be null (random effects at zero). User's
-  /// scale.
+  /// eta in the order of the caller's rows, offset included; `modes` (those of all factors) may be null: random effects
+  /// at zero. User's scale.
   void linear_predictor(const double* beta, const double* modes, double* eta, int threads) const;
 
  private:
@@ -121,6 +157,8 @@ class Model {
     double shift, scale;  ///< stored = (x - shift) * scale
   };
 
+  void lay_out_terms(const Specification& specification);
+  void find_nesting(const Specification& specification);
   void sort_rows(const Specification& specification);
   void cut_panels(bool grouped);
   void fill_columns(const Specification& specification, int threads);
@@ -145,6 +183,11 @@ class Model {
   std::vector<int> redundant_;
   int intercept_ = -1;
   std::vector<Term> terms_;
+  std::vector<Factor> factors_;
+  int leading_ = 0;
+  Nesting nesting_;
+  std::vector<int> cluster_level_;
+  std::vector<std::vector<std::int32_t>> levels_;
   int n_theta_ = 0;
   int n_slots_ = 0, offset_slot_ = no_slot, size_slot_ = no_slot, weight_slot_ = no_slot;
   std::unique_ptr<double[]> storage_;

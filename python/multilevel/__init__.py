@@ -1,4 +1,4 @@
-"""Multilevel models: generalized linear mixed models by maximum likelihood.
+"""Multilevel models: generalized linear mixed models by maximum likelihood, linear ones by REML, too.
 
 >>> import multilevel as ml
 >>> results = ml.fit("cbind(incidence, size - incidence) ~ period + (1 | herd)", ml.datasets.cbpp(), family="binomial")
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         SingularFitWarning,
     )
     from multilevel.family import Family, families
+    from multilevel.inference.compare import compare
+    from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
     from multilevel.results import MixedModelResults, load
 
@@ -40,6 +42,7 @@ __all__ = [
     "Family",
     "FitWarning",
     "FormulaError",
+    "LmList",
     "MixedModel",
     "MixedModelResults",
     "QuadratureWarning",
@@ -47,9 +50,11 @@ __all__ = [
     "SeparationWarning",
     "SingularFitWarning",
     "__version__",
+    "compare",
     "datasets",
     "families",
     "fit",
+    "lm_list",
     "load",
 ]
 
@@ -60,14 +65,17 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "Family": "family",
     "FitWarning": "errors",
     "FormulaError": "errors",
+    "LmList": "lm_list",
     "MixedModel": "model",
     "MixedModelResults": "results",
     "QuadratureWarning": "errors",
     "RedundantColumnWarning": "errors",
     "SeparationWarning": "errors",
     "SingularFitWarning": "errors",
+    "compare": "inference.compare",
     "families": "family",
     "fit": "model",
+    "lm_list": "lm_list",
     "load": "results",
 }
 
@@ -85,10 +93,10 @@ def __getattr__(name: str) -> object:
 
 
 class _Package(ModuleType):
-    """Keeps ``multilevel.fit`` the function, which importing the submodule of the same name would overwrite."""
+    """Keeps ``fit`` and ``lm_list`` the functions, which importing the submodules of these names would overwrite."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name != "fit" or not isinstance(value, ModuleType):
+        if name not in ("fit", "lm_list") or not isinstance(value, ModuleType):
             super().__setattr__(name, value)
 
 

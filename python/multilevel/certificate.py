@@ -20,9 +20,10 @@ class BoundaryScore:
     term, name : str
         Grouping factor and random effect.
     score : float
-    kind : {"variance", "correlation"}
+    kind : {"variance", "correlation", "limit"}
         Whether the effect's own variance is zero, or only what earlier effects of its term leave of it: then its
-        correlation with them is exactly 1 or -1.
+        correlation with them is exactly 1 or -1. "limit": the one correlation of a structure is at an end of its range,
+        and the score is d log-likelihood / d correlation towards the inside.
     """
 
     term: str

@@ -365,46 +365,107 @@ def _shown(column: Column, row: int) -> str:
 # ---- columns -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class TermPart:
+    """One variable of a term, and what it puts into the term's columns.
+
+    Attributes
+    ----------
+    text : str
+        The variable as written, such as "x" or "factor(k)".
+    levels : pandas.Index or None
+        Of a factor; None for numbers.
+    coding : ndarray of shape (levels, columns), or None
+        Of a factor: the row of a level holds what the rows of that level put into the columns. None for numbers.
+    n_columns : int
+    values : tuple of ndarray
+        Of all rows: the codes of a factor, which are positions in `levels`; the columns of numbers.
+    """
+
+    text: str
+    levels: pd.Index | None
+    coding: NDArray[np.float64] | None
+    n_columns: int
+    values: tuple[NDArray[Any], ...] = field(repr=False)
+
+    @property
+    def is_factor(self) -> bool:
+        """Whether it holds categories rather than numbers."""
+        return self.levels is not None
+
+
+@dataclass(frozen=True)
+class CodedTerm:
+    """A term and its columns: the products of one column of each part, the first part varying fastest."""
+
+    label: str
+    parts: tuple[TermPart, ...]
+    columns: NamedColumns
+
+
 def code_terms(
     terms: Terms, values: Mapping[Atom, Numbers | Categories], variables: Mapping[str, Variable]
-) -> NamedColumns:
-    """The columns of a right-hand side, named; None stands for the constant."""
-    columns: NamedColumns = [("(Intercept)", None)] if terms.intercept else []
+) -> list[CodedTerm]:
+    """The terms of a right-hand side, the intercept first, with their named columns; None stands for the constant."""
+    coded = [CodedTerm("(Intercept)", (), [("(Intercept)", None)])] if terms.intercept else []
     present = {frozenset(p) for p in terms.products}
     intercept = terms.intercept
     for atoms in terms.products:
-        parts = []
+        parts: list[TermPart] = []
+        columns: list[list[tuple[str, NDArray[Any]]]] = []
         for atom in atoms:
             value = values[atom]
             if isinstance(value, Numbers):
-                parts.append([(atom.text + suffix, column) for suffix, column in value.columns])
+                columns.append([(atom.text + suffix, column) for suffix, column in value.columns])
+                numbers = tuple(column for _, column in value.columns)
+                parts.append(TermPart(atom.text, None, None, len(numbers), numbers))
                 continue
             rest = frozenset(atoms) - {atom}
             by_contrasts = rest in present if rest else intercept
-            parts.append(_factor_columns(atom.text, value, variables[atom.text], by_contrasts))
+            coding = _level_coding(value.levels, variables[atom.text], by_contrasts)
+            columns.append(_factor_columns(atom.text, value, coding))
+            matrix = _matrix(coding, len(value.levels))
+            parts.append(TermPart(atom.text, value.levels, matrix, len(coding.names), (value.codes,)))
             if not rest:
                 # Without an intercept the first factor takes its place; the following ones are coded by contrasts.
                 intercept = True
-        columns += parts[0] if len(parts) == 1 else _multiplied(parts)
-    return columns
+        coded.append(CodedTerm(":".join(atom.text for atom in atoms), tuple(parts), _multiplied(columns)))
+    return coded
 
 
-def _factor_columns(
-    text: str, value: Categories, variable: Variable, by_contrasts: bool
-) -> list[tuple[str, NDArray[Any]]]:
-    levels, coding = value.levels, variable.contrast
-    assert coding is not None
-    if not by_contrasts or len(levels) == 1:
-        # A factor with a single level has no contrasts: its constant column is left to be found redundant, and named.
-        return [(f"{text}[{label_of(level)}]", value.codes == i) for i, level in enumerate(levels)]
+def named_columns(terms: list[CodedTerm]) -> NamedColumns:
+    """The columns of all terms, in order."""
+    return [column for term in terms for column in term.columns]
+
+
+def _level_coding(levels: pd.Index, variable: Variable, by_contrasts: bool) -> Contrast:
+    """By contrasts, or one indicator per level."""
+    assert variable.contrast is not None
+    if by_contrasts and len(levels) > 1:
+        return variable.contrast
+    # A factor with a single level has no contrasts: its constant column is left to be found redundant, and named.
+    return Contrast(tuple(f"[{label_of(level)}]" for level in levels), None, tuple(range(len(levels))))
+
+
+def _factor_columns(text: str, value: Categories, coding: Contrast) -> list[tuple[str, NDArray[Any]]]:
     if coding.matrix is None:
         return [(text + name, value.codes == i) for name, i in zip(coding.names, coding.positions, strict=True)]
     matrix = np.vstack([coding.matrix, np.zeros(coding.matrix.shape[1])])  # the last row serves code -1
     return [(text + name, matrix[value.codes, j]) for j, name in enumerate(coding.names)]
 
 
+def _matrix(coding: Contrast, n_levels: int) -> NDArray[np.float64]:
+    if coding.matrix is not None:
+        return coding.matrix
+    matrix = np.zeros((n_levels, len(coding.positions)))
+    matrix[list(coding.positions), np.arange(len(coding.positions))] = 1.0
+    return matrix
+
+
 def _multiplied(parts: list[list[tuple[str, NDArray[Any]]]]) -> NamedColumns:
     """All products of one column from each part, the first part varying fastest."""
+    if len(parts) == 1:
+        return [*parts[0]]
     columns: NamedColumns = []
     for reverse in product(*reversed(parts)):
         chosen = reverse[::-1]

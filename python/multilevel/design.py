@@ -3,7 +3,9 @@
     formula.py (formula_algebra.py, formula_tokens.py)   the text, read
     frame.py                                             columns of any data frame, never copied
     transforms.py, coding.py                             expressions, factors, contrasts -> columns
+    selection.py                                         the rows used; weights and offsets given as arguments
     response.py, grouping.py                             the left-hand side; the levels
+    random_terms.py, identifiability.py                  the terms with bars; whether data could tell them apart
     design.py                                            all of it together (this file)
 
 No statistics here. Columns made only of numbers are handed on as they are.
@@ -11,24 +13,50 @@ No statistics here. Columns made only of numbers are handed on as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from .coding import Categories, Coding, Numbers, Rows, check_names, code_terms, evaluate, factor_column
+from .coding import (
+    Categories,
+    CodedTerm,
+    Coding,
+    Numbers,
+    Rows,
+    TermPart,
+    check_names,
+    code_terms,
+    evaluate,
+    factor_column,
+    named_columns,
+)
 from .errors import DataError, FormulaError
 from .formula import Atom, Bar, Formula, parse_formula
-from .frame import Column, Frame, read_column, row_text
-from .grouping import GroupCoding, GroupingFactor, build_grouping_factor
+from .frame import Column, Frame
+from .grouping import GroupingFactor, Relation, relations
+from .identifiability import check_identifiable
+from .random_terms import RandomCoding, RandomTerm, bar_atoms, build_random_terms, code_new_random
 from .response import Response, build_response
+from .selection import argument_column, complete_rows, positive_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Design", "FixedColumn", "GroupingFactor", "NewDesign", "RandomTerm", "Response", "build_design"]
+__all__ = [
+    "Design",
+    "FixedColumn",
+    "FixedTerm",
+    "GroupingFactor",
+    "NewDesign",
+    "RandomTerm",
+    "Relation",
+    "Response",
+    "build_design",
+]
 
 _STORES_WEIGHTS, _STORES_OFFSET = "weights", "offset"
 
@@ -41,14 +69,38 @@ class FixedColumn:
     values: NDArray[Any] | None
 
 
-@dataclass(frozen=True)
-class RandomTerm:
-    """One random-effects term: its columns (None is the constant 1) and the index of its grouping factor."""
+@dataclass(frozen=True, eq=False)
+class FixedTerm:
+    """A term of the fixed part, and where its columns stand.
 
-    grouping_factor: int
-    names: tuple[str, ...]
-    columns: tuple[NDArray[Any] | None, ...]
-    structure: str
+    Attributes
+    ----------
+    label : str
+        "(Intercept)", "x", "f:x": as R labels it. Terms stand in R's order: by the number of their variables.
+    parts : tuple of TermPart
+        Its variables, none for the intercept. The columns are the products of one column of each part, the first part
+        varying fastest.
+    columns : tuple of int
+        Positions in `Design.fixed`, redundant columns included.
+    """
+
+    label: str
+    parts: tuple[TermPart, ...]
+    columns: tuple[int, ...]
+
+    @property
+    def factors(self) -> frozenset[str]:
+        """Its variables that hold categories."""
+        return frozenset(part.text for part in self.parts if part.is_factor)
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """Its variables that hold numbers."""
+        return frozenset(part.text for part in self.parts if not part.is_factor)
+
+    def is_margin_of(self, other: FixedTerm) -> bool:
+        """Whether all its variables, and not only they, are in the other: ``a`` of ``a:b``, the intercept of any."""
+        return self.factors | self.numbers < other.factors | other.numbers
 
 
 @dataclass(frozen=True)
@@ -60,7 +112,8 @@ class NewDesign:
     fixed : tuple of FixedColumn
     offset : ndarray of float64, or None
     codes : tuple of ndarray of int32
-        Per grouping factor; -1 where the level was not seen in the fit, or is missing. Empty without `need_random`.
+        Per grouping factor; -1 where the level was not seen in the fit, or is missing. Empty without `need_random`; the
+        same holds of single factors, and of the terms below.
     unseen : tuple of pandas.Index
         Per grouping factor, the labels of levels not seen in the fit.
     random_columns : tuple of tuple of (ndarray or None)
@@ -86,7 +139,7 @@ class DesignCoding:
     """All that is needed to code new data: levels and transforms' parameters, but none of the fit's data."""
 
     terms: Coding
-    groups: tuple[GroupCoding, ...]
+    random: RandomCoding
     offset_column: str | None
     offset_given: bool
 
@@ -101,6 +154,8 @@ class Design:
     response : Response
     fixed : tuple of FixedColumn
         Redundant columns included: the core finds them.
+    fixed_terms : tuple of FixedTerm
+        Which columns of `fixed` belong together.
     grouping_factors : tuple of GroupingFactor
     random_terms : tuple of RandomTerm
     offset, weights : ndarray of float64, or None
@@ -120,6 +175,7 @@ class Design:
     formula: Formula
     response: Response
     fixed: tuple[FixedColumn, ...]
+    fixed_terms: tuple[FixedTerm, ...]
     grouping_factors: tuple[GroupingFactor, ...]
     random_terms: tuple[RandomTerm, ...]
     offset: NDArray[np.float64] | None
@@ -131,15 +187,27 @@ class Design:
     index: pd.Index | None
     coding: DesignCoding = field(repr=False)
 
-    def code_new(self, data: Any, *, need_random: bool = True, offset: ArrayLike | str | None = None) -> NewDesign:
+    @cached_property
+    def relations(self) -> tuple[Relation, ...]:
+        """How each pair of grouping factors relates: equal, nested or crossed."""
+        return relations(self.grouping_factors)
+
+    def code_new(
+        self,
+        data: Any,
+        *,
+        need_random: bool | Collection[str] = True,
+        offset: ArrayLike | str | None = None,
+    ) -> NewDesign:
         """Code new rows as the rows of the fit were.
 
         Parameters
         ----------
         data : data frame or dict of columns
             The response is not needed.
-        need_random : bool
-            Whether to code the random effects, too; if not, their columns may be absent.
+        need_random : bool or collection of str
+            Whether to code the random effects, too, or the grouping factors for which to; the columns of the others
+            may be absent.
         offset : array or column name, optional
             In place of the fit's ``offset=`` argument. Offsets in the formula are always evaluated.
 
@@ -193,12 +261,12 @@ def build_design(
     if frame.n_rows == 0:
         raise DataError("the data have no rows")
     used = _columns_used(parsed, frame)
-    weight_column = _argument_column(_STORES_WEIGHTS, weights, frame)
-    offset_column = _argument_column(_STORES_OFFSET, offset, frame)
+    weight_column = argument_column(_STORES_WEIGHTS, weights, frame)
+    offset_column = argument_column(_STORES_OFFSET, offset, frame)
     columns = [frame[name] for name in used]
     columns += [column for column in (weight_column, offset_column) if column is not None]
-    selected, n_missing = _complete_rows(columns, frame.n_rows, missing)
-    selected, n_zero_weight, weight_values = _positive_weights(weight_column, selected)
+    selected, n_missing = complete_rows(columns, frame.n_rows, missing)
+    selected, n_zero_weight, weight_values = positive_weights(weight_column, selected)
     rows = Rows(frame, selected)
 
     with_trials, weight_values = build_response(parsed, rows, family, weight_values)
@@ -213,28 +281,20 @@ def build_design(
         weight_values = None if weight_values is None else weight_values[keep]
 
     coding = Coding(contrasts=_check_contrasts(contrasts, parsed))
-    values = {atom: coding.learn(atom, rows) for atom in (*parsed.fixed.atoms, *_bar_atoms(parsed.bars))}
-    fixed = tuple(FixedColumn(*c) for c in code_terms(parsed.fixed, values, coding.variables))
+    values = {atom: coding.learn(atom, rows) for atom in (*parsed.fixed.atoms, *bar_atoms(parsed.bars))}
+    fixed_terms = code_terms(parsed.fixed, values, coding.variables)
     offset_values = _offset(parsed, rows, coding, offset_column)
-    factors, groups = _grouping_factors(parsed.bars, rows)
-    position = {factor.name: i for i, factor in enumerate(factors)}
-    random_terms = []
-    for bar in parsed.bars:
-        named = code_terms(bar.terms, values, coding.variables)
-        names, arrays = tuple(n for n, _ in named), tuple(c for _, c in named)
-        random_terms.append(RandomTerm(position[bar.group_name], names, arrays, bar.structure))
-        for name, values_of in named:
-            if values_of is not None and not values_of.any():
-                raise DataError(f"the random-effects column '{name}' of {bar.text} is zero in every row; remove it")
-        single = with_trials.size is None and (weight_values is None or bool(np.all(weight_values == 1.0)))
-        _check_identified(bar, factors[position[bar.group_name]], len(names), rows.n, family, single)
+    factors, random_terms, random = build_random_terms(parsed, values, coding, rows)
+    single = with_trials.size is None and (weight_values is None or bool(np.all(weight_values == 1.0)))
+    check_identifiable(parsed.bars, factors, random_terms, rows.n, family, single)
     index = frame.index
     return Design(
         formula=parsed,
         response=with_trials,
-        fixed=fixed,
+        fixed=tuple(FixedColumn(*c) for c in named_columns(fixed_terms)),
+        fixed_terms=_fixed_terms(fixed_terms),
         grouping_factors=factors,
-        random_terms=tuple(random_terms),
+        random_terms=random_terms,
         offset=offset_values,
         weights=weight_values,
         n_rows=rows.n,
@@ -244,26 +304,30 @@ def build_design(
         index=index if index is None or rows.rows is None else index.take(rows.rows),
         coding=DesignCoding(
             coding,
-            groups,
+            random,
             offset if isinstance(offset, str) else None,
             offset is not None and not isinstance(offset, str),
         ),
     )
 
 
-def _bar_atoms(bars: tuple[Bar, ...]) -> tuple[Atom, ...]:
-    return tuple(dict.fromkeys(atom for bar in bars for atom in bar.terms.atoms))
+def _fixed_terms(coded: list[CodedTerm]) -> tuple[FixedTerm, ...]:
+    terms, at = [], 0
+    for term in coded:
+        terms.append(FixedTerm(term.label, term.parts, tuple(range(at, at + len(term.columns)))))
+        at += len(term.columns)
+    return tuple(terms)
 
 
 def _columns_used(formula: Formula, frame: Frame) -> list[str]:
     names = dict.fromkeys(check_names(formula, (*formula.response, *formula.predictor_atoms), frame))
-    names.update(dict.fromkeys(_group_columns(formula, frame)))
+    names.update(dict.fromkeys(_group_columns(formula, formula.bars, frame)))
     return list(names)
 
 
-def _group_columns(formula: Formula, frame: Frame) -> list[str]:
+def _group_columns(formula: Formula, bars: tuple[Bar, ...], frame: Frame) -> list[str]:
     atoms = []
-    for bar in formula.bars:
+    for bar in bars:
         bar_at = formula.source.find("|", bar.position)
         for name in bar.group:
             at = max(formula.source.find(name, bar_at), bar.position)
@@ -284,92 +348,6 @@ def _check_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> M
         if name not in names:
             raise FormulaError(f"contrasts: the formula has no '{name}'; it has {', '.join(known) or 'no predictors'}")
     return contrasts
-
-
-def _argument_column(argument: str, values: ArrayLike | str | None, frame: Frame) -> Column | None:
-    """The `weights` or `offset` argument as a column of numbers."""
-    if values is None:
-        return None
-    if isinstance(values, str):
-        if values not in frame:
-            raise DataError(f"{argument}='{values}': the data have no such column{frame.nearest(values)}")
-        column = frame[values]
-        name = f"{argument} '{values}'"
-    else:
-        column = read_column(argument, values)
-        name = argument
-        if len(column) != frame.n_rows:
-            raise DataError(f"{argument} has {len(column)} values for {frame.n_rows} rows of data")
-        if isinstance(values, pd.Series) and frame.index is not None and not values.index.equals(frame.index):
-            column = read_column(argument, _aligned(argument, values, frame.index))
-    if column.kind not in ("number", "bool"):
-        raise DataError(
-            f"{name} holds {'categories' if column.kind == 'category' else 'no numbers'}; a number is needed"
-        )
-    return column
-
-
-def _aligned(argument: str, values: pd.Series, index: pd.Index) -> pd.Series:
-    """A series in the order of the frame's index, where both have the same labels, each once."""
-    if values.index.is_unique and index.is_unique:
-        order = values.index.get_indexer(index)
-        if (order >= 0).all():
-            return values.iloc[order]
-    raise DataError(
-        f"the index of {argument} differs from the frame's; give {argument} as the name of a column, "
-        "or as .to_numpy() if its values stand in the order of the rows"
-    )
-
-
-def _complete_rows(columns: list[Column], n: int, missing: str) -> tuple[NDArray[np.int64] | None, int]:
-    """Positions of the rows that have every value (None is all), and how many have not."""
-    lacking = [column for column in columns if column.missing is not None]
-    if not lacking:
-        return None, 0
-    if missing == "raise":
-        column = lacking[0]
-        assert column.missing is not None
-        at = np.flatnonzero(column.missing)
-        shown = ", ".join(str(i) for i in at[:5]) + (", ..." if len(at) > 5 else "")
-        others = f"; so do {', '.join(repr(c.name) for c in lacking[1:])}" if len(lacking) > 1 else ""
-        raise DataError(
-            f"column '{column.name}' has {len(at)} missing value{'s' * (len(at) != 1)}, "
-            f"in row {shown} (counted from 0){others}"
-        )
-    dropped = np.zeros(n, dtype=bool)
-    for column in lacking:
-        assert column.missing is not None
-        dropped |= column.missing
-    rows = np.flatnonzero(~dropped)
-    if not len(rows):
-        worst = sorted(((int(c.missing.sum()), c.name) for c in lacking if c.missing is not None), reverse=True)
-        shown = ", ".join(f"'{name}' lacks {count} of {n}" for count, name in worst[:4])
-        raise DataError(f"no rows are left after dropping those with missing values: {shown}")
-    return rows, n - len(rows)
-
-
-def _positive_weights(
-    column: Column | None, rows: NDArray[np.int64] | None
-) -> tuple[NDArray[np.int64] | None, int, NDArray[np.float64] | None]:
-    """Drop rows of weight zero, too: rows, how many were dropped, and the weights left."""
-    if column is None:
-        return rows, 0, None
-    column = column.take(rows)
-    column.check_finite(rows)
-    assert column.values is not None
-    weights = np.ascontiguousarray(column.values, dtype=np.float64)
-    negative = np.flatnonzero(weights < 0)
-    if len(negative):
-        raise DataError(
-            f"weights: '{column.name}' is {weights[negative[0]]:g} in {row_text(negative[0], rows)}; "
-            "a weight cannot be negative"
-        )
-    keep = np.flatnonzero(weights)
-    if len(keep) == len(weights):
-        return rows, 0, weights
-    if not len(keep):
-        raise DataError("every weight is zero")
-    return (keep if rows is None else rows[keep]), len(weights) - len(keep), weights[keep]
 
 
 def _offset(
@@ -395,73 +373,50 @@ def _offset(
     return total
 
 
-def _grouping_factors(bars: tuple[Bar, ...], rows: Rows) -> tuple[tuple[GroupingFactor, ...], tuple[GroupCoding, ...]]:
-    built: dict[tuple[str, ...], tuple[GroupingFactor, GroupCoding]] = {}
-    for bar in bars:
-        if bar.group not in built:
-            built[bar.group] = build_grouping_factor(bar.group, rows)
-    return tuple(f for f, _ in built.values()), tuple(c for _, c in built.values())
-
-
-def _check_identified(bar: Bar, factor: GroupingFactor, n_columns: int, n_rows: int, family: str, single: bool) -> None:
-    """As many effects as rows cannot be told from residuals, nor as many levels as rows from `single` trials."""
-    n_levels = len(factor.levels)
-    if family == "binomial" and single and n_levels >= n_rows:
-        raise DataError(
-            f"{bar.text}: '{factor.name}' has {n_levels} levels in {n_rows} rows of one trial each, "
-            "so its effects cannot be told from the spread of the trials"
-        )
-    if family != "gaussian":
-        return
-    if n_levels >= n_rows:
-        raise DataError(
-            f"{bar.text}: '{factor.name}' has {n_levels} levels in {n_rows} rows, "
-            "so its effects cannot be told from the residuals"
-        )
-    if n_levels * n_columns >= n_rows:
-        raise DataError(
-            f"{bar.text} has {n_levels * n_columns} random effects ({n_levels} levels of '{factor.name}' times "
-            f"{n_columns}) for {n_rows} rows: they cannot be told from the residuals; use fewer columns before the bar"
-        )
-
-
-def _code_new(design: Design, data: Any, need_random: bool, offset: ArrayLike | str | None) -> NewDesign:
+def _code_new(
+    design: Design, data: Any, need_random: bool | Collection[str], offset: ArrayLike | str | None
+) -> NewDesign:
     formula, coding = design.formula, design.coding
     frame = Frame(data)
-    atoms = (*formula.fixed.atoms, *formula.offsets, *(_bar_atoms(formula.bars) if need_random else ()))
+    wanted = _wanted_factors(design, need_random)
+    bars = tuple(bar for bar in formula.bars if bar.group_name in wanted)
+    atoms = (*formula.fixed.atoms, *formula.offsets, *(atom for bar in bars for atom in bar.terms.atoms))
     try:
         used = dict.fromkeys(check_names(formula, tuple(dict.fromkeys(atoms)), frame))
-        if need_random:
-            used.update(dict.fromkeys(_group_columns(formula, frame)))
+        used.update(dict.fromkeys(_group_columns(formula, bars, frame)))
     except FormulaError as error:
         raise DataError(f"new data: {error}") from None
     if offset is None and coding.offset_given:
         raise DataError("the fit had an array as offset=; give the offsets of the new rows as well")
-    offset_column = _argument_column(_STORES_OFFSET, coding.offset_column if offset is None else offset, frame)
+    offset_column = argument_column(_STORES_OFFSET, coding.offset_column if offset is None else offset, frame)
     missing = np.zeros(frame.n_rows, dtype=bool)
     for column in [frame[name] for name in used] + ([] if offset_column is None else [offset_column]):
         if column.missing is not None:
             missing |= column.missing
     rows = Rows(frame, None)
-    evaluated = dict.fromkeys((*formula.fixed.atoms, *(_bar_atoms(formula.bars) if need_random else ())))
+    evaluated = dict.fromkeys((*formula.fixed.atoms, *bar_atoms(bars)))
     values: dict[Atom, Numbers | Categories] = {atom: coding.terms.apply(atom, rows, missing) for atom in evaluated}
-    variables = coding.terms.variables
-    fixed = tuple(FixedColumn(*c) for c in code_terms(formula.fixed, values, variables))
-    codes, unseen, random_columns = [], [], []
-    if need_random:
-        for group in coding.groups:
-            group_codes, group_unseen = group.apply(rows, missing)
-            codes.append(group_codes)
-            unseen.append(group_unseen)
-        for bar in formula.bars:
-            random_columns.append(tuple(c for _, c in code_terms(bar.terms, values, variables)))
+    fixed = named_columns(code_terms(formula.fixed, values, coding.terms.variables))
+    random = code_new_random(formula, coding.random, values, coding.terms, rows, missing, wanted)
+    codes, unseen, random_columns = random if wanted else ((), (), ())
     return NewDesign(
-        fixed=fixed,
+        fixed=tuple(FixedColumn(*c) for c in fixed),
         offset=_offset(formula, rows, coding.terms, offset_column, missing),
-        codes=tuple(codes),
-        unseen=tuple(unseen),
-        random_columns=tuple(random_columns),
+        codes=codes,
+        unseen=unseen,
+        random_columns=random_columns,
         missing=missing,
         n_rows=frame.n_rows,
         index=frame.index,
     )
+
+
+def _wanted_factors(design: Design, need_random: bool | Collection[str]) -> tuple[str, ...]:
+    """Names of the grouping factors that are to be coded."""
+    names = tuple(factor.name for factor in design.grouping_factors)
+    if isinstance(need_random, bool):
+        return names if need_random else ()
+    for name in need_random:
+        if name not in names:
+            raise DataError(f"there is no grouping factor '{name}'; there are {', '.join(names) or 'none'}")
+    return tuple(need_random)

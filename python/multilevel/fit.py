@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,9 @@ import numpy as np
 from multilevel import _core
 
 from .certificate import BoundaryScore, Certificate, Optimization, QuadratureCheck
+from .covariance import boundary_place, factor, parameter_names
 from .errors import DataError
+from .quadrature import check_points, n_nodes
 from .verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -37,17 +38,18 @@ class Fit:
         What was fitted.
     model_core : multilevel._core.Model or None
         The sorted data; None after unpickling.
-    method : str
+    method : {"ml", "reml"}
+        Maximum likelihood, or restricted maximum likelihood (Gaussian models with the identity link).
     n_quadrature : int
         Points per random effect; 1 is the Laplace approximation.
     fixed_names, redundant : tuple of str
         Columns kept, and columns dropped as linear combinations of earlier ones.
     psi : ndarray, (P,)
-        (beta, theta, phi); theta holds the free entries of each term's Cholesky factor, column by column.
+        (beta, theta, phi); theta holds the covariance parameters of each term, as its structure defines them.
     parameter_names : tuple of str
     beta : ndarray, (p,)
-    theta, random_cov : tuple of ndarray
-        Per random-effects term: lower Cholesky factor and covariance.
+    theta_values, theta, random_cov : tuple of ndarray
+        Per random-effects term: its own part of theta, its lower Cholesky factor, and its covariance.
     phi : dict
         The family's own parameters, on the scale of their name.
     gradient, hessian, covariance
@@ -55,9 +57,12 @@ class Fit:
     beta_covariance : ndarray, (p, p)
         What standard errors come from. For linear models given theta and phi (generalized least squares), else jointly.
     loglik : float
-        With every constant.
-    modes, mode_cov : ndarray, (n_levels, q) and (n_levels, q, q)
-        Conditional modes of the random effects and their conditional covariances.
+        With every constant; restricted where `method` is "reml".
+    modes, mode_cov : tuple of ndarray, (n_levels, q) and (n_levels, q, q)
+        Per grouping factor: conditional modes of its random effects and their conditional covariances. The terms of a
+        factor stand side by side; `term_columns` tells which columns are whose.
+    projection : tuple of ndarray, (n_levels, q, p)
+        Per grouping factor: Z'V^-1 X, level by level, where V is the covariance of the response. Linear models only.
     verdict : Verdict
         Converged or not, in words.
     certificate, optimization
@@ -75,6 +80,7 @@ class Fit:
     psi: NDArray[np.float64]
     parameter_names: tuple[str, ...]
     beta: NDArray[np.float64]
+    theta_values: tuple[NDArray[np.float64], ...]
     theta: tuple[NDArray[np.float64], ...]
     random_cov: tuple[NDArray[np.float64], ...]
     phi: dict[str, float]
@@ -83,8 +89,9 @@ class Fit:
     covariance: NDArray[np.float64]
     beta_covariance: NDArray[np.float64]
     loglik: float
-    modes: NDArray[np.float64]
-    mode_cov: NDArray[np.float64]
+    modes: tuple[NDArray[np.float64], ...]
+    mode_cov: tuple[NDArray[np.float64], ...]
+    projection: tuple[NDArray[np.float64], ...]
     verdict: Verdict
     certificate: Certificate
     optimization: Optimization
@@ -127,15 +134,35 @@ class Fit:
 
     @property
     def df_model(self) -> int:
-        """Parameters estimated."""
+        """Parameters estimated; with REML, too, the fixed effects are among them."""
         return len(self.psi)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether this is a linear (mixed) model: Gaussian with the identity link."""
+        return self.family.is_linear
+
+    @property
+    def term_columns(self) -> tuple[NDArray[np.int64], ...]:
+        """Per random-effects term, its columns in the `modes` of its grouping factor."""
+        used = [0] * len(self.design.grouping_factors)
+        columns = []
+        for term in self.design.random_terms:
+            first, q = used[term.grouping_factor], len(term.names)
+            columns.append(np.arange(first, first + q))
+            used[term.grouping_factor] += q
+        return tuple(columns)
 
     @cached_property
     def eta(self) -> NDArray[np.float64]:
         """Linear predictor of the rows used, given the conditional modes, offset included, (n,)."""
+        return self.linear_predictor(self.modes)
+
+    def linear_predictor(self, modes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+        """Linear predictor of the rows used at other random effects, one array per grouping factor, (n,)."""
         threads = self.optimization.threads
         core = self.model_core if self.model_core is not None else build_core(self.design, self.family, threads)
-        return core.linear_predictor(self.beta, np.ascontiguousarray(self.modes), threads)
+        return core.linear_predictor(self.beta, [np.ascontiguousarray(own) for own in modes], threads)
 
     @cached_property
     def mu(self) -> NDArray[np.float64]:
@@ -175,24 +202,12 @@ def numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
     return array
 
 
-def check_points(n_quadrature: object, q: int) -> None:
-    """Refuses a number of points that is none, or that costs more than the limit."""
-    if isinstance(n_quadrature, bool) or not isinstance(n_quadrature, (int, np.integer)) or n_quadrature < 1:
-        raise DataError(f"n_quadrature is {n_quadrature!r}; it is a number of points from 1 on, or 'auto'")
-    if q and int(n_quadrature) ** q > _core.most_nodes:
-        most = math.floor(_core.most_nodes ** (1 / q) + 1e-9)
-        raise DataError(
-            f"{n_quadrature} quadrature points for each of {q} random effects are {n_quadrature}^{q} = "
-            f"{int(n_quadrature) ** q:,} nodes per group; the limit is {_core.most_nodes:,}. "
-            + (f"Use n_quadrature={most} or fewer" if most > 1 else "Use n_quadrature=1, the Laplace approximation")
-        )
-
-
 def run(
     design: Design,
     family: Family,
     core: _core.Model,
     *,
+    method: str = "ml",
     n_quadrature: int | str = 1,
     start: ArrayLike | None = None,
     threads: int = 0,
@@ -201,23 +216,31 @@ def run(
     report: Callable[[int, float, float], None] | None = None,
 ) -> Fit:
     """Fits the response of `design` and gives the record its names."""
-    q = sum(len(term.names) for term in design.random_terms)
     psi = np.zeros(0) if start is None else numbers(start, "start")
     n_parameters = core.n_beta + core.n_theta + core.n_phi
     if start is not None and psi.shape != (n_parameters,):
         raise DataError(
             f"start has shape {psi.shape}; the model has {n_parameters} parameters (see fit.parameter_names)"
         )
+    check_points(n_quadrature, design, family.is_linear)
 
     def fitted(points: int) -> _core.FitRecord:
         return _core.fit(
-            core, design.response.values, points, psi, threads=threads, tol=tol, max_iter=max_iter, report=report
+            core,
+            design.response.values,
+            method,
+            1 if family.is_linear else points,  # one point is exact there
+            psi,
+            threads=threads,
+            tol=tol,
+            max_iter=max_iter,
+            report=report,
         )
 
     table: list[tuple[int, float, float]] = []
-    if n_quadrature == "auto":
+    if isinstance(n_quadrature, str):
         for points in AUTO_POINTS:
-            if points > 1 and points**q > _core.most_nodes:
+            if points > 1 and n_nodes(points, design) > _core.most_nodes:
                 break
             record = fitted(points)
             used = points
@@ -227,10 +250,9 @@ def run(
                 break
             psi = record.psi
     else:
-        check_points(n_quadrature, q)
         used = int(n_quadrature)
         record = fitted(used)
-    return _named(design, family, core, record, used, threads, tuple(table))
+    return _named(design, family, core, record, method, used, threads, tuple(table))
 
 
 def _unsettled(table: tuple[tuple[int, float, float], ...]) -> str:
@@ -254,6 +276,7 @@ def _named(
     family: Family,
     core: _core.Model,
     record: _core.FitRecord,
+    method: str,
     points: int,
     threads: int,
     table: tuple[tuple[int, float, float], ...],
@@ -262,18 +285,15 @@ def _named(
     kept = tuple(column.name for k, column in enumerate(design.fixed) if k not in redundant)
     dropped = tuple(column.name for k, column in enumerate(design.fixed) if k in redundant)
     p = core.n_beta
-    theta_names, factors, at = [], [], p
+    theta_names, thetas, factors, at = [], [], [], p
     for term in design.random_terms:
         group = design.grouping_factors[term.grouping_factor].name
-        factor = np.zeros((len(term.names), len(term.names)))
-        for column in range(len(term.names)):
-            rows = [column] if term.structure == "diagonal" else range(column, len(term.names))
-            for row in rows:
-                factor[row, column] = record.psi[at]
-                pair = term.names[row] if row == column else f"{term.names[row]}, {term.names[column]}"
-                theta_names.append(f"{group}: {pair}")
-                at += 1
-        factors.append(factor)
+        own = parameter_names(term.structure, term.names)
+        theta_names += [f"{group}: {name}" for name in own]
+        thetas.append(record.psi[at : at + len(own)])
+        factors.append(factor(term.structure, thetas[-1], len(term.names)))
+        at += len(own)
+    random_cov = tuple(half @ half.T for half in factors)
     phi = {name.removeprefix("log_"): float(np.exp(record.psi[at + r])) for r, name in enumerate(family.parameters)}
     names = (*kept, *theta_names, *family.parameters)
 
@@ -283,38 +303,36 @@ def _named(
         eigenvalues=record.eigenvalues,
         gradient=record.gradient,
         boundary=tuple(
-            BoundaryScore(
-                design.grouping_factors[design.random_terms[t].grouping_factor].name,
-                design.random_terms[t].names[k],
-                score,
-                "correlation" if factors[t][k].any() else "variance",
-            )
+            BoundaryScore(design.grouping_factors[term.grouping_factor].name, name, score, kind)
             for t, k, score in record.boundary
+            for term in [design.random_terms[t]]
+            for name, kind in [boundary_place(term.structure, term.names, random_cov[t], k)]
         ),
         quadrature=None if exact or n_points == 0 else QuadratureCheck(n_points, change, shift),
     )
-    q = core.n_random
     return Fit(
         design=design,
         family=family,
         model_core=core,
-        method="ml",
+        method=method,
         n_quadrature=points,
         fixed_names=kept,
         redundant=dropped,
         psi=record.psi,
         parameter_names=names,
         beta=record.psi[:p],
+        theta_values=tuple(thetas),
         theta=tuple(factors),
-        random_cov=tuple(factor @ factor.T for factor in factors),
+        random_cov=random_cov,
         phi=phi,
         gradient=record.gradient,
         hessian=record.hessian,
         covariance=record.covariance,
         beta_covariance=record.beta_covariance,
         loglik=record.loglik,
-        modes=record.modes.T if q else np.zeros((0, 0)),
-        mode_cov=record.mode_covariance.T.reshape(-1, q, q) if q else np.zeros((0, 0, 0)),
+        modes=tuple(record.modes),
+        mode_cov=tuple(record.mode_covariance),
+        projection=tuple(record.projection),
         verdict=judge(design, family, record, certificate, names, dropped, _unsettled(table)),
         certificate=certificate,
         optimization=Optimization(

@@ -9,16 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .formula_tokens import Token, complain, display, identifiers, matching, to_python
+from .formula_structures import ORDERED, OTHER_STRUCTURES, STRUCTURES, no_times, structure_name
+from .formula_tokens import Token, complain, display, identifiers, matching, split_arguments, to_python
 
-# Random terms of other packages whose names we know, so that the answer is "not yet" rather than "unknown function".
-STRUCTURES = {"diag": "diagonal", "us": "unstructured"}
-OTHER_STRUCTURES = frozenset(
-    (
-        *("cs", "hcs", "homcs", "ar1", "hetar1", "car1", "arma", "toep", "homtoep", "homdiag"),
-        *("ou", "exp", "gau", "mat", "rr", "propto", "equalto"),
-    )
-)
 GROUP_ADVICE = "a grouping factor is a column, a:b or a/b; make any other grouping a column of the data first"
 FACTOR_CALLS = ("factor", "as.factor", "C")
 
@@ -328,7 +321,7 @@ class _Parser:
             self.fail(f"nothing before '{self.token.text}': write (1 | group) for a random intercept")
         inside = self.sum()
         if self.token.kind == "op" and self.token.text in ("|", "||"):
-            return self.bar(opening, inside, close, None)
+            return self.bar(opening, inside, close)
         if self.i != close:
             self.unexpected()
         self.i = close + 1
@@ -357,10 +350,7 @@ class _Parser:
                     names = ", ".join(f"{s}(...)" for s in STRUCTURES)
                     self.fail(f"the covariance structure {token.value}(...) is not available; available are {names}")
             if bar_at is not None:
-                opening, self.i = token, self.i + 2
-                if self.token.text in ("|", "||"):
-                    self.fail(f"nothing before '{self.token.text}': write (1 | group) for a random intercept")
-                return self.bar(opening, self.sum(), close, STRUCTURES[token.value])
+                return self.structured(token, close)
         elif (
             bar_at is not None
             and (inside[0].text in ("0", "1") and inside[1].text in ("|", "||", "+"))
@@ -382,8 +372,25 @@ class _Parser:
     def looks_like_bar(tokens: Sequence[Token]) -> bool:
         return all(t.kind in ("name", "quoted") or t.text in (":", "/") for t in tokens)
 
-    def bar(self, opening: Token, inside: _Sum, close: int, structure: str | None) -> _Sum:
-        bar = self.token
+    def structured(self, call: Token, close: int) -> _Sum:
+        """``cs(terms | group)`` and ``rr(terms | group, d=2)``."""
+        self.i += 2
+        if self.token.text in ("|", "||"):
+            self.fail(f"nothing before '{self.token.text}': write (1 | group) for a random intercept")
+        inside = self.sum()
+        if self.token.text not in ("|", "||"):
+            self.unexpected()
+        end = self.i + len(split_arguments(self.tokens[self.i : close])[0])
+        if end + 1 == close:
+            self.fail("nothing after ','", self.tokens[end])
+        structure = structure_name(self.text, call, self.tokens[end + 1 : close], self.token.text)
+        return self.bar(call, inside, close, structure, end)
+
+    def bar(
+        self, opening: Token, inside: _Sum, close: int, structure: str | None = None, end: int | None = None
+    ) -> _Sum:
+        """Read from the bar on; the grouping factor ends before `end`, the term with the bracket at `close`."""
+        bar, end = self.token, close if end is None else end
         if self.in_bar or inside.bars:
             self.fail("a random term inside a random term", opening)
         if inside.offsets:
@@ -391,11 +398,16 @@ class _Parser:
         terms = Terms(inside.intercept is not False, sorted_products(inside))
         if not terms.intercept and not terms.products:
             self.fail("nothing is left before the bar: write (1 | group) for a random intercept", opening)
+        if structure in ORDERED:
+            products = [[atom.text for atom in product] for product in terms.products]
+            problem = no_times(opening.value, terms.intercept, products, display(self.tokens[self.i + 1 : end]))
+            if problem is not None:
+                self.fail(problem, opening)
         self.i += 1
-        if self.i == close:
+        if self.i == end:
             self.fail(f"nothing after '{bar.text}': expected a grouping factor")
-        groups = self.grouping(close)
-        if self.i != close:
+        groups = self.grouping(end)
+        if self.i != end:
             self.group_fails()
         self.i = close + 1
         if structure is None:

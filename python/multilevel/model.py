@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .design import build_design
-from .errors import DataError, FormulaError
+from .errors import DataError
 from .family import Family
 from .fit import build_core, numbers, run
 from .progress import Progress
@@ -31,8 +31,10 @@ class MixedModel:
     Parameters
     ----------
     formula : str
-        As in lme4: ``"y ~ x + (1 + x | g)"``, ``"cbind(successes, failures) ~ x + (1 | g)"``. Without a random-effects
-        term it is a generalized linear model. A formula can call functions: never take one from a stranger.
+        As in lme4: ``"y ~ x + (1 + x | g)"``, ``"y ~ x + (1 | person) + (1 | item)"``,
+        ``"cbind(successes, failures) ~ x + (1 | school/pupil)"``; any number of terms on any number of grouping
+        factors. Without a random-effects term it is a generalized linear model. A formula can call functions: never
+        take one from a stranger.
     data : data frame or dict of columns
         pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
     family : str or Family
@@ -64,6 +66,8 @@ class MixedModel:
     >>> import multilevel as ml
     >>> model = ml.MixedModel("Reaction ~ Days + (1 + Days | Subject)", ml.datasets.sleepstudy())
     >>> model.fit().llf
+    -871.814...
+    >>> model.fit(method="ml").llf
     -875.969...
     """
 
@@ -95,12 +99,6 @@ class MixedModel:
             contrasts=contrasts,
             missing=missing,
         )
-        factors = [factor.name for factor in self.design.grouping_factors]
-        if len(factors) > 1:
-            raise FormulaError(
-                f"the formula has {len(factors)} grouping factors ({', '.join(map(repr, factors))}); models with "
-                "several of them cannot be fitted yet. Keep the terms of one"
-            )
         self._core: Any = build_core(self.design, self.family, _whole(threads, "threads"))
 
     @property
@@ -136,17 +134,21 @@ class MixedModel:
         tol: float = 1e-9,
         max_iter: int = 100,
     ) -> MixedModelResults:
-        """Fits the model by maximum likelihood.
+        """Fits the model by maximum likelihood, or a linear mixed model by REML.
 
         Parameters
         ----------
-        method : {"ml"}, optional
-            Maximum likelihood.
+        method : {"ml", "reml"}, optional
+            Maximum likelihood, or restricted maximum likelihood, which allows for the fixed effects in the variances.
+            REML is the default of linear mixed models (Gaussian with the identity link and random effects), and there
+            alone it exists. All others have "ml"; without random effects the residual variance is then divided by n,
+            where least squares have n - p.
         n_quadrature : int or "auto"
             Points of adaptive Gauss-Hermite quadrature per random effect; 1 is the Laplace approximation. "auto" raises
             the number until more points would move no estimate by more than 0.001 standard errors, and the table of
-            what it saw is `results.quadrature_table`. The nodes per group, points to the power of the number of
-            random effects, are limited to 10,000.
+            what it saw is `results.quadrature_table`. More than one needs a single grouping factor or two that nest,
+            as pupils in schools in towns; the nodes per row, points to the power of the number of random effects
+            above it, are limited to 10,000. In linear mixed models one point is exact, whatever the number.
         start : array_like, (P,), optional
             Starting values of all parameters, in the order of `results.parameter_names`.
         threads : int, optional
@@ -215,10 +217,7 @@ class MixedModel:
         tol: float,
         max_iter: int,
     ) -> MixedModelResults:
-        if method not in (None, "ml"):
-            raise DataError(f"method={method!r} is not known; there is 'ml' (maximum likelihood)")
-        if isinstance(n_quadrature, str) and n_quadrature != "auto":
-            raise DataError(f"n_quadrature is {n_quadrature!r}; it is a number of points from 1 on, or 'auto'")
+        method = self._method(method)
         if isinstance(tol, bool) or not isinstance(tol, (int, float, np.number)) or not tol > 0:
             raise DataError(f"tol is {tol!r}; it is a positive number")
         if progress not in (None, True, False):
@@ -229,6 +228,7 @@ class MixedModel:
                 design,
                 self.family,
                 self._core,
+                method=method,
                 n_quadrature=n_quadrature,
                 start=start,
                 threads=_whole(threads, "threads"),
@@ -240,6 +240,29 @@ class MixedModel:
             report.close()
         fit.verdict.announce()
         return MixedModelResults(fit, self)
+
+    def _method(self, method: str | None) -> str:
+        """The method asked for, or the default of the model, when the model can be fitted by it."""
+        if method not in (None, "ml", "reml"):
+            raise DataError(
+                f"method={method!r} is not known; there are 'ml' (maximum likelihood) and 'reml' (restricted maximum "
+                "likelihood)"
+            )
+        mixed = bool(self.design.random_terms)
+        if method is None:
+            return "reml" if self.family.is_linear and mixed else "ml"
+        if method == "reml" and not self.family.is_linear:
+            raise DataError(
+                f"method='reml' needs the gaussian family with the identity link, and this model is "
+                f"{self.family.name}({self.family.link}): only there can the fixed effects be integrated out of the "
+                "likelihood exactly. Use method='ml'"
+            )
+        if method == "reml" and not mixed:
+            raise DataError(
+                "method='reml' needs a random-effects term, and the formula has none. Use method='ml'; least squares "
+                "are its estimates, with the residual variance divided by n"
+            )
+        return method
 
     def _own_rows(self, y: ArrayLike) -> NDArray[np.float64]:
         """A response given for the rows used; a Series with their labels in another order is put in theirs."""

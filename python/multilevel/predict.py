@@ -10,7 +10,7 @@ import pandas as pd
 from .errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -25,7 +25,7 @@ def predict(
     fit: Fit,
     newdata: Any = None,
     kind: str = "response",
-    random: str = "conditional",
+    random: str | Sequence[str] = "conditional",
     new_levels: str = "error",
     offset: ArrayLike | str | None = None,
 ) -> pd.Series:
@@ -36,11 +36,12 @@ def predict(
     fit : Fit
     newdata : data frame or None
         Rows to predict for, coded as the fit coded its own; None means the rows used in the fit. The response is not
-        needed, nor are the grouping factors when `random` is "zero".
+        needed, nor are grouping factors whose effects are left out by `random`.
     kind : {"response", "link"}
         The mean (for binomial models the probability, whatever the number of trials) or the linear predictor.
-    random : {"conditional", "zero"}
-        Random effects at their conditional modes, or at zero (a level that is typical on the scale of the link).
+    random : {"conditional", "zero"} or list of str
+        Random effects at their conditional modes, or at zero (a level that is typical on the scale of the link); a list
+        of grouping factors has theirs at the conditional modes and the others at zero.
     new_levels : {"error", "zero"}
         Levels of a grouping factor that the fit has not seen: refuse, or set their random effects to zero.
     offset : (n_rows,) array, column name or None
@@ -62,16 +63,21 @@ def predict(
         given without `newdata`.
     """
     _choose("kind", kind, ("response", "link"))
-    _choose("random", random, ("conditional", "zero"))
+    included = _included(fit, random)
     _choose("new_levels", new_levels, ("error", "zero"))
     if newdata is None:
         if offset is not None:
             raise DataError("offset= goes with newdata; the rows of the fit have their offset already")
         design = fit.design
-        eta = fit.eta if random == "conditional" else _fixed_part(fit, design.fixed, design.offset, fit.n_rows)
+        if all(included):
+            eta = fit.eta
+        elif any(included):
+            eta = fit.linear_predictor(_modes(fit, included))
+        else:
+            eta = _fixed_part(fit, design.fixed, design.offset, fit.n_rows)
         index = row_index(design)
     else:
-        eta, index = _new_rows(fit, newdata, random == "conditional", new_levels, offset)
+        eta, index = _new_rows(fit, newdata, included, new_levels, offset)
     if kind == "link":
         return pd.Series(eta, index=index, name="eta")
     return pd.Series(fit.family.mean(eta), index=index, name="mu")
@@ -90,8 +96,8 @@ def random_effects(fit: Fit) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        group, level, term, mode, sd; one row per level and term, the levels of a term together. `sd` is the conditional
-        standard deviation given the estimates (lme4's `condVar`).
+        group, level, term, mode, sd; one row per grouping factor, term and level, the levels of a term together. `sd`
+        is the conditional standard deviation given the estimates (lme4's `condVar`).
     """
     frames = [
         pd.DataFrame(
@@ -99,12 +105,12 @@ def random_effects(fit: Fit) -> pd.DataFrame:
                 "group": factor.name,
                 "level": np.tile(np.asarray(factor.levels), len(term.names)),
                 "term": np.repeat(np.array(term.names, dtype=object), len(factor.levels)),
-                "mode": fit.modes[:, at].T.ravel(),
-                "sd": np.sqrt(np.maximum(fit.mode_cov[:, at, at], 0.0)).T.ravel(),
+                "mode": fit.modes[index][:, at].T.ravel(),
+                "sd": np.sqrt(np.maximum(fit.mode_cov[index][:, at, at], 0.0)).T.ravel(),
             }
         )
-        for term, at in _term_columns(fit)
-        for factor in [fit.design.grouping_factors[term.grouping_factor]]
+        for index, factor in enumerate(fit.design.grouping_factors)
+        for term, at in _terms_of(fit, index)
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=RANDOM_EFFECTS)
 
@@ -118,37 +124,58 @@ def coef(fit: Fit) -> dict[str, pd.DataFrame]:
         A random effect without a fixed one of that name is added to zero and gets its own column, as in lme4.
     """
     result: dict[str, pd.DataFrame] = {}
-    for term, at in _term_columns(fit):
-        factor = fit.design.grouping_factors[term.grouping_factor]
-        if factor.name not in result:
-            fixed = np.tile(fit.beta, (len(factor.levels), 1))
-            levels = pd.Index(factor.levels, name=factor.name)
-            result[factor.name] = pd.DataFrame(fixed, index=levels, columns=list(fit.fixed_names))
-        table = result[factor.name]
-        for name, column in zip(term.names, at, strict=True):
-            table[name] = table.get(name, 0.0) + fit.modes[:, column]
+    for index, factor in enumerate(fit.design.grouping_factors):
+        fixed = np.tile(fit.beta, (len(factor.levels), 1))
+        levels = pd.Index(factor.levels, name=factor.name)
+        table = pd.DataFrame(fixed, index=levels, columns=list(fit.fixed_names))
+        for term, at in _terms_of(fit, index):
+            for name, column in zip(term.names, at, strict=True):
+                table[name] = table.get(name, 0.0) + fit.modes[index][:, column]
+        result[factor.name] = table
     return result
 
 
-def _term_columns(fit: Fit) -> list[tuple[RandomTerm, np.ndarray]]:
-    """Each random term with its columns of `fit.modes`, where the terms stand side by side."""
-    terms = fit.design.random_terms
-    ends = np.cumsum([len(term.names) for term in terms], dtype=int)
-    return [(term, np.arange(end - len(term.names), end)) for term, end in zip(terms, ends, strict=True)]
+def _terms_of(fit: Fit, factor: int) -> list[tuple[RandomTerm, np.ndarray]]:
+    """The terms on a grouping factor, each with its columns of the factor's modes."""
+    pairs = zip(fit.design.random_terms, fit.term_columns, strict=True)
+    return [(term, at) for term, at in pairs if term.grouping_factor == factor]
+
+
+def _included(fit: Fit, random: str | Sequence[str]) -> tuple[bool, ...]:
+    """Per grouping factor, whether its random effects count."""
+    names = [factor.name for factor in fit.design.grouping_factors]
+    if isinstance(random, str):
+        if random not in ("conditional", "zero"):
+            hint = f"random=[{random!r}]" if random in names else f"a list of grouping factors ({', '.join(names)})"
+            raise ValueError(f"random={random!r} is not available; choose one of 'conditional', 'zero', or {hint}")
+        return (random == "conditional",) * len(names)
+    wanted = list(random)
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise ValueError(
+            f"random: there is no grouping factor {unknown[0]!r}; the model has {', '.join(map(repr, names)) or 'none'}"
+        )
+    return tuple(name in wanted for name in names)
+
+
+def _modes(fit: Fit, included: Sequence[bool]) -> tuple[np.ndarray, ...]:
+    """Conditional modes per grouping factor, zero where they do not count."""
+    return tuple(own if yes else np.zeros_like(own) for own, yes in zip(fit.modes, included, strict=True))
 
 
 def _new_rows(
-    fit: Fit, newdata: Any, conditional: bool, new_levels: str, offset: ArrayLike | str | None
+    fit: Fit, newdata: Any, included: Sequence[bool], new_levels: str, offset: ArrayLike | str | None
 ) -> tuple[np.ndarray, pd.Index]:
     """Linear predictor (n_rows,) of new rows and their labels."""
-    new = fit.design.code_new(newdata, need_random=conditional, offset=offset)
+    wanted = [factor.name for factor, yes in zip(fit.design.grouping_factors, included, strict=True) if yes]
+    new = fit.design.code_new(newdata, need_random=wanted, offset=offset)
     if new_levels == "error":
         for factor, labels in zip(fit.design.grouping_factors, new.unseen, strict=False):
             if len(labels):
                 raise DataError(_unseen_message(factor.name, labels))
     eta = _fixed_part(fit, new.fixed, new.offset, new.n_rows)
-    if conditional:
-        _add_random_part(fit, new, eta)
+    if any(included):
+        _add_random_part(fit, new, included, eta)
     eta[new.missing] = np.nan
     return eta, new.index if new.index is not None else pd.RangeIndex(new.n_rows)
 
@@ -165,13 +192,15 @@ def _fixed_part(fit: Fit, columns: Iterable[FixedColumn], offset: np.ndarray | N
     return eta
 
 
-def _add_random_part(fit: Fit, new: NewDesign, eta: np.ndarray) -> None:
+def _add_random_part(fit: Fit, new: NewDesign, included: Sequence[bool], eta: np.ndarray) -> None:
     """Adds Z u to `eta` in place; a level that the fit has not seen (code -1) has random effects of zero."""
-    modes = np.vstack([fit.modes, np.zeros((1, fit.modes.shape[1]))])  # code -1 is the last row
-    for (term, at), columns in zip(_term_columns(fit), new.random_columns, strict=True):
+    modes = [np.vstack([own, np.zeros((1, own.shape[1]))]) for own in fit.modes]  # code -1 is the last row
+    for term, at, columns in zip(fit.design.random_terms, fit.term_columns, new.random_columns, strict=True):
+        if not included[term.grouping_factor]:
+            continue
         codes = new.codes[term.grouping_factor]
         for column, values in zip(at, columns, strict=True):
-            effect = modes[codes, column]
+            effect = modes[term.grouping_factor][codes, column]
             eta += effect if values is None else effect * values
 
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from . import __version__, predict, residuals, summary, tidy
-from .inference import information_criteria, variance_components, wald
+from .inference import anova, compare, information_criteria, variance_components, wald
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike
 
     from .certificate import Certificate, Optimization
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from .tables import Page
 
 FILE_MAGIC = b"multilevel results\n"
-FILE_FORMAT = 1
+FILE_FORMAT = 2
 
 
 class MixedModelResults:
@@ -56,28 +58,78 @@ class MixedModelResults:
     @property
     def params(self) -> pd.Series:
         """Fixed-effect estimates, (p,)."""
-        return self._coefficients["estimate"].rename("params")
+        return wald.estimates(self.fit)
 
     @property
     def bse(self) -> pd.Series:
-        """Standard errors of the fixed effects, (p,), from the observed information of all parameters."""
-        return self._coefficients["std_error"].rename("bse")
+        """Standard errors of the fixed effects, (p,): the square roots of the diagonal of `cov_params()`."""
+        return wald.errors(self.fit)
 
     @property
     def zvalues(self) -> pd.Series:
         """`params / bse`, (p,)."""
         return self._coefficients["statistic"].rename("zvalues")
 
-    tvalues = zvalues
+    @property
+    def tvalues(self) -> pd.Series:
+        """`params / bse`, (p,)."""
+        return self._coefficients["statistic"].rename("tvalues")
 
     @property
     def pvalues(self) -> pd.Series:
-        """Two-sided p-values of `zvalues` under the normal distribution, (p,)."""
+        """Two-sided p-values of `params / bse`, (p,).
+
+        Linear models: t with `degrees_of_freedom()`; others: the normal distribution.
+        """
         return self._coefficients["p_value"].rename("pvalues")
 
-    def conf_int(self, level: float = 0.95, method: str = "wald") -> pd.DataFrame:
-        """Confidence intervals of the fixed effects, columns "lower" and "upper"; `method` can be "wald"."""
-        return wald.confidence_intervals(self.fit, level, method)
+    def degrees_of_freedom(self, method: str | None = None) -> pd.Series:
+        """Degrees of freedom of the tests of the fixed effects, (p,); infinite for normal tests.
+
+        Parameters
+        ----------
+        method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+            Without it what `summary()` uses: Satterthwaite's for linear mixed models, residual ones for linear models
+            without random effects, normal tests for all others. "containment" is what nlme and SAS print, "residual"
+            rows minus coefficients. All but "normal" need a linear model, and Kenward and Roger's a fit by REML.
+        """
+        return wald.degrees_table(self.fit, method)
+
+    def conf_int(self, level: float = 0.95, method: str = "wald", df_method: str | None = None) -> pd.DataFrame:
+        """Confidence intervals of the fixed effects, columns "lower" and "upper".
+
+        Parameters
+        ----------
+        level : float
+            Coverage.
+        method : {"wald"}
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`.
+        """
+        return wald.confidence_intervals(self.fit, level, method, df_method)
+
+    def anova(self, type: int = 3, df_method: str | None = None) -> pd.DataFrame:  # noqa: A002
+        """Tests every term of the fixed part: F tests for linear models, Wald chi-square tests for all others.
+
+        Parameters
+        ----------
+        type : {3, 2, 1}
+            Each term given all others, averaged over levels with equal weights (3, as SAS and lmerTest); given all
+            terms that do not contain it (2); given the terms before it (1).
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`, for the denominators.
+
+        Returns
+        -------
+        DataFrame, index = labels of the terms
+            sum_sq, mean_sq (on the scale of the residual variance), num_df, den_df, f_value, p_value; or chi2, df,
+            p_value.
+        """
+        return anova.anova(self.fit, type, df_method)
+
+    def compare(self, *others: MixedModelResults) -> pd.DataFrame:
+        """Deviance tests against other fits of the same response: `multilevel.compare(self, *others)`."""
+        return compare.compare(self, *others)
 
     def cov_params(self) -> pd.DataFrame:
         """Covariance matrix of the fixed effects, (p, p)."""
@@ -118,13 +170,18 @@ class MixedModelResults:
     # ---- fit statistics ----
 
     @property
+    def method(self) -> str:
+        """Maximum likelihood ("ml") or restricted maximum likelihood ("reml")."""
+        return self.fit.method
+
+    @property
     def llf(self) -> float:
-        """Log-likelihood at the estimates, with every constant."""
+        """Log-likelihood at the estimates, with every constant; the restricted one after REML."""
         return self.fit.loglik
 
     @property
     def deviance(self) -> float:
-        """-2 times the log-likelihood."""
+        """-2 times `llf`: after REML the REML criterion."""
         return -2.0 * self.fit.loglik
 
     def information_criteria(self, n: str = "rows") -> pd.Series:
@@ -197,7 +254,7 @@ class MixedModelResults:
         newdata: Any = None,
         *,
         kind: str = "response",
-        random: str = "conditional",
+        random: str | Sequence[str] = "conditional",
         new_levels: str = "error",
         offset: ArrayLike | str | None = None,
     ) -> pd.Series:
@@ -209,8 +266,8 @@ class MixedModelResults:
             Rows to predict for; without it, the rows used in the fit.
         kind : {"response", "link"}
             Means (probabilities for binomial models) or linear predictors.
-        random : {"conditional", "zero"}
-            Random effects at their conditional modes, or at zero.
+        random : {"conditional", "zero"} or list of str
+            Random effects at their conditional modes, or at zero; a list of grouping factors has theirs at the modes.
         new_levels : {"error", "zero"}
             What to do with levels that the fit has not seen: refuse, or set their random effects to zero.
         offset : (n_rows,) array or column name, optional
@@ -277,13 +334,19 @@ class MixedModelResults:
 
     # ---- tables ----
 
-    def summary(self) -> Page:
-        """The page known from lme4: `print` it, or show it in a notebook."""
-        return summary.summarize(self.fit)
+    def summary(self, df_method: str | None = None) -> Page:
+        """The page known from lme4: `print` it, or show it in a notebook.
 
-    def tidy(self, level: float = 0.95) -> pd.DataFrame:
-        """One row per parameter: effect, group, term, estimate, std_error, statistic, p_value, conf_low, conf_high."""
-        return tidy.tidy(self.fit, level)
+        `df_method` is the `method` of `degrees_of_freedom`, for the tests of the fixed effects.
+        """
+        return summary.summarize(self.fit, df_method)
+
+    def tidy(self, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:
+        """One row per parameter.
+
+        Columns effect, group, term, estimate, std_error, df, statistic, p_value, conf_low, conf_high.
+        """
+        return tidy.tidy(self.fit, level, df_method)
 
     def glance(self) -> pd.DataFrame:
         """One row of fit statistics."""

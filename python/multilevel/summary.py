@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     from .fit import Fit
 
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
+HOMOGENEOUS = ("homogeneous diagonal", "homogeneous compound symmetry", "ar1")  # one variance for all
+ONE_CORRELATION = ("compound symmetry", "homogeneous compound symmetry", "ar1", "heterogeneous ar1")
+DF_NAMES = {
+    "satterthwaite": "Satterthwaite's degrees of freedom",
+    "kenward-roger": "Kenward and Roger's degrees of freedom and standard errors",
+    "containment": "containment degrees of freedom",
+    "residual": "residual degrees of freedom",
+}
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
-def summarize(fit: Fit) -> Page:
-    """The page that `print(results.summary())` shows."""
-    return Page(tuple(_blocks(fit)))
+def summarize(fit: Fit, df_method: str | None = None) -> Page:
+    """The page that `print(results.summary())` shows; `df_method` as in `wald.coefficient_table`."""
+    return Page(tuple(_blocks(fit, df_method)))
 
 
-def _blocks(fit: Fit) -> Iterator[Paragraph | Table]:
+def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
     yield Paragraph(tuple(_heading(fit)), hanging=4)
     yield _fit_statistics(fit)
     yield _scaled_residuals(fit)
@@ -32,7 +40,7 @@ def _blocks(fit: Fit) -> Iterator[Paragraph | Table]:
         yield _random_effects(fit)
     else:
         yield Paragraph((_counts(fit),))
-    yield _fixed_effects(fit)
+    yield _fixed_effects(fit, df_method)
     p = len(fit.fixed_names)
     if 1 < p <= MOST_CORRELATIONS:
         yield _correlations(fit)
@@ -49,16 +57,16 @@ def _blocks(fit: Fit) -> Iterator[Paragraph | Table]:
 
 def title(fit: Fit) -> str:
     """The model, the method and the approximation, in one line."""
-    method = {"ml": "maximum likelihood"}.get(fit.method, fit.method)
-    linear = fit.family.name == "gaussian" and fit.family.link == "identity"
+    method = {"ml": "maximum likelihood", "reml": "REML"}[fit.method]
     if not fit.design.random_terms:
-        return f"{'Linear' if linear else 'Generalized linear'} model fit by {method}"
-    if linear:
+        return f"{'Linear' if fit.is_linear else 'Generalized linear'} model fit by {method}"
+    if fit.is_linear:
         return f"Linear mixed model fit by {method}"
     approximation = (
         "Laplace approximation"
         if fit.n_quadrature == 1
         else f"adaptive Gauss-Hermite quadrature, {fit.n_quadrature} points"
+        + (" per random effect" if len(fit.design.grouping_factors) > 1 else "")
     )
     return f"Generalized linear mixed model fit by {method} ({approximation})"
 
@@ -90,7 +98,9 @@ def _fit_statistics(fit: Fit) -> Table:
     # all the digits that an optimum this tight has, so that fits can be compared across programs
     (loglik,) = format_fixed([fit.loglik], 8)
     cells = (aic, bic, loglik, deviance, str(fit.n_rows - fit.df_model))
-    return Table(("AIC", "BIC", "logLik", "-2*log(L)", "df.resid"), (cells,))
+    restricted = fit.method == "reml"
+    names = ("REML logLik", "REML criterion") if restricted else ("logLik", "-2*log(L)")
+    return Table(("AIC", "BIC", *names, "df.resid"), (cells,))
 
 
 def _scaled_residuals(fit: Fit) -> Table:
@@ -122,15 +132,12 @@ def _random_effects(fit: Fit) -> Table:
     notes = []
     for term, covariance in zip(fit.design.random_terms, fit.random_cov, strict=True):
         group = fit.design.grouping_factors[term.grouping_factor].name
-        q = len(term.names)
-        labels += [(group if k == 0 else "", name) for k, name in enumerate(term.names)]
-        variances += list(np.diag(covariance))
-        if term.structure == "diagonal" and q > 1:
-            notes.append(f"The random effects of {group} ({', '.join(term.names)}) are independent of each other.")
-            correlations += [[]] * q
-        else:
-            correlation = wald.correlation(covariance)
-            correlations += [format_fixed(correlation[k, :k], 3) for k in range(q)]
+        names, cells = _term_rows(term.names, term.structure, covariance)
+        labels += [(group if k == 0 else "", name) for k, name in enumerate(names)]
+        variances += list(np.diag(covariance)[: len(names)])
+        correlations += cells
+        if len(term.names) > 1 and term.structure != "unstructured":
+            notes.append(_structure(group, term.names, term.structure))
     if "sigma" in fit.phi:
         labels.append(("Residual", ""))
         variances.append(fit.phi["sigma"] ** 2)
@@ -147,23 +154,66 @@ def _random_effects(fit: Fit) -> Table:
     return Table(columns, rows, title=title, n_labels=2, notes=(*notes, _counts(fit)))
 
 
-def _fixed_effects(fit: Fit) -> Table:
-    table = wald.coefficient_table(fit)
-    rows = zip(
-        table.index,
+def _term_rows(
+    names: tuple[str, ...], structure: str, covariance: np.ndarray
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Names and correlations of the rows of a term: one row where all variances are equal by the structure."""
+    q = len(names)
+    correlation = wald.correlation(covariance)
+    if q == 1:
+        return names, [[]]
+    if structure in ONE_CORRELATION:
+        (one,) = format_fixed([correlation[1, 0]], 3)
+        if structure in HOMOGENEOUS:
+            return (_in_short(names),), [[one]]
+        return names, [[], [one], *[[] for _ in names[2:]]]
+    if structure in HOMOGENEOUS:
+        return (_in_short(names),), [[]]
+    if structure == "diagonal":
+        return names, [[] for _ in names]
+    return names, [format_fixed(correlation[k, :k], 3) for k in range(q)]
+
+
+def _structure(group: str, names: tuple[str, ...], structure: str) -> str:
+    """What the structure says of the random effects, in one line."""
+    subject = f"The random effects of {group} ({_in_short(names)})"
+    if structure == "diagonal":
+        return f"{subject} are independent of each other."
+    if structure == "homogeneous diagonal":
+        return f"{subject} are independent of each other, with one variance."
+    if structure in ("ar1", "heterogeneous ar1"):
+        return f"{subject} have covariance structure {structure}; Corr is that of neighbours in time."
+    return f"{subject} have covariance structure {structure}."
+
+
+def _in_short(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
+
+
+def _fixed_effects(fit: Fit, df_method: str | None) -> Table:
+    used = wald.default_method(fit) if df_method is None else df_method
+    table = wald.coefficient_table(fit, df_method=used)
+    estimates = [
+        list(table.index),
         format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
         format_numbers(table["std_error"], 5),
-        format_fixed(table["statistic"], 3),
-        format_p(table["p_value"]),
-        strict=True,
-    )
+    ]
+    tests = [format_fixed(table["statistic"], 3), format_p(table["p_value"])]
     notes = []
+    headings = ["z value", "Pr(>|z|)"]
+    if used in DF_NAMES:
+        tests.insert(0, format_fixed(table["df"], 2))
+        headings = ["df", "t value", "Pr(>|t|)"]
+        notes.append(f"t tests with {DF_NAMES[used]}")
+        if df_method is None and used == "containment":
+            notes[-1] += ": Satterthwaite's cannot be had for this fit"
     if fit.redundant:
         some = "columns" if len(fit.redundant) > 1 else "column"
         reason = "dropped as a linear combination of earlier columns"
         notes.append(f"{len(fit.redundant)} {some} {reason}: {', '.join(fit.redundant)}")
-    columns = ("", "Estimate", "Std. Error", "z value", "Pr(>|z|)")
-    return Table(columns, tuple(rows), title="Fixed effects:", n_labels=1, notes=tuple(notes))
+    rows = tuple(zip(*estimates, *tests, strict=True))
+    columns = ("", "Estimate", "Std. Error", *headings)
+    return Table(columns, rows, title="Fixed effects:", n_labels=1, notes=tuple(notes))
 
 
 def _correlations(fit: Fit) -> Table:
@@ -205,7 +255,14 @@ def _certificate(fit: Fit) -> Iterator[str]:
             f"{format_small(check.change_deviance + 0.0)}{largest}{where}."
         )
     for score in certificate.boundary:
-        what = "variance" if score.kind == "variance" else "conditional variance (correlation 1 or -1)"
-        text = f"Boundary (singular) fit: the {what} of {score.name} in {score.term} is zero; its score there is "
-        text += format_small(score.score)
-        yield text + (", so a larger variance does not raise the likelihood." if score.score <= 0 else ".")
+        of = f"{score.name} in {score.term}"
+        if score.kind == "limit":
+            text = f"Boundary (singular) fit: the correlation of {of} is at an end of its range; its score there is "
+            text += format_small(score.score)
+            inside = ", so a correlation inside of it does not raise the likelihood"
+        else:
+            what = "variance" if score.kind == "variance" else "conditional variance (correlation 1 or -1)"
+            text = f"Boundary (singular) fit: the {what} of {of} is zero; its score there is "
+            text += format_small(score.score)
+            inside = ", so a larger variance does not raise the likelihood"
+        yield f"{text}{inside if score.score <= 0 else ''}."

@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     from .fit import Fit
 
 
-def tidy(fit: Fit, level: float = 0.95) -> pd.DataFrame:
+def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:
     """One row per parameter.
 
     Returns
     -------
     DataFrame
-        effect ("fixed" or "ran_pars"), group (missing for fixed effects), term, estimate, std_error, statistic,
-        p_value, conf_low, conf_high. Random-effects parameters are sds and correlations, with broom.mixed's names
-        `sd__(Intercept)`, `cor__(Intercept).x`, `sd__Observation`; they have no statistic, p-value or Wald interval.
+        effect ("fixed" or "ran_pars"), group (missing for fixed effects), term, estimate, std_error, df (infinite for
+        normal tests), statistic, p_value, conf_low, conf_high. Random-effects parameters are sds and correlations, with
+        broom.mixed's names `sd__(Intercept)`, `cor__(Intercept).x`, `sd__Observation`; they have no test and no Wald
+        interval.
     """
-    fixed = wald.coefficient_table(fit, level).rename_axis("term").reset_index()
+    fixed = wald.coefficient_table(fit, level, df_method).rename_axis("term").reset_index()
     fixed.insert(0, "effect", "fixed")
     fixed.insert(1, "group", None)
     components = vcov_table(fit).query("quantity in ('sd', 'correlation')")

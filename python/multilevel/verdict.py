@@ -176,22 +176,34 @@ def _reason(design: Design, record: FitRecord, names: tuple[str, ...]) -> str:
 
 def _no_start(design: Design, record: FitRecord) -> str:
     text = "the log-likelihood is not finite at the starting values"
-    if record.failed_cluster >= 0 and design.grouping_factors:
-        factor = design.grouping_factors[0]
-        text += f" (group '{factor.levels[record.failed_cluster]}' of '{factor.name}' has no conditional mode)"
+    which, level = record.failed_level
+    if which >= 0:
+        factor = design.grouping_factors[which]
+        text += f" (group '{factor.levels[level]}' of '{factor.name}' has no conditional mode)"
     return f"{text}: the link cannot take the means that these data need; try another link, or give start="
 
 
 def _singular(boundary: tuple[BoundaryScore, ...]) -> str:
     parts = []
+    limits = any(score.kind == "limit" for score in boundary)
     for score in boundary:
         where = f"'{score.name}' in '{score.term}'"
         if score.kind == "variance":
             what = f"the variance of {where} is exactly zero"
+        elif score.kind == "limit":
+            what = f"the correlation of {where} is at an end of its range"
         else:
             what = f"a correlation of {where} is exactly 1 or -1 (nothing is left of its conditional variance)"
         parts.append(f"{what}, score {score.score:.4g}")
-    return (
-        f"singular fit: {'; '.join(parts)}. The score is d log-likelihood / d variance there; "
-        "negative: the log-likelihood falls as the variance rises from zero"
-    )
+    meanings = []
+    if any(score.kind != "limit" for score in boundary):
+        meanings.append(
+            "The score is d log-likelihood / d variance there; negative: the log-likelihood falls as the variance "
+            "rises from zero"
+        )
+    if limits:
+        meanings.append(
+            "The score at the end of a range is d log-likelihood / d correlation towards the inside; negative: the "
+            "log-likelihood falls on the way in"
+        )
+    return f"singular fit: {'; '.join(parts)}. {'. '.join(meanings)}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["cbpp", "contraception", "hsb", "names", "sleepstudy"]
+__all__ = ["cbpp", "contraception", "hsb", "names", "pastes", "penicillin", "sleepstudy"]
 
 
 def names() -> list[str]:
@@ -115,6 +115,41 @@ def contraception() -> pd.DataFrame:
     return _read(
         "contraception.csv", {"district": districts, "use": yes_no, "livch": ["0", "1", "2", "3+"], "urban": yes_no}
     )
+
+
+def penicillin() -> pd.DataFrame:
+    """Six samples of penicillin assayed on 24 plates each: two crossed grouping factors.
+
+    144 rows, one per plate and sample. On a plate of agar with bacteria each sample keeps a circle free of growth.
+
+    ========  ===========  =========================================================
+    diameter  integer      diameter of the circle that the sample keeps free, mm
+    plate     categorical  the plate, 24 levels "a" to "x"
+    sample    categorical  the sample of penicillin, 6 levels "A" to "F"
+    ========  ===========  =========================================================
+
+    Source: O. L. Davies and P. L. Goldsmith (1972), Statistical Methods in Research and Production, 4th edition,
+    Oliver and Boyd, section 6.6.
+    """
+    return _read("penicillin.csv", {"plate": None, "sample": None})
+
+
+def pastes() -> pd.DataFrame:
+    """Strength of a chemical paste, by delivery batch and cask: two nested grouping factors.
+
+    60 rows: ten batches, three casks sampled from each, two assays of each sample.
+
+    ========  ===========  ===================================================================================
+    strength  number       percentage strength of the paste in an assay
+    batch     categorical  the delivery batch, 10 levels "A" to "J"
+    cask      categorical  the cask within its batch, "a", "b", "c": cask "a" of one batch is not that of another
+    sample    categorical  batch and cask, 30 levels "A:a" to "J:c"
+    ========  ===========  ===================================================================================
+
+    Source: O. L. Davies and P. L. Goldsmith (1972), Statistical Methods in Research and Production, 4th edition,
+    Oliver and Boyd, section 6.5.
+    """
+    return _read("pastes.csv", {"batch": None, "cask": None, "sample": None})
 
 
 def _read(file: str, levels: Mapping[str, list[str] | None]) -> pd.DataFrame:

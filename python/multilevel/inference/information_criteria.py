@@ -20,6 +20,10 @@ def information_criteria(fit: Fit, n: str = "rows") -> dict[str, float]:
         bic  = -2 l + k log n              caic = -2 l + k (log n + 1)
         hqic = -2 l + 2 k log log n
 
+    After REML l is the restricted log-likelihood, and k and the rows are counted as after ML, as in lme4 (nlme takes
+    log(n - p) in BIC, SAS counts only the covariance parameters): such criteria compare models with the same fixed
+    effects.
+
     Parameters
     ----------
     fit : Fit

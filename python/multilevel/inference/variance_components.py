@@ -1,7 +1,7 @@
 """Variances, standard deviations, covariances and correlations of the random effects, with standard errors.
 
-The fit estimates theta, the free entries of each term's lower Cholesky factor L; here Sigma = L L' and the delta method
-turn the covariance of theta into standard errors of what is reported.
+The fit estimates theta, from which each term's covariance structure makes its covariance Sigma; here the delta method
+turns the covariance of theta into standard errors of what is reported.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .. import covariance as structures
+
 if TYPE_CHECKING:
     from ..fit import Fit
 
@@ -18,24 +20,19 @@ COLUMNS = ["group", "term", "term2", "quantity", "estimate", "std_error"]
 AT_BOUNDARY = 1e-12  # a correlation this close to +-1 is there: its distribution is not normal, so no standard error
 
 
-def theta_positions(fit: Fit) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Where theta sits in psi: per term its (rows, columns) in L, column by column, and the indices into psi."""
+def theta_positions(fit: Fit) -> list[np.ndarray]:
+    """Where theta sits in psi: indices per random-effects term."""
     positions = []
     start = len(fit.beta)
-    for term in fit.design.random_terms:
-        q = len(term.names)
-        if term.structure == "diagonal":
-            rows = columns = np.arange(q)
-        else:
-            columns, rows = np.triu_indices(q)  # row-major over the upper triangle = column-major over the lower
-        positions.append((rows, columns, np.arange(start, start + len(rows))))
-        start += len(rows)
+    for values in fit.theta_values:
+        positions.append(np.arange(start, start + len(values)))
+        start += len(values)
     return positions
 
 
 def theta(fit: Fit) -> pd.Series:
-    """The free entries of the Cholesky factors, (n_theta,), under their names in psi."""
-    at = np.concatenate([np.empty(0, dtype=int), *(index for _, _, index in theta_positions(fit))])
+    """The covariance parameters, (n_theta,), under their names in psi."""
+    at = np.concatenate([np.empty(0, dtype=int), *theta_positions(fit)])
     return pd.Series(fit.psi[at], index=pd.Index([fit.parameter_names[k] for k in at], dtype=object), name="theta")
 
 
@@ -65,16 +62,24 @@ def vcov_table(fit: Fit) -> pd.DataFrame:
     -------
     DataFrame
         group, term, term2 (empty unless a pair), quantity ("variance", "sd", "covariance", "correlation"), estimate,
-        std_error. A Gaussian model ends with the group "Residual". Standard errors are NaN on the boundary: for a zero
-        variance and for a correlation of +-1 or one that is undefined.
+        std_error. A Gaussian model ends with the group "Residual". Independent effects have no pairs. Standard errors
+        are NaN on the boundary: for a zero variance, and for a correlation that is undefined or at an end of its range.
     """
     rows: list[tuple[str, str, str, str, float, float]] = []
     factors = fit.design.grouping_factors
-    for term, factor_l, (i, j, at) in zip(fit.design.random_terms, fit.theta, theta_positions(fit), strict=True):
+    for t, (term, at) in enumerate(zip(fit.design.random_terms, theta_positions(fit), strict=True)):
         group = factors[term.grouping_factor].name
         covariance = fit.covariance[np.ix_(at, at)]
-        names, others, quantities, estimates, jacobian = _quantities(term.names, term.structure, factor_l, i, j)
-        for row in zip(names, others, quantities, estimates, _delta(jacobian, covariance), strict=True):
+        gradient = structures.jacobian(term.structure, fit.theta_values[t], len(term.names))
+        tau = structures.correlation_position(term.structure, len(term.names))
+        at_limit = tau is not None and bool(np.isnan(covariance[tau, tau]))
+        if at_limit:
+            gradient[tau] = 0.0  # it has run to infinity: nothing depends on it any more
+        pairs = term.structure not in structures.INDEPENDENT
+        names, others, quantities, estimates, slopes = _quantities(
+            term.names, fit.random_cov[t], np.moveaxis(gradient, 0, -1), pairs, at_limit
+        )
+        for row in zip(names, others, quantities, estimates, _delta(slopes, covariance), strict=True):
             rows.append((group, *row))
     if "sigma" in fit.phi:
         sigma = fit.phi["sigma"]
@@ -86,17 +91,14 @@ def vcov_table(fit: Fit) -> pd.DataFrame:
 
 
 def _quantities(
-    names: tuple[str, ...], structure: str, factor_l: np.ndarray, i: np.ndarray, j: np.ndarray
+    names: tuple[str, ...], sigma: np.ndarray, gradient: np.ndarray, with_pairs: bool, at_limit: bool
 ) -> tuple[list[str], list[str], list[str], np.ndarray, np.ndarray]:
-    """Labels (n,), estimates (n,) and their Jacobian (n, n_theta) for one term; a NaN row means "no standard error"."""
+    """Labels (n,), estimates (n,) and their Jacobian (n, n_theta) for one term; a NaN row means "no standard error".
+
+    `gradient` (q, q, n_theta) is that of `sigma`; `at_limit`: the one correlation is at an end of its range.
+    """
     q = len(names)
-    sigma = factor_l @ factor_l.T
     variance = np.diag(sigma)
-    # d Sigma[a, b] / d L[i, j] = [a = i] L[b, j] + [b = i] L[a, j]
-    gradient = np.zeros((q, q, len(i)))
-    t = np.arange(len(i))
-    gradient[i, :, t] += factor_l[:, j].T
-    gradient[:, i, t] += factor_l[:, j]
     d_variance = gradient[np.arange(q), np.arange(q)]
     sd = np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -107,9 +109,9 @@ def _quantities(
             log_slope[:, None, :] + log_slope[None, :, :]
         )
     d_variance = np.where(variance[:, None] == 0, np.nan, d_variance)
-    pairs = [(a, b) for b in range(q) for a in range(b + 1, q)] if structure != "diagonal" else []
+    pairs = [(a, b) for b in range(q) for a in range(b + 1, q)] if with_pairs else []
     a, b = (np.array(side, dtype=int) for side in (zip(*pairs, strict=True) if pairs else ((), ())))
-    off_boundary = np.abs(correlation[a, b]) < 1 - AT_BOUNDARY
+    off_boundary = (np.abs(correlation[a, b]) < 1 - AT_BOUNDARY) & (not at_limit)
     d_pair = np.where(off_boundary[:, None], d_correlation[a, b], np.nan)
     defined = (variance[a] > 0) & (variance[b] > 0)
     d_covariance = np.where(defined[:, None], gradient[a, b], np.nan)

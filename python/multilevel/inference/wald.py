@@ -1,4 +1,8 @@
-"""Wald inference: estimates, standard errors from the observed information, z statistics, intervals."""
+"""Wald inference: estimates, standard errors, tests and intervals.
+
+Linear models have t tests with degrees of freedom; all others have z tests, with standard errors from the observed
+information.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+from .degrees_of_freedom import adjusted_covariance, default_method, degrees_of_freedom
 
 if TYPE_CHECKING:
     from ..fit import Fit
@@ -24,14 +30,16 @@ def correlation(covariance: np.ndarray) -> np.ndarray:
         return covariance / np.outer(sd, sd)
 
 
-def p_values(z: np.ndarray) -> np.ndarray:
-    """Two-sided normal tail probabilities, accurate in the far tail."""
-    from scipy.special import ndtr
+def p_values(statistic: np.ndarray, df: np.ndarray | float = np.inf) -> np.ndarray:
+    """Two-sided tail probabilities of t, or of the normal distribution where `df` is infinite; accurate far out."""
+    from scipy.special import ndtr, stdtr
 
-    return 2.0 * ndtr(-np.abs(z))
+    below = -np.abs(statistic)
+    with np.errstate(invalid="ignore"):
+        return 2.0 * np.where(np.isinf(df), ndtr(below), stdtr(df, below))
 
 
-def normal_quantile(level: float) -> float:
+def quantile(level: float, df: np.ndarray | float = np.inf) -> np.ndarray:
     """Half-width, in standard errors, of a two-sided interval of this level.
 
     Raises
@@ -41,29 +49,59 @@ def normal_quantile(level: float) -> float:
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"level={level!r} must lie between 0 and 1, for example 0.95")
-    from scipy.special import ndtri
+    from scipy.special import ndtri, stdtrit
 
-    return float(ndtri(0.5 + level / 2.0))
+    upper = 0.5 + level / 2.0
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(df), ndtri(upper), stdtrit(df, upper))
 
 
-def coefficient_table(fit: Fit, level: float = 0.95) -> pd.DataFrame:
+def estimates(fit: Fit) -> pd.Series:
+    """The fixed effects, (p,)."""
+    return pd.Series(fit.beta, index=pd.Index(fit.fixed_names, dtype=object), name="params")
+
+
+def errors(fit: Fit) -> pd.Series:
+    """Their standard errors, (p,)."""
+    return pd.Series(standard_errors(fit.beta_covariance), index=pd.Index(fit.fixed_names, dtype=object), name="bse")
+
+
+def degrees_table(fit: Fit, method: str | None = None) -> pd.Series:
+    """Degrees of freedom of the fixed effects, (p,); the model's default without a method."""
+    df = degrees_of_freedom(fit, default_method(fit) if method is None else method)
+    return pd.Series(df, index=pd.Index(fit.fixed_names, dtype=object), name="df")
+
+
+def coefficient_table(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:
     """Everything about the fixed effects, one row per coefficient.
+
+    Parameters
+    ----------
+    fit : Fit
+    level : float
+        Coverage of the intervals, between 0 and 1.
+    df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+        Degrees of freedom; the model's default without it. Kenward and Roger's come with their own standard errors.
 
     Returns
     -------
     DataFrame, index = coefficient names
-        estimate, std_error, statistic (z), p_value, conf_low, conf_high.
+        estimate, std_error, df (infinite for normal tests), statistic, p_value, conf_low, conf_high.
     """
-    std_error = standard_errors(fit.beta_covariance)
+    if df_method is None:
+        df_method = default_method(fit)
+    std_error = standard_errors(adjusted_covariance(fit, df_method))
+    df = degrees_of_freedom(fit, df_method)
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = fit.beta / std_error
-    margin = normal_quantile(level) * std_error
+        statistic = fit.beta / std_error
+    margin = quantile(level, df) * std_error
     return pd.DataFrame(
         {
             "estimate": fit.beta,
             "std_error": std_error,
-            "statistic": z,
-            "p_value": p_values(z),
+            "df": df,
+            "statistic": statistic,
+            "p_value": p_values(statistic, df),
             "conf_low": fit.beta - margin,
             "conf_high": fit.beta + margin,
         },
@@ -71,7 +109,9 @@ def coefficient_table(fit: Fit, level: float = 0.95) -> pd.DataFrame:
     )
 
 
-def confidence_intervals(fit: Fit, level: float = 0.95, method: str = "wald") -> pd.DataFrame:
+def confidence_intervals(
+    fit: Fit, level: float = 0.95, method: str = "wald", df_method: str | None = None
+) -> pd.DataFrame:
     """Confidence intervals of the fixed effects.
 
     Parameters
@@ -80,7 +120,10 @@ def confidence_intervals(fit: Fit, level: float = 0.95, method: str = "wald") ->
     level : float
         Coverage, between 0 and 1.
     method : {"wald"}
-        Estimate plus and minus a normal quantile of standard errors.
+        Estimate plus and minus a quantile, of t for linear models and else of the normal distribution, of standard
+        errors.
+    df_method : str, optional
+        As in `coefficient_table`.
 
     Returns
     -------
@@ -95,7 +138,7 @@ def confidence_intervals(fit: Fit, level: float = 0.95, method: str = "wald") ->
         raise ValueError(f"confidence intervals by method={method!r} are not available; available: 'wald'")
     if isinstance(level, (int, float)) and 0 < level < 0.5:
         raise ValueError(f"level={level} is a coverage below one half; did you mean level={1 - level:g}?")
-    table = coefficient_table(fit, level)
+    table = coefficient_table(fit, level, df_method)
     return table[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1)
 
 

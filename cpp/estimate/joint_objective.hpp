@@ -1,0 +1,50 @@
+// Several grouping factors: the Laplace approximation over the random effects of all of them at once, with its exact
+// gradient.
+//
+//   f(v) = sum_j l_j(eta_j) - v'v/2,  eta = o + S v,  S = Z Lambda;   H = -f'' at the mode;
+//   log-likelihood = f(mode) - log|H| / 2.
+//
+// The gradient needs H^-1 only between random effects that meet in a row (joint_precision.hpp).
+#pragma once
+
+#include <vector>
+
+#include "estimate/joint_moments.hpp"
+#include "estimate/objective.hpp"
+
+namespace multilevel::estimate {
+
+class JointObjective final : public Objective {
+ public:
+  JointObjective(const model::Model& model, const model::Response& response, int threads, const Monitor& monitor);
+
+  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
+                double* mode_covariance = nullptr) override;
+  bool has_exact_hessian() const override { return false; }
+  bool takes_any_order() const override { return false; }
+
+ private:
+  bool find_modes(const double* phi, std::vector<double>& modes, long& newton_steps);
+  double evaluate_rows(family::Order order, const double* phi, const std::vector<double>& modes);
+  void set_weights(bool observed, const double* phi);
+  void penalized_gradient(const std::vector<double>& modes);
+  void approximate_hessian(const double* phi, Sums& sums);
+
+  const model::Response& response_;
+  int threads_;
+  JointPattern pattern_;
+  CrossProducts products_;
+  JointPrecision precision_;
+  bool factored_ = false;  ///< whether precision_ is that of the last evaluation
+  Eigen::MatrixXd lambda_;
+  // Rows:
+  std::vector<double> fixed_eta_, eta_, value_, weight_, leverage_, shift_;
+  std::vector<double> rows_;  ///< storage of what `at_mode_` points to
+  family::RowDerivatives at_mode_;
+  // Random effects of all factors:
+  std::vector<double> u_, gradient_, step_, old_;
+  std::vector<double> products_by_level_;
+  std::vector<numeric::CompensatedSum> partial_;
+};
+
+}  // namespace multilevel::estimate

@@ -1,0 +1,86 @@
+// Cholesky factors of small matrices, column-major q x q, by plain loops: blocks of one to a few numbers by the hundred
+// thousand, where a general routine's overhead would be the cost.
+#pragma once
+
+#include <Eigen/Dense>
+#include <cmath>
+
+namespace multilevel::estimate::small {
+
+/// Lower factor in place of the lower triangle; false when the matrix is not positive definite.
+inline bool cholesky(int q, double* L) {
+  for (int c = 0; c < q; ++c) {
+    double pivot = L[c + c * q];
+    for (int k = 0; k < c; ++k) pivot -= L[c + k * q] * L[c + k * q];
+    if (!(pivot > 0.0) || !std::isfinite(pivot)) return false;
+    const double root = std::sqrt(pivot);
+    L[c + c * q] = root;
+    for (int r = c + 1; r < q; ++r) {
+      double s = L[r + c * q];
+      for (int k = 0; k < c; ++k) s -= L[r + k * q] * L[c + k * q];
+      L[r + c * q] = s / root;
+    }
+  }
+  return true;
+}
+
+/// x = L^-1 x
+inline void forward(int q, const double* L, double* x) {
+  for (int r = 0; r < q; ++r) {
+    double s = x[r];
+    for (int k = 0; k < r; ++k) s -= L[r + k * q] * x[k];
+    x[r] = s / L[r + r * q];
+  }
+}
+
+/// x = L^-T x
+inline void backward(int q, const double* L, double* x) {
+  for (int r = q - 1; r >= 0; --r) {
+    double s = x[r];
+    for (int k = r + 1; k < q; ++k) s -= L[k + r * q] * x[k];
+    x[r] = s / L[r + r * q];
+  }
+}
+
+/// (L L')^-1 into a column-major matrix with this leading dimension.
+inline void inverse_from_factor(int q, const double* L, double* inverse, int leading) {
+  for (int c = 0; c < q; ++c) {
+    double* x = inverse + c * leading;
+    for (int a = 0; a < q; ++a) x[a] = a == c ? 1.0 : 0.0;
+    forward(q, L, x);
+    backward(q, L, x);
+  }
+}
+
+/// to = Lambda' x, Lambda lower triangular.
+inline void transposed_lower_times(int q, const Eigen::MatrixXd& lambda, const double* x, double* to) {
+  for (int a = 0; a < q; ++a) {
+    double s = 0.0;
+    for (int k = a; k < q; ++k) s += lambda(k, a) * x[k];
+    to[a] = s;
+  }
+}
+
+/// block = block Lambda, block p x q, Lambda lower triangular q x q: column b only needs columns from b on.
+inline void times_lower(int p, int q, double* block, const Eigen::MatrixXd& lambda) {
+  for (int b = 0; b < q; ++b)
+    for (int a = 0; a < p; ++a) {
+      double s = 0.0;
+      for (int k = b; k < q; ++k) s += block[a + k * p] * lambda(k, b);
+      block[a + b * p] = s;
+    }
+}
+
+/// to = Lambda' D Lambda (full); `work` holds q numbers.
+inline void sandwich(int q, const Eigen::MatrixXd& lambda, const double* D, double* to, double* work) {
+  for (int b = 0; b < q; ++b) {
+    for (int a = 0; a < q; ++a) {
+      double s = 0.0;
+      for (int k = b; k < q; ++k) s += D[a + k * q] * lambda(k, b);
+      work[a] = s;
+    }
+    transposed_lower_times(q, lambda, work, to + b * q);
+  }
+}
+
+}  // namespace multilevel::estimate::small

@@ -1,0 +1,119 @@
+"""Tests of the terms of the fixed part: F tests for linear models, Wald chi-square tests for all others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError
+from . import containment
+from .degrees_of_freedom import check_method, default_method, denominator_df, independent_rows
+from .term_contrasts import TYPES, kept_columns, term_contrasts
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..fit import Fit
+
+
+class FTest(NamedTuple):
+    """An F statistic, its degrees of freedom (`den_df` is infinite for a Wald test), its p-value, and Kenward and
+    Roger's scale, which is in `f_value` and 1 for other methods.
+    """
+
+    f_value: float
+    num_df: int
+    den_df: float
+    p_value: float
+    scale: float
+
+
+def f_test(fit: Fit, contrasts: ArrayLike, df_method: str | None = None) -> FTest:
+    """The F test of ``contrasts @ beta = 0``; with infinite degrees of freedom, num_df * f_value is a chi-square.
+
+    Parameters
+    ----------
+    fit : Fit
+    contrasts : (k, p) array_like
+    df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+        The model's default without it.
+    """
+    rows = np.atleast_2d(np.asarray(contrasts, dtype=np.float64))
+    df, scale, covariance = denominator_df(fit, rows, df_method or default_method(fit))
+    return _test(fit, rows, df, scale, covariance)
+
+
+def anova(fit: Fit, type: int = 3, df_method: str | None = None) -> pd.DataFrame:  # noqa: A002
+    """Tests every term of the fixed part.
+
+    Parameters
+    ----------
+    fit : Fit
+    type : {3, 2, 1}
+        The hypotheses: each term given all others, averaged over levels with equal weights (3, as SAS and lmerTest);
+        given all terms that do not contain it (2); given the terms before it (1). They do not depend on how factors are
+        coded.
+    df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+        Denominators of F. The default is Satterthwaite's for linear mixed models, "residual" for linear models without
+        random effects and "normal" (chi-square tests) for everything else, which has no other.
+
+    Returns
+    -------
+    DataFrame, index = labels of the terms
+        sum_sq, mean_sq (on the scale of the residual variance), num_df, den_df, f_value, p_value; or chi2, df, p_value
+        for chi-square tests. A term without a testable hypothesis has zero degrees of freedom and NaN.
+
+    Raises
+    ------
+    DataError
+        For another type or method, or a method that does not go with the fit.
+
+    References
+    ----------
+    SAS/STAT User's Guide, "The Four Types of Estimable Functions"; Kuznetsova, Brockhoff & Christensen (2017) J. Stat.
+    Softw. 82(13).
+    """
+    if type not in TYPES:
+        raise DataError(f"type={type!r} is not known; the types are 1, 2 and 3")
+    method = df_method or default_method(fit)
+    check_method(fit, method)
+    tests: dict[str, FTest] = {}
+    for label, rows in term_contrasts(fit, int(type)).items():
+        if method == "containment" and fit.design.random_terms and len(rows):
+            df = _own_stratum(fit, label)
+            tests[label] = _test(fit, rows, df, 1.0, fit.beta_covariance)
+        else:
+            tests[label] = f_test(fit, rows, method)
+    index = pd.Index(list(tests), dtype=object, name="term")
+    table = pd.DataFrame(list(tests.values()), columns=FTest._fields, index=index)
+    if method == "normal":
+        return pd.DataFrame(
+            {"chi2": table["f_value"] * table["num_df"], "df": table["num_df"], "p_value": table["p_value"]}
+        )
+    mean_sq = table["f_value"] / table["scale"] * fit.phi["sigma"] ** 2
+    table.insert(0, "mean_sq", mean_sq)
+    table.insert(0, "sum_sq", mean_sq * table["num_df"])
+    return table[["sum_sq", "mean_sq", "num_df", "den_df", "f_value", "p_value"]]
+
+
+def _test(fit: Fit, contrasts: NDArray[np.float64], df: float, scale: float, covariance: NDArray[np.float64]) -> FTest:
+    from scipy.special import chdtrc, fdtrc
+
+    rows = independent_rows(contrasts)
+    rank = len(rows)
+    if not rank:
+        return FTest(np.nan, 0, np.nan, np.nan, 1.0)
+    shift = rows @ fit.beta
+    f_value = scale * float(shift @ np.linalg.solve(rows @ covariance @ rows.T, shift)) / rank
+    p_value = chdtrc(rank, rank * f_value) if np.isinf(df) else fdtrc(rank, df, f_value)
+    return FTest(f_value, rank, float(df), float(p_value), scale)
+
+
+def _own_stratum(fit: Fit, label: str) -> float:
+    """Containment: the smallest degrees of freedom among the term's own columns."""
+    columns = kept_columns(fit)
+    of_columns = containment.of_columns(fit)
+    term = next(term for term in fit.design.fixed_terms if term.label == label)
+    return float(min(of_columns[columns.index(k)] for k in term.columns if k in columns))

@@ -1,0 +1,231 @@
+"""Deviance (likelihood-ratio) tests of nested fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError
+from .information_criteria import information_criteria
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..design import Design
+    from ..fit import Fit
+
+COLUMNS = ["df", "aic", "bic", "loglik", "deviance", "chi2", "df_diff", "p_value", "note"]
+IN_SPAN = 1e-10  # squared share of a column that may lie outside the larger model's columns
+NOISE = 1e-6  # a larger model whose deviance is higher by no more than this is as good as the smaller one
+
+# Structures that a structure becomes when its parameters are restricted, besides itself; reduced rank is apart.
+RESTRICTS_TO = {
+    "unstructured": {
+        *("diagonal", "homogeneous diagonal", "compound symmetry", "homogeneous compound symmetry"),
+        *("ar1", "heterogeneous ar1"),
+    },
+    "diagonal": {"homogeneous diagonal"},
+    "compound symmetry": {"homogeneous compound symmetry", "diagonal", "homogeneous diagonal"},
+    "homogeneous compound symmetry": {"homogeneous diagonal"},
+    "heterogeneous ar1": {"ar1", "diagonal", "homogeneous diagonal"},
+    "ar1": {"homogeneous diagonal"},
+}
+SEVERAL = 2  # or more: no simple mixture
+RANK = "reduced rank "
+# A standard deviation of its own for every column, so that a column can be left out by making it zero.
+OWN_VARIANCES = ("unstructured", "diagonal", "compound symmetry")
+
+
+def compare(*fits: Any) -> pd.DataFrame:
+    """Tests each model against the one before it, after sorting by the number of parameters.
+
+    Parameters
+    ----------
+    *fits : Fit or results
+        Two or more fits to the same response and rows.
+
+    Returns
+    -------
+    DataFrame, index = formulas
+        df (parameters), aic, bic, loglik, deviance, and for the test against the row before chi2, df_diff, p_value,
+        note. A variance that is zero in the smaller model is at the boundary of the larger one. When there is one such
+        variance, with or without covariances, the p-value is that of the mixture of chi-square distributions with
+        df_diff - 1 and df_diff degrees of freedom in equal parts; when there are more, it is that of df_diff, which is
+        conservative. `note` says so, and says where models are not nested and no test is made.
+
+    Raises
+    ------
+    DataError
+        The fits are not comparable: other rows or responses, families, weights or offsets, methods, numbers of
+        quadrature points; or REML fits with different fixed effects.
+
+    References
+    ----------
+    Self & Liang (1987) J. Amer. Statist. Assoc. 82:605-610; Stram & Lee (1994) Biometrics 50:1171-1177.
+    """
+    records: list[Fit] = [getattr(item, "fit", item) for item in fits]
+    if len(records) < 2:
+        raise DataError(f"compare takes two or more fits; got {len(records)}")
+    records.sort(key=lambda fit: fit.df_model)
+    for fit in records[1:]:
+        _check_comparable(records[0], fit)
+    rows: list[list[Any]] = []
+    for k, fit in enumerate(records):
+        criteria = information_criteria(fit)
+        test = (np.nan, np.nan, np.nan, "") if k == 0 else _test(records[k - 1], fit)
+        rows.append([fit.df_model, criteria["aic"], criteria["bic"], fit.loglik, -2.0 * fit.loglik, *test])
+    index = pd.Index([str(fit.design.formula) for fit in records], dtype=object, name="model")
+    return pd.DataFrame(rows, columns=COLUMNS, index=index)
+
+
+def mixture_p_value(chi2: float, df: int, at_boundary: int) -> float:
+    """Tail probability of chi-square with `df`; with one variance `at_boundary`, half of it of `df` - 1."""
+    from scipy.special import chdtrc
+
+    upper = float(chdtrc(df, chi2))
+    if at_boundary != 1:
+        return upper
+    lower = float(chdtrc(df - 1, chi2)) if df > 1 else float(chi2 <= 0)
+    return (lower + upper) / 2
+
+
+# ---- what can be compared ----------------------------------------------------------------------------------------
+
+
+def _check_comparable(first: Fit, other: Fit) -> None:
+    a, b = first.design, other.design
+    names = f"'{a.formula}' and '{b.formula}'"
+    if a.n_rows != b.n_rows:
+        raise DataError(
+            f"the fits {names} use {a.n_rows} and {b.n_rows} rows ({a.n_missing} and {b.n_missing} left out for "
+            "missing values): fit both to the rows that have every column of both"
+        )
+    if not np.array_equal(a.response.values, b.response.values) or not _same(a.response.size, b.response.size):
+        raise DataError(f"the fits {names} have different responses: their likelihoods are of different data")
+    for what, one, two in (("weights", a.weights, b.weights), ("offsets", a.offset, b.offset)):
+        if not _same(one, two):
+            raise DataError(f"the fits {names} have different {what}: their likelihoods cannot be compared")
+    if (first.family.name, first.family.link) != (other.family.name, other.family.link):
+        raise DataError(
+            f"the fits {names} are {first.family.name}({first.family.link}) and {other.family.name}"
+            f"({other.family.link}), neither a special case of the other: compare their AIC instead"
+        )
+    if first.method != other.method:
+        raise DataError(
+            f"the fits {names} are by method='{first.method}' and '{other.method}': refit them with method='ml'"
+        )
+    if first.method == "reml" and not _same_fixed(first, other):
+        raise DataError(
+            f"the REML fits {names} have different fixed effects, so their restricted likelihoods are of different "
+            "data (the residuals of different regressions): refit both with method='ml'"
+        )
+    if not first.is_linear and first.n_quadrature != other.n_quadrature:
+        raise DataError(
+            f"the fits {names} approximate the likelihood with n_quadrature={first.n_quadrature} and "
+            f"{other.n_quadrature} points: refit both with the same number"
+        )
+
+
+def _same(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> bool:
+    return (a is None) == (b is None) and (a is None or b is None or np.array_equal(a, b))
+
+
+def _same_fixed(a: Fit, b: Fit) -> bool:
+    if set(a.fixed_names) != set(b.fixed_names):
+        return False
+    first, second = _columns(a), _columns(b)
+    return all(_same(first[name], second[name]) for name in first)
+
+
+def _columns(fit: Fit) -> dict[str, NDArray[np.float64] | None]:
+    kept = set(fit.fixed_names)
+    return {column.name: column.values for column in fit.design.fixed if column.name in kept}
+
+
+# ---- the test of one pair ----------------------------------------------------------------------------------------
+
+
+def _test(small: Fit, large: Fit) -> tuple[float, float, float, str]:
+    df = large.df_model - small.df_model
+    if df == 0:
+        return np.nan, 0, np.nan, "as many parameters: no test"
+    if not _fixed_nested(small, large):
+        return np.nan, df, np.nan, "not nested: fixed effects of the model before are not in this one"
+    added = _variances_added(small.design, large.design)
+    if added is None:
+        return np.nan, df, np.nan, "not nested: random effects of the model before are not in this one"
+    chi2 = 2.0 * (large.loglik - small.loglik)
+    if chi2 < -NOISE:
+        return chi2, df, np.nan, "no test: this fit is below the model before, so it is not at its maximum"
+    chi2 = max(chi2, 0.0)
+    notes = {0: "", 1: f"a variance on the boundary: mixture of chi-squares with {df - 1} and {df} df"}
+    note = notes.get(added, "parameters on the boundary: the p-value is conservative")
+    if not (small.converged and large.converged):
+        note = "; ".join(filter(None, [note, "a fit did not converge"]))
+    return chi2, df, mixture_p_value(chi2, df, added), note
+
+
+def _fixed_nested(small: Fit, large: Fit) -> bool:
+    """Whether the columns of the smaller model are linear combinations of those of the larger."""
+    own, others = _columns(small), _columns(large)
+    n = small.n_rows
+    new = [name for name in own if name not in others or not _same(own[name], others[name])]
+    if not new:
+        return True
+
+    def matrix(columns: list[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+        full = np.column_stack([np.ones(n) if column is None else column for column in columns])
+        return np.asarray(full / np.maximum(np.linalg.norm(full, axis=0), np.finfo(float).tiny), dtype=np.float64)
+
+    if not others:
+        return False
+    basis, _ = np.linalg.qr(matrix(list(others.values())))
+    wanted = matrix([own[name] for name in new])
+    outside = wanted - basis @ (basis.T @ wanted)
+    return bool((np.square(outside).sum(axis=0) < IN_SPAN).all())
+
+
+def _variances_added(small: Design, large: Design) -> int | None:
+    """How many variances are zero in the smaller model, `SEVERAL` where it is more than variances that are restricted;
+    None unless its random part is a special case of the larger.
+    """
+    covered: dict[int, int] = {}
+    added = 0
+    for term in small.random_terms:
+        group = small.grouping_factors[term.grouping_factor].name
+        for k, candidate in enumerate(large.random_terms):
+            if large.grouping_factors[candidate.grouping_factor].name != group or not set(term.names) <= set(
+                candidate.names
+            ):
+                continue
+            fewer = len(term.names) < len(candidate.names)
+            if _restricts(candidate.structure, term.structure, len(term.names)) and (
+                not fewer or candidate.structure in OWN_VARIANCES
+            ):
+                covered[k] = covered.get(k, 0) + len(term.names)
+                if term.structure.startswith(RANK) and term.structure != candidate.structure:
+                    added += SEVERAL  # a singular covariance is itself on the boundary
+                break
+        else:
+            return None
+    for k, candidate in enumerate(large.random_terms):
+        there = covered.get(k, 0)
+        if candidate.structure in OWN_VARIANCES:
+            added += len(candidate.names) - there
+        elif there == 0:
+            added += 1 if candidate.structure == "homogeneous diagonal" or len(candidate.names) == 1 else SEVERAL
+    return added
+
+
+def _restricts(general: str, special: str, q: int) -> bool:
+    if general == special or special in RESTRICTS_TO.get(general, ()):
+        return True
+    if q == 1:  # one variance, whatever it is called
+        return general in OWN_VARIANCES
+    if special.startswith(RANK):
+        return general == "unstructured" or (
+            general.startswith(RANK) and int(special.removeprefix(RANK)) <= int(general.removeprefix(RANK))
+        )
+    return False

@@ -1,0 +1,158 @@
+"""Deviance tests: against lme4's anova, mixtures at the boundary, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import multilevel as ml
+from multilevel.inference.compare import COLUMNS, compare, mixture_p_value
+
+from .small_samples import REFERENCE, fitted, read
+
+pytestmark = pytest.mark.filterwarnings("ignore::multilevel.FitWarning")
+BASE = "Reaction ~ Days + (1 | Subject)"
+
+
+def sleep(formula: str, method: str = "ml", **options: object) -> ml.MixedModelResults:
+    return ml.fit(formula, read("sleepstudy"), method=method, **options)
+
+
+@pytest.mark.parametrize("key", REFERENCE["compare"])
+def test_as_lme4(key: str) -> None:
+    reference = REFERENCE["compare"][key]
+    fits = [fitted(reference["dataset"], formula, reference["method"]) for formula in reference["formulas"]]
+    table = compare(*fits[::-1])  # any order
+    assert list(table.columns) == COLUMNS
+    assert list(table.index) == [str(results.formula) for results in fits]
+    assert table["df"].tolist() == reference["npar"]
+    for column in ("aic", "bic", "loglik", "deviance"):
+        np.testing.assert_allclose(table[column], reference[column], rtol=1e-9)
+    chi2, df = (np.array(reference[k][1:], dtype=float) for k in ("chi2", "df"))
+    np.testing.assert_allclose(table["chi2"][1:], chi2, rtol=1e-6, atol=1e-6)
+    assert table["df_diff"].tolist()[1:] == df.tolist()
+    assert table.iloc[0][["chi2", "df_diff", "p_value"]].isna().all()
+    for note, p_value, plain in zip(table["note"][1:], table["p_value"][1:], reference["p_value"][1:], strict=True):
+        if note == "":
+            assert p_value == pytest.approx(plain, rel=1e-4)
+        else:  # lme4 does not know of the boundary
+            assert "boundary" in note
+            assert plain * (0.5 - 1e-4) <= p_value < plain
+
+
+@pytest.mark.parametrize(
+    ("smaller", "larger", "df"),
+    [
+        ("Reaction ~ Days", BASE, 1),
+        (BASE, "Reaction ~ Days + (1 + Days || Subject)", 1),
+        (BASE, "Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)", 1),
+        (BASE, "Reaction ~ Days + (1 + Days | Subject)", 2),
+        ("Reaction ~ Days + (0 + Days | Subject)", "Reaction ~ Days + (1 + Days | Subject)", 2),
+        ("Reaction ~ 1 + (1 | Subject)", "Reaction ~ Days + (1 + Days | Subject)", 3),
+    ],
+)
+def test_one_variance_is_a_mixture(smaller: str, larger: str, df: int) -> None:
+    row = compare(sleep(smaller), sleep(larger)).iloc[1]
+    assert row["df_diff"] == df
+    lower = stats.chi2.sf(row["chi2"], df - 1) if df > 1 else 0.0
+    assert row["p_value"] == pytest.approx((lower + stats.chi2.sf(row["chi2"], df)) / 2, rel=1e-9)
+    assert row["note"] == f"a variance on the boundary: mixture of chi-squares with {df - 1} and {df} df"
+
+
+@pytest.mark.parametrize(
+    ("smaller", "larger", "df", "note"),
+    [
+        (BASE, "Reaction ~ Days + I(Days**2) + (1 | Subject)", 1, ""),
+        ("Reaction ~ Days + (1 + Days || Subject)", "Reaction ~ Days + (1 + Days | Subject)", 1, ""),
+        ("Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)", "Reaction ~ Days + (1 + Days | Subject)", 1, ""),
+        ("Reaction ~ Days", "Reaction ~ Days + (1 + Days || Subject)", 2, "parameters on the boundary"),
+    ],
+)
+def test_plain_chi_squares(smaller: str, larger: str, df: int, note: str) -> None:
+    row = compare(sleep(smaller), sleep(larger)).iloc[1]
+    assert row["df_diff"] == df
+    assert row["p_value"] == pytest.approx(stats.chi2.sf(row["chi2"], df), rel=1e-6)
+    assert row["note"].startswith(note)
+    assert bool(row["note"]) == bool(note)
+
+
+def test_the_mixture_has_the_size_it_says() -> None:
+    """Under a variance of zero about 5 % of the tests are below 0.05; a plain chi-square would give half of that."""
+    rng = np.random.default_rng(11)
+    frame = pd.DataFrame({"g": np.repeat(np.arange(40), 5)})
+    frame["y"] = rng.normal(size=200)
+    larger, smaller = ml.MixedModel("y ~ 1 + (1 | g)", frame), ml.MixedModel("y ~ 1", frame)
+    p_values = []
+    for _ in range(400):
+        y = rng.normal(size=200)
+        p_values.append(compare(smaller.refit(y, method="ml"), larger.refit(y, method="ml"))["p_value"].iloc[1])
+    rejected = np.mean(np.array(p_values) < 0.05)
+    assert 0.025 < rejected < 0.08  # three standard errors are 0.033; the mixture of finite samples lies a little below
+
+
+def test_mixture_at_zero() -> None:
+    assert mixture_p_value(0.0, 1, 1) == 1.0
+    assert mixture_p_value(2.705543454, 1, 1) == pytest.approx(0.05, rel=1e-6)
+    assert mixture_p_value(5.138, 2, 1) == pytest.approx(0.05, abs=2e-5)  # Stram & Lee
+    assert mixture_p_value(3.0, 2, 0) == pytest.approx(stats.chi2.sf(3.0, 2), rel=1e-12)
+
+
+def test_models_that_are_not_nested_have_no_test() -> None:
+    row = compare(
+        sleep("Reaction ~ Days + (1 | Subject)"), sleep("Reaction ~ np.log(Days + 1) + (Days | Subject)")
+    ).iloc[1]
+    assert row["note"] == "not nested: fixed effects of the model before are not in this one"
+    assert np.isnan(row["p_value"])
+    crossed = read("crossed")
+    a, b = (ml.fit(f"y ~ {rest}", crossed, method="ml") for rest in ("1 + (1 | item)", "age + (1 | subject)"))
+    row = compare(a, b).iloc[1]
+    assert row["note"] == "not nested: random effects of the model before are not in this one"
+    same = compare(sleep("Reaction ~ Days + (1 | Subject)"), sleep("Reaction ~ I(Days**2) + (1 | Subject)")).iloc[1]
+    assert (same["df_diff"], same["note"]) == (0, "as many parameters: no test")
+
+
+def test_another_basis_of_the_same_columns_is_nested() -> None:
+    row = compare(sleep(BASE), sleep("Reaction ~ poly(Days, 3) + (1 | Subject)")).iloc[1]
+    assert row["note"] == ""
+    assert row["df_diff"] == 2
+
+
+def test_generalized_models() -> None:
+    data = ml.datasets.contraception()
+    fits = [
+        ml.fit(f"use ~ age + urban + {bar}", data, family="binomial")
+        for bar in ("(1 | district)", "(urban | district)")
+    ]
+    row = compare(*fits).iloc[1]
+    assert row["df_diff"] == 2
+    assert "boundary" in row["note"]
+    assert row["chi2"] == pytest.approx(2 * (fits[1].llf - fits[0].llf), rel=1e-12)
+
+
+def test_refusals() -> None:
+    reml, ml_ = sleep(BASE, "reml"), sleep(BASE)
+    with pytest.raises(ml.DataError, match="compare takes two or more fits; got 1"):
+        compare(reml)
+    with pytest.raises(ml.DataError, match="by method='reml' and 'ml': refit them with method='ml'"):
+        compare(reml, sleep("Reaction ~ Days + (Days | Subject)"))
+    with pytest.raises(ml.DataError, match=r"restricted likelihoods are of different data .* with method='ml'"):
+        compare(reml, sleep("Reaction ~ Days + I(Days**2) + (1 | Subject)", "reml"))
+    frame = read("sleepstudy")
+    fewer = ml.fit(BASE, frame[frame["Days"] > 1], method="ml")
+    with pytest.raises(
+        ml.DataError, match=r"use 144 and 180 rows .* fit both to the rows that have every column of both"
+    ):
+        compare(fewer, sleep("Reaction ~ Days + (Days | Subject)"))
+    frame["Reaction"] += frame["Days"]
+    with pytest.raises(ml.DataError, match="different responses"):
+        compare(ml_, ml.fit("Reaction ~ Days + (Days | Subject)", frame, method="ml"))
+    with pytest.raises(ml.DataError, match="different weights"):
+        compare(ml_, sleep("Reaction ~ Days + (Days | Subject)", weights="w"))
+    data = ml.datasets.contraception()
+    logit = ml.fit("use ~ age + (1 | district)", data, family="binomial")
+    with pytest.raises(ml.DataError, match="n_quadrature=1 and 5 points"):
+        compare(logit, ml.fit("use ~ age + urban + (1 | district)", data, family="binomial", n_quadrature=5))
+    with pytest.raises(ml.DataError, match=r"binomial\(logit\) and binomial\(probit\)"):
+        compare(logit, ml.fit("use ~ age + urban + (1 | district)", data, family="binomial", link="probit"))

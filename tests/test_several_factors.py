@@ -1,0 +1,485 @@
+"""Crossed, nested and multiple terms, REML and ML: against R, and against each other."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import multilevel as ml
+
+CHILDREN = "immun ~ kid2p + mom25p + ord + ethn + momEd + husEd + momWork + rural + pcInd81 + (1 | mom) + (1 | comm)"
+SCHOOLS = "mathach ~ meanses * cses + sector * cses + (cses | school)"
+REFERENCES = [  # data set, fit, and the formula where it is written otherwise here
+    ("Penicillin", "reml", None),
+    ("Penicillin", "ml", None),
+    ("Pastes", "reml", None),
+    ("Pastes", "ml", None),
+    ("Pastes", "nested_syntax_reml", "strength ~ 1 + (1 | cask:batch) + (1 | batch)"),
+    ("Pastes", "crossed_wrongly_reml", None),
+    ("sleepstudy", "intercept_reml", None),
+    ("sleepstudy", "slope_reml", None),
+    ("sleepstudy", "uncorrelated_reml", "Reaction ~ Days + (Days || Subject)"),
+    ("sleepstudy", "uncorrelated_reml", "Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)"),
+    ("sleepstudy", "slope_ml", None),
+    ("sleepstudy", "uncorrelated_ml", "Reaction ~ Days + (Days || Subject)"),
+    ("sleepstudy", "weighted_intercept_reml", None),
+    ("sleepstudy", "weighted_slope_ml", None),
+    ("hsb", "slope_reml", None),
+    ("hsb", "slope_ml", None),
+    ("hsb", "intercept_reml", None),
+    ("hsb", "null_reml", None),
+    ("Hsb82", "published_model_reml", None),
+    ("Exam", "slope_reml", None),
+    ("VerbAgg", "crossed_laplace", None),
+    ("grouseticks", "three_re", None),
+    ("guImmun", "nested_laplace", None),
+    ("slopes_sim", "crossed_slope", None),
+]
+FIT = {True: 1e-7, False: 1e-6}  # log-likelihood: linear models absolute and relative, the others relative
+ESTIMATE = 1e-4  # standard errors
+STANDARD_ERROR = 1e-3  # relative: lme4 differences an objective that is itself iterated
+
+Read = Callable[[str], Any]
+
+
+def quietly(*args: Any, **options: Any) -> ml.MixedModelResults:
+    """A fit that may have something to say: Laplace where quadrature would move the estimates, a zero variance."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        return ml.fit(*args, **options)
+
+
+@pytest.mark.parametrize(("name", "key", "formula"), REFERENCES)
+def test_against_r(name: str, key: str, formula: str | None, shared_data: Read, shared_reference: Read) -> None:
+    reference = shared_reference(name)["fits"][key]
+    data = shared_data(name)
+    weights = 1.0 + data["Days"] % 3 if key.startswith("weighted") else None
+    linear = reference["family"] == "gaussian"
+    method = reference["method"].lower() if linear else None
+    results = quietly(formula or reference["formula"], data, family=reference["family"], weights=weights, method=method)
+    assert results.converged
+    assert results.nobs == reference["nobs"]
+    assert results.df_model == reference["df"]
+    tolerance = FIT[linear]
+    assert results.llf == pytest.approx(reference["logLik"], rel=tolerance, abs=tolerance if linear else 0)
+    assert results.aic == pytest.approx(reference["AIC"], rel=tolerance)
+    assert results.bic == pytest.approx(reference["BIC"], rel=tolerance)
+
+    estimate, se = (np.array([row[column] for row in reference["fixed"]]) for column in ("estimate", "se"))
+    assert np.abs((results.params.to_numpy() - estimate) / se).max() < ESTIMATE
+    np.testing.assert_allclose(results.bse, se, rtol=STANDARD_ERROR)
+    covariance = np.array(reference["vcov"])
+    assert np.abs((results.cov_params().to_numpy() - covariance) / np.outer(se, se)).max() < 2 * STANDARD_ERROR
+
+    check_components(results, reference)
+    if linear:
+        assert results.family_params["sigma"] == pytest.approx(reference["sigma"], rel=1e-5)
+    if "ranef" in reference:
+        check_modes(results, reference)
+    np.testing.assert_allclose(
+        results.predict(kind="link")[:10], reference["linpred_first10"], atol=1e-3 * np.ptp(results.fit.eta)
+    )
+    if "linpred_population_first10" in reference:
+        np.testing.assert_allclose(
+            results.predict(kind="link", random="zero")[:10], reference["linpred_population_first10"], atol=1e-3
+        )
+
+
+def check_components(results: ml.MixedModelResults, reference: dict[str, Any]) -> None:
+    """Every block of variances and correlations."""
+    blocks: dict[str, list[dict[str, Any]]] = {}
+    for block in reference["random"]:
+        blocks.setdefault(re.sub(r"\.\d+$", "", block["group"]), []).append(block)  # "Subject.1": a second term
+    assert set(blocks) == set(results.random_cov)
+    for group, own in blocks.items():
+        cov = results.random_cov[group].to_numpy()
+        sd = np.sqrt(np.diag(cov))
+        # the log-likelihood is flat at its top: a fit that is right to 1e-9 leaves the standard deviations 1e-4 free
+        np.testing.assert_allclose(sd, [s for block in own for s in block["sd"]], rtol=1e-4)
+        first = 0
+        for block in own:
+            last = first + len(block["sd"])
+            corr = cov[first:last, first:last] / np.outer(sd[first:last], sd[first:last])
+            np.testing.assert_allclose(corr, np.atleast_2d(block.get("corr", [[1.0]])), atol=5e-4)
+            first = last
+
+
+def check_modes(results: ml.MixedModelResults, reference: dict[str, Any]) -> None:
+    """Conditional modes and variances of the levels that the reference lists."""
+    table = results.random_effects().set_index(["group", "level", "term"])
+    table.index = table.index.set_levels(table.index.levels[1].astype(str), level=1)
+    for group, own in reference["ranef"].items():
+        for level, modes, variances in zip(own["levels"], own["mode"], own["condvar"], strict=False):
+            for k, term in enumerate(own["names"]):
+                found = table.loc[(group, str(level), term)]
+                sd = np.sqrt(np.atleast_2d(variances)[k, k])
+                assert found["mode"] == pytest.approx(modes[k], abs=1e-3 * sd)
+                assert found["sd"] == pytest.approx(sd, rel=2e-3)
+
+
+def test_schools_as_published(shared_data: Read) -> None:
+    results = ml.fit(SCHOOLS, shared_data("hsb"))
+    assert -2 * results.llf == pytest.approx(46503.66287, abs=1e-5)
+    np.testing.assert_allclose(np.sqrt(np.diag(results.random_cov["school"])), [1.5425883, 0.3181451], rtol=3e-5)
+    assert results.vcov_table().query("quantity == 'correlation'")["estimate"].item() == pytest.approx(
+        0.390871, abs=1e-4
+    )
+    assert results.family_params["sigma"] == pytest.approx(6.0597983, rel=1e-6)
+    names = ["(Intercept)", "meanses", "cses", "sector[Catholic]", "meanses:cses", "cses:sector[Catholic]"]
+    expected = [12.127931, 5.332875, 2.945041, 1.226579, 1.039229, -1.642674]
+    np.testing.assert_allclose(results.params[names], expected, atol=3e-5)
+
+
+# ---- the same model, said otherwise ----
+
+
+def crossed(seed: int = 1, n: int = 600, family: str = "poisson") -> pd.DataFrame:
+    """Rows on two crossed factors and one that nests in the first; some levels have one row."""
+    rng = np.random.default_rng(seed)
+    g, h = rng.integers(0, 30, n), rng.integers(0, 12, n)
+    g[:5] = np.arange(100, 105)
+    k = 2 * g + rng.integers(0, 2, n)
+    x = rng.normal(size=n)
+    u, v, w = rng.normal(0, 0.5, 200), rng.normal(0, 0.4, 12), rng.normal(0, 0.3, 400)
+    eta = 0.5 + 0.3 * x + u[g] + v[h] + w[k] + rng.normal(0, 0.3, 200)[g] * x
+    if family == "poisson":
+        y = rng.poisson(np.exp(eta)).astype(float)
+    elif family == "binomial":
+        y = (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(float)
+    else:
+        y = eta + rng.normal(size=n)
+    return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "k": k})
+
+
+TERMS = {
+    "crossed": "(1 + x | g) + (1 | h)",
+    "nested": "(1 | g) + (1 | k)",
+    "both": "(1 | g) + (0 + x | g) + (1 | k) + (1 | h)",
+}
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson", "binomial"])
+@pytest.mark.parametrize("right", TERMS.values(), ids=TERMS)
+def test_order_of_rows_and_terms(family: str, right: str) -> None:
+    data = crossed(family=family)
+    base = quietly(f"y ~ x + {right}", data, family)
+    turned = " + ".join(f"({term}" for term in reversed([t.strip(" +") for t in right.split("(")[1:]]))
+    for formula, frame in (
+        (f"y ~ x + {right}", data.sample(frac=1, random_state=3)),
+        (f"y ~ x + {turned}", data),
+        (f"y ~ x + {right}", data.assign(g=1000 - data["g"], k=5 * data["k"])),
+    ):
+        other = quietly(formula, frame, family)
+        assert other.converged
+        assert other.llf == pytest.approx(base.llf, abs=1e-8)
+        np.testing.assert_allclose(other.params, base.params, atol=1e-6)
+        np.testing.assert_allclose(other.bse, base.bse, rtol=1e-5)
+        for group, covariance in base.random_cov.items():
+            names = list(covariance.index)
+            np.testing.assert_allclose(other.random_cov[group].loc[names, names], covariance, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson", "binomial"])
+def test_threads_give_the_same_bits(family: str) -> None:
+    data = crossed(n=30_000, family=family)
+    model = ml.MixedModel("y ~ x + (1 + x | g) + (1 | h) + (1 | k)", data, family)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        one, two = model.fit(threads=1), model.fit(threads=2)
+    assert one.llf == two.llf
+    for name in ("psi", "hessian", "covariance", "beta_covariance", "eta"):
+        assert np.array_equal(getattr(one.fit, name), getattr(two.fit, name), equal_nan=True), name
+    for name in ("modes", "mode_cov", "projection"):
+        assert all(map(np.array_equal, getattr(one.fit, name), getattr(two.fit, name))), name
+
+
+def test_weights_are_copies_of_a_row() -> None:
+    data = crossed()
+    times = np.random.default_rng(4).integers(1, 4, len(data))
+    long = data.loc[data.index.repeat(times)]
+    weighted = quietly("y ~ x + (1 | g) + (1 | h)", data, "poisson", weights=times)
+    copied = quietly("y ~ x + (1 | g) + (1 | h)", long, "poisson")
+    assert weighted.llf == pytest.approx(copied.llf, abs=1e-7)
+    np.testing.assert_allclose(weighted.bse, copied.bse, rtol=1e-6)
+
+
+def test_weights_of_zero_and_missing_values_leave() -> None:
+    data = crossed(family="gaussian")
+    weights = np.where(np.arange(len(data)) % 7 == 0, 0.0, 2.0)
+    base = quietly("y ~ x + (1 | g) + (1 | h)", data[weights > 0], weights=weights[weights > 0])
+    assert quietly("y ~ x + (1 | g) + (1 | h)", data, weights=weights).llf == base.llf
+    holes = data.assign(x=np.where(weights == 0, np.nan, data["x"]))
+    dropped = quietly("y ~ x + (1 | g) + (1 | h)", holes, weights=np.full(len(data), 2.0))
+    assert dropped.llf == base.llf
+    assert dropped.fit.design.n_missing == int((weights == 0).sum())
+
+
+# ---- linear models, from their covariance matrix ----
+
+
+def marginal(results: ml.MixedModelResults, data: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Response, fixed part and covariance of the response, written out."""
+    fit = results.fit
+    n = len(data)
+    columns = [c.values for c in fit.design.fixed]
+    x = np.column_stack([np.ones(n) if c is None else np.asarray(c, float) for c in columns])
+    weights = np.ones(n) if fit.design.weights is None else fit.design.weights
+    v = np.diag(fit.phi["sigma"] ** 2 / weights)
+    for term, covariance in zip(fit.design.random_terms, fit.random_cov, strict=True):
+        z = np.column_stack([np.ones(n) if c is None else np.asarray(c, float) for c in term.columns])
+        codes = fit.design.grouping_factors[term.grouping_factor].codes
+        v += (z @ covariance @ z.T) * (codes[:, None] == codes)
+    return fit.design.response.values, x, v
+
+
+@pytest.mark.parametrize("method", ["ml", "reml"])
+@pytest.mark.parametrize("right", TERMS.values(), ids=TERMS)
+def test_linear_models_from_the_covariance_matrix(right: str, method: str) -> None:
+    data = crossed(n=250, family="gaussian")
+    weights = np.random.default_rng(6).uniform(0.5, 2, len(data))
+    results = quietly(f"y ~ x + {right}", data, weights=weights, method=method)
+    y, x, v = marginal(results, data)
+    inverse = np.linalg.inv(v)
+    information = x.T @ inverse @ x
+    beta = np.linalg.solve(information, x.T @ inverse @ y)
+    residual = y - x @ beta
+    p = x.shape[1] if method == "reml" else 0
+    deviance = (len(y) - p) * np.log(2 * np.pi) + np.linalg.slogdet(v)[1] + residual @ inverse @ residual
+    if method == "reml":
+        deviance += np.linalg.slogdet(information)[1]
+    assert results.deviance == pytest.approx(deviance, abs=1e-7)
+    np.testing.assert_allclose(results.params, beta, atol=1e-8)
+    np.testing.assert_allclose(results.cov_params(), np.linalg.inv(information), rtol=1e-8, atol=1e-14)
+
+    fit = results.fit
+    whole = inverse - inverse @ x @ np.linalg.solve(information, x.T @ inverse) if method == "reml" else inverse
+    for f, factor in enumerate(fit.design.grouping_factors):
+        names = [name for term in fit.design.random_terms if term.grouping_factor == f for name in term.names]
+        z = [np.ones(len(y)) if name == "(Intercept)" else data[name].to_numpy() for name in names]
+        sigma = results.random_cov[factor.name].to_numpy()
+        for level in (0, len(factor.levels) - 1):
+            own = np.column_stack(z) * (factor.codes == level)[:, None]
+            np.testing.assert_allclose(fit.modes[f][level], sigma @ own.T @ inverse @ residual, atol=1e-8)
+            given = sigma - sigma @ own.T @ inverse @ own @ sigma  # at the estimates, the fixed effects included
+            np.testing.assert_allclose(fit.mode_cov[f][level], given, atol=1e-8)
+            np.testing.assert_allclose(fit.projection[f][level], own.T @ inverse @ x, rtol=1e-7, atol=1e-9)
+    # no variance can move without loss: the score of log sigma is exact
+    score = residual @ inverse @ np.diag(np.diag(v) * 0 + fit.phi["sigma"] ** 2 / weights) @ inverse @ residual
+    trace = np.trace(whole @ np.diag(fit.phi["sigma"] ** 2 / weights))
+    assert score == pytest.approx(trace, rel=1e-5)
+
+
+# ---- the Laplace approximation, written out ----
+
+
+def laplace(results: ml.MixedModelResults, data: pd.DataFrame, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log-likelihood, modes and their covariance (all levels in one vector) with one dense matrix for all."""
+    fit = results.fit
+    p = len(fit.beta)
+    blocks, at = [], p
+    for term, values in zip(fit.design.random_terms, fit.theta_values, strict=True):
+        q = len(term.names)
+        half = np.zeros((q, q))
+        half.T[np.triu_indices(q)] = psi[at : at + len(values)]
+        at += len(values)
+        codes = fit.design.grouping_factors[term.grouping_factor].codes
+        z = np.column_stack([np.ones(len(data)) if c is None else np.asarray(c, float) for c in term.columns]) @ half
+        for level in range(codes.max() + 1):
+            blocks.append(z * (codes == level)[:, None])
+    s = np.column_stack(blocks)
+    x = np.column_stack([np.ones(len(data)), data["x"]])
+    y, v = data["y"].to_numpy(), np.zeros(s.shape[1])
+    for _ in range(60):
+        eta = x @ psi[:p] + s @ v
+        if fit.family.name == "poisson":
+            value, slope, weight = stats.poisson.logpmf(y, np.exp(eta)).sum(), y - np.exp(eta), np.exp(eta)
+        else:
+            mu = 1 / (1 + np.exp(-eta))
+            value, slope, weight = (y * eta - np.logaddexp(0, eta)).sum(), y - mu, mu * (1 - mu)
+        hessian = np.eye(len(v)) + s.T @ (weight[:, None] * s)
+        step = np.linalg.solve(hessian, s.T @ slope - v)
+        v = v + step
+        if np.abs(step).max() < 1e-10:
+            break
+    return value - v @ v / 2 - np.linalg.slogdet(hessian)[1] / 2, v, np.linalg.inv(hessian)
+
+
+@pytest.mark.parametrize("family", ["poisson", "binomial"])
+@pytest.mark.parametrize("right", TERMS.values(), ids=TERMS)
+def test_laplace_written_out(right: str, family: str) -> None:
+    data = crossed(n=140, family=family)
+    results = quietly(f"y ~ x + {right}", data, family)
+    fit = results.fit
+    value, v, spread = laplace(results, data, fit.psi)
+    assert results.llf == pytest.approx(value, abs=1e-9)
+    at = 0
+    for term, half, columns in zip(fit.design.random_terms, fit.theta, fit.term_columns, strict=True):
+        f, q = term.grouping_factor, len(term.names)
+        for level in range(len(fit.design.grouping_factors[f].levels)):
+            own = slice(at, at + q)
+            np.testing.assert_allclose(fit.modes[f][level, columns], half @ v[own], atol=1e-7)
+            given = half @ spread[own, own] @ half.T
+            np.testing.assert_allclose(fit.mode_cov[f][level][np.ix_(columns, columns)], given, atol=1e-7)
+            at += q
+    information = -fit.hessian
+    for k in np.flatnonzero(np.isfinite(np.diag(fit.covariance))):
+        h = 1e-3 / np.sqrt(information[k, k])
+        unit = np.eye(len(fit.psi))[k] * h
+        above, below = (laplace(results, data, fit.psi + sign * unit)[0] for sign in (1, -1))
+        assert (above - below) / 2 == pytest.approx(0, abs=1e-7)  # the gain of a step of 0.001 standard errors
+        assert (above - 2 * value + below) / h**2 == pytest.approx(fit.hessian[k, k], rel=1e-2)
+
+
+# ---- predictions and tables ----
+
+
+@pytest.fixture(scope="module")
+def assay() -> ml.MixedModelResults:
+    return ml.fit("diameter ~ 1 + (1 | plate) + (1 | sample)", ml.datasets.penicillin())
+
+
+def test_predictions_with_some_factors(assay: ml.MixedModelResults) -> None:
+    data = ml.datasets.penicillin()
+    modes = assay.random_effects().set_index(["group", "level"])["mode"]
+    base = assay.params.iloc[0]
+    plate = np.array([modes["plate", level] for level in data["plate"]])
+    sample = np.array([modes["sample", level] for level in data["sample"]])
+    for random, effect in (
+        ("conditional", plate + sample),
+        (["plate"], plate),
+        (("sample",), sample),
+        (["sample", "plate"], plate + sample),
+        ([], 0 * plate),
+        ("zero", 0 * plate),
+    ):
+        np.testing.assert_allclose(assay.predict(random=random), base + effect, atol=1e-10)
+        np.testing.assert_allclose(assay.predict(data, random=random), base + effect, atol=1e-10)
+    np.testing.assert_allclose(assay.predict({"sample": ["B"]}, random=["sample"]), [base + modes["sample", "B"]])
+    with pytest.raises(ml.DataError, match=r"1 level of 'plate'.*'zz'"):
+        assay.predict({"plate": ["zz"], "sample": ["B"]})
+    new = assay.predict({"plate": ["zz"], "sample": ["B"]}, new_levels="zero")
+    np.testing.assert_allclose(new, [base + modes["sample", "B"]])
+    np.testing.assert_allclose(assay.predict({"plate": ["zz"], "sample": ["B"]}, random=["sample"]), new)
+    with pytest.raises(ValueError, match="no grouping factor 'plates'; the model has 'plate', 'sample'"):
+        assay.predict(random=["plates"])
+    with pytest.raises(ValueError, match=r"random='plate' is not available; .* or random=\['plate'\]"):
+        assay.predict(random="plate")
+
+
+def test_tables_of_several_factors(assay: ml.MixedModelResults) -> None:
+    effects = assay.random_effects()
+    assert effects["group"].value_counts().to_dict() == {"plate": 24, "sample": 6}
+    coef = assay.coef()
+    assert {name: table.shape for name, table in coef.items()} == {"plate": (24, 1), "sample": (6, 1)}
+    assert list(assay.random_cov) == ["plate", "sample"]
+    assert list(assay.tidy()["group"][1:]) == ["plate", "sample", "Residual"]
+    row = assay.glance().iloc[0]
+    assert (row["method"], row["n_plate"], row["n_sample"]) == ("reml", 24, 6)
+    assert row["deviance"] == assay.deviance == pytest.approx(330.860588990, abs=1e-7)
+    np.testing.assert_allclose(assay.augment()[".fitted"], assay.fittedvalues)
+    text = str(assay.summary())
+    assert text.startswith("Linear mixed model fit by REML\n")
+    assert "REML criterion" in text
+    assert "Number of obs: 144, groups: plate, 24; sample, 6" in text
+
+
+def test_terms_of_one_factor_stand_side_by_side() -> None:
+    data = crossed()
+    apart = quietly("y ~ x + (1 | g) + (1 | h) + (0 + x | g)", data, "poisson")
+    together = quietly("y ~ x + (1 + x || g) + (1 | h)", data, "poisson")
+    assert apart.llf == pytest.approx(together.llf, abs=1e-8)
+    assert [list(at) for at in apart.fit.term_columns] == [[0], [0], [1]]
+    assert [own.shape[1] for own in apart.fit.modes] == [2, 1]
+    for one, other in zip(apart.fit.modes, together.fit.modes, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    np.testing.assert_allclose(apart.coef()["g"], together.coef()["g"], atol=1e-5)
+    np.testing.assert_allclose(apart.predict(data), apart.predict(), rtol=1e-10)
+
+
+# ---- edges ----
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_a_zero_variance_is_zero(family: str) -> None:
+    data = crossed(family=family)
+    data["noise"] = np.random.default_rng(9).integers(0, 40, len(data))
+    data["y"] = data["y"] if family == "poisson" else data["y"] - data.groupby("noise")["y"].transform("mean")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = ml.fit("y ~ x + (1 | g) + (1 | noise)", data, family)
+    without = quietly("y ~ x + (1 | g)", data, family)
+    if family == "gaussian":  # the means of the levels are equal by construction
+        assert results.random_cov["noise"].to_numpy().item() == 0
+        assert [w.category for w in caught] == [ml.SingularFitWarning]
+        assert "the variance of '(Intercept)' in 'noise' is exactly zero" in str(caught[0].message)
+        assert results.certificate.boundary[0].score < 0
+        assert results.llf == pytest.approx(without.llf, abs=1e-7)
+        np.testing.assert_allclose(results.bse, without.bse, rtol=1e-6)
+        assert (results.random_effects().query("group == 'noise'")["mode"] == 0).all()
+    assert results.converged
+    assert results.llf >= without.llf - 1e-8
+
+
+def test_pickle_and_refit() -> None:
+    data = crossed()
+    results = quietly("y ~ x + (1 + x | g) + (1 | h)", data, "poisson")
+    again = pickle.loads(pickle.dumps(results))
+    assert str(again.summary()) == str(results.summary())
+    np.testing.assert_array_equal(again.predict(random=["h"]), results.predict(random=["h"]))
+    other = np.random.default_rng(2).poisson(2.0, len(data)).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        assert again.refit(other).llf == results.refit(other).llf
+        fresh = ml.fit("y ~ x + (1 + x | g) + (1 | h)", data.assign(y=other), "poisson")
+    assert results.refit is not None
+    assert again.model is not None
+    assert fresh.llf == quietly_refit(results, other).llf
+
+
+def quietly_refit(results: ml.MixedModelResults, y: np.ndarray) -> ml.MixedModelResults:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        return results.refit(y)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson", "binomial"])
+def test_starting_values_do_not_matter(family: str) -> None:
+    data = crossed(family=family)
+    results = quietly("y ~ x + (1 | g) + (1 | h)", data, family)
+    for start in (results.fit.psi, 0.5 * results.fit.psi):
+        other = quietly("y ~ x + (1 | g) + (1 | h)", data, family, start=start)
+        assert other.llf == pytest.approx(results.llf, abs=1e-8)
+        np.testing.assert_allclose(other.params, results.params, atol=1e-6)
+
+
+def test_comparisons_of_several_factors() -> None:
+    data = ml.datasets.penicillin()
+    both = ml.fit("diameter ~ 1 + (1 | plate) + (1 | sample)", data)
+    one = ml.fit("diameter ~ 1 + (1 | plate)", data)
+    table = both.compare(one)
+    pd.testing.assert_frame_equal(table, ml.compare(one, both))
+    assert table["chi2"].iloc[1] == pytest.approx(one.deviance - both.deviance)
+    assert list(table["df"]) == [3, 4]
+    with pytest.raises(ml.DataError, match="fixed effects"):
+        both.compare(ml.fit("diameter ~ 0 + (1 | plate) + (1 | sample)", data))
+
+
+def test_edges_of_small_data() -> None:
+    data = pd.DataFrame({"y": [1.0, 2.0, 4.0, 3.0, 7.0, 5.0], "g": list("aabbcc"), "h": list("xyxyxy")})
+    results = quietly("y ~ 1 + (1 | g) + (1 | h)", data)
+    y, x, v = marginal(results, data)
+    inverse = np.linalg.inv(v)
+    information = x.T @ inverse @ x
+    residual = y - x @ np.linalg.solve(information, x.T @ inverse @ y)
+    deviance = (len(y) - 1) * np.log(2 * np.pi) + np.linalg.slogdet(v)[1] + residual @ inverse @ residual
+    assert results.deviance == pytest.approx(deviance + np.log(information[0, 0]), abs=1e-8)
+    assert np.isfinite(results.bse).all()
+    assert "Number of obs: 6, groups: g, 3; h, 2" in str(results.summary())
