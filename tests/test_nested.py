@@ -25,6 +25,8 @@ Read = Callable[[str], Any]
 OFFSETS = np.array([-4, -3, -2, -1, 1, 2, 3, 4])
 WEIGHTS = np.array([1 / 280, -4 / 105, 1 / 5, -4 / 5, 4 / 5, -1 / 5, 4 / 105, -1 / 280])
 
+MODES = 1e-10  # relative: what a log-likelihood owes to where the search for its conditional modes stops
+
 CHILDREN = "immun ~ kid2p + mom25p + ord + ethn + momEd + husEd + momWork + rural + pcInd81 + (1 | mom) + (1 | comm)"
 
 
@@ -129,13 +131,12 @@ def gradient_by_differences(model: _core.Model, y: Array, psi: Array, points: in
 # ---- the approximated log-likelihood ----
 
 
-@pytest.mark.parametrize("points", [2, 3, 5])
-@pytest.mark.parametrize(("q_inner", "q_outer"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("q_inner", "q_outer", "points"), [(1, 1, 1), (1, 1, 5), (2, 1, 3), (1, 2, 3), (2, 2, 2)])
 @pytest.mark.parametrize(
     ("family", "link"), [("binomial", "logit"), ("binomial", "probit"), ("poisson", "log"), ("gaussian", "log")]
 )
 def test_gradient(family: str, link: str, q_inner: int, q_outer: int, points: int) -> None:
-    case = simulated(family, link, q_inner, q_outer)
+    case = simulated(family, link, q_inner, q_outer, clusters=9)
     model, psi = case.model(), parameters(case)
     value, gradient, _ = _core.evaluate(model, case.y, psi, points, 1)
     assert np.isfinite(value)
@@ -238,7 +239,7 @@ def test_one_point_is_the_laplace_approximation() -> None:
     S[np.arange(n), case.inner] = psi[2]
     S[np.arange(n), units + case.outer] = psi[3]
     v = np.zeros(S.shape[1])
-    for _ in range(100):
+    for _ in range(30):
         eta = psi[0] + psi[1] * case.x + S @ v
         H = np.eye(len(v)) + S.T @ (np.exp(eta)[:, None] * S)
         v += np.linalg.solve(H, S.T @ (case.y - np.exp(eta)) - v)
@@ -275,7 +276,7 @@ def test_outer_variance_of_zero_leaves_one_factor(points: int) -> None:
     )
     value, gradient, _ = _core.evaluate(case.model(), case.y, psi, points, 1)
     expected, expected_gradient, _ = _core.evaluate(alone, case.y, psi[:-1], points, 1)
-    assert value == pytest.approx(expected, rel=1e-12)
+    assert value == pytest.approx(expected, rel=MODES)
     np.testing.assert_allclose(gradient[:-1], expected_gradient, rtol=1e-8, atol=1e-8 * np.abs(gradient).max())
     assert gradient[-1] == pytest.approx(0, abs=1e-9 * np.abs(gradient).max())  # even in a standard deviation
 
@@ -300,7 +301,7 @@ def test_inner_variance_of_zero_leaves_the_outer_factor(points: int) -> None:
     )
     value, gradient, _ = _core.evaluate(case.model(), case.y, psi, points, 1)
     expected, expected_gradient, _ = _core.evaluate(alone, case.y, np.delete(psi, 2), points, 1)
-    assert value == pytest.approx(expected, rel=1e-12)
+    assert value == pytest.approx(expected, rel=MODES)
     np.testing.assert_allclose(np.delete(gradient, 2), expected_gradient, rtol=1e-8, atol=1e-8 * np.abs(gradient).max())
 
 
@@ -369,7 +370,7 @@ def frame(case: Nested) -> pd.DataFrame:
 def test_modes_and_their_covariance() -> None:
     """Against Newton's method on all random effects at once, with dense matrices."""
     case = simulated("poisson", "log", 2, 1, clusters=25, seed=8)
-    results = quietly("y ~ x + (1 + z | h) + (1 | g)", frame(case), family="poisson", n_quadrature=5)
+    results = quietly("y ~ x + (1 + z | h) + (1 | g)", frame(case), family="poisson", n_quadrature=3)
     fit = results.fit
     inner, outer = (0, 1) if fit.design.grouping_factors[0].name == "h" else (1, 0)
     by_level = {f.name: np.asarray(f.levels).astype(int) for f in fit.design.grouping_factors}
@@ -386,7 +387,7 @@ def test_modes_and_their_covariance() -> None:
         at += len(block)
     fixed = results.params.to_numpy()[0] + results.params.to_numpy()[1] * case.x
     u = np.zeros(Z.shape[1])
-    for _ in range(100):
+    for _ in range(30):
         mu = np.exp(fixed + Z @ u)
         hessian = Z.T @ (mu[:, None] * Z) + precision
         step = np.linalg.solve(hessian, Z.T @ (case.y - mu) - precision @ u)

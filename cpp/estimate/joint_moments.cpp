@@ -6,7 +6,7 @@ namespace multilevel::estimate {
 
 namespace {
 
-constexpr double well_conditioned = 1e-3;  // smallest pivot of Lambda beside the largest
+constexpr double well_conditioned = 1e-3;  // smallest singular value of Lambda beside its size
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -20,22 +20,26 @@ void scale_modes(const model::Model& model, const Eigen::MatrixXd& lambda, const
     for (int level = 0; level < factor.n_levels; ++level, from += q, to += q)
       for (int a = 0; a < q; ++a) {
         double s = 0.0;
-        for (int k = 0; k <= a; ++k) s += lambda(factor.first + a, factor.first + k) * from[k];
+        for (int k = 0; k < q; ++k) s += lambda(factor.first + a, factor.first + k) * from[k];
         to[a] = s;
       }
   }
 }
 
 void transpose_scale_modes(const model::Model& model, const Eigen::MatrixXd& lambda, double* x) {
+  std::vector<double> sums;
   for (const auto& factor : model.factors()) {
     const int q = factor.q;
+    sums.resize(at(q));
     double* own = x + factor.offset;
-    for (int level = 0; level < factor.n_levels; ++level, own += q)
+    for (int level = 0; level < factor.n_levels; ++level, own += q) {
       for (int a = 0; a < q; ++a) {
         double s = 0.0;
-        for (int k = a; k < q; ++k) s += lambda(factor.first + k, factor.first + a) * own[k];
-        own[a] = s;
+        for (int k = 0; k < q; ++k) s += lambda(factor.first + k, factor.first + a) * own[k];
+        sums[at(a)] = s;
       }
+      std::copy(sums.begin(), sums.end(), own);
+    }
   }
 }
 
@@ -123,12 +127,11 @@ Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProduc
       continue;
     }
     const Eigen::MatrixXd scale = lambda.block(factor.first, factor.first, q, q);
-    const Eigen::VectorXd pivots = scale.diagonal().cwiseAbs();
-    const bool several = model.factors().size() > 1;
-    const bool divide = several && pivots.minCoeff() > well_conditioned * pivots.maxCoeff();
+    const bool divide = model.factors().size() > 1 &&
+                        Eigen::JacobiSVD<Eigen::MatrixXd>(scale).singularValues().minCoeff() >
+                            well_conditioned * scale.norm();
     const Eigen::MatrixXd inverse =
-        divide ? Eigen::MatrixXd(scale.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(q, q)))
-               : Eigen::MatrixXd();
+        divide ? Eigen::MatrixXd(scale.inverse()) : Eigen::MatrixXd();
     int other = -1;
     for (int o = 0; o < pattern.n_others(); ++o)
       if (pattern.others()[at(o)] == f) other = o;

@@ -214,7 +214,7 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
       auto add = [&](int first, int width, int start) {
         for (int a = 0; a < width; ++a) {
           double sum = 0.0;
-          for (int k = a; k < width; ++k) sum += lambda_(first + k, first + a) * z[at(first + k)][row];
+          for (int k = 0; k < width; ++k) sum += lambda_(first + k, first + a) * z[at(first + k)][row];
           s[at(count)] = sum;
           place[at(count++)] = start + a;
         }

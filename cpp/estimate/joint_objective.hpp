@@ -21,7 +21,6 @@ class JointObjective final : public Objective {
   bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
                 double* mode_covariance = nullptr) override;
   bool has_exact_hessian() const override { return false; }
-  bool takes_any_order() const override { return false; }
 
  private:
   bool find_modes(const double* phi, std::vector<double>& modes, long& newton_steps);

@@ -343,7 +343,7 @@ bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd
       for (int a = 0; a < q; ++a) logs += 2.0 * std::log(L[a + a * q]);
       // L^-1 Lambda' E
       for (int k = 0; k < r; ++k) {
-        small::transposed_lower_times(q, leading, E + k * q, T + k * q);
+        small::transposed_times(q, leading, E + k * q, T + k * q);
         small::forward(q, L, T + k * q);
       }
     }
@@ -356,7 +356,7 @@ bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd
         const double l = others[at(o)](0, 0);
         for (int a = 0; a < q; ++a) block[a] *= l;
       } else {
-        small::times_lower(q, q_o, block, others[at(o)]);
+        small::times(q, q_o, block, others[at(o)], work);
       }
       o_first += q_o;
     }
@@ -522,7 +522,7 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
     for (int b = 0; b < q; ++b)
       for (int a = 0; a < q; ++a) {
         double s = 0.0;
-        for (int k = b; k < q; ++k) s += D[a + k * q] * all(first + k, first + b);
+        for (int k = 0; k < q; ++k) s += D[a + k * q] * all(first + k, first + b);
         BL[a + b * q] = s;
       }
     for (int k = 0; k < r;) {
@@ -531,7 +531,7 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
       for (int b = 0; b < q_o; ++b)
         for (int a = 0; a < q; ++a) {
           double s = 0.0;
-          for (int c = b; c < q_o; ++c) s += E[a + (k + c) * q] * all(z + c, z + b);
+          for (int c = 0; c < q_o; ++c) s += E[a + (k + c) * q] * all(z + c, z + b);
           BL[a + (q + k + b) * q] = s;
         }
       // This level of another factor: E_k' Lambda_1 M_1k.
@@ -541,7 +541,7 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
       for (int b = 0; b < q_o; ++b)
         for (int c = 0; c < q; ++c) {
           double m = 0.0;  // (Lambda_1 M_1k)(c, b)
-          for (int d = 0; d <= c; ++d) m += all(first + c, first + d) * inverse[at(d + (q + k + b) * n)];
+          for (int d = 0; d < q; ++d) m += all(first + c, first + d) * inverse[at(d + (q + k + b) * n)];
           for (int a = 0; a < q_o; ++a) other[a + b * q_o] += E[c + (k + a) * q] * m;
         }
       k += q_o;

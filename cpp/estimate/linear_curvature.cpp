@@ -4,8 +4,9 @@ namespace multilevel::estimate {
 
 namespace {
 
-constexpr std::int64_t few_effects = 200;  // of several factors together: T is that many squared
+constexpr std::int64_t few_effects = 400;  // of several factors together: T is that many squared
 constexpr int few_per_level = 24;
+constexpr int fewest_per_level = 4;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -34,7 +35,9 @@ void LinearCurvature::set(const CrossProducts& products, const JointPrecision& p
   moved_.resize(n);
   turned_.resize(n);
 
-  if (model.factors().size() == 1) {
+  if (model.factors().size() == 1 && model.q() <= fewest_per_level) {
+    add_by_moments(products, lambda, inverse, residual);
+  } else if (model.factors().size() == 1) {
     const int q = model.q();
     Eigen::MatrixXd P(q, q), BP(q, q);
     for (int i = 0; i < model.n_clusters(); ++i) {
@@ -86,6 +89,93 @@ void LinearCurvature::set(const CrossProducts& products, const JointPrecision& p
     }
   }
   for (auto* part : {&log_part, &square}) part->triangularView<Eigen::StrictlyUpper>() = part->transpose().eval();
+}
+
+/// tr(dSigma_a T dSigma_b X) summed over the levels is a contraction of sum vec(T) vec(X)', and dM_a one of the
+/// products of R's rows.
+void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen::MatrixXd& lambda,
+                                     const double* inverse, const Eigen::MatrixXd& residual) {
+  const auto& model = pattern_.model();
+  const auto& entries = layout_->entries();
+  const int q = model.q(), n_levels = model.n_clusters(), p = static_cast<int>(weight_.rows());
+  std::vector<Eigen::MatrixXd> R(at(q));
+  for (int k = 0; k < q; ++k)
+    R[at(k)] = Eigen::Map<const Eigen::MatrixXd, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>(
+        residual.data() + k, n_levels, p + 1, {residual.rows(), q});
+  Eigen::MatrixXd T(n_levels, q * q), X(n_levels, q * q), Y = Eigen::MatrixXd::Zero(n_levels, q * q);
+  double LB[fewest_per_level * fewest_per_level], M[fewest_per_level * fewest_per_level];  // Lambda'B, H^-1 Lambda'B
+  for (int i = 0; i < n_levels; ++i) {
+    const int level = model.cluster_level(i);
+    const double *B = products.leading.data() + std::int64_t{i} * q * q, *own = inverse + std::int64_t{level} * q * q;
+    for (int b = 0; b < q; ++b)
+      for (int a = 0; a < q; ++a) {
+        double s = 0.0;
+        for (int k = 0; k < q; ++k) s += lambda(k, a) * B[k + b * q];
+        LB[a + b * q] = s;
+      }
+    for (int b = 0; b < q; ++b)
+      for (int a = 0; a < q; ++a) {
+        double s = 0.0;
+        for (int k = 0; k < q; ++k) s += own[a + k * q] * LB[k + b * q];
+        M[a + b * q] = s;
+      }
+    for (int b = 0; b < q; ++b)
+      for (int a = 0; a < q; ++a) {
+        double s = B[a + b * q];
+        for (int k = 0; k < q; ++k) s -= LB[k + a * q] * M[k + b * q];
+        T(level, a + b * q) = s;
+      }
+  }
+  std::vector<Eigen::VectorXd> r(at(q));
+  for (int k = 0; k < q; ++k) r[at(k)] = R[at(k)] * contrast_;
+  for (int b = 0; b < q; ++b) {
+    const Eigen::MatrixXd weighted = restricted_ ? Eigen::MatrixXd(R[at(b)].leftCols(p) * weight_) : Eigen::MatrixXd();
+    for (int a = 0; a < q; ++a) {
+      X.col(a + b * q) = r[at(a)].cwiseProduct(r[at(b)]);
+      if (restricted_) Y.col(a + b * q) = R[at(a)].leftCols(p).cwiseProduct(weighted).rowwise().sum();
+    }
+  }
+  const Eigen::MatrixXd TT = T.transpose() * T, TX = T.transpose() * X, TY = T.transpose() * Y;
+  const Eigen::VectorXd sum_T = T.colwise().sum(), sum_X = X.colwise().sum(), sum_Y = Y.colwise().sum();
+  auto change = [&](const ThetaEntry& entry) {
+    Eigen::MatrixXd d = Eigen::MatrixXd::Zero(q, q);
+    d.row(entry.row) += lambda.col(entry.column).transpose();
+    d.col(entry.row) += lambda.col(entry.column);
+    return d;
+  };
+  for (int k = 0; k < q; ++k)
+    for (int l = 0; l <= k; ++l) {
+      const Eigen::MatrixXd W = R[at(k)].transpose() * R[at(l)];
+      for (std::size_t a = 0; a < entries.size(); ++a) {
+        const double weight = change(entries[a])(k, l);
+        if (weight == 0.0) continue;
+        slope_[a] -= weight * W;
+        if (k != l) slope_[a] -= weight * W.transpose();
+      }
+    }
+  for (std::size_t a = 0; a < entries.size(); ++a) {
+    const Eigen::MatrixXd left = change(entries[a]);
+    for (std::size_t b = 0; b <= a; ++b) {
+      const Eigen::MatrixXd right = change(entries[b]);
+      double log_value = 0.0, square_value = 0.0;
+      for (int k = 0; k < q; ++k)
+        for (int l = 0; l < q; ++l)
+          for (int m = 0; m < q; ++m)
+            for (int n = 0; n < q; ++n) {
+              const double both = left(k, l) * right(m, n);
+              const int lm = l + m * q, nk = n + k * q;
+              log_value += both * (2.0 * TY(lm, nk) - TT(lm, nk));
+              square_value += 2.0 * both * TX(lm, nk);
+            }
+      if (entries[a].column == entries[b].column) {
+        const int both = entries[a].row + entries[b].row * q;
+        log_value += 2.0 * (sum_T[both] - sum_Y[both]);
+        square_value -= 2.0 * sum_X[both];
+      }
+      log_part(static_cast<Eigen::Index>(a), static_cast<Eigen::Index>(b)) += log_value;
+      square(static_cast<Eigen::Index>(a), static_cast<Eigen::Index>(b)) += square_value;
+    }
+  }
 }
 
 void LinearCurvature::add_block(const Eigen::MatrixXd& lambda, const std::vector<std::pair<int, int>>& levels) {

@@ -22,8 +22,10 @@ class LinearCurvature {
  public:
   explicit LinearCurvature(const JointPattern& pattern) : pattern_(pattern) {}
 
-  /// Whether it can be had at the price of a few evaluations.
+  /// Whether it can be had at the price of an evaluation or two,
   static bool affordable(const model::Model& model);
+  /// and whether it costs so little that every evaluation can have it.
+  static bool cheap(const model::Model& model) { return affordable(model) && model.factors().size() == 1; }
 
   /// `inverse`: the blocks of H^-1 of the levels with themselves; `residual`: R; `cross`: M_xx.
   void set(const CrossProducts& products, const JointPrecision& precision, const Eigen::MatrixXd& lambda,
@@ -35,7 +37,10 @@ class LinearCurvature {
   Eigen::MatrixXd beta_slope;  ///< d beta / d entry, p x entries
 
  private:
-  /// One independent set of random effects: T, R and R times the matrices that close the traces.
+  /// One factor with few random effects per level: everything from moments of T and R over the levels.
+  void add_by_moments(const CrossProducts& products, const Eigen::MatrixXd& lambda, const double* inverse,
+                      const Eigen::MatrixXd& residual);
+  /// One independent set of random effects, T_ and R_.
   void add_block(const Eigen::MatrixXd& lambda, const std::vector<std::pair<int, int>>& levels);
 
   const JointPattern& pattern_;

@@ -34,7 +34,7 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
   const auto n_chunks = model.chunks().size();
   std::vector<Eigen::MatrixXd> partial(n_chunks);
   std::vector<double> y(response.value.get(), response.value.get() + n);
-  auto cross_products = [&] {
+  auto cross_products = [&](int first) {  // rows from `first` on
     numeric::parallel_for(static_cast<int>(n_chunks), threads, [&](int c, int) {
       auto& sum = partial[static_cast<std::size_t>(c)];
       sum.setZero(p + 1, p + 1);
@@ -46,7 +46,7 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
         const auto& panel = model.panels()[static_cast<std::size_t>(i)];
         for (int k = 0; k < p; ++k) columns[static_cast<std::size_t>(k)] = model.fixed_column(panel, k);
         columns[static_cast<std::size_t>(p)] = y.data() + panel.first_row;
-        for (int k = 0; k <= p; ++k) {
+        for (int k = first; k <= p; ++k) {
           const double* x = columns[static_cast<std::size_t>(k)];
           for (int j = 0; j < panel.n_rows; ++j)
             weighted[static_cast<std::size_t>(j)] = weight[panel.first_row + j] * x[j];
@@ -56,11 +56,12 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
         }
       }
     });
-    xy_.setZero(p + 1, p + 1);
-    for (const auto& part : partial) xy_ += part;
+    if (first == 0) xy_.resize(p + 1, p + 1);
+    xy_.bottomRows(p + 1 - first).setZero();
+    for (const auto& part : partial) xy_.bottomRows(p + 1 - first) += part.bottomRows(p + 1 - first);
     xy_.triangularView<Eigen::StrictlyUpper>() = xy_.transpose().eval();
   };
-  cross_products();
+  cross_products(0);
   const double whole = xy_(p, p);
   least_squares_ = Eigen::VectorXd::Zero(p);
   if (p > 0) {
@@ -70,7 +71,7 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
       for (int k = 0; k < p; ++k)
         numeric::add_multiple(panel.n_rows, -least_squares_[k], model.fixed_column(panel, k),
                               y.data() + panel.first_row);
-    cross_products();
+    cross_products(p);
   }
   exact_ = !(xy_(p, p) > exact_share * whole);
 
@@ -168,29 +169,36 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
     slope_square_[e] = square_slope(entry.row, entry.column);
   }
   // From the entries of Lambda to theta, by the chain rule.
-  const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data()),
-                        bend_log = layout_.curvature(theta.data(), slope_log_.data()),
-                        bend_square = layout_.curvature(theta.data(), slope_square_.data());
-  slope_log_ = (jacobian.transpose() * slope_log_).eval();
-  slope_square_ = (jacobian.transpose() * slope_square_).eval();
+  const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
+  entry_slope_log_ = slope_log_;
+  entry_slope_square_ = slope_square_;
+  slope_log_ = jacobian.transpose() * entry_slope_log_;
+  slope_square_ = jacobian.transpose() * entry_slope_square_;
   sums.gradient = -0.5 * (slope_log_ + slope_square_ / variance);
+  theta_ = theta;
   if (!gradient_only_) {
     sums.theta_information = jacobian.transpose() *
                              theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_) *
                              jacobian;
     sums.hessian = -sums.theta_information;
-    if (curvature_) {
-      curvature_->set(products_, precision_, lambda_, layout_, inverse_by_level_.data(), residual_, cross_, beta_,
-                      restricted_);
-      curve_log_ = jacobian.transpose() * curvature_->log_part * jacobian + bend_log;
-      curve_square_ = jacobian.transpose() * curvature_->square * jacobian + bend_square;
-      beta_slope_ = curvature_->beta_slope * jacobian;
-      differentiated_ = theta;
+    if (has_exact_hessian()) {
+      bend(theta);
       sums.hessian = profile_hessian(slope_square_, variance);
     }
   }
-  theta_ = theta;
   return std::isfinite(sums.value) && sums.gradient.allFinite();
+}
+
+void LinearObjective::bend(const Eigen::VectorXd& theta) {
+  curvature_->set(products_, precision_, lambda_, layout_, inverse_by_level_.data(), residual_, cross_, beta_,
+                  restricted_);
+  const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
+  curve_log_ =
+      jacobian.transpose() * curvature_->log_part * jacobian + layout_.curvature(theta.data(), entry_slope_log_.data());
+  curve_square_ = jacobian.transpose() * curvature_->square * jacobian +
+                  layout_.curvature(theta.data(), entry_slope_square_.data());
+  beta_slope_ = curvature_->beta_slope * jacobian;
+  differentiated_ = theta;
 }
 
 bool LinearObjective::differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) {
@@ -200,6 +208,12 @@ bool LinearObjective::differentiate(const Eigen::VectorXd& theta, const std::vec
   bool good = same_point(theta_, theta) || evaluate(theta, from, side);
   const double variance = square_ / nu_;
   const Eigen::VectorXd square_here = slope_square_;
+  if (good && curvature_) {
+    gradient_only_ = false;
+    bend(theta);
+    sums.hessian = profile_hessian(slope_square_, variance);
+    return true;
+  }
   curve_log_.resize(n_theta_, n_theta_);
   curve_square_.resize(n_theta_, n_theta_);
   beta_slope_.resize(model_.p(), n_theta_);
@@ -232,7 +246,8 @@ Eigen::MatrixXd LinearObjective::profile_hessian(const Eigen::VectorXd& square_s
 bool LinearObjective::stand_at(Optimum& optimum) {
   const Eigen::VectorXd& theta = optimum.psi;
   Sums sums;
-  if (curvature_) return same_point(differentiated_, theta) || evaluate(theta, optimum.modes, sums);
+  if (has_exact_hessian()) return same_point(differentiated_, theta) || evaluate(theta, optimum.modes, sums);
+  if (curvature_) return differentiate(theta, optimum.modes, sums);
   // Differences from a step away that gained next to nothing serve as well.
   const bool serves = differentiated_.size() == theta.size() && (differentiated_ - theta).cwiseAbs().maxCoeff() < 1e-3;
   if (!serves && !differentiate(theta, optimum.modes, sums)) return false;

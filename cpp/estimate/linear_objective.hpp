@@ -27,8 +27,7 @@ class LinearObjective final : public Objective {
 
   bool evaluate(const Eigen::VectorXd& theta, std::vector<double>& modes, Sums& sums,
                 double* mode_covariance = nullptr) override;
-  bool has_exact_hessian() const override { return curvature_ != nullptr; }
-  bool takes_any_order() const override { return false; }
+  bool has_exact_hessian() const override { return LinearCurvature::cheap(model_); }
   bool differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) override;
 
   /// Whether least squares already leaves nothing of the response.
@@ -37,6 +36,8 @@ class LinearObjective final : public Objective {
   Eigen::VectorXd start() const;
   /// From psi = (beta, theta, phi) with Lambda absolute, to theta relative to sigma.
   Eigen::VectorXd relative(const Eigen::VectorXd& psi) const;
+  /// Second derivatives at the last evaluation.
+  void bend(const Eigen::VectorXd& theta);
   /// The Hessian of the profile, from its parts.
   Eigen::MatrixXd profile_hessian(const Eigen::VectorXd& square_slope, double variance) const;
   /// Makes the last evaluation and the last differences be those of this optimum. False when that cannot be.
@@ -59,7 +60,8 @@ class LinearObjective final : public Objective {
   // At the last evaluation:
   Eigen::VectorXd theta_;
   Eigen::MatrixXd lambda_, solved_, residual_, cross_;  ///< V, Z'W[X y] - B Lambda V, M_xx
-  Eigen::VectorXd beta_, slope_log_, slope_square_;     ///< d (log|H| [+ log|M_xx|]), d r2
+  Eigen::VectorXd entry_slope_log_, entry_slope_square_;
+  Eigen::VectorXd beta_, slope_log_, slope_square_;  ///< d (log|H| [+ log|M_xx|]), d r2
   double log_part_ = 0.0, square_ = 0.0;
   // Second derivatives, from evaluate() or from differentiate():
   std::unique_ptr<LinearCurvature> curvature_;

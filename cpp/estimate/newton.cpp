@@ -295,7 +295,7 @@ class Search {
       return false;
     take_trial(psi, !jump);
     // A better order of the coefficients is the same point in other coordinates.
-    if (all_free_ && objective_.takes_any_order()) {
+    if (all_free_) {
       Eigen::VectorXd moved = psi;
       if (n_theta_ > 0 && objective_.layout().improve_order(moved.data() + p_)) {
         trial_modes_ = best_.modes;

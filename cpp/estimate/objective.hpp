@@ -40,9 +40,6 @@ class Objective {
   /// Whether evaluate() gives the Hessian itself, or only something like it to search with (Fisher information).
   virtual bool has_exact_hessian() const { return true; }
 
-  /// Whether the coefficients of a term may stand in any order: then Lambda is not lower triangular.
-  virtual bool takes_any_order() const { return true; }
-
   /// Predicted gain below which differentiate() may be asked: the more random effects, the less the Hessian changes
   /// over a given part of a standard error.
   double near_enough() const { return model_.n_modes() > 1000 ? 1e-7 : 1e-9; }

@@ -52,23 +52,25 @@ inline void inverse_from_factor(int q, const double* L, double* inverse, int lea
   }
 }
 
-/// to = Lambda' x, Lambda lower triangular.
-inline void transposed_lower_times(int q, const Eigen::MatrixXd& lambda, const double* x, double* to) {
+/// to = Lambda' x.
+inline void transposed_times(int q, const Eigen::MatrixXd& lambda, const double* x, double* to) {
   for (int a = 0; a < q; ++a) {
     double s = 0.0;
-    for (int k = a; k < q; ++k) s += lambda(k, a) * x[k];
+    for (int k = 0; k < q; ++k) s += lambda(k, a) * x[k];
     to[a] = s;
   }
 }
 
-/// block = block Lambda, block p x q, Lambda lower triangular q x q: column b only needs columns from b on.
-inline void times_lower(int p, int q, double* block, const Eigen::MatrixXd& lambda) {
-  for (int b = 0; b < q; ++b)
-    for (int a = 0; a < p; ++a) {
+/// block = block Lambda, block p x q; `work` holds q numbers.
+inline void times(int p, int q, double* block, const Eigen::MatrixXd& lambda, double* work) {
+  for (int a = 0; a < p; ++a) {
+    for (int k = 0; k < q; ++k) work[k] = block[a + k * p];
+    for (int b = 0; b < q; ++b) {
       double s = 0.0;
-      for (int k = b; k < q; ++k) s += block[a + k * p] * lambda(k, b);
+      for (int k = 0; k < q; ++k) s += work[k] * lambda(k, b);
       block[a + b * p] = s;
     }
+  }
 }
 
 /// to = Lambda' D Lambda (full); `work` holds q numbers.
@@ -76,10 +78,10 @@ inline void sandwich(int q, const Eigen::MatrixXd& lambda, const double* D, doub
   for (int b = 0; b < q; ++b) {
     for (int a = 0; a < q; ++a) {
       double s = 0.0;
-      for (int k = b; k < q; ++k) s += D[a + k * q] * lambda(k, b);
+      for (int k = 0; k < q; ++k) s += D[a + k * q] * lambda(k, b);
       work[a] = s;
     }
-    transposed_lower_times(q, lambda, work, to + b * q);
+    transposed_times(q, lambda, work, to + b * q);
   }
 }
 
