@@ -18,6 +18,7 @@ constexpr double eigenvalue_floor = 0.01;    // Fisher scoring shrinks a varianc
 constexpr double far_away = 0.5;             // predicted gain above which Fisher information is made anew
 constexpr double small_deviation = 0.05;     // beside the term's size or the residual's: zero is worth a try
 constexpr int most_shortenings = 15;
+constexpr int stalls_without_hessian = 2;
 constexpr int most_stalls = 5;         // iterations in a row that gain less than a thousandth of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
 constexpr double exact_fall = 6.0;     // the same, where no further step can be had
@@ -112,6 +113,11 @@ class Search {
       const auto& trace = best_.trace;
       const double gained = iteration > 0 ? trace[trace.size() - 1].value - trace[trace.size() - 2].value : 1.0;
       stalls = gained < 0.1 && gained < 1e-3 * trace[trace.size() - 2].gain ? stalls + 1 : 0;
+      if (!exact_ && stalls >= stalls_without_hessian && make_exact()) {
+        stalls = 0;  // near a zero variance Fisher information promises anything
+        how = "exact";
+        continue;
+      }
       if (stalls >= most_stalls) {
         best_.ending = dispersion_fell(exact_fall) ? Ending::exact_fit : Ending::no_increase;
         return best_;
