@@ -127,11 +127,10 @@ Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProduc
       continue;
     }
     const Eigen::MatrixXd scale = lambda.block(factor.first, factor.first, q, q);
-    const bool divide = model.factors().size() > 1 &&
-                        Eigen::JacobiSVD<Eigen::MatrixXd>(scale).singularValues().minCoeff() >
-                            well_conditioned * scale.norm();
-    const Eigen::MatrixXd inverse =
-        divide ? Eigen::MatrixXd(scale.inverse()) : Eigen::MatrixXd();
+    const bool divide =
+        model.factors().size() > 1 &&
+        Eigen::JacobiSVD<Eigen::MatrixXd>(scale).singularValues().minCoeff() > well_conditioned * scale.norm();
+    const Eigen::MatrixXd inverse = divide ? Eigen::MatrixXd(scale.inverse()) : Eigen::MatrixXd();
     int other = -1;
     for (int o = 0; o < pattern.n_others(); ++o)
       if (pattern.others()[at(o)] == f) other = o;

@@ -209,6 +209,17 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
       for (int a = 0; a < model_.q(); ++a) z[at(a)] = model_.random_column(panel, a) - panel.first_row;
     }
     const int size = q + pattern_.clique_size(cluster);
+    if (pattern_.scalar_only() && pattern_.n_others() == 1) {
+      const int other = model_.factors()[at(pattern_.others()[0])].first;
+      const double *z_own = z[at(own)], *z_other = z[at(other)];
+      for (std::int64_t row = model_.cluster_start(cluster); row < model_.cluster_start(cluster + 1); ++row) {
+        const int k = 1 + pattern_.row_places(row)[0];
+        const double a = lambda_(own, own) * z_own[row], b = lambda_(other, other) * z_other[row];
+        leverage_[at(row)] =
+            a * a * inverse[0] + 2.0 * a * b * inverse[k] + b * b * inverse[k + std::int64_t{k} * size];
+      }
+      return;
+    }
     for (std::int64_t row = model_.cluster_start(cluster); row < model_.cluster_start(cluster + 1); ++row) {
       int count = 0;
       auto add = [&](int first, int width, int start) {

@@ -180,6 +180,7 @@ void CrossProducts::set(const JointPattern& pattern, const double* weight) {
   std::fill(leading.begin(), leading.end(), 0.0);
   std::fill(border.begin(), border.end(), 0.0);
   std::fill(blocks.begin(), blocks.end(), 0.0);
+  if (pattern.scalar_only()) return set_scalars(pattern, weight);
   const int first = model.factors()[at(model.leading())].first;
   std::vector<const double*> z(at(model.q()));
   std::vector<double> own(at(q)), other(at(model.q()));
@@ -226,6 +227,43 @@ void CrossProducts::set(const JointPattern& pattern, const double* weight) {
       }
       for (int a = 0; a < q; ++a)
         for (int b = 0; b < a; ++b) D[b + a * q] = D[a + b * q];
+    }
+  }
+}
+
+void CrossProducts::set_scalars(const JointPattern& pattern, const double* weight) {
+  const auto& model = pattern.model();
+  const int n_others = pattern.n_others(), n_pairs = pattern.n_pairs();
+  std::vector<const double*> z(at(n_others));
+  std::vector<const std::int32_t*> level(at(n_others));
+  std::vector<double*> own(at(n_others));
+  for (int o = 0; o < n_others; ++o) {
+    level[at(o)] = model.levels(pattern.others()[at(o)]);
+    own[at(o)] = blocks.data() + pattern.blocks()[at(pattern.own_block(o, 0))].first;
+  }
+  for (const auto& panel : model.panels()) {
+    const double* z_own = model.random_column(panel, model.factors()[at(model.leading())].first) - panel.first_row;
+    for (int o = 0; o < n_others; ++o)
+      z[at(o)] = model.random_column(panel, model.factors()[at(pattern.others()[at(o)])].first) - panel.first_row;
+    for (int i = panel.first_cluster; i < panel.last_cluster; ++i) {
+      double* E = border.data() + pattern.clique_start(i);
+      double D = 0.0;
+      for (std::int64_t row = model.cluster_start(i); row < model.cluster_start(i + 1); ++row) {
+        const double w = weight[row], scaled = w * z_own[row];
+        D += scaled * z_own[row];
+        const std::int32_t* places = pattern.row_places(row);
+        for (int o = 0; o < n_others; ++o) {
+          const double value = z[at(o)][row];
+          E[places[o]] += scaled * value;
+          own[at(o)][level[at(o)][row]] += w * value * value;
+        }
+        if (n_pairs == 0) continue;
+        const std::int32_t* pairs = pattern.row_blocks(row);
+        for (int o = 0; o < n_others; ++o)
+          for (int p = o + 1; p < n_others; ++p, ++pairs)
+            blocks[at(pattern.blocks()[at(*pairs)].first)] += w * z[at(o)][row] * z[at(p)][row];
+      }
+      leading[at(i)] = D;
     }
   }
 }
@@ -504,6 +542,8 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
   const int wide = q + pattern_.largest_clique();
   std::vector<double> inverse(at(wide) * at(wide)), scaled(at(q) * at(wide));
   const int first = own.first;
+  std::vector<double> scale_of_other;
+  for (const int f : pattern_.others()) scale_of_other.push_back(all(factors[at(f)].first, factors[at(f)].first));
   for (int i = 0; i < model.n_clusters(); ++i) {
     const int r = pattern_.clique_size(i), n = q + r;
     cluster_inverse(i, inverse.data());
@@ -517,6 +557,18 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
     const double* E = products.border.data() + pattern_.clique_start(i) * q;
     const int* scalars = pattern_.clique_scalars(i);
     double* to = N + own.covariance_offset + std::int64_t{model.cluster_level(i)} * q * q;
+    if (pattern_.scalar_only()) {
+      const std::int64_t* modes = pattern_.clique_modes(i);
+      const double own_scale = all(first, first);
+      double sum = D[0] * own_scale * inverse[0];
+      for (int k = 0; k < r; ++k) {
+        const double product = E[k] * inverse[at(1 + k)];
+        sum += product * scale_of_other[at(pattern_.n_others() == 1 ? 0 : pattern_.factor_of(scalars[k]))];
+        N[modes[k]] += product * own_scale;
+      }
+      to[0] = sum;
+      continue;
+    }
     // The leading level: D Lambda M_11 + sum over levels k of E_k Lambda_k M_k1; first B Lambda, q x (q + r).
     double* BL = scaled.data();
     for (int b = 0; b < q; ++b)

@@ -70,6 +70,8 @@ class JointPattern {
   const int* clique_order(int i) const { return clique_order_.data() + clique_start(i); }
   /// Whether every clique stands in that order already.
   bool sorted() const { return sorted_; }
+  /// One random effect per level of every factor: the loops over rows and cliques are much simpler then.
+  bool scalar_only() const { return sorted_ && q_ == 1; }
   /// Per row and other factor, where its level begins within the clique.
   const std::int32_t* row_places(std::int64_t row) const { return row_places_.data() + row * n_others(); }
   /// Per row and pair of other factors (a < b), the block.
@@ -115,6 +117,9 @@ struct CrossProducts {
   void multiply(const JointPattern& pattern, const double* x, double* to, int n_columns, std::ptrdiff_t stride) const;
 
   std::vector<double> leading, border, blocks;
+
+ private:
+  void set_scalars(const JointPattern& pattern, const double* weight);
 };
 
 /// H factorized, for one thread.
