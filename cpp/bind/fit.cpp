@@ -3,6 +3,7 @@
 
 #include "bind/bind.hpp"
 #include "estimate/fit.hpp"
+#include "estimate/joint_precision.hpp"
 #include "numeric/parallel.hpp"
 
 namespace multilevel::bind {
@@ -62,7 +63,7 @@ const double* checked(const Model& m, const DoubleArray& response) {
 
 FitRecord fit(const Model& m, const DoubleArray& response, const std::string& method, int n_quadrature,
               const Eigen::VectorXd& start, int threads, double tol, int max_iter, bool check_quadrature,
-              const py::object& report) {
+              const py::object& report, double most_bytes) {
   const double* y = checked(m, response);
   estimate::FitOptions options;
   if (method != "ml" && method != "reml") throw std::invalid_argument("method must be 'ml' or 'reml'");
@@ -73,6 +74,7 @@ FitRecord fit(const Model& m, const DoubleArray& response, const std::string& me
   options.gain_tolerance = tol;
   options.most_iterations = max_iter;
   options.check_quadrature = check_quadrature;
+  options.most_bytes = most_bytes;
   return without_gil([&] {
     const model::Response data = m.prepare(y, options.threads);
     Monitor watching;
@@ -182,10 +184,12 @@ void bind_fit(py::module_& module) {
                              })
       .def_readonly("seconds", &FitRecord::seconds);
 
+  py::register_exception<estimate::TooLarge>(module, "TooLarge", PyExc_ValueError);
   module.attr("most_nodes") = estimate::most_nodes;
   module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("method") = "ml", py::arg("n_quadrature") = 1,
              py::arg("start") = Eigen::VectorXd(), py::arg("threads") = 0, py::arg("tol") = 1e-9,
-             py::arg("max_iter") = 100, py::arg("check_quadrature") = true, py::arg("report") = py::none());
+             py::arg("max_iter") = 100, py::arg("check_quadrature") = true, py::arg("report") = py::none(),
+             py::arg("most_bytes") = 0.0);
   module.def("evaluate", &evaluate, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("n_quadrature") = 1,
              py::arg("threads") = 0,
              "Log-likelihood, gradient and Hessian at psi = (beta, theta, phi) on the user's scale.");

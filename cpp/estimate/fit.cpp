@@ -163,7 +163,7 @@ bool worth_settling(Ending ending) {
 /// A linear mixed model: theta is searched for with beta and sigma profiled out, and the record is of all of them.
 Optimum search_linear(const model::Model& model, const model::Response& response, const FitOptions& options,
                       std::vector<bool>& free, FitRecord& record, const Monitor& monitor) {
-  LinearObjective objective(model, response, options.restricted, options.threads, monitor);
+  LinearObjective objective(model, response, options.restricted, options.threads, monitor, options.most_bytes);
   Optimum optimum;
   optimum.ending = Ending::exact_fit;
   if (objective.exact()) return optimum;
@@ -219,7 +219,8 @@ Optimum search(const model::Model& model, const model::Response& response, const
     }
     if (options.n_quadrature > 1 && model.q() > 0 && !model.family().is_linear()) {
       // The Laplace optimum is near and cheap.
-      const auto laplace = make_objective(model, response, 1, options.threads, quiet);
+      const auto laplace =
+          make_objective(model, response, 1, options.threads, quiet, Derivatives::hessian, options.most_bytes);
       rough.gain_tolerance = 0.05;
       rough.most_iterations = options.most_iterations;
       rough.look_for_separation = true;
@@ -230,7 +231,8 @@ Optimum search(const model::Model& model, const model::Response& response, const
         newton.patience = 0;  // the same direction serves at every number of points
     }
   }
-  const auto objective = make_objective(model, response, options.n_quadrature, options.threads, monitor);
+  const auto objective = make_objective(model, response, options.n_quadrature, options.threads, monitor,
+                                        Derivatives::hessian, options.most_bytes);
   Optimum optimum = maximize(*objective, response, psi, std::move(modes), free, newton, monitor);
   if (worth_settling(optimum.ending) && model.q() > 0)
     settle_boundary(*objective, response, optimum, free, newton, monitor);
@@ -264,10 +266,11 @@ FitRecord empty_record(const model::Model& model) {
 }  // namespace
 
 std::unique_ptr<Objective> make_objective(const model::Model& model, const model::Response& response, int n_quadrature,
-                                          int threads, const Monitor& monitor, Derivatives derivatives) {
+                                          int threads, const Monitor& monitor, Derivatives derivatives,
+                                          double most_bytes) {
   if (model.factors().size() <= 1)
     return std::make_unique<PanelObjective>(model, response, n_quadrature, derivatives, true, threads, monitor);
-  if (n_quadrature == 1) return std::make_unique<JointObjective>(model, response, threads, monitor);
+  if (n_quadrature == 1) return std::make_unique<JointObjective>(model, response, threads, monitor, most_bytes);
   if (!model.nesting()) throw std::invalid_argument("crossed grouping factors have no quadrature");
   return std::make_unique<NestedObjective>(model, response, n_quadrature, threads, monitor);
 }

@@ -13,6 +13,7 @@ struct FitOptions {
   bool restricted = false;  ///< REML, for linear families
   int n_quadrature = 1;
   int threads = 1;
+  double most_bytes = 0.0;  ///< for the factorization of crossed random effects; 0 is most of the machine's memory
   double gain_tolerance = 1e-9;
   int most_iterations = 100;
   Eigen::VectorXd start;         ///< psi on the user's scale, or empty
@@ -65,7 +66,7 @@ inline constexpr int most_nodes = 10000;
 /// The log-likelihood of all parameters, as its grouping factors ask for it.
 std::unique_ptr<Objective> make_objective(const model::Model& model, const model::Response& response, int n_quadrature,
                                           int threads, const Monitor& monitor,
-                                          Derivatives derivatives = Derivatives::hessian);
+                                          Derivatives derivatives = Derivatives::hessian, double most_bytes = 0.0);
 
 FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
               const Monitor& monitor);

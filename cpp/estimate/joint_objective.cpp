@@ -10,7 +10,8 @@ namespace multilevel::estimate {
 
 namespace {
 
-constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen
+constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen,
+constexpr double mode_error = 1e-9;       // and the error that it may leave
 constexpr double close_by = 1e-2;         // Newton decrement below which the next step can use the same factor
 constexpr int most_newton_steps = 200;
 constexpr int most_halvings = 60;
@@ -21,13 +22,13 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 }  // namespace
 
 JointObjective::JointObjective(const model::Model& model, const model::Response& response, int threads,
-                               const Monitor& monitor)
+                               const Monitor& monitor, double most_bytes)
     : Objective(model, model.p(), model.n_theta(), model.n_phi(), monitor),
       response_(response),
       threads_(static_cast<double>(model.n_rows()) < least_parallel_rows
                    ? 1
                    : std::min(threads, static_cast<int>(model.chunks().size()))),
-      pattern_(model),
+      pattern_(model, most_bytes),
       products_(pattern_),
       precision_(pattern_) {
   const auto n = at(model.n_rows()) + 8, n_modes = at(model.n_modes());
@@ -159,7 +160,10 @@ bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, l
     f = now;
     old_ = modes;
     for (std::size_t k = 0; k < modes.size(); ++k) modes[k] += step_[k];
-    if (decrement < mode_tolerance) return true;
+    // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
+    // step shortened as the last one was.
+    const double shortening = !reuse ? decrement : std::isfinite(last) ? std::min(1.0, decrement / last) : 1.0;
+    if (decrement * shortening < mode_error * mode_error && decrement < mode_tolerance) return true;
     reuse = decrement < close_by && decrement < 0.01 * last;
     last = decrement;
   }

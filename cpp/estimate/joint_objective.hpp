@@ -16,7 +16,8 @@ namespace multilevel::estimate {
 
 class JointObjective final : public Objective {
  public:
-  JointObjective(const model::Model& model, const model::Response& response, int threads, const Monitor& monitor);
+  JointObjective(const model::Model& model, const model::Response& response, int threads, const Monitor& monitor,
+                 double most_bytes = 0.0);
 
   bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
                 double* mode_covariance = nullptr) override;

@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <sstream>
 
 #include "estimate/small_factor.hpp"
+#include "numeric/memory.hpp"
 
 namespace multilevel::estimate {
 
 namespace {
+
+constexpr double memory_share = 0.8;
+constexpr double flops_per_second = 2e10;  // for the message only
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -16,7 +21,8 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 // ---- the pattern ----------------------------------------------------------------------------------------------------
 
-JointPattern::JointPattern(const model::Model& model) : model_(model) {
+JointPattern::JointPattern(const model::Model& model, double most_bytes)
+    : model_(model), most_bytes_(most_bytes > 0.0 ? most_bytes : memory_share * numeric::physical_memory()) {
   const auto& factors = model.factors();
   q_ = factors[at(model.leading())].q;
   for (int f = 0; f < static_cast<int>(factors.size()); ++f) {
@@ -124,9 +130,13 @@ void JointPattern::analyse() {
       }
       if (rows.size() - begin == at(n_scalars_ - 1 - s)) break;  // full
     }
+    // The factor holds at least the pattern; its work is at least that of dense columns of this height.
+    const double n_values = static_cast<double>(rows.size());
+    if (16.0 * n_values > most_bytes_) check_size(n_values, n_values * n_values / n_scalars_);
     start[at(s) + 1] = static_cast<std::int64_t>(rows.size());
   }
   symbolic_ = std::make_unique<numeric::SymbolicCholesky>(n_scalars_, start, rows);
+  check_size(static_cast<double>(symbolic_->n_values()), symbolic_->flops());
 
   clique_places_.resize(clique_scalars_.size());
   clique_order_.resize(clique_scalars_.size());
@@ -157,13 +167,20 @@ void JointPattern::analyse() {
   }
 }
 
-double JointPattern::memory() const {
-  const double values = static_cast<double>(symbolic_->n_values());
+/// The factor and its inverse are kept; a fit evaluates about fifteen times, at three times the work of a
+/// factorization.
+void JointPattern::check_size(double n_values, double flops) const {
   const double cliques = static_cast<double>(clique_scalars_.size());
-  return 8.0 * (2.0 * values + cliques * (2.0 * q_ + 1.5) + 2.0 * static_cast<double>(n_block_values_));
+  const double bytes = 8.0 * (2.0 * n_values + cliques * (2.0 * q_ + 1.5) + 2.0 * static_cast<double>(n_block_values_));
+  if (bytes <= most_bytes_) return;
+  std::ostringstream text;
+  text.precision(2);
+  text << "the grouping factors cross so much that a fit would take about " << bytes / 1e9
+       << " GB of memory (the limit is " << most_bytes_ / 1e9 << " GB) and " << 45.0 * flops / flops_per_second / 60.0
+       << " minutes: besides the levels of the largest factor, " << n_scalars_
+       << " random effects have to be factorized together";
+  throw TooLarge(text.str());
 }
-
-double JointPattern::work() const { return symbolic_->flops(); }
 
 // ---- B --------------------------------------------------------------------------------------------------------------
 

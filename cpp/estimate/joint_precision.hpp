@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "model/model.hpp"
@@ -23,10 +24,16 @@
 
 namespace multilevel::estimate {
 
+/// Thrown when a factorization would not fit into memory, before anything large is allocated.
+struct TooLarge : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /// Which random effects meet. Immutable; shared by all that factorize H of one model.
 class JointPattern {
  public:
-  explicit JointPattern(const model::Model& model);
+  /// `most_bytes`: what a factorization may take; 0 is most of the memory that the machine has.
+  explicit JointPattern(const model::Model& model, double most_bytes = 0.0);
 
   /// A pair of levels of two other factors that share a row, or one such level with itself.
   struct Block {
@@ -84,16 +91,14 @@ class JointPattern {
   std::int64_t n_block_values() const { return n_block_values_; }
   const numeric::SymbolicCholesky& symbolic() const { return *symbolic_; }
 
-  /// Bytes that a factorization takes, and its multiplications.
-  double memory() const;
-  double work() const;
-
  private:
   void find_cliques();
   void find_blocks();
   void analyse();
+  void check_size(double n_values, double flops) const;
 
   const model::Model& model_;
+  double most_bytes_;
   int q_;
   std::vector<int> others_, other_q_, other_first_, first_block_;
   int n_scalars_ = 0, largest_clique_ = 0;

@@ -17,11 +17,11 @@ bool same_point(const Eigen::VectorXd& a, const Eigen::VectorXd& b) { return a.s
 }  // namespace
 
 LinearObjective::LinearObjective(const model::Model& model, const model::Response& response, bool restricted,
-                                 int threads, const Monitor& monitor)
+                                 int threads, const Monitor& monitor, double most_bytes)
     : Objective(model, 0, model.n_theta(), 0, monitor),
       response_(response),
       restricted_(restricted),
-      pattern_(model),
+      pattern_(model, most_bytes),
       products_(pattern_),
       precision_(pattern_) {
   const int p = model.p();

@@ -23,7 +23,7 @@ namespace multilevel::estimate {
 class LinearObjective final : public Objective {
  public:
   LinearObjective(const model::Model& model, const model::Response& response, bool restricted, int threads,
-                  const Monitor& monitor);
+                  const Monitor& monitor, double most_bytes = 0.0);
 
   bool evaluate(const Eigen::VectorXd& theta, std::vector<double>& modes, Sums& sums,
                 double* mode_covariance = nullptr) override;

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 SIMD: Literal["base", "v3"]
 most_nodes: int
 
+class TooLarge(ValueError): ...
+
 class Model:
     def __init__(
         self,
@@ -132,6 +134,7 @@ def fit(
     max_iter: int = 100,
     check_quadrature: bool = True,
     report: Callable[[int, float, float], None] | None = None,
+    most_bytes: float = 0.0,
 ) -> FitRecord: ...
 def evaluate(
     model: Model, response: NDArray[float64], psi: NDArray[float64], n_quadrature: int = 1, threads: int = 0

@@ -190,12 +190,15 @@ def evaluate(
             )
         codes, levels = column.categories("a factor")
         return Categories(codes, levels, None, column.kind == "bool", column.declared)
-    code, called = _compiled(atom.expression)
+    code, called, owners = _compiled(atom.expression)
     whole = bool(called & _FACTOR_CALLS)
     data = {alias: _operand(rows[name], whole) for alias, name in atom.aliases}
     data.update(
         (name, _operand(rows[name], whole)) for name in atom.variables if name in rows.frame and name.isidentifier()
     )
+    if any(isinstance(data.get(name), np.ndarray) for name in owners):
+        # Some of numpy's methods would work here and others not.
+        raise FormulaError(f"'{atom.text}' cannot be evaluated: {_NO_METHODS}")
     scope = _Scope(data, state)
     try:
         with np.errstate(all="ignore"):
@@ -213,14 +216,17 @@ def evaluate(
     return _interpret(atom, result, rows, missing)
 
 
+_NO_METHODS = (
+    "methods of columns, such as x.mean(), are not available; use functions, such as center(x) or np.log(x), "
+    "or make a column of the data first"
+)
+
+
 def _reason(atom: Atom, error: Exception, rows: Rows) -> str:
     """Why an expression failed, in the words of its columns where they are to blame."""
     message = str(error)
     if "__import__" in message:
-        return (
-            "methods of columns, such as x.mean(), are not available; use functions, such as center(x) or np.log(x), "
-            "or make a column of the data first"
-        )
+        return _NO_METHODS
     if "truth value of a" in message:
         return "a condition on a whole column; write ifelse(condition, yes, no), and (a < x) & (x < b) for a < x < b"
     if isinstance(error, TypeError) and " argument" not in message:
@@ -279,10 +285,12 @@ class _Calls(ast.NodeTransformer):
 
 
 @lru_cache(maxsize=512)
-def _compiled(expression: str) -> tuple[CodeType, frozenset[str]]:
+def _compiled(expression: str) -> tuple[CodeType, frozenset[str], frozenset[str]]:
+    """The code, the functions it calls, and the names whose attributes or methods it uses."""
     calls = _Calls()
     tree = ast.fix_missing_locations(calls.visit(ast.parse(expression, mode="eval")))
-    return compile(tree, f"<formula: {expression}>", "eval"), frozenset(calls.called)
+    owners = [n.value.id for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    return compile(tree, f"<formula: {expression}>", "eval"), frozenset(calls.called), frozenset(owners)
 
 
 def _operand(column: Column, whole: bool) -> Any:

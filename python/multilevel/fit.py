@@ -225,17 +225,24 @@ def run(
     check_points(n_quadrature, design, family.is_linear)
 
     def fitted(points: int) -> _core.FitRecord:
-        return _core.fit(
-            core,
-            design.response.values,
-            method,
-            1 if family.is_linear else points,  # one point is exact there
-            psi,
-            threads=threads,
-            tol=tol,
-            max_iter=max_iter,
-            report=report,
-        )
+        try:
+            return _core.fit(
+                core,
+                design.response.values,
+                method,
+                1 if family.is_linear else points,  # one point is exact there
+                psi,
+                threads=threads,
+                tol=tol,
+                max_iter=max_iter,
+                report=report,
+            )
+        except _core.TooLarge as error:
+            crossed = ", ".join(repr(factor.name) for factor in design.grouping_factors)
+            raise DataError(
+                f"{error}. Keep fewer of the grouping factors ({crossed}), or those with fewer levels, or fit a "
+                "subset of the levels"
+            ) from None
 
     table: list[tuple[int, float, float]] = []
     if isinstance(n_quadrature, str):
