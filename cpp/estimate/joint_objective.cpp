@@ -120,6 +120,8 @@ bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, l
   factored_ = false;
   int halvings = 0;
   const auto n = static_cast<Eigen::Index>(modes.size());
+  // The decrement is a sum over the random effects, as the information is.
+  const double size = std::max(1.0, static_cast<double>(n) / 1000.0);
   for (int iteration = 0; iteration < most_newton_steps; ++iteration) {
     check_interrupt();
     const double rows = evaluate_rows(family::Order::step, phi, modes);
@@ -163,7 +165,7 @@ bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, l
     // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
     // step shortened as the last one was.
     const double shortening = !reuse ? decrement : std::isfinite(last) ? std::min(1.0, decrement / last) : 1.0;
-    if (decrement * shortening < mode_error * mode_error && decrement < mode_tolerance) return true;
+    if (decrement * shortening < size * mode_error * mode_error && decrement < size * mode_tolerance) return true;
     reuse = decrement < close_by && decrement < 0.01 * last;
     last = decrement;
   }

@@ -24,7 +24,11 @@ bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<doub
     for (const double sign : {1.0, -1.0}) {
       Eigen::VectorXd moved = psi;
       moved[k] += sign * step;
-      from = modes;
+      // On the other side the modes have moved the other way, to second order.
+      if (sign > 0.0)
+        from = modes;
+      else
+        for (std::size_t i = 0; i < from.size(); ++i) from[i] = 2.0 * modes[i] - from[i];
       good = good && evaluate(moved, from, side);
       if (!good) break;
       if (sign > 0.0)
