@@ -3,7 +3,7 @@
 
 #include "bind/bind.hpp"
 #include "estimate/fit.hpp"
-#include "estimate/joint_precision.hpp"
+#include "estimate/joint_pattern.hpp"
 #include "numeric/parallel.hpp"
 
 namespace multilevel::bind {

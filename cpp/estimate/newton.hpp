@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "estimate/objective.hpp"
+#include "estimate/scaled_information.hpp"
 
 namespace multilevel::estimate {
 
@@ -50,20 +51,6 @@ struct Optimum {
 Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
                  std::vector<double> modes, const std::vector<bool>& free, const NewtonOptions& options,
                  const Monitor& monitor);
-
-/// Information on the free parameters scaled to a unit diagonal: eigenvalues and vectors, and the scale.
-struct ScaledInformation {
-  std::vector<int> index;  ///< positions of the free parameters
-  Eigen::VectorXd scale;   ///< 1 / sqrt(diagonal)
-  Eigen::VectorXd values;
-  Eigen::MatrixXd vectors;
-
-  ScaledInformation(const Eigen::MatrixXd& hessian, const std::vector<bool>& free);
-  /// I^-1 g on the free parameters, flat directions left out; zeros elsewhere.
-  Eigen::VectorXd solve(const Eigen::VectorXd& gradient, bool absolute = false) const;
-  /// I^-1, NaN for parameters that are not free.
-  Eigen::MatrixXd inverse(int n_parameters) const;
-};
 
 /// True when moving beta along `direction` for ever raises the density of some rows and lowers none: no maximum exists.
 /// Rows that move against their side by less than `tolerance` of the largest move count as standing still.
