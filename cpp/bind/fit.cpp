@@ -62,7 +62,7 @@ const double* checked(const Model& m, const DoubleArray& response) {
 }
 
 FitRecord fit(const Model& m, const DoubleArray& response, const std::string& method, int n_quadrature,
-              const Eigen::VectorXd& start, int threads, double tol, int max_iter, bool check_quadrature,
+              const Eigen::VectorXd& start, bool restarts, int threads, double tol, int max_iter, bool check_quadrature,
               const py::object& report, double most_bytes) {
   const double* y = checked(m, response);
   estimate::FitOptions options;
@@ -70,6 +70,7 @@ FitRecord fit(const Model& m, const DoubleArray& response, const std::string& me
   options.restricted = method == "reml";
   options.n_quadrature = n_quadrature;
   options.start = start;
+  options.restarts = restarts && max_iter > 0;
   options.threads = numeric::usable_threads(threads);
   options.gain_tolerance = tol;
   options.most_iterations = max_iter;
@@ -176,10 +177,17 @@ void bind_fit(py::module_& module) {
                              [](const FitRecord& r) { return py::make_tuple(r.failed_factor, r.failed_level); })
       .def_readonly("n_evaluations", &FitRecord::evaluations)
       .def_readonly("n_start_evaluations", &FitRecord::start_evaluations)
+      .def_readonly("n_other_evaluations", &FitRecord::other_evaluations)
       .def_property_readonly("trace",
                              [](const FitRecord& r) {
                                std::vector<std::tuple<double, double, std::string>> rows;
                                for (const auto& i : r.trace) rows.emplace_back(i.value, i.gain, i.step);
+                               return rows;
+                             })
+      .def_property_readonly("other_starts",
+                             [](const FitRecord& r) {
+                               std::vector<std::tuple<std::string, double>> rows;
+                               for (const auto& s : r.other_starts) rows.emplace_back(s.name, s.value);
                                return rows;
                              })
       .def_readonly("seconds", &FitRecord::seconds);
@@ -187,9 +195,9 @@ void bind_fit(py::module_& module) {
   py::register_exception<estimate::TooLarge>(module, "TooLarge", PyExc_ValueError);
   module.attr("most_nodes") = estimate::most_nodes;
   module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("method") = "ml", py::arg("n_quadrature") = 1,
-             py::arg("start") = Eigen::VectorXd(), py::arg("threads") = 0, py::arg("tol") = 1e-9,
-             py::arg("max_iter") = 100, py::arg("check_quadrature") = true, py::arg("report") = py::none(),
-             py::arg("most_bytes") = 0.0);
+             py::arg("start") = Eigen::VectorXd(), py::arg("restarts") = true, py::arg("threads") = 0,
+             py::arg("tol") = 1e-9, py::arg("max_iter") = 100, py::arg("check_quadrature") = true,
+             py::arg("report") = py::none(), py::arg("most_bytes") = 0.0);
   module.def("evaluate", &evaluate, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("n_quadrature") = 1,
              py::arg("threads") = 0,
              "Log-likelihood, gradient and Hessian at psi = (beta, theta, phi) on the user's scale.");

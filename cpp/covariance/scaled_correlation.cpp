@@ -86,7 +86,7 @@ Structure::Correlation ScaledCorrelation::correlation(int q, double tau) const {
 
 std::vector<double> ScaledCorrelation::start(int q, double scale) const {
   std::vector<double> theta(static_cast<std::size_t>(n_scales(q)), scale);
-  theta.push_back(0.0);
+  theta.push_back(0.5);  // a tau of zero cannot tell a term from the residuals
   return theta;
 }
 

@@ -66,8 +66,7 @@ std::vector<Pivot> small_pivots(const Objective& objective, const Optimum& optim
 
 }  // namespace
 
-void make_diagonal_positive(const Layout& layout, const model::Model& model, Optimum& optimum) {
-  const int p = model.p();
+void make_diagonal_positive(const Layout& layout, const model::Model& model, int p, Optimum& optimum) {
   Eigen::VectorXd sign = Eigen::VectorXd::Ones(optimum.psi.size()), column_sign = Eigen::VectorXd::Ones(model.q());
   for (std::size_t t = 0; t < model.terms().size(); ++t) {
     const auto& term = model.terms()[t];
@@ -93,26 +92,17 @@ void make_diagonal_positive(const Layout& layout, const model::Model& model, Opt
   if (column_sign.size() == 0 || column_sign.minCoeff() > 0.0) return;
   optimum.psi = optimum.psi.cwiseProduct(sign);
   optimum.step = optimum.step.cwiseProduct(sign);
-  optimum.sums.gradient = optimum.sums.gradient.cwiseProduct(sign);
-  optimum.sums.hessian = sign.asDiagonal() * optimum.sums.hessian * sign.asDiagonal();
+  if (optimum.differentiated.size() == sign.size()) {
+    optimum.differentiated = optimum.differentiated.cwiseProduct(sign);
+    optimum.sums.hessian = sign.asDiagonal() * optimum.sums.hessian * sign.asDiagonal();
+  }
   for (const auto& factor : model.factors()) {
     const auto own = column_sign.segment(factor.first, factor.q);
     Eigen::Map<Eigen::MatrixXd> modes(optimum.modes.data() + factor.offset, factor.q, factor.n_levels);
     modes = own.asDiagonal() * modes;
-    if (optimum.mode_covariance.empty()) continue;
-    for (int level = 0; level < factor.n_levels; ++level) {
-      Eigen::Map<Eigen::MatrixXd> block(
-          optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
-          factor.q, factor.q);
-      block = own.asDiagonal() * block * own.asDiagonal();
-    }
   }
 }
 
-namespace {
-
-/// Whether `smaller`, some of whose parameters are held, is a maximum among all: no negative curvature, but for
-/// standard deviations that stand at zero because the likelihood falls from there, and tau at their end.
 bool is_maximum(const Objective& objective, const Optimum& smaller) {
   const Bounds bounds(objective.layout(), objective.model(), objective.n_beta());
   std::vector<bool> judged(static_cast<std::size_t>(smaller.psi.size()), true);
@@ -130,6 +120,8 @@ bool is_maximum(const Objective& objective, const Optimum& smaller) {
   const ScaledInformation all(smaller.sums.hessian, judged);
   return all.values.size() == 0 || all.values.minCoeff() > -flat_enough;
 }
+
+namespace {
 
 /// The standard deviation, as a position in psi, of the column whose modes vary least as the structure says together
 /// with those of the other columns of its term; -1 if all columns do about the same.

@@ -3,12 +3,27 @@
 // entry is d log-likelihood / d variance. Only the standard deviations of Bounds::positive() need not be stationary.
 #pragma once
 
-#include "estimate/fit.hpp"
+#include "estimate/newton.hpp"
 
 namespace multilevel::estimate {
 
-/// diag(Lambda) >= 0, by changing the sign of columns; everything else in the record changes sign with them.
-void make_diagonal_positive(const Layout& layout, const model::Model& model, Optimum& optimum);
+/// d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum. With unit 1 it
+/// is d log-likelihood / d standard deviation, where that is not zero; for a correlation at its end, the derivative
+/// inwards.
+struct BoundaryScore {
+  static constexpr int correlation = -1;  ///< as `coefficient`
+  int term, coefficient;                  ///< column of the term, or of its standard deviations
+  double score;
+  int unit;  ///< power of the coefficient's unit that the score is measured against
+};
+
+/// diag(Lambda) >= 0, by changing the sign of columns, and of the modes with them. Theta begins at psi[n_beta]. What
+/// was measured at the old signs is to be measured again.
+void make_diagonal_positive(const Layout& layout, const model::Model& model, int n_beta, Optimum& optimum);
+
+/// Whether a point some of whose parameters are held is a maximum among all: no negative curvature, but for standard
+/// deviations that stand at zero because the likelihood falls from there, and tau at their end.
+bool is_maximum(const Objective& objective, const Optimum& held);
 
 /// Sets small columns of Lambda and small standard deviations to exactly zero, the smallest first, and far tau to their
 /// end, where that costs no likelihood and the derivatives there say that it is a maximum; they are then no longer

@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "estimate/ascent.hpp"
 #include "estimate/boundary.hpp"
 #include "estimate/joint_objective.hpp"
 #include "estimate/linear_objective.hpp"
@@ -18,8 +19,6 @@ namespace {
 
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
-constexpr double negligible_theta = 1e-10;  // on the internal scale, where the scatter of eta is near one
-constexpr double settled_gain = 1e-13;      // below it the step left moves estimates by 5e-7 standard errors at most
 
 /// Nodes per cluster; of nested factors those of an inner unit for each of the outer level's.
 double node_count(const model::Model& model, int points) {
@@ -106,58 +105,11 @@ Eigen::MatrixXd conditional_beta_covariance(const Optimum& optimum, int p) {
   return own.inverse(p);
 }
 
-/// The optimum in the user's order of coefficients, with the Newton steps taken whose gain was already negligible, so
-/// that the estimates are good to the last digits that the arithmetic allows.
-void finish(Objective& objective, Optimum& optimum, std::vector<bool>& free) {
-  const auto& model = objective.model();
-  const int p = objective.n_beta(), n_theta = objective.n_theta();
-  Sums sums;
-  bool moved = false;  // to other coordinates
-  auto evaluate = [&](const Eigen::VectorXd& psi) {
-    std::vector<double> modes = optimum.modes, covariance(optimum.mode_covariance.size());
-    bool good = objective.evaluate(psi, modes, sums, covariance.empty() ? nullptr : covariance.data());
-    if (good && !objective.has_exact_hessian()) {
-      if (!moved)
-        sums.hessian = optimum.sums.hessian;
-      else
-        good = objective.differentiate(psi, modes, sums);
-    }
-    if (!good || !(sums.value >= optimum.sums.value - 1e-10 * (1.0 + std::fabs(optimum.sums.value)))) return false;
-    optimum.psi = psi;
-    optimum.modes = std::move(modes);
-    optimum.mode_covariance = std::move(covariance);
-    optimum.sums = sums;
-    Eigen::VectorXd gradient = sums.gradient;
-    for (std::size_t i = 0; i < free.size(); ++i)
-      if (!free[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
-    const ScaledInformation information(sums.hessian, free);
-    optimum.step = information.solve(gradient);
-    optimum.gain = 0.5 * gradient.dot(optimum.step);
-    optimum.trace.push_back({sums.value, optimum.gain, "polish"});
-    return true;
-  };
-  const Eigen::VectorXd before = optimum.psi;
-  Eigen::VectorXd psi = optimum.psi;
-  objective.layout().restore_order(psi.data() + p);
-  // A search that ended early can leave what is a zero for all purposes.
-  for (int e = 0; e < n_theta; ++e)
-    if (std::fabs(psi[p + e]) < negligible_theta) psi[p + e] = 0.0;
-  if (model.q() > 0) free = free_parameters(objective.layout(), model, p, psi);
-  moved = psi != before;
-  if (moved) evaluate(psi);
-  moved = false;
-  if (optimum.ending == Ending::converged && optimum.gain > settled_gain) evaluate(optimum.psi + optimum.step);
-}
-
 NewtonOptions newton_options(const FitOptions& options) {
   NewtonOptions newton;
   newton.gain_tolerance = options.gain_tolerance;
   newton.most_iterations = options.most_iterations;
   return newton;
-}
-
-bool worth_settling(Ending ending) {
-  return ending == Ending::converged || ending == Ending::no_increase || ending == Ending::iteration_limit;
 }
 
 /// A linear mixed model: theta is searched for with beta and sigma profiled out, and the record is of all of them.
@@ -172,31 +124,46 @@ Optimum search_linear(const model::Model& model, const model::Response& response
     const auto scale = model.user_scale(response);
     theta = objective.relative(scale.matrix.fullPivLu().solve(options.start - scale.shift));
   }
-  std::vector<bool> free_theta(static_cast<std::size_t>(model.n_theta()), true);
   std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
-  const NewtonOptions newton = newton_options(options);
-  optimum = maximize(objective, response, theta, std::move(modes), free_theta, newton, monitor);
+  AscentOptions ascent;
+  ascent.newton = newton_options(options);
+  ascent.restarts = options.restarts;
+  ascent.plain_start = [&] { return objective.start(); };
+  if (options.restarts && model.factors().size() == 1) {
+    Sums none;  // without random effects
+    if (objective.evaluate(Eigen::VectorXd::Zero(model.n_theta()), modes, none)) ascent.floor = none.value;
+  }
+  Ascent found = ascend(objective, response, theta, std::move(modes), ascent, monitor);
+  record.other_starts = found.others;
+  record.evaluations = objective.evaluations() - found.other_evaluations;
+  record.other_evaluations = found.other_evaluations;
+  optimum = std::move(found.optimum);
   if (optimum.ending == Ending::no_start) return optimum;
-  if (worth_settling(optimum.ending)) settle_boundary(objective, response, optimum, free_theta, newton, monitor);
-  finish(objective, optimum, free_theta);
   if (!objective.stand_at(optimum)) optimum.ending = Ending::no_increase;
   objective.expand(optimum);
-  record.evaluations = objective.evaluations();
   const Eigen::MatrixXd projection = objective.projection();
   for (const auto& factor : model.factors())
     record.projection.push_back(
         projection.middleRows(factor.offset, std::int64_t{factor.n_levels} * factor.q).transpose());
   free.assign(static_cast<std::size_t>(model.n_parameters()), true);
-  std::copy(free_theta.begin(), free_theta.end(), free.begin() + model.p());
-  make_diagonal_positive(Layout(model), model, optimum);
+  std::copy(found.free.begin(), found.free.end(), free.begin() + model.p());
   return optimum;
 }
 
 Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options,
-               Eigen::VectorXd psi, std::vector<bool>& free, FitRecord& record, const Monitor& monitor) {
+               const Start& plain, std::vector<bool>& free, FitRecord& record, const Monitor& monitor) {
+  Eigen::VectorXd psi = plain.psi;
   std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
-  NewtonOptions newton = newton_options(options);
-  NewtonOptions rough = newton;
+  AscentOptions ascent;
+  ascent.newton = newton_options(options);
+  ascent.restarts = options.restarts;
+  ascent.floor = plain.value;
+  ascent.plain_start = [&] {
+    return options.start.size() == 0
+               ? plain.psi
+               : starting_values(model, response, start_stride(model), options.threads, monitor).psi;
+  };
+  NewtonOptions rough = ascent.newton;
   rough.look_for_separation = false;
   Monitor quiet;
   quiet.keep_going = monitor.keep_going;
@@ -228,22 +195,17 @@ Optimum search(const model::Model& model, const model::Response& response, const
       record.start_evaluations += laplace->evaluations();
       take(first, laplace->layout());
       if (first.ending == Ending::separation)
-        newton.patience = 0;  // the same direction serves at every number of points
+        ascent.newton.patience = 0;  // the same direction serves at every number of points
     }
   }
   const auto objective = make_objective(model, response, options.n_quadrature, options.threads, monitor,
                                         Derivatives::hessian, options.most_bytes);
-  Optimum optimum = maximize(*objective, response, psi, std::move(modes), free, newton, monitor);
-  if (worth_settling(optimum.ending) && model.q() > 0)
-    settle_boundary(*objective, response, optimum, free, newton, monitor);
-  if (optimum.ending != Ending::no_start) {
-    finish(*objective, optimum, free);
-    // A last step whose gain is far below anything that an evaluation could show.
-    if (optimum.ending == Ending::converged) optimum.psi += optimum.step;
-    if (model.q() > 0) make_diagonal_positive(objective->layout(), model, optimum);
-  }
-  record.evaluations = objective->evaluations();
-  return optimum;
+  Ascent found = ascend(*objective, response, psi, std::move(modes), ascent, monitor);
+  free = found.free;
+  record.other_starts = found.others;
+  record.evaluations = objective->evaluations() - found.other_evaluations;
+  record.other_evaluations = found.other_evaluations;
+  return std::move(found.optimum);
 }
 
 /// A record without a fit keeps its shapes, and no number in it passes for one.
@@ -286,21 +248,19 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   const auto scale = model.user_scale(response);
   FitRecord record = empty_record(model);
   std::vector<bool> free(static_cast<std::size_t>(P), true);
-
   if (options.start.size() > 0 && options.start.size() != P) throw std::invalid_argument("start has the wrong length");
-  Eigen::VectorXd psi;
+  Start start;
   if (linear) {
     // Starts from cross-products.
   } else if (options.start.size() > 0) {
-    psi = scale.matrix.fullPivLu().solve(options.start - scale.shift);
+    start.psi = scale.matrix.fullPivLu().solve(options.start - scale.shift);
   } else {
-    const Start start = starting_values(model, response, start_stride(model), options.threads, monitor);
+    start = starting_values(model, response, start_stride(model), options.threads, monitor);
     record.ending = start.ending;
     if (start.ending != Ending::converged) return record;
-    psi = start.psi;
   }
   Optimum optimum = linear ? search_linear(model, response, options, free, record, monitor)
-                           : search(model, response, options, psi, free, record, monitor);
+                           : search(model, response, options, start, free, record, monitor);
   record.ending = optimum.ending;
   record.trace = optimum.trace;
   if (optimum.sums.failed_cluster >= 0) {
@@ -327,11 +287,12 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   record.hessian = back.transpose() * optimum.sums.hessian * back;
 
   const Layout layout(model);
-  const Eigen::VectorXd random_scale = model.random_scale(response);
+  const Eigen::MatrixXd basis = model.random_basis(response);
   record.boundary = boundary_scores(layout, model, optimum, free);
   for (auto& score : record.boundary) {
     const int first = model.terms()[static_cast<std::size_t>(score.term)].first;
-    score.score /= std::pow(random_scale[first + std::max(score.coefficient, 0)], score.unit);
+    const int at = first + std::max(score.coefficient, 0);
+    score.score /= std::pow(basis(at, at), score.unit);
   }
   if (options.check_quadrature) {
     record.quadrature = check_quadrature(model, response, options, optimum, covariance, monitor);
@@ -345,7 +306,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
     }
   }
 
-  const Eigen::MatrixXd all = random_scale.asDiagonal() * layout.lambda(optimum.psi.data() + p);
+  const Eigen::MatrixXd all = basis * layout.lambda(optimum.psi.data() + p);
   for (std::size_t f = 0; f < model.factors().size(); ++f) {
     const auto& factor = model.factors()[f];
     const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
@@ -359,10 +320,16 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
           lambda * own * lambda.transpose();
     }
     if (!linear) continue;
-    // X'V^-1 Z: beta's scale on the left; random columns and the response on the right.
+    // X'V^-1 Z: beta's scale on the left; the basis of the random columns, with the response's scale, on the right.
     Eigen::MatrixXd& projection = record.projection[f];
     projection = (scale.matrix.topLeftCorner(p, p).transpose().fullPivLu().solve(projection)).eval();
-    for (Eigen::Index k = 0; k < projection.cols(); ++k) projection.col(k) /= random_scale[factor.first + k % factor.q];
+    const Eigen::MatrixXd own = basis.block(factor.first, factor.first, factor.q, factor.q);
+    const Eigen::MatrixXd inverse =
+        own.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(factor.q, factor.q));
+    for (int level = 0; level < factor.n_levels; ++level) {
+      auto block = projection.middleCols(std::int64_t{level} * factor.q, factor.q);
+      block = (block * inverse).eval();
+    }
   }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return record;

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "estimate/newton.hpp"
+#include "estimate/ascent.hpp"
+#include "estimate/boundary.hpp"
 
 namespace multilevel::estimate {
 
@@ -17,17 +18,8 @@ struct FitOptions {
   double gain_tolerance = 1e-9;
   int most_iterations = 100;
   Eigen::VectorXd start;         ///< psi on the user's scale, or empty
+  bool restarts = true;          ///< search from elsewhere as well where anything looks odd
   bool check_quadrature = true;  ///< re-evaluate at the optimum with more points
-};
-
-/// d log-likelihood / d variance at a variance that is exactly zero: negative where zero is the maximum. With unit 1 it
-/// is d log-likelihood / d standard deviation, where that is not zero; for a correlation at its end, the derivative
-/// inwards.
-struct BoundaryScore {
-  static constexpr int correlation = -1;  ///< as `coefficient`
-  int term, coefficient;                  ///< column of the term, or of its standard deviations
-  double score;
-  int unit;  ///< power of the coefficient's unit that the score is measured against
 };
 
 struct QuadratureCheck {
@@ -55,8 +47,9 @@ struct FitRecord {
   std::vector<Eigen::MatrixXd> projection;       ///< p x (q n_levels): X'V^-1 Z, of linear mixed models
   Ending ending = Ending::no_start;
   int failed_factor = -1, failed_level = -1;  ///< a level whose conditional mode could not be found
-  int evaluations = 0, start_evaluations = 0;
+  int evaluations = 0, start_evaluations = 0, other_evaluations = 0;
   std::vector<Iteration> trace;
+  std::vector<OtherStart> other_starts;  ///< what searches from elsewhere reached
   double seconds = 0.0;
 };
 

@@ -22,6 +22,7 @@ class JointObjective final : public Objective {
   bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
                 double* mode_covariance = nullptr) override;
   bool has_exact_hessian() const override { return false; }
+  double work() const override { return 10.0 * static_cast<double>(model_.n_rows() + 10 * model_.n_modes()); }
 
  private:
   bool find_modes(const double* phi, std::vector<double>& modes, long& newton_steps);

@@ -186,6 +186,11 @@ bool Layout::improve_order(double* theta) {
   return changed;
 }
 
+void Layout::reset_order() {
+  for (auto& order : order_) std::iota(order.begin(), order.end(), 0);
+  make_entries();
+}
+
 void Layout::restore_order(double* theta) {
   for (std::size_t t = 0; t < model_.terms().size(); ++t) {
     std::vector<int> order(order_[t].size());

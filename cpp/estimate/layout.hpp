@@ -59,6 +59,8 @@ class Layout {
   /// Orders the coefficients of unstructured terms by pivoted Cholesky where the present order is bad, and moves theta
   /// along. True when anything changed.
   bool improve_order(double* theta);
+  /// The user's order, for a theta that is in it.
+  void reset_order();
   /// Back to the user's order.
   void restore_order(double* theta);
 

@@ -156,6 +156,10 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   Eigen::MatrixXd log_slope = Eigen::MatrixXd::Zero(model_.q(), model_.q()), square_slope = log_slope;
   subtract_level_products(model_, products_by_level_.data(), log_slope);
   log_slope *= -2.0;
+  Eigen::VectorXd log_determinant_slope(layout_.n_entries());  // of log|H| alone
+  for (int e = 0; e < layout_.n_entries(); ++e)
+    log_determinant_slope[e] = log_slope(layout_.entries()[static_cast<std::size_t>(e)].row,
+                                         layout_.entries()[static_cast<std::size_t>(e)].column);
   add_level_outer(model_, -2.0, residual.data(), modes_now.data(), square_slope);
   if (restricted_ && p > 0) {
     const Eigen::MatrixXd weighted = factor.solve(residual_.leftCols(p).transpose()).transpose();
@@ -180,6 +184,9 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
     sums.theta_information = jacobian.transpose() *
                              theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_) *
                              jacobian;
+    // Sigma is estimated as well, and a change of all variances together is a change of sigma.
+    const Eigen::VectorXd together = jacobian.transpose() * log_determinant_slope;
+    sums.theta_information -= together * together.transpose() / (2.0 * static_cast<double>(model_.n_rows()));
     sums.hessian = -sums.theta_information;
     if (has_exact_hessian()) {
       bend(theta);
@@ -248,9 +255,7 @@ bool LinearObjective::stand_at(Optimum& optimum) {
   Sums sums;
   if (has_exact_hessian()) return same_point(differentiated_, theta) || evaluate(theta, optimum.modes, sums);
   if (curvature_) return differentiate(theta, optimum.modes, sums);
-  // Differences from a step away that gained next to nothing serve as well.
-  const bool serves = differentiated_.size() == theta.size() && (differentiated_ - theta).cwiseAbs().maxCoeff() < 1e-3;
-  if (!serves && !differentiate(theta, optimum.modes, sums)) return false;
+  if (!same_point(differentiated_, theta) && !differentiate(theta, optimum.modes, sums)) return false;
   return same_point(theta_, theta) || evaluate(theta, optimum.modes, sums);
 }
 

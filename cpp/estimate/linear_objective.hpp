@@ -28,6 +28,7 @@ class LinearObjective final : public Objective {
   bool evaluate(const Eigen::VectorXd& theta, std::vector<double>& modes, Sums& sums,
                 double* mode_covariance = nullptr) override;
   bool has_exact_hessian() const override { return LinearCurvature::cheap(model_); }
+  bool cheap_hessian() const override { return curvature_ != nullptr; }
   bool differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) override;
 
   /// Whether least squares already leaves nothing of the response.
@@ -47,6 +48,7 @@ class LinearObjective final : public Objective {
   void expand(Optimum& optimum) const;
   /// Z'V^-1 X at the last evaluation, n_modes x p, on the internal scale.
   Eigen::MatrixXd projection() const;
+  double work() const override { return 10.0 * static_cast<double>(model_.n_modes()); }
 
  private:
   const model::Response& response_;

@@ -5,40 +5,25 @@
 #include <limits>
 
 #include "estimate/bounds.hpp"
-#include "numeric/row_sums.hpp"
+#include "estimate/covariance_step.hpp"
+#include "estimate/separation.hpp"
+#include "estimate/trust_region.hpp"
 
 namespace multilevel::estimate {
 
 namespace {
 
-constexpr double negative_curvature = 1e-7;  // scaled; more than rounding
-constexpr double largest_beta_step = 4.0;    // on the scale of eta: columns have a root mean square near one
-constexpr double eigenvalue_floor = 0.01;    // Fisher scoring shrinks a variance by at most this factor at a time
-constexpr double far_away = 0.5;             // predicted gain above which Fisher information is made anew
-constexpr double small_deviation = 0.05;     // beside the term's size or the residual's: zero is worth a try
+constexpr double largest_beta_step = 4.0;  // on the scale of eta: columns have a root mean square near one
+constexpr double far_away = 0.5;           // predicted gain above which Fisher information is made anew
+constexpr double small_deviation = 0.05;   // beside the term's size or the residual's: zero is worth a try
+constexpr double least_share = 0.1;        // of the gain that a step promises: less, and the next kind of step is tried
+constexpr double enough = 1.0;             // but this much is always enough
 constexpr int most_shortenings = 15;
+constexpr double smallest_radius = 1e-7;  // of the trust region, in standard errors
 constexpr int stalls_without_hessian = 2;
 constexpr int most_stalls = 5;         // iterations in a row that gain less than a thousandth of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
 constexpr double exact_fall = 6.0;     // the same, where no further step can be had
-
-/// What rounding leaves of a difference of log-likelihoods.
-double noise(const Sums& sums) {
-  return 4.0 * std::numeric_limits<double>::epsilon() * (1.0 + sums.log_likelihood.magnitude());
-}
-
-/// Inverse with small and negative eigenvalues raised to a share of the largest.
-Eigen::MatrixXd regular_inverse(const Eigen::MatrixXd& m, double floor) {
-  if (m.rows() == 0) return m;
-  const Eigen::VectorXd diagonal = m.diagonal().cwiseAbs();
-  const Eigen::VectorXd scale = diagonal.unaryExpr([](double d) { return d > 0.0 ? 1.0 / std::sqrt(d) : 0.0; });
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(scale.asDiagonal() * m * scale.asDiagonal());
-  const double largest = std::max(eigen.eigenvalues().cwiseAbs().maxCoeff(), 1e-300);
-  const Eigen::VectorXd inverse =
-      eigen.eigenvalues().unaryExpr([&](double e) { return 1.0 / std::max(std::fabs(e), floor * largest); });
-  const Eigen::MatrixXd root = scale.asDiagonal() * eigen.eigenvectors();
-  return root * inverse.asDiagonal() * root.transpose();
-}
 
 class Search {
  public:
@@ -81,8 +66,8 @@ class Search {
       ScaledInformation information(best_.sums.hessian, free_);
       bool concave = take_measure(information, gradient);
       // The end is judged by the Hessian itself.
-      if (!exact_ &&
-          (best_.gain < objective_.near_enough() || iteration >= options_.most_iterations || iteration % 15 == 14)) {
+      if (!exact_ && (best_.gain < std::max(objective_.near_enough(), noise(best_.sums)) ||
+                      iteration >= options_.most_iterations || iteration % 15 == 14)) {
         if (!make_exact()) {
           best_.ending = Ending::no_increase;
           return best_;
@@ -129,8 +114,8 @@ class Search {
         how = "fisher";
       } else if (!concave && best_.gain < 1e-3 && try_curvature(information)) {
         how = "curvature";
-      } else if (try_line(capped(best_.step), gradient)) {
-        how = "damped";
+      } else if (try_trust(information, gradient)) {
+        how = "trust";
       } else if (!concave && try_curvature(information)) {
         how = "curvature";
       } else if (!exact_ && make_exact()) {
@@ -154,6 +139,7 @@ class Search {
 
   bool make_exact() {
     exact_ = objective_.differentiate(best_.psi, best_.modes, best_.sums);
+    if (exact_) best_.differentiated = best_.psi;
     return exact_;
   }
 
@@ -300,7 +286,7 @@ class Search {
       return false;
     take_trial(psi, !jump);
     // A better order of the coefficients is the same point in other coordinates.
-    if (all_free_) {
+    if (all_free_ && options_.reorder && objective_.any_order()) {
       Eigen::VectorXd moved = psi;
       if (n_theta_ > 0 && objective_.layout().improve_order(moved.data() + p_)) {
         trial_modes_ = best_.modes;
@@ -378,67 +364,37 @@ class Search {
     step.head(p_) /= shrink;
     step.tail(n_phi) /= shrink;
 
-    const double value = best_.sums.value;
+    // Any increase at all would be creeping where the information is not what it seems.
+    const double value = best_.sums.value, promised = 0.5 * gradient.dot(step);
     double length = 1.0;
-    for (int i = 0; i < 4; ++i, length *= 0.3) {
+    for (int i = 0; i < 3; ++i, length *= 0.3) {
       Eigen::VectorXd psi = best_.psi + length * step;
-      if (!move_covariance(length * step.segment(p_, n_theta_), psi)) return false;
-      if (try_point(psi, value + noise(best_.sums))) return true;
+      const Eigen::VectorXd theta_step = length * step.segment(p_, n_theta_);
+      if (!move_covariance(objective_.layout(), model_, p_, best_.psi, theta_step, psi)) return false;
+      if (try_point(psi, value + std::max(noise(best_.sums), std::min(least_share * length * promised, enough))))
+        return true;
     }
     return false;
   }
 
-  /// Where theta is not a whole factor: the same for standard deviations, and plain steps of a moderate length.
-  void move_theta(const Layout& layout, int own, const Eigen::VectorXd& d, Eigen::VectorXd& psi) const {
-    const auto& term = model_.terms()[static_cast<std::size_t>(own)];
-    const int first = layout.first_theta(own), n = layout.first_theta(own + 1) - first;
-    const Eigen::VectorXd now = best_.psi.segment(p_ + first, n);
-    Eigen::VectorXd step = d.segment(first, n);
-    if (term.structure->kind() == covariance::Kind::loadings) {
-      step /= std::max(1.0, step.norm() / (0.5 * now.norm() + 0.1));
-      psi.segment(p_ + first, n) = now + step;
-      return;
-    }
-    for (const int k : term.structure->scale_parameters(term.q)) {
-      const double square = now[k] * now[k];
-      psi[p_ + first + k] =
-          std::copysign(std::sqrt(std::max(square + 2.0 * now[k] * step[k], eigenvalue_floor * square)), now[k]);
-    }
-    const int tau = term.structure->correlation_parameter(term.q);
-    if (tau >= 0) psi[p_ + first + tau] = now[tau] + std::clamp(step[tau], -1.0, 1.0);
-  }
-
-  bool move_covariance(const Eigen::VectorXd& d, Eigen::VectorXd& psi) const {
-    const Layout& layout = objective_.layout();
-    for (std::size_t t = 0; t < model_.terms().size(); ++t) {
-      const auto& term = model_.terms()[t];
-      const int own = static_cast<int>(t);
-      if (term.structure->kind() == covariance::Kind::loadings || term.structure->kind() == covariance::Kind::scaled) {
-        move_theta(layout, own, d, psi);
-        continue;
+  /// The best step that the quadratic promises within a radius; the radius learns from what was had of it.
+  bool try_trust(const ScaledInformation& information, const Eigen::VectorXd& gradient) {
+    const double value = best_.sums.value, farthest = scaled_length(information, capped(best_.step));
+    double radius = radius_ > 0.0 ? std::min(radius_, std::max(farthest, 0.1)) : farthest;
+    for (int i = 0; i < most_shortenings && radius > smallest_radius; ++i) {
+      const TrustStep trust = trust_step(information, gradient, radius);
+      if (!(trust.predicted > noise(best_.sums))) return false;
+      const double shorter = n_theta_ > 0 ? bounds_.excess(best_.psi, trust.step) : 1.0;
+      const double promised = trust.predicted / shorter;  // at the least: the quadratic is concave along the step
+      const bool taken = try_point(best_.psi + trust.step / shorter, value + 1e-2 * promised);
+      const double had = (taken ? best_.sums.value : trial_.value) - value;
+      if (taken) {
+        radius_ = had > 0.7 * promised ? 2.5 * radius : had < 0.25 * promised ? 0.5 * trust.length / shorter : radius;
+        return true;
       }
-      const Eigen::MatrixXd lambda = layout.term_factor(own, best_.psi.data() + p_),
-                            change = layout.term_factor(own, d.data());
-      const Eigen::MatrixXd sigma =
-          lambda * lambda.transpose() + change * lambda.transpose() + lambda * change.transpose();
-      Eigen::MatrixXd moved = Eigen::MatrixXd::Zero(term.q, term.q);
-      if (term.q == 1 || term.structure->kind() == covariance::Kind::diagonal) {  // independent coefficients
-        for (int a = 0; a < term.q; ++a)
-          moved(a, a) = std::sqrt(std::max(sigma(a, a), eigenvalue_floor * lambda(a, a) * lambda(a, a)));
-      } else {
-        if (!(lambda.diagonal().cwiseAbs().minCoeff() > 1e-8 * lambda.cwiseAbs().maxCoeff())) return false;
-        const Eigen::MatrixXd inverse =
-            lambda.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(term.q, term.q));
-        const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(inverse * sigma * inverse.transpose());
-        const Eigen::VectorXd root = eigen.eigenvalues().cwiseMax(eigenvalue_floor).cwiseSqrt();
-        const Eigen::MatrixXd half = lambda * eigen.eigenvectors() * root.asDiagonal();
-        const Eigen::LLT<Eigen::MatrixXd> llt(half * half.transpose());
-        if (llt.info() != Eigen::Success) return false;
-        moved = llt.matrixL();
-      }
-      layout.set_term_factor(own, moved, psi.data() + p_);
+      radius = 0.25 * trust.length / shorter;
     }
-    return psi.allFinite();
+    return false;
   }
 
   /// Away from a saddle point, along the direction of the most negative curvature, both ways.
@@ -471,6 +427,7 @@ class Search {
   bool all_free_;
   bool exact_ = true;  ///< whether best_.sums.hessian is the Hessian
   double first_log_dispersion_ = 0.0;
+  double radius_ = -1.0;  ///< of the trust region, in the coordinates of the scaled information; negative: none yet
   Optimum best_;
   Eigen::VectorXd first_phi_;
   Sums trial_;
@@ -479,25 +436,8 @@ class Search {
 
 }  // namespace
 
-bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
-               double tolerance) {
-  double forwards = 0.0, against = 0.0;
-  std::vector<double> move(static_cast<std::size_t>(model.largest_panel()));
-  for (const auto& panel : model.panels()) {
-    std::fill(move.begin(), move.end(), 0.0);
-    for (int k = 0; k < model.p(); ++k)
-      numeric::add_multiple(panel.n_rows, direction[k], model.fixed_column(panel, k), move.data());
-    for (int j = 0; j < panel.n_rows; ++j) {
-      const auto row = static_cast<std::size_t>(panel.first_row + j);
-      const int side = model.family().recession(response.value[row], response.weight[row]);
-      const double m = move[static_cast<std::size_t>(j)];
-      if (side != 0 && m * side > 0.0)
-        forwards = std::max(forwards, std::fabs(m));
-      else
-        against = std::max(against, std::fabs(m));
-    }
-  }
-  return forwards > 0.0 && against <= tolerance * forwards;
+double noise(const Sums& sums) {
+  return 4.0 * std::numeric_limits<double>::epsilon() * (1.0 + sums.log_likelihood.magnitude());
 }
 
 Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start,

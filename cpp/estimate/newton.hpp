@@ -1,4 +1,5 @@
-// The optimizer: Fisher scoring on the covariance scale from far away, Newton with the exact Hessian near by.
+// The optimizer: Fisher scoring on the covariance scale from far away, Newton with the exact Hessian near by, a trust
+// region where neither serves.
 //
 // Both come from the same evaluation. The exact Hessian makes the end a certificate: the fit stops where the predicted
 // gain (1/2) g' I^-1 g is negligible and I = -Hessian has no negative eigenvalue, not where a step happened to be
@@ -14,11 +15,15 @@
 
 namespace multilevel::estimate {
 
+/// Scaled curvature below minus this bends the wrong way: it is more than rounding.
+inline constexpr double negative_curvature = 1e-7;
+
 struct NewtonOptions {
   double gain_tolerance = 1e-9;  ///< absolute, in units of the log-likelihood
   int most_iterations = 100;
   bool look_for_separation = true;
-  int patience = 6;  ///< iterations before a long step is looked at
+  int patience = 6;     ///< iterations before a long step is looked at
+  bool reorder = true;  ///< whether coefficients may change places while searching
 };
 
 enum class Ending {
@@ -31,6 +36,11 @@ enum class Ending {
   no_start,     ///< the log-likelihood is not finite at the start
 };
 
+/// Whether more can be made of where a search ended: it has neither run away nor failed to begin.
+inline bool worth_settling(Ending ending) {
+  return ending == Ending::converged || ending == Ending::no_increase || ending == Ending::iteration_limit;
+}
+
 struct Iteration {
   double value, gain;
   std::string step;  ///< how the point was reached
@@ -41,20 +51,19 @@ struct Optimum {
   Eigen::VectorXd psi;
   std::vector<double> modes, mode_covariance;
   Sums sums;
-  double gain = 0.0;     ///< predicted gain left
-  Eigen::VectorXd step;  ///< the Newton step that would come next
+  Eigen::VectorXd differentiated;  ///< where differences gave the Hessian last, if an evaluation does not give it
+  double gain = 0.0;               ///< predicted gain left
+  Eigen::VectorXd step;            ///< the Newton step that would come next
   Ending ending = Ending::iteration_limit;
   std::vector<Iteration> trace;
 };
+
+/// What rounding leaves of a difference of log-likelihoods.
+double noise(const Sums& sums);
 
 /// Maximizes over the parameters marked free. `response` is for the test of separation.
 Optimum maximize(Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
                  std::vector<double> modes, const std::vector<bool>& free, const NewtonOptions& options,
                  const Monitor& monitor);
-
-/// True when moving beta along `direction` for ever raises the density of some rows and lowers none: no maximum exists.
-/// Rows that move against their side by less than `tolerance` of the largest move count as standing still.
-bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
-               double tolerance);
 
 }  // namespace multilevel::estimate

@@ -40,13 +40,23 @@ class Objective {
   /// Whether evaluate() gives the Hessian itself, or only something like it to search with (Fisher information).
   virtual bool has_exact_hessian() const { return true; }
 
-  /// Predicted gain below which differentiate() may be asked: the more random effects, the less the Hessian changes
-  /// over a given part of a standard error.
-  double near_enough() const { return model_.n_modes() > 1000 ? 1e-7 : 1e-9; }
+  /// Whether the value is the same for any order of a term's coefficients in its Cholesky factor: not where a product
+  /// of quadrature rules follows it.
+  virtual bool any_order() const { return true; }
+
+  /// Whether the Hessian costs no more than an evaluation, so that it may be had at one more point.
+  virtual bool cheap_hessian() const { return has_exact_hessian(); }
+
+  /// Predicted gain below which differentiate() is asked: the point is then the one that is reported. Where an
+  /// evaluation is cheap a little more of the search costs nothing.
+  double near_enough() const { return model_.n_modes() > 1000 ? 5e-10 : 1e-12; }
 
   /// The Hessian at a point that has been evaluated: central differences of the exact gradient. `sums` is of that
   /// point, its hessian is replaced. False when a neighbouring point cannot be evaluated.
   virtual bool differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums);
+
+  /// What an evaluation costs, in rows times nodes, and random effects that are solved for together.
+  virtual double work() const { return static_cast<double>(model_.n_rows()); }
 
   int n_beta() const { return n_beta_; }
   int n_theta() const { return n_theta_; }

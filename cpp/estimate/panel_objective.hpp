@@ -20,6 +20,8 @@ class PanelObjective final : public Objective {
 
   bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
                 double* mode_covariance = nullptr) override;
+  bool any_order() const override { return rule_.size == 1 || model_.q() <= 1; }
+  double work() const override { return static_cast<double>(model_.n_rows()) * rule_.size; }
 
  private:
   const model::Response& response_;

@@ -150,6 +150,7 @@ Start starting_values(const model::Model& model, const model::Response& response
     found = maximize(objective, response, glm, {}, free, options, quiet);
   }
   if (found.ending == Ending::no_start) start.ending = Ending::no_start;
+  if (found.ending != Ending::no_start && stride == 1) start.value = found.sums.value;
   start.psi.resize(p + n_theta + n_phi);
   start.psi.head(p) = found.psi.head(p);
   start.psi.tail(n_phi) = found.psi.tail(n_phi);

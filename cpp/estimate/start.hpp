@@ -7,6 +7,7 @@ namespace multilevel::estimate {
 
 struct Start {
   Eigen::VectorXd psi;                ///< (beta, theta, phi)
+  double value = -1.0 / 0.0;          ///< log-likelihood without random effects, where all rows were seen
   Ending ending = Ending::converged;  ///< or no_start, or exact_fit: then psi is of no use
 };
 

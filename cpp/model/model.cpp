@@ -85,6 +85,7 @@ double scale_for(double size) {
 }
 
 void gather(const Source& source, const std::int32_t* rows, int n, double shift, double scale, double* to) {
+  if (source.type == Source::Type::one) std::fill(to, to + n, 1.0);
   visit_type(source.type, [&]<class T>() {
     if (source.stride == static_cast<std::ptrdiff_t>(sizeof(T))) {
       const T* from = reinterpret_cast<const T*>(source.data);
@@ -236,6 +237,9 @@ void Model::cut_panels(bool grouped) {
   ones_.assign(static_cast<std::size_t>(largest_panel), 1.0);
 }
 
+/// Root mean square.
+double Model::column_size(const Source& source) const { return spread(source, n_rows_, false).root_mean_square; }
+
 void Model::fill_columns(const Specification& s, int threads) {
   bool intercept = false;
   for (const auto& source : s.fixed) intercept |= source.type == Source::Type::one;
@@ -260,20 +264,24 @@ void Model::fill_columns(const Specification& s, int threads) {
     fixed_.push_back(add(s.fixed[k], s.fixed[k].type == Source::Type::one ? 0.0 : x.mean, scale));
     raw_norm[k] = x.norm * scale;
   }
-  random_.resize(factors_.empty() ? 0 : static_cast<std::size_t>(factors_.back().first + factors_.back().q));
+  choose_basis(s);
+  random_.resize(static_cast<std::size_t>(random_basis_.rows()));
+  bool mixed = false;  // whether columns of a term are combined
   for (std::size_t t = 0; t < s.terms.size(); ++t) {
-    const auto& columns = s.terms[t].columns;
-    std::vector<double> size;
-    for (const auto& source : columns) size.push_back(spread(source, n_rows_, false).root_mean_square);
-    // Where one parameter serves several columns they keep one unit: that of a typical column that is not empty.
-    if (terms_[t].structure->shares_scale()) {
-      double logarithms = 0.0, n = 0.0;
-      for (const double one : size)
-        if (one > 0.0) logarithms += std::log2(one), n += 1.0;
-      std::fill(size.begin(), size.end(), n > 0.0 ? std::exp2(logarithms / n) : 0.0);
+    const auto own = random_basis_.block(terms_[t].first, terms_[t].first, terms_[t].q, terms_[t].q);
+    const bool combined = !own.isDiagonal(0.0);
+    mixed |= combined;
+    for (int a = 0; a < terms_[t].q; ++a) {
+      const Source& source = s.terms[t].columns[static_cast<std::size_t>(a)];
+      auto& column = random_[static_cast<std::size_t>(terms_[t].first + a)];
+      if (combined && source.type == Source::Type::one) {
+        column = {static_cast<int>(stored_sources.size()), 0.0, 1.0};
+        stored_sources.push_back(source);
+        plan.push_back(column);
+      } else {
+        column = add(source, 0.0, combined ? 1.0 : own(a, a));
+      }
     }
-    for (std::size_t a = 0; a < columns.size(); ++a)
-      random_[static_cast<std::size_t>(terms_[t].first) + a] = add(columns[a], 0.0, scale_for(size[a]));
   }
   auto add_plain = [&](const double* data) { return data ? add(doubles(data), 0.0, 1.0).slot : no_slot; };
   offset_slot_ = add_plain(s.offset);
@@ -292,6 +300,7 @@ void Model::fill_columns(const Specification& s, int threads) {
       for (std::size_t k = 0; k < plan.size(); ++k)
         gather(stored_sources[k], order_.data() + panel.first_row, panel.n_rows, plan[k].shift, plan[k].scale,
                stored(panel, plan[k].slot));
+      if (mixed) combine_random_columns(panel);
       if (p > wide) {
         Eigen::MatrixXd block(panel.n_rows, p);
         for (int a = 0; a < p; ++a)
@@ -360,22 +369,42 @@ Model::UserScale Model::user_scale(const Response& response) const {
   }
   if (intercept_ >= 0) u.shift[intercept_] = response.shift;
   int at = p();
-  for (const auto& term : terms_)
-    for (const int row : term.structure->theta_rows(term.q)) {
-      if (row >= 0) u.matrix(at, at) = random_[static_cast<std::size_t>(term.first + row)].scale / response.scale;
-      ++at;
+  const Eigen::MatrixXd basis = random_basis(response);
+  for (const auto& term : terms_) {
+    const auto rows = term.structure->theta_rows(term.q);
+    if (term.structure->kind() != covariance::Kind::full) {
+      for (std::size_t k = 0; k < rows.size(); ++k)
+        if (rows[k] >= 0)
+          u.matrix(at + static_cast<int>(k), at + static_cast<int>(k)) =
+              basis(term.first + rows[k], term.first + rows[k]);
+    } else {  // Lambda = basis times the factor inside, column by column
+      const auto entries = term.structure->entries(term.q);
+      for (std::size_t k = 0; k < entries.size(); ++k)
+        for (std::size_t m = 0; m < entries.size(); ++m)
+          if (entries[k].column == entries[m].column && entries[m].row <= entries[k].row)
+            u.matrix(at + static_cast<int>(k), at + static_cast<int>(m)) =
+                basis(term.first + entries[k].row, term.first + entries[m].row);
     }
+    at += static_cast<int>(rows.size());
+  }
   for (int r = 0; r < n_phi(); ++r) u.shift[p() + n_theta() + r] = -std::log(response.scale);
   return u;
 }
 
-Eigen::VectorXd Model::random_scale(const Response& response) const {
-  Eigen::VectorXd scale(q());
-  for (int a = 0; a < q(); ++a) scale[a] = random_[static_cast<std::size_t>(a)].scale / response.scale;
-  return scale;
+/// The modes of all levels and factors in the basis of the stored columns.
+std::vector<double> Model::stored_modes(const double* modes) const {
+  std::vector<double> inner(static_cast<std::size_t>(n_modes()));
+  for (const auto& factor : factors_) {
+    const Eigen::MatrixXd basis = random_basis_.block(factor.first, factor.first, factor.q, factor.q);
+    const Eigen::Map<const Eigen::MatrixXd> own(modes + factor.offset, factor.q, factor.n_levels);
+    Eigen::Map<Eigen::MatrixXd> to(inner.data() + factor.offset, factor.q, factor.n_levels);
+    to = basis.triangularView<Eigen::Lower>().solve(own);
+  }
+  return inner;
 }
 
 void Model::linear_predictor(const double* beta, const double* modes, double* eta, int threads) const {
+  const std::vector<double> inner = modes ? stored_modes(modes) : std::vector<double>();
   numeric::parallel_for(static_cast<int>(chunks_.size()), threads, [&](int c, int) {
     std::vector<double> sum(ones_.size());
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
@@ -393,16 +422,15 @@ void Model::linear_predictor(const double* beta, const double* modes, double* et
         for (int a = 0; a < factors_[f].q; ++a) {
           const Factor& factor = factors_[f];
           const double* z = random_column(panel, factor.first + a);
-          const double scale = random_[static_cast<std::size_t>(factor.first + a)].scale;
-          const double* u = modes + factor.offset + a;
+          const double* u = inner.data() + factor.offset + a;
           if (static_cast<int>(f) != leading_) {
             const std::int32_t* level = levels(static_cast<int>(f)) + panel.first_row;
             for (int j = 0; j < panel.n_rows; ++j)
-              sum[static_cast<std::size_t>(j)] += u[std::int64_t{level[j]} * factor.q] / scale * z[j];
+              sum[static_cast<std::size_t>(j)] += u[std::int64_t{level[j]} * factor.q] * z[j];
             continue;
           }
           for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
-            const double mode = u[std::int64_t{cluster_level(cluster)} * factor.q] / scale;
+            const double mode = u[std::int64_t{cluster_level(cluster)} * factor.q];
             for (auto j = cluster_start(cluster) - panel.first_row; j < cluster_start(cluster + 1) - panel.first_row;
                  ++j)
               sum[static_cast<std::size_t>(j)] += mode * z[j];

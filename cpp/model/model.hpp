@@ -142,8 +142,14 @@ class Model {
     Eigen::VectorXd shift;
   };
   UserScale user_scale(const Response& response) const;
-  /// What a random effect on the internal scale is multiplied by to be on the user's.
-  Eigen::VectorXd random_scale(const Response& response) const;
+  /// What random effects on the internal scale (of a level, all columns of all factors) are multiplied by to be on the
+  /// user's: lower triangular, a block for each term. The stored columns are the user's times this, but for the
+  /// response.
+  Eigen::MatrixXd random_basis(const Response& response) const { return random_basis_ / response.scale; }
+  /// The largest squared cosine between two random columns of one factor that are not in the same unstructured term.
+  double random_overlap() const { return random_overlap_; }
+  /// Share of each random column's square that the other columns of its factor do not explain.
+  const Eigen::VectorXd& random_left() const { return random_left_; }
 
   /// eta in the order of the caller's rows, offset included; `modes` (those of all factors) may be null: random effects
   /// at zero. User's scale.
@@ -162,6 +168,10 @@ class Model {
   void sort_rows(const Specification& specification);
   void cut_panels(bool grouped);
   void fill_columns(const Specification& specification, int threads);
+  double column_size(const Source& source) const;
+  void choose_basis(const Specification& specification);
+  void combine_random_columns(const Panel& panel);
+  std::vector<double> stored_modes(const double* modes) const;
   void drop_redundant(const Eigen::MatrixXd& gram, const std::vector<double>& raw_norm);
   double* stored(const Panel& panel, int slot) const {
     return storage_.get() + panel.first_row * n_slots_ + static_cast<std::int64_t>(slot) * panel.n_rows;
@@ -180,6 +190,9 @@ class Model {
   std::vector<Panel> panels_;
   std::vector<Chunk> chunks_;
   std::vector<Column> fixed_, random_;
+  Eigen::MatrixXd random_basis_;
+  double random_overlap_ = 0.0;
+  Eigen::VectorXd random_left_;
   std::vector<int> redundant_;
   int intercept_ = -1;
   std::vector<Term> terms_;

@@ -116,7 +116,11 @@ class FitRecord:
     @property
     def n_start_evaluations(self) -> int: ...
     @property
+    def n_other_evaluations(self) -> int: ...
+    @property
     def trace(self) -> list[tuple[float, float, str]]: ...
+    @property
+    def other_starts(self) -> list[tuple[str, float]]: ...
     @property
     def seconds(self) -> float: ...
 
@@ -129,6 +133,7 @@ def fit(
     method: str = "ml",
     n_quadrature: int = 1,
     start: NDArray[float64] = ...,
+    restarts: bool = ...,
     threads: int = 0,
     tol: float = 1e-9,
     max_iter: int = 100,

@@ -93,12 +93,17 @@ class Optimization:
         Of log-likelihood, gradient and Hessian together, on all rows.
     n_start_evaluations : int
         Evaluations for starting values: on part of the rows, or of the Laplace approximation before quadrature.
+    n_other_evaluations : int
+        Evaluations of the searches in `other_starts`.
     seconds : float
         In the core.
     threads : int
         As asked for; 0 is all. The numbers do not depend on it.
     trace : tuple of (float, float, str)
         Log-likelihood, predicted gain, kind of step that led there.
+    other_starts : tuple of (str, float)
+        Where anything looked odd the search was run from elsewhere as well: from where, and the log-likelihood reached.
+        The best of all is what is reported.
     """
 
     n_iterations: int
@@ -107,3 +112,5 @@ class Optimization:
     seconds: float
     threads: int
     trace: tuple[tuple[float, float, str], ...]
+    other_starts: tuple[tuple[str, float], ...] = ()
+    n_other_evaluations: int = 0

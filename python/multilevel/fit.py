@@ -224,6 +224,8 @@ def run(
         )
     check_points(n_quadrature, design, family.is_linear)
 
+    restarts = start is None  # who gives a start wants the maximum near it
+
     def fitted(points: int) -> _core.FitRecord:
         try:
             return _core.fit(
@@ -232,6 +234,7 @@ def run(
                 method,
                 1 if family.is_linear else points,  # one point is exact there
                 psi,
+                restarts,
                 threads=threads,
                 tol=tol,
                 max_iter=max_iter,
@@ -271,6 +274,16 @@ def _unsettled(table: tuple[tuple[int, float, float], ...]) -> str:
         f"standard errors (limit {SETTLED_SHIFT:g}): the next step would pass the limit of {_core.most_nodes:,} nodes "
         "per group, or the number of points that it tries"
     )
+
+
+def _largest_random_sd(design: Design, random_cov: tuple[NDArray[np.float64], ...]) -> float:
+    """Over the random effects: standard deviation times the root mean square of the column that it belongs to."""
+    largest = 0.0
+    for term, covariance in zip(design.random_terms, random_cov, strict=True):
+        for column, variance in zip(term.columns, np.diag(covariance), strict=True):
+            size = 1.0 if column is None else float(np.sqrt(np.mean(np.square(column, dtype=float))))
+            largest = max(largest, size * float(np.sqrt(variance)))
+    return largest
 
 
 def _largest_shift(record: _core.FitRecord) -> float:
@@ -317,6 +330,9 @@ def _named(
         ),
         quadrature=None if exact or n_points == 0 else QuadratureCheck(n_points, change, shift),
     )
+    verdict = judge(
+        design, family, record, certificate, names, dropped, _unsettled(table), _largest_random_sd(design, random_cov)
+    )
     return Fit(
         design=design,
         family=family,
@@ -336,19 +352,21 @@ def _named(
         hessian=record.hessian,
         covariance=record.covariance,
         beta_covariance=record.beta_covariance,
-        loglik=record.loglik,
+        loglik=np.nan if verdict.unbounded else record.loglik,
         modes=tuple(record.modes),
         mode_cov=tuple(record.mode_covariance),
         projection=tuple(record.projection),
-        verdict=judge(design, family, record, certificate, names, dropped, _unsettled(table)),
+        verdict=verdict,
         certificate=certificate,
         optimization=Optimization(
             n_iterations=max(0, len(record.trace) - 1),
             n_evaluations=record.n_evaluations,
             n_start_evaluations=record.n_start_evaluations,
+            n_other_evaluations=record.n_other_evaluations,
             seconds=record.seconds,
             threads=threads,
             trace=tuple(record.trace),
+            other_starts=tuple(record.other_starts),
         ),
         quadrature_table=table,
     )

@@ -18,6 +18,7 @@ from .errors import (
     SeparationWarning,
     SingularFitWarning,
 )
+from .group_separation import separating_factor
 from .separation import separating_columns
 
 if TYPE_CHECKING:
@@ -28,18 +29,22 @@ if TYPE_CHECKING:
     from .design import Design
     from .family import Family
 
+LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`converged`, `status` (a word or two), `message` (why not; else empty), and `remarks`: warnings by category."""
+    """`converged`, `status` (a word or two), `message` (why not; else empty), `remarks`: warnings by category, and
+    `unbounded`: whether a variance has no bound, so that no log-likelihood is one.
+    """
 
     converged: bool
     status: str
     message: str
     remarks: tuple[tuple[type[FitWarning], str], ...]
+    unbounded: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -68,18 +73,24 @@ def judge(
     names: tuple[str, ...],
     dropped: tuple[str, ...],
     unsettled: str,
+    largest_sd: float = 0.0,
 ) -> Verdict:
     """Reads the record of a fit.
 
     `names` are those of all parameters, `dropped` those of redundant columns; `unsettled` is what is left to say when
-    the number of quadrature points could not be raised far enough.
+    the number of quadrature points could not be raised far enough, `largest_sd` the largest standard deviation of the
+    linear predictor's random part over the rows.
     """
     remarks: list[tuple[type[FitWarning], str]] = []
     if dropped:
         remarks.append((RedundantColumnWarning, _redundant(dropped)))
     status, message = "converged", ""
     unidentified = _unidentified(record, names) if record.ending == "converged" else ""
-    if record.ending == "separation":
+    factor = separating_factor(design) if family.name == "binomial" and largest_sd > LARGE_EFFECT else ""
+    if factor:
+        status, message = "separation", _separated_groups(design, factor, record)
+        remarks.append((SeparationWarning, message))
+    elif record.ending == "separation":
         status, message = "separation", _separation(design, family, record, names)
         remarks.append((SeparationWarning, message))
     elif unidentified:
@@ -88,7 +99,7 @@ def judge(
     elif record.ending != "converged":
         status, message = "not converged", _reason(design, record, names)
         remarks.append((ConvergenceWarning, message))
-    if certificate.boundary:
+    if certificate.boundary and status != "separation":
         remarks.append((SingularFitWarning, _singular(certificate.boundary)))
     check = certificate.quadrature
     if status == "converged" and unsettled:
@@ -101,7 +112,17 @@ def judge(
             "use n_quadrature='auto', or more points"
         )
         remarks.append((QuadratureWarning, text))
-    return Verdict(status == "converged", status, message, tuple(remarks))
+    return Verdict(status == "converged", status, message, tuple(remarks), bool(factor))
+
+
+def _separated_groups(design: Design, factor: str, record: FitRecord) -> str:
+    n = len(next(own.levels for own in design.grouping_factors if own.name == factor))
+    return (
+        f"the groups of '{factor}' separate the responses: the random effects of its {n} levels can reproduce every "
+        f"value of '{design.response.name}', so their variance grows without bound and the likelihood has no maximum. "
+        "No number of quadrature points gives it where the fit stopped, and it is reported as NaN (the approximation "
+        f"there was {record.loglik:.6g}); leave the term out, or use a grouping factor whose groups hold both outcomes"
+    )
 
 
 def _redundant(dropped: tuple[str, ...]) -> str:
