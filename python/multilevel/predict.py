@@ -44,9 +44,9 @@ def predict(
         of grouping factors has theirs at the conditional modes and the others at zero.
     new_levels : {"error", "zero"}
         Levels of a grouping factor that the fit has not seen: refuse, or set their random effects to zero.
-    offset : (n_rows,) array, column name or None
-        In place of the fit's `offset=` argument; needed for new rows when that was an array, since one that named a
-        column is found in `newdata`. Offsets in the formula are always evaluated.
+    offset : (n_rows,) array, number, column name, expression or None
+        In place of the fit's `offset=` argument; needed for new rows when that was an array, since one that named
+        columns is found in `newdata`. Offsets in the formula are always evaluated.
 
     Returns
     -------
