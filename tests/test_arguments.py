@@ -107,6 +107,12 @@ def test_what_is_still_refused(sleep: ml.MixedModelResults) -> None:
         sleep.anova(type="IV")
     with pytest.raises(ml.DataError, match=r"there is no family 'normal'; there are .*; did you mean 'gaussian'"):
         ml.Family("normal")
+    with pytest.raises(ml.DataError, match=r"did you mean 'binomial' with link=[?]"):
+        ml.Family("binomial(probit)")
+    with pytest.raises(ValueError, match="random=None is not available; choose 'conditional', 'zero', or a list"):
+        sleep.predict(random=None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="level='95%' must lie between 0 and 1"):
+        sleep.tidy("95%")  # type: ignore[arg-type]
     with pytest.raises(ml.DataError, match="family is a dict; give its name, one of binomial, poisson, gaussian"):
         ml.fit(SLEEP, ml.datasets.sleepstudy(), {})  # type: ignore[arg-type]
 

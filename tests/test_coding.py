@@ -167,7 +167,7 @@ def test_codes_of_more_levels() -> None:
     named = build("y ~ f", contrasts={"f": {"linear": [1, -1, 0]}})  # a name, and a code for each level in order
     assert names(named)[1] == "f[linear]"
     np.testing.assert_array_equal(fixed_matrix(named)[:, 1], codes)
-    assert names(build("y ~ f", contrasts={"f": "SUM"})) == names(build("y ~ f", contrasts={"f": "sum"}))
+    assert names(build("y ~ f", contrasts={"f": "contr.Sum"})) == names(build("y ~ f", contrasts={"f": "sum"}))
 
 
 def test_ordered_categories_use_treatment_contrasts() -> None:
@@ -257,6 +257,8 @@ def test_natural_splines_span_natural_cubics() -> None:
         ({"f": {"low": 1, "mid": 0, "hi": 2}}, "give each level its code, and 'hi' is no level"),
         ({"f": {"low": 1, "mid": 0, "high": "a"}}, "contrasts are numbers; got"),
         ({"f": {"low": 1, "mid": 0, "high": np.nan}}, "contrasts must be finite numbers"),
+        ({"f": {}}, "give each level its code, and 'high' lacks"),
+        ({"f": 3}, r"a row for each of the 3 levels .* their shape is \(\)"),
         ({"f": {"linear": [1, 2]}}, "contrast 'linear': contrasts need a number or a row for each of the 3 levels"),
     ],
 )

@@ -136,9 +136,7 @@ def test_truth_values_as_groups() -> None:
     for new in ([1, 0], [1.0, 0.0], np.array([True, False]), [np.True_, np.False_]):
         assert design.code_new({"g": new}).codes[0].tolist() == [1, 0]
     assert design.code_new({"g": [2]}).codes[0].tolist() == [-1]
-    with pytest.raises(
-        DataError, match="'g' held truth values in the fit, and the new data hold texts, such as"
-    ):
+    with pytest.raises(DataError, match="'g' held truth values in the fit, and the new data hold texts, such as"):
         design.code_new({"g": ["True"]})
     counted = build("y ~ (1 | g)", {**data, "g": [1, 0, 1, 1, 0, 0]})
     assert counted.code_new({"g": [True, False]}).codes[0].tolist() == [1, 0]

@@ -94,11 +94,13 @@ def test_truth_values_agree_with_zero_and_one(right: str) -> None:
     design = build(f"y ~ {right}")
     expected = matrix([c.values for c in design.code_new({"flag": [True, False], "x": [1.0, 2.0]}).fixed], 2)
     objects = np.array([np.True_, np.False_], dtype=object)
-    for new in ([1, 0], np.array([1, 0], dtype=np.uint8), [1.0, 0.0], np.array([True, False]), objects):
+    mixed = np.array([True, 0], dtype=object)
+    for new in ([1, 0], mixed, np.array([1, 0], dtype=np.uint8), [1.0, 0.0], np.array([True, False]), objects):
         coded = design.code_new({"flag": new, "x": [1.0, 2.0]})
         np.testing.assert_array_equal(matrix([c.values for c in coded.fixed], 2), expected)
     for bad, level in ((["True", "False"], "True"), ([2, 0], "2"), (["1", "0"], "1")):
         message = rf"has the level '{level}' in row 0 .* the fit knows False, True as truth values \(or 1 and 0\)"
+        message += "$" if level == "2" else r", not as texts \(column == 'True' makes them\)$"
         with pytest.raises(DataError, match=message):
             design.code_new({"flag": bad, "x": [1.0, 2.0]})
 

@@ -42,6 +42,8 @@ def test_the_remedies_work() -> None:
 def test_decimal_commas_and_strays() -> None:
     with pytest.raises(DataError, match=r"pd\.to_numeric\(data\['x'\]\.str\.replace\(\",\", \"\.\"\)\) makes"):
         build("y ~ x", data(["1,5", "2"]))
+    with pytest.raises(DataError, match=r"\.str\.replace\(\",\", \"\"\)\) makes .*, where commas separate thousands"):
+        build("y ~ x", data(["1,500", "2,000,000.5", "300"]))
     labels = [f"{k}.5" for k in range(11)] + ["n/a"]
     with pytest.raises(DataError, match=r"and others, such as 'n/a', which.*errors='coerce'\) makes .* others missing"):
         build("y ~ x", data(labels))

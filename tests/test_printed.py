@@ -81,6 +81,14 @@ def test_what_is_made_of_a_table_is_a_plain_frame(sleep: ml.MixedModelResults) -
     assert str(again) == str(table)
 
 
+def test_notebooks_show_the_same(sleep: ml.MixedModelResults) -> None:
+    table = ml.compare(ml.fit("Reaction ~ Days + (1 | Subject)", ml.datasets.sleepstudy()), sleep)
+    html = table._repr_html_() or ""
+    assert "mixture of chi-squares with 1 and 2 df" in html
+    assert "1: Reaction ~ Days + (1 | Subject)" in html
+    assert "<table" in (table[["df", "note"]]._repr_html_() or "")
+
+
 def test_other_columns_print_as_pandas_has_them(sleep: ml.MixedModelResults) -> None:
     table = sleep.tidy()
     table["mine"] = np.arange(6)

@@ -79,7 +79,10 @@ class Coding:
             if isinstance(value, Categories) and value.logical:
                 value = Numbers((("", value.codes.astype(np.float64)),))
             if not isinstance(value, Numbers):
-                raise DataError(f"'{atom.text}' was a number in the fit; the new data hold categories")
+                raise DataError(
+                    f"'{atom.text}' was a number in the fit; the new data hold categories "
+                    "(pd.to_numeric makes numbers of texts)"
+                )
             if tuple(s for s, _ in value.columns) != variable.suffixes:
                 raise DataError(
                     f"'{atom.text}' gives {len(value.columns)} columns in the new data, "
@@ -112,7 +115,9 @@ def match_levels(
     if len(new):
         level = levels[codes[new[0]]]
         shown = ", ".join(label_of(v) for v in known[:20]) + (", ..." if len(known) > 20 else "")
-        hint = f" as truth values (or 1 and 0), not as texts: data[{name!r}] == 'True' makes them"
+        hint = " as truth values (or 1 and 0)"
+        if isinstance(level, str):
+            hint += ", not as texts (column == 'True' makes them)"
         raise DataError(
             f"'{name}' has the level '{label_of(level)}' in {rows.at(int(new[0]))} of the new data; "
             f"the fit knows {shown}{hint if is_logical(known) else ''}"

@@ -82,9 +82,13 @@ def check_names(
                 problem = f"expected an operator before '(': '{name}' is a column, not a function (is a '+' missing?)"
                 complain(source, max(source.find("(", at), at), problem)
             complain(source, at, no_function(name, [*functions, *FUNCTIONS]))
+        owners = _compiled(atom.expression)[2] if atom.name is None else ()
         for name in atom.variables:
             if name in frame:
                 needed[name] = None
+            elif name in owners and not _is_function(name, functions):
+                problem = f"'{name}' is no column, and of modules only np is known; make a column of the data first"
+                complain(source, _place(source, name, atom.position), problem)
             elif atom.name is not None or not _is_function(name, functions):
                 place = _place(source, name, atom.position)
                 complain(source, place, f"the data have no column '{name}'{frame.nearest(name)}")

@@ -41,8 +41,9 @@ class Family:
             raise DataError(f"family is a {type(name).__name__}; give its name, one of {', '.join(table)}, and link=")
         name, link = name.lower(), link.lower() if isinstance(link, str) else link
         if name not in table:
-            near = [ELSEWHERE[name]] if name in ELSEWHERE else difflib.get_close_matches(name, table, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            word, call, _ = name.partition("(")
+            near = [ELSEWHERE[word]] if word in ELSEWHERE else difflib.get_close_matches(word, table, n=1)
+            hint = f"; did you mean {near[0]!r}{' with link=' if call else ''}?" if near else ""
             raise DataError(f"there is no family {name!r}; there are {', '.join(table)}{hint}")
         if link is None:
             link = table[name][0]

@@ -300,6 +300,8 @@ def _from_texts(name: str, values: Any, mask: NDArray[np.bool_] | None = None) -
             if inferred == "boolean":
                 return Column(name, "bool", numbers == 1.0, missing if missing.any() else None)
             return _number(name, numbers)
+        if inferred.startswith("mixed") and all(isinstance(v, (bool, np.bool_, int, float)) for v in unique):
+            return _number(name, np.append(unique.to_numpy().astype(np.float64), np.nan)[codes])  # True and 0
         if inferred == "empty":
             return _number(name, np.full(len(codes), np.nan))
         if inferred in ("datetime", "date", "datetime64", "timedelta", "time", "period", "complex"):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from .errors import DataError, DataWarning, warn_caller
 
-NUMBER = re.compile(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*")
+NUMBER = re.compile(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+|\d{1,3}(,\d{3})+(\.\d*)?)([eE][-+]?\d+)?\s*")
+THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(,\d{3})+(\.\d*)?\s*")
 WHOLE = re.compile(r"\s*[-+]?\d+\s*")
 STRAY = 0.1  # share of the labels that may be something else, such as "n/a" or "."
 
@@ -34,11 +35,14 @@ def check_number_texts(name: str, labels: Sequence[str]) -> None:
     fractions = any(not WHOLE.fullmatch(label) for label in numbers)
     shown = ", ".join(repr(label) for label in numbers[:2]) + (", ..." if len(numbers) > 2 else "")
     stray = f" and others, such as {others[0]!r}," if others else ""
-    values = f"data[{name!r}]"
-    if any("," in label for label in numbers):
-        values += '.str.replace(",", ".")'
+    values, reading = f"data[{name!r}]", ""
+    with_commas = [label for label in numbers if "," in label]
+    if with_commas:
+        thousands = all(THOUSANDS.fullmatch(label) for label in with_commas)
+        values += f'.str.replace(",", "{"" if thousands else "."}")'
+        reading = f", where commas {'separate thousands' if thousands else 'are decimal points'}"
     convert = f"pd.to_numeric({values}, errors='coerce')" if others else f"pd.to_numeric({values})"
-    remedy = f"{convert} makes numbers of them" + (" and the others missing" if others else "")
+    remedy = f"{convert} makes numbers of them" + (" and the others missing" if others else "") + reading
     what = f"column '{name}' holds numbers written as text ({shown}){stray}"
     if fractions:
         raise DataError(

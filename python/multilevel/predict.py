@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from .errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
@@ -149,6 +150,10 @@ def _included(fit: Fit, random: str | Sequence[str]) -> tuple[bool, ...]:
             hint = f"random=[{random!r}]" if random in names else f"a list of grouping factors ({', '.join(names)})"
             raise ValueError(f"random={random!r} is not available; choose one of 'conditional', 'zero', or {hint}")
         return (random == "conditional",) * len(names)
+    if not isinstance(random, Iterable):
+        raise ValueError(
+            f"random={random!r} is not available; choose 'conditional', 'zero', or a list of grouping factors"
+        )
     wanted = list(random)
     unknown = [name for name in wanted if name not in names]
     if unknown:

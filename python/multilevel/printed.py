@@ -28,6 +28,11 @@ class PrintedFrame(pd.DataFrame):
             return super().__repr__()
         return self._page().as_text().rstrip("\n")
 
+    def _repr_html_(self) -> str | None:
+        if tuple(self.columns) != self.LAYOUT or not len(self):
+            return pd.DataFrame(self).to_html()
+        return self._page().as_html()
+
 
 class Comparison(PrintedFrame):
     """Fits below each other: their formulas by number, then the table, then the notes."""

@@ -316,7 +316,9 @@ def contrast(specification: Any, levels: pd.Index, where: str) -> Contrast:
     The first level is the reference of treatment contrasts, of ordered factors too, where R would use polynomials.
     """
     labels = [label_of(v) for v in levels]
-    if specification is None or (isinstance(specification, str) and specification.lower() == "treatment"):
+    if isinstance(specification, str):
+        specification = specification.lower().removeprefix("contr.")
+    if specification is None or (isinstance(specification, str) and specification == "treatment"):
         specification = Treatment()
     if isinstance(specification, type) and specification is Treatment:
         specification = Treatment()
@@ -328,11 +330,11 @@ def contrast(specification: Any, levels: pd.Index, where: str) -> Contrast:
 
     if isinstance(specification, str):
         registry = {name: getattr(ContrastsRegistry, name) for name in ("sum", "helmert", "poly", "diff")}
-        if specification.lower() not in registry:
+        if specification not in registry:
             raise FormulaError(
                 f"{where}: contrasts {specification!r} are not known; known are treatment, {', '.join(registry)}"
             )
-        specification = registry[specification.lower()]
+        specification = registry[specification]
     if isinstance(specification, type):
         specification = specification()
     if not isinstance(specification, Contrasts):
@@ -357,7 +359,7 @@ def _codes(specification: Any, labels: list[str], where: str) -> Any:
     if isinstance(specification, Mapping):
         by_label = {label_of(level): codes for level, codes in specification.items()}
         if set(by_label) != set(labels):
-            if any(np.ndim(codes) == 0 for codes in by_label.values()):
+            if not by_label or any(np.ndim(codes) == 0 for codes in by_label.values()):
                 odd = [name for name in by_label if name not in labels]
                 problem = (
                     f"{odd[0]!r} is no level" if odd else f"{next(x for x in labels if x not in by_label)!r} lacks"

@@ -47,7 +47,7 @@ def quantile(level: float, df: np.ndarray | float = np.inf) -> np.ndarray:
     ValueError
         When `level` is not strictly between 0 and 1.
     """
-    if not 0.0 < level < 1.0:
+    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
         raise ValueError(f"level={level!r} must lie between 0 and 1, for example 0.95")
     from scipy.special import ndtri, stdtrit
 
