@@ -141,6 +141,8 @@ def test_a_column_called_like_a_function_shows_the_missing_operator() -> None:
         ({"offset": np.full(60, np.inf)}, "infinite"),
         ({"offset": "nope"}, "offset='nope'"),
         ({"offset": [0.0]}, "offset has 1 values for 60 rows"),
+        ({"offset": 1.0}, "offset is 1.0; give the name of a column, or one value per row"),
+        ({"weights": "1 / z"}, "weights='1 / z': the data have no such column; an expression must be made a column"),
     ],
 )
 def test_weights_and_offsets_that_cannot_be_used(more: dict[str, Any], message: str) -> None:

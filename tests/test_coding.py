@@ -131,9 +131,53 @@ def test_contrasts(kind: Any, expected: list[list[float]]) -> None:
     np.testing.assert_allclose(fixed_matrix(inside), fixed_matrix(design))
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"u": -0.5, "v": 0.5},
+        {"v": 0.5, "u": -0.5},
+        [-0.5, 0.5],
+        (-0.5, 0.5),
+        np.array([-0.5, 0.5]),
+        [[-0.5], [0.5]],
+        {"u": [-0.5], "v": [0.5]},
+        pd.Series({"v": 0.5, "u": -0.5}),
+        pd.DataFrame({"code": [0.5, -0.5]}, index=["v", "u"]),
+    ],
+)
+def test_codes_of_two_levels(kind: Any) -> None:
+    design = build("y ~ s", contrasts={"s": kind})
+    assert names(design) == ["(Intercept)", "s[1]"]
+    np.testing.assert_array_equal(fixed_matrix(design)[:, 1], np.where(DATA["s"] == "v", 0.5, -0.5))
+    means = DATA.groupby("s")["y"].mean()
+    beta = np.linalg.lstsq(fixed_matrix(design), DATA["y"], rcond=None)[0]
+    np.testing.assert_allclose(beta, [means.mean(), means["v"] - means["u"]])
+    new = design.code_new({"s": ["v", "u"]})
+    assert matrix([c.values for c in new.fixed], 2)[:, 1].tolist() == [0.5, -0.5]
+
+
+def test_codes_of_more_levels() -> None:
+    codes = DATA["f"].map({"low": -1, "mid": 0, "high": 1})
+    one = build("y ~ f", contrasts={"f": {"low": -1, "mid": 0, "high": 1}})
+    np.testing.assert_array_equal(fixed_matrix(one)[:, 1], codes)
+    rows = build("y ~ f", contrasts={"f": {"low": [-1, 1], "mid": [0, -2], "high": [1, 1]}})
+    np.testing.assert_array_equal(fixed_matrix(rows)[:, 1:], np.column_stack([codes, 3 * codes**2 - 2]))
+    numbers = build("y ~ factor(b)", contrasts={"b": {0: -0.5, 1: 0.5}})
+    np.testing.assert_array_equal(fixed_matrix(numbers)[:, 1], DATA["b"] - 0.5)
+    named = build("y ~ f", contrasts={"f": {"linear": [1, -1, 0]}})  # a name, and a code for each level in order
+    assert names(named)[1] == "f[linear]"
+    np.testing.assert_array_equal(fixed_matrix(named)[:, 1], codes)
+    assert names(build("y ~ f", contrasts={"f": "contr.Sum"})) == names(build("y ~ f", contrasts={"f": "sum"}))
+
+
 def test_ordered_categories_use_treatment_contrasts() -> None:
     data = DATA.assign(f=pd.Categorical(DATA["f"], categories=["low", "mid", "high"], ordered=True))
     assert names(build("y ~ f", data)) == ["(Intercept)", "f[mid]", "f[high]"]
+    # R 4.2.2: contr.poly(3)
+    polynomials = build("y ~ f", data, contrasts={"f": "poly"})
+    assert names(polynomials) == ["(Intercept)", "f[.L]", "f[.Q]"]
+    table = {"low": [-0.7071068, 0.4082483], "mid": [0.0, -0.8164966], "high": [0.7071068, 0.4082483]}
+    np.testing.assert_allclose(fixed_matrix(polynomials)[:, 1:], [table[v] for v in data["f"]], atol=1e-7)
 
 
 def test_constant_columns_are_kept_for_the_core_to_drop() -> None:
@@ -208,6 +252,14 @@ def test_natural_splines_span_natural_cubics() -> None:
         ({"f": "sums"}, "are not known; known are treatment, sum"),
         ({"x": "sum"}, r"'x' is a number; factor\(x\)"),
         ({"f": np.ones((2, 1))}, "a row for each of the 3 levels"),
+        ({"f": [-0.5, 0.5]}, r"a number or a row for each of the 3 levels \(high, low, mid\); their shape is \(2,\)"),
+        ({"f": {"low": 1, "mid": 0}}, "give each level its code, and 'high' lacks; the levels are high, low, mid"),
+        ({"f": {"low": 1, "mid": 0, "hi": 2}}, "give each level its code, and 'hi' is no level"),
+        ({"f": {"low": 1, "mid": 0, "high": "a"}}, "contrasts are numbers; got"),
+        ({"f": {"low": 1, "mid": 0, "high": np.nan}}, "contrasts must be finite numbers"),
+        ({"f": {}}, "give each level its code, and 'high' lacks"),
+        ({"f": 3}, r"a row for each of the 3 levels .* their shape is \(\)"),
+        ({"f": {"linear": [1, 2]}}, "contrast 'linear': contrasts need a number or a row for each of the 3 levels"),
     ],
 )
 def test_contrasts_that_fail(contrasts: dict[str, Any], message: str) -> None:

@@ -44,6 +44,10 @@ def test_kenward_roger_as_pbkrtest(key: str) -> None:
     sd = np.sqrt(np.diag(covariance))
     assert np.abs((adjusted_covariance(fit) - covariance) / np.outer(sd, sd)).max() < 1e-5
     np.testing.assert_allclose(np.sqrt(np.diag(adjusted_covariance(fit))), reference["se_kenward_roger"], rtol=1e-6)
+    table = refitted(key).cov_params(df_method="kenward-roger")
+    assert list(table.index) == list(table.columns) == list(fit.fixed_names)
+    np.testing.assert_array_equal(table, adjusted_covariance(fit))
+    np.testing.assert_array_equal(refitted(key).cov_params(df_method="satterthwaite"), fit.beta_covariance)
 
 
 @pytest.mark.parametrize("key", REFERENCE["containment"])

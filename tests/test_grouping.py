@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import multilevel as ml
+from multilevel.errors import DataError
 from multilevel.grouping import GroupingFactor, Relation, relations
 
 from .design_data import DATA, build
@@ -42,6 +44,102 @@ def test_kinds_of_grouping_factors(values: Any, levels: list[Any] | None) -> Non
     if levels is not None:
         assert factor.levels.tolist() == levels
     assert [factor.levels[c] for c in factor.codes] == list(values)
+
+
+BIG = 2**63 + 5
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (np.array([BIG + 2, BIG, BIG + 2, BIG + 1], dtype=np.uint64), [BIG, BIG + 1, BIG + 2]),
+        (np.array([BIG + 2, BIG, BIG + 2, BIG + 2], dtype=np.uint64), [BIG, BIG + 2]),
+        (np.array([BIG, 7, BIG, 2**62], dtype=np.uint64), [7, 2**62, BIG]),
+        ([BIG + 2, BIG, BIG + 2, 7], [7, BIG, BIG + 2]),
+        ([2**53, 2**53 + 1, -(2**60), 2**53], [-(2**60), 2**53, 2**53 + 1]),
+        ([2**70 + 1, 2**70, -5, 2**70], [-5, 2**70, 2**70 + 1]),
+        (pd.Series([BIG + 1, BIG, BIG, BIG + 1], dtype=object), [BIG, BIG + 1]),
+        (pd.array([BIG + 1, BIG, BIG, BIG + 1], dtype="UInt64"), [BIG, BIG + 1]),
+    ],
+)
+def test_identifiers_of_many_digits(values: Any, levels: list[int]) -> None:
+    data = {"y": np.arange(4.0), "g": values}
+    design = build("y ~ (1 | g)", data)
+    factor = design.grouping_factors[0]
+    assert factor.levels.tolist() == levels
+    assert [factor.levels[c] for c in factor.codes] == list(values)
+    new = design.code_new({"g": values[::-1]})
+    assert [levels[c] for c in new.codes[0]] == list(values)[::-1]
+    other = design.code_new({"g": [8, levels[-1]]})
+    assert other.codes[0].tolist() == [-1, len(levels) - 1]
+    pairs = build("y ~ (1 | g:h)", {**data, "h": list("abab")}, family="poisson").grouping_factors[0]
+    assert pairs.levels[pairs.codes[0]] == f"{values[0]}:a"
+
+
+def test_identifiers_of_many_digits_with_missing_values() -> None:
+    """They do not become floats on the way, which would merge neighbours."""
+    values = [2**53 + 1, None, 2**53, 2**53 + 1, 2**53 + 2]
+    frames: list[Any] = [
+        {"y": np.arange(5.0), "g": values},
+        pd.DataFrame({"y": np.arange(5.0), "g": pd.array(values, dtype="Int64")}),
+        pytest.importorskip("polars").DataFrame({"y": np.arange(5.0), "g": values}),
+        pytest.importorskip("pyarrow").table({"y": np.arange(5.0), "g": values}),
+    ]
+    for frame in frames:
+        design = build("y ~ (1 | g)", frame)
+        assert design.grouping_factors[0].levels.tolist() == [2**53, 2**53 + 1, 2**53 + 2]
+        assert design.grouping_factors[0].codes.tolist() == [1, 0, 1, 2]
+        assert design.n_missing == 1
+        new = design.code_new(frame)
+        assert new.codes[0][~new.missing].tolist() == [1, 0, 1, 2]
+
+
+def test_numbers_that_are_not_whole() -> None:
+    data = {"y": np.arange(6.0), "dose": [0.5, 1.0, 2.5, 0.5, 1.0, 2.5], "s": list("abaabb")}
+    with pytest.raises(DataError, match=r"'dose' is a grouping factor but .* such as 0\.5; .* write factor\(dose\)"):
+        build("y ~ (1 | dose)", data)
+    for text in ("factor(dose)", "as.factor(dose)", "C(dose)"):
+        design = build(f"y ~ (1 | {text})", data)
+        assert design.grouping_factors[0].name == "dose"
+        assert design.grouping_factors[0].levels.tolist() == [0.5, 1.0, 2.5]
+        assert design.grouping_factors[0].codes.tolist() == [0, 1, 2, 0, 1, 2]
+    new = design.code_new({"dose": [1.0, 0.7, np.nan, 1]})
+    assert new.codes[0].tolist() == [1, -1, -1, 1]
+    assert new.unseen[0].tolist() == [0.7]
+    assert new.missing.tolist() == [False, False, True, False]
+    nested = build("y ~ (1 | factor(dose)/s)", data).grouping_factors
+    assert [factor.levels.tolist() for factor in nested] == [[0.5, 1.0, 2.5], ["0.5:a", "1:b", "2.5:a", "2.5:b"]]
+    whole = build("y ~ (1 | factor(dose))", {**data, "dose": [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]})
+    assert whole.grouping_factors[0].levels.tolist() == [1, 2, 3]
+
+
+def test_labels_with_colons_stay_apart() -> None:
+    data = pd.DataFrame({"a": ["x:y", "x", "x:y", "x", "x"], "b": ["z", "y:z", "z", "y:z", "z"], "y": np.arange(5.0)})
+    design = build("y ~ (1 | a:b)", data)
+    factor = design.grouping_factors[0]
+    assert [factor.levels[c] for c in factor.codes] == ["`x:y`:z", "x:`y:z`", "`x:y`:z", "x:`y:z`", "x:z"]
+    new = design.code_new({"a": ["x", "x:y", "x:y"], "b": ["y:z", "z", "y:z"]})
+    assert [factor.levels[c] for c in new.codes[0][:2]] == ["x:`y:z`", "`x:y`:z"]
+    assert new.unseen[0].tolist() == ["`x:y`:`y:z`"]
+    many = pd.concat([data.iloc[[0, 1, 4]]] * 6, ignore_index=True)
+    many["y"] = np.sin(np.arange(18.0)) + np.tile([0.0, 5.0, 9.0], 6)
+    results = ml.fit("y ~ 1 + (1 | a:b)", many)
+    table = results.coef()["a:b"]
+    assert sorted(table.index) == sorted(["x:`y:z`", "x:z", "`x:y`:z"])
+    assert sorted(results.random_effects()["level"]) == sorted(table.index)
+    assert results.predict({"a": ["x"], "b": ["y:z"]}).item() == pytest.approx(table.loc["x:`y:z`"].item())
+
+
+def test_truth_values_as_groups() -> None:
+    data = {"y": np.arange(6.0), "g": np.array([True, False, True, True, False, False])}
+    design = build("y ~ (1 | g)", data)
+    for new in ([1, 0], [1.0, 0.0], np.array([True, False]), [np.True_, np.False_]):
+        assert design.code_new({"g": new}).codes[0].tolist() == [1, 0]
+    assert design.code_new({"g": [2]}).codes[0].tolist() == [-1]
+    with pytest.raises(DataError, match="'g' held truth values in the fit, and the new data hold texts, such as"):
+        design.code_new({"g": ["True"]})
+    counted = build("y ~ (1 | g)", {**data, "g": [1, 0, 1, 1, 0, 0]})
+    assert counted.code_new({"g": [True, False]}).codes[0].tolist() == [1, 0]
 
 
 def test_combinations() -> None:

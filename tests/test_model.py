@@ -31,7 +31,7 @@ def data() -> pd.DataFrame:
         ({"tol": "a"}, "tol is 'a'"),
         ({"tol": 0}, "tol is 0"),
         ({"progress": "yes"}, "progress is 'yes'"),
-        ({"method": "REML"}, "method='REML' is not known; there are 'ml'"),
+        ({"method": "mle"}, "method='mle' is not known; there are 'ml'"),
         ({"method": "reml"}, r"needs the gaussian family with the identity link, and this model is poisson\(log\)"),
         ({"n_quadrature": 0}, "n_quadrature is 0"),
         ({"n_quadrature": True}, "n_quadrature is True"),

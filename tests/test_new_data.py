@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multilevel.errors import DataError
+from multilevel.errors import DataError, DataWarning
 
 from .design_data import DATA, build, fixed_matrix, matrix, names
 
@@ -82,10 +82,33 @@ def test_new_data_with_missing_values_keep_their_rows() -> None:
 
 def test_labels_agree_across_kinds() -> None:
     data = DATA.assign(period=DATA["k"].astype(str), herd=DATA["h"])
-    design = build("y ~ period + (1 | herd)", data)
+    with pytest.warns(DataWarning, match="'period' holds numbers written as text"):
+        design = build("y ~ period + (1 | herd)", data)
     new = design.code_new({"period": [1, 2, 5], "herd": ["1", "2", "4"]})
     np.testing.assert_array_equal(matrix([c.values for c in new.fixed], 3)[1], [1, 1, 0, 0, 0])
     assert new.codes[0].tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize("right", ["flag", "flag*x", "factor(flag)", "C(flag, Sum)"])
+def test_truth_values_agree_with_zero_and_one(right: str) -> None:
+    design = build(f"y ~ {right}")
+    expected = matrix([c.values for c in design.code_new({"flag": [True, False], "x": [1.0, 2.0]}).fixed], 2)
+    objects = np.array([np.True_, np.False_], dtype=object)
+    mixed = np.array([True, 0], dtype=object)
+    for new in ([1, 0], mixed, np.array([1, 0], dtype=np.uint8), [1.0, 0.0], np.array([True, False]), objects):
+        coded = design.code_new({"flag": new, "x": [1.0, 2.0]})
+        np.testing.assert_array_equal(matrix([c.values for c in coded.fixed], 2), expected)
+    for bad, level in ((["True", "False"], "True"), ([2, 0], "2"), (["1", "0"], "1")):
+        message = rf"has the level '{level}' in row 0 .* the fit knows False, True as truth values \(or 1 and 0\)"
+        message += "$" if level == "2" else r", not as texts \(column == 'True' makes them\)$"
+        with pytest.raises(DataError, match=message):
+            design.code_new({"flag": bad, "x": [1.0, 2.0]})
+
+
+def test_zero_and_one_agree_with_truth_values() -> None:
+    for right in ("b", "factor(b)"):
+        coded = build(f"y ~ {right}").code_new({"b": [True, False]})
+        assert matrix([c.values for c in coded.fixed], 2)[:, 1].tolist() == [1, 0]
 
 
 def test_new_data_that_do_not_fit() -> None:

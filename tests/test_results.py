@@ -366,3 +366,23 @@ def test_files_that_cannot_be_read(cbpp: ml.MixedModelResults, tmp_path: Path) -
 
 def test_repr(cbpp: ml.MixedModelResults) -> None:
     assert repr(cbpp) == f"<MixedModelResults: {CBPP}, binomial(logit), logLik -92.0263>"
+
+
+# ---- shorthands ----------------------------------------------------------------------------------------------------
+
+
+def test_printing_the_results_shows_the_summary(cbpp: ml.MixedModelResults) -> None:
+    assert str(cbpp) == str(cbpp.summary())
+    assert "\n" not in repr(cbpp)
+
+
+def test_residual_standard_deviation(sleep: ml.MixedModelResults, cbpp: ml.MixedModelResults) -> None:
+    assert sleep.residual_sd == sleep.family_params["sigma"] == pytest.approx(25.5918, abs=1e-3)  # lme4: sigma(f)
+    with pytest.raises(AttributeError, match="the binomial family has no residual standard deviation"):
+        _ = cbpp.residual_sd
+
+
+def test_adjusted_covariance_of_other_models(cbpp: ml.MixedModelResults) -> None:
+    pd.testing.assert_frame_equal(cbpp.cov_params(df_method="normal"), cbpp.cov_params())
+    with pytest.raises(ml.DataError, match="df_method='kenward-roger' is for Gaussian models"):
+        cbpp.cov_params(df_method="kenward-roger")

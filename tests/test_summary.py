@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import multilevel as ml
 from multilevel import tables
 from multilevel.certificate import BoundaryScore
+from multilevel.inference import wald
 from multilevel.summary import _random_effects, summarize
 from multilevel.verdict import Verdict, _singular
 
@@ -354,3 +356,41 @@ def test_abbreviations() -> None:
     assert tables.abbreviate([names[3], names[5]], 11) == ["period[2]", "averylongnm"]
     distinct = tables.abbreviate([f"x[{'ABC' * 5}{k}]" for k in range(12)], 6)
     assert len(set(distinct)) == 12
+
+
+def test_long_names_are_numbered_in_the_correlations(cbpp: ml.MixedModelResults) -> None:
+    names = ("(Intercept)", "treatment_group[drug_high]", "treatment_group[drug_low]", "treatment_group[placebo]:time")
+    text = summary_of(cbpp, fixed_names=names)
+    block = text.split("Correlation of Fixed Effects:\n")[1].split("\n\n")[0].split("\n")
+    r = wald.correlation(cbpp.fit.beta_covariance)
+    assert [line.split() for line in block] == [
+        ["1", "2", "3", "4"],
+        *([str(k + 1), name, *(f"{r[k, j]:.3f}" for j in range(k)), "1"] for k, name in enumerate(names)),
+    ]
+    assert max(map(len, block)) <= 80
+
+
+def test_many_long_names_wrap() -> None:
+    generator = np.random.default_rng(3)
+    data = {f"a_rather_long_name_of_column_{k}": generator.normal(size=300) for k in range(14)}
+    results = ml.fit("y ~ " + " + ".join(data), {**data, "y": generator.normal(size=300)})
+    text = str(results)
+    assert max(map(len, text.splitlines())) <= tables.WIDTH == 80
+    block = text.split("Correlation of Fixed Effects:\n")[1].split("\n\n")[0].split("\n")
+    last = [line.split()[2:] for line in block if line.split()[:2] == ["15", "a_rather_long_name_of_column_13"]]
+    r = wald.correlation(results.fit.beta_covariance)
+    assert list(chain.from_iterable(last)) == [*(f"{v:.3f}" for v in r[14, :14]), "1"]
+
+
+def test_ordered_factors_have_a_hint() -> None:
+    data = ml.datasets.contraception()
+    data["livch"] = pd.Categorical(data["livch"], ordered=True)
+    formula = "use ~ age + livch + (1 | district)"
+    note = "livch is ordered and has treatment contrasts; contrasts={'livch': 'poly'} has polynomials, as R"
+    results = ml.fit(formula, data, family="binomial")
+    assert note in " ".join(str(results).split())
+    chosen = [{"livch": "poly"}, {"livch": "treatment"}]
+    for contrasts in chosen:
+        assert "is ordered" not in str(ml.fit(formula, data, family="binomial", contrasts=contrasts))
+    polynomials = ml.fit(formula, data, family="binomial", contrasts=chosen[0])
+    assert polynomials.llf == pytest.approx(results.llf, abs=1e-8)

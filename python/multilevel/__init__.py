@@ -19,6 +19,7 @@ __version__ = "0.1.0"  # the one place; the packaging reads it from here
 if TYPE_CHECKING:
     from multilevel import datasets
     from multilevel.errors import (
+        ArgumentError,
         ConvergenceWarning,
         DataError,
         DataWarning,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from multilevel.results import MixedModelResults, load
 
 __all__ = [
+    "ArgumentError",
     "ConvergenceWarning",
     "DataError",
     "DataWarning",
@@ -59,6 +61,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
+    "ArgumentError": "errors",
     "ConvergenceWarning": "errors",
     "DataError": "errors",
     "DataWarning": "errors",

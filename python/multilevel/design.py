@@ -2,7 +2,7 @@
 
     formula.py (formula_algebra.py, formula_tokens.py)   the text, read
     frame.py                                             columns of any data frame, never copied
-    transforms.py, coding.py                             expressions, factors, contrasts -> columns
+    transforms.py, expressions.py, coding.py             expressions, factors, contrasts -> columns
     selection.py                                         the rows used; weights and offsets given as arguments
     response.py, grouping.py                             the left-hand side; the levels
     random_terms.py, identifiability.py                  the terms with bars; whether data could tell them apart
@@ -13,7 +13,7 @@ No statistics here. Columns made only of numbers are handed on as they are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,27 +21,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .coding import (
-    Categories,
-    CodedTerm,
-    Coding,
-    Numbers,
-    Rows,
-    TermPart,
-    check_names,
-    code_terms,
-    evaluate,
-    factor_column,
-    named_columns,
-)
+from .coding import CodedTerm, Coding, TermPart, code_terms, factor_column, named_columns
 from .errors import DataError, FormulaError
-from .formula import Atom, Bar, Formula, parse_formula
+from .expressions import Numbers, Rows, check_names, evaluate
+from .formula import Atom, Bar, Formula, parse_expression, parse_formula
 from .frame import Column, Frame
 from .grouping import GroupingFactor, Relation, relations
 from .identifiability import check_identifiable
 from .random_terms import RandomCoding, RandomTerm, bar_atoms, build_random_terms, code_new_random
 from .response import Response, build_response
 from .selection import argument_column, complete_rows, positive_weights
+from .transforms import Categories, UserFunctions
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -142,6 +132,7 @@ class DesignCoding:
     random: RandomCoding
     offset_column: str | None
     offset_given: bool
+    offset_expression: Atom | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +199,7 @@ class Design:
         need_random : bool or collection of str
             Whether to code the random effects, too, or the grouping factors for which to; the columns of the others
             may be absent.
-        offset : array or column name, optional
+        offset : array, number, column name or expression, optional
             In place of the fit's ``offset=`` argument. Offsets in the formula are always evaluated.
 
         Returns
@@ -231,6 +222,7 @@ def build_design(
     weights: ArrayLike | str | None = None,
     offset: ArrayLike | str | None = None,
     contrasts: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
 ) -> Design:
     """Read a formula and a data frame into the arrays of a model.
@@ -244,9 +236,13 @@ def build_design(
     family : str
         Decides what the response may be.
     weights, offset : array or column name, optional
-        As long as the data. Weights are prior weights; of a binomial proportion they are the trials.
+        As long as the data. Weights are prior weights; of a binomial proportion they are the trials. An offset may also
+        be an expression, such as "log(t)".
     contrasts : dict, optional
-        Per factor: "treatment" (the default, of ordered factors too), "sum", "helmert", "poly", "diff", or a matrix.
+        Per factor: "treatment" (the default, of ordered factors too), "sum", "helmert", "poly", "diff", a code for each
+        level (a list, or a mapping of levels to codes), or a matrix.
+    functions : dict, optional
+        The user's own functions, by the names that the formula calls them.
     missing : {"drop", "raise"}
         What to do with rows that have a missing value in a column used.
 
@@ -260,14 +256,16 @@ def build_design(
     frame = Frame(data)
     if frame.n_rows == 0:
         raise DataError("the data have no rows")
-    used = _columns_used(parsed, frame)
+    own = UserFunctions(functions)
+    used = _columns_used(parsed, frame, own)
     weight_column = argument_column(_STORES_WEIGHTS, weights, frame)
-    offset_column = argument_column(_STORES_OFFSET, offset, frame)
-    columns = [frame[name] for name in used]
+    expression, offset_columns = _offset_expression(offset, frame, own)
+    offset_column = None if expression else argument_column(_STORES_OFFSET, offset, frame)
+    columns = [frame[name] for name in dict.fromkeys((*used, *offset_columns))]
     columns += [column for column in (weight_column, offset_column) if column is not None]
     selected, n_missing = complete_rows(columns, frame.n_rows, missing)
     selected, n_zero_weight, weight_values = positive_weights(weight_column, selected)
-    rows = Rows(frame, selected)
+    rows = Rows(frame, selected, own)
 
     with_trials, weight_values = build_response(parsed, rows, family, weight_values)
     if with_trials.size is not None and not with_trials.size.all():
@@ -276,14 +274,14 @@ def build_design(
         n_zero_weight += rows.n - len(keep)
         if not len(keep):
             raise DataError(f"'{with_trials.name}' has no trials in any row")
-        rows = Rows(frame, keep if selected is None else selected[keep])
+        rows = Rows(frame, keep if selected is None else selected[keep], own)
         with_trials = Response(with_trials.name, with_trials.values[keep], with_trials.size[keep], with_trials.levels)
         weight_values = None if weight_values is None else weight_values[keep]
 
-    coding = Coding(contrasts=_check_contrasts(contrasts, parsed))
+    coding = Coding(contrasts=_check_contrasts(contrasts, parsed), functions=own)
     values = {atom: coding.learn(atom, rows) for atom in (*parsed.fixed.atoms, *bar_atoms(parsed.bars))}
     fixed_terms = code_terms(parsed.fixed, values, coding.variables)
-    offset_values = _offset(parsed, rows, coding, offset_column)
+    offset_values = _offset(parsed, rows, coding, offset_column, expression)
     factors, random_terms, random = build_random_terms(parsed, values, coding, rows)
     single = with_trials.size is None and (weight_values is None or bool(np.all(weight_values == 1.0)))
     check_identifiable(parsed.bars, factors, random_terms, rows.n, family, single)
@@ -305,8 +303,9 @@ def build_design(
         coding=DesignCoding(
             coding,
             random,
-            offset if isinstance(offset, str) else None,
+            offset if isinstance(offset, str) and expression is None else None,
             offset is not None and not isinstance(offset, str),
+            expression,
         ),
     )
 
@@ -319,8 +318,9 @@ def _fixed_terms(coded: list[CodedTerm]) -> tuple[FixedTerm, ...]:
     return tuple(terms)
 
 
-def _columns_used(formula: Formula, frame: Frame) -> list[str]:
-    names = dict.fromkeys(check_names(formula, (*formula.response, *formula.predictor_atoms), frame))
+def _columns_used(formula: Formula, frame: Frame, functions: UserFunctions) -> list[str]:
+    atoms = (*formula.response, *formula.predictor_atoms)
+    names = dict.fromkeys(check_names(formula.source, atoms, frame, functions))
     names.update(dict.fromkeys(_group_columns(formula, formula.bars, frame)))
     return list(names)
 
@@ -332,7 +332,7 @@ def _group_columns(formula: Formula, bars: tuple[Bar, ...], frame: Frame) -> lis
         for name in bar.group:
             at = max(formula.source.find(name, bar_at), bar.position)
             atoms.append(Atom(name, name=name, variables=(name,), position=at))
-    return check_names(formula, tuple(atoms), frame)
+    return check_names(formula.source, tuple(atoms), frame)
 
 
 def _check_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> Mapping[str, Any]:
@@ -350,12 +350,32 @@ def _check_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> M
     return contrasts
 
 
+def _offset_expression(
+    offset: ArrayLike | str | None, frame: Frame, functions: UserFunctions
+) -> tuple[Atom | None, list[str]]:
+    """An ``offset=`` argument that is an expression rather than a column, and the columns that it needs."""
+    if not isinstance(offset, str) or offset in frame:
+        return None, []
+    atom = parse_expression(offset)
+    if atom.name is not None:  # the name of a column that is not there, which others complain of
+        return None, []
+    try:
+        return atom, check_names(offset, (atom,), frame, functions)
+    except FormulaError as error:
+        raise DataError(f"offset: {error}") from None
+
+
 def _offset(
-    formula: Formula, rows: Rows, coding: Coding, column: Column | None, missing: Any = None
+    formula: Formula,
+    rows: Rows,
+    coding: Coding,
+    column: Column | None,
+    expression: Atom | None,
+    missing: Any = None,
 ) -> NDArray[np.float64] | None:
-    """The sum of the offsets in the formula and the one given as an argument."""
+    """The sum of the offsets in the formula and the one given as an argument: a column, or an expression."""
     parts = []
-    for atom in formula.offsets:
+    for atom in formula.offsets if expression is None else (*formula.offsets, expression):
         value = evaluate(atom, rows, coding.state, missing)
         if not isinstance(value, Numbers) or len(value.columns) != 1:
             raise DataError(f"offset({atom.text}) is no column of numbers")
@@ -382,18 +402,18 @@ def _code_new(
     bars = tuple(bar for bar in formula.bars if bar.group_name in wanted)
     atoms = (*formula.fixed.atoms, *formula.offsets, *(atom for bar in bars for atom in bar.terms.atoms))
     try:
-        used = dict.fromkeys(check_names(formula, tuple(dict.fromkeys(atoms)), frame))
+        used = dict.fromkeys(check_names(formula.source, tuple(dict.fromkeys(atoms)), frame, coding.terms.functions))
         used.update(dict.fromkeys(_group_columns(formula, bars, frame)))
     except FormulaError as error:
         raise DataError(f"new data: {error}") from None
     if offset is None and coding.offset_given:
         raise DataError("the fit had an array as offset=; give the offsets of the new rows as well")
-    offset_column = argument_column(_STORES_OFFSET, coding.offset_column if offset is None else offset, frame)
+    expression, offset_column = _new_offset(coding, offset, frame, used)
     missing = np.zeros(frame.n_rows, dtype=bool)
     for column in [frame[name] for name in used] + ([] if offset_column is None else [offset_column]):
         if column.missing is not None:
             missing |= column.missing
-    rows = Rows(frame, None)
+    rows = Rows(frame, None, coding.terms.functions)
     evaluated = dict.fromkeys((*formula.fixed.atoms, *bar_atoms(bars)))
     values: dict[Atom, Numbers | Categories] = {atom: coding.terms.apply(atom, rows, missing) for atom in evaluated}
     fixed = named_columns(code_terms(formula.fixed, values, coding.terms.variables))
@@ -401,7 +421,7 @@ def _code_new(
     codes, unseen, random_columns = random if wanted else ((), (), ())
     return NewDesign(
         fixed=tuple(FixedColumn(*c) for c in fixed),
-        offset=_offset(formula, rows, coding.terms, offset_column, missing),
+        offset=_offset(formula, rows, coding.terms, offset_column, expression, missing),
         codes=codes,
         unseen=unseen,
         random_columns=random_columns,
@@ -409,6 +429,29 @@ def _code_new(
         n_rows=frame.n_rows,
         index=frame.index,
     )
+
+
+def _new_offset(
+    coding: DesignCoding, offset: ArrayLike | str | None, frame: Frame, used: dict[str, None]
+) -> tuple[Atom | None, Column | None]:
+    """The offset of new rows that is not in the formula: an expression, whose columns are added to `used`, or a column.
+
+    One that is given takes the place of the fit's.
+    """
+    functions = coding.terms.functions
+    if offset is not None:
+        expression, columns = _offset_expression(offset, frame, functions)
+    elif coding.offset_expression is not None:
+        expression, columns = _offset_expression(coding.offset_expression.text, frame, functions)
+    else:
+        expression, columns = None, []
+    used.update(dict.fromkeys(columns))
+    if expression is not None:
+        return expression, None
+    given = coding.offset_column if offset is None else offset
+    if given is not None and not isinstance(given, str) and np.ndim(given) == 0:
+        given = np.full(frame.n_rows, given)
+    return None, argument_column(_STORES_OFFSET, given, frame)
 
 
 def _wanted_factors(design: Design, need_random: bool | Collection[str]) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class FormulaError(ValueError):
     """The formula cannot be read, or names something that is not there."""
@@ -9,6 +12,10 @@ class FormulaError(ValueError):
 
 class DataError(ValueError):
     """A column, a row or an argument holds values that the model cannot use."""
+
+
+class ArgumentError(TypeError):
+    """A keyword argument that a function does not have; the message says what it is called here."""
 
 
 class FitWarning(UserWarning):
@@ -37,3 +44,11 @@ class QuadratureWarning(FitWarning):
 
 class RedundantColumnWarning(FitWarning):
     """Fixed-effect columns that are linear combinations of earlier ones were dropped."""
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn at the line outside this package that led here."""
+    package, level, frame = __name__.rpartition(".")[0] + ".", 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

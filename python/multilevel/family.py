@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+ELSEWHERE = {"normal": "gaussian", "bernoulli": "binomial", "logistic": "binomial"}  # other packages' names
+
+
 class Family:
     """A family of densities with its link.
 
@@ -34,9 +37,13 @@ class Family:
 
     def __init__(self, name: str, link: str | None = None) -> None:
         table = dict(_core.families())
+        if not isinstance(name, str):
+            raise DataError(f"family is a {type(name).__name__}; give its name, one of {', '.join(table)}, and link=")
+        name, link = name.lower(), link.lower() if isinstance(link, str) else link
         if name not in table:
-            near = difflib.get_close_matches(str(name).lower(), table, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            word, call, _ = name.partition("(")
+            near = [ELSEWHERE[word]] if word in ELSEWHERE else difflib.get_close_matches(word, table, n=1)
+            hint = f"; did you mean {near[0]!r}{' with link=' if call else ''}?" if near else ""
             raise DataError(f"there is no family {name!r}; there are {', '.join(table)}{hint}")
         if link is None:
             link = table[name][0]

@@ -13,7 +13,7 @@ from .errors import FormulaError
 from .formula_algebra import Atom, Bar, Terms, atom_from_tokens, parse_right_side
 from .formula_tokens import Token, complain, display, matching, split_arguments, tokenize
 
-__all__ = ["Atom", "Bar", "Formula", "Terms", "parse_formula"]
+__all__ = ["Atom", "Bar", "Formula", "Terms", "parse_expression", "parse_formula"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,20 @@ def _parse(text: str) -> Formula:
         bars=parsed.bars,
         offsets=parsed.offsets,
     )
+
+
+def parse_expression(text: str) -> Atom:
+    """Read a column or an expression of columns, such as ``log(t)``, that is no part of a formula.
+
+    Raises
+    ------
+    FormulaError
+        With the place marked, where the text is no expression.
+    """
+    tokens = tokenize(text)[:-1]
+    if not tokens:
+        raise FormulaError("an empty text is no expression; give the name of a column, or an expression of columns")
+    return atom_from_tokens(text, tokens)
 
 
 def _response(text: str, tokens: Sequence[Token]) -> tuple[Atom, ...]:

@@ -59,13 +59,17 @@ class Terms:
 
 @dataclass(frozen=True)
 class Bar:
-    """One random-effects term, ``(terms | group)``; `group` lists the columns whose combinations are the levels."""
+    """One random-effects term, ``(terms | group)``.
+
+    `group` lists the columns whose combinations are the levels; `labels` are those written ``factor(column)``.
+    """
 
     terms: Terms
     group: tuple[str, ...]
     structure: str
     text: str
     position: int = field(compare=False, default=0)
+    labels: tuple[str, ...] = field(compare=False, default=())
 
     @property
     def group_name(self) -> str:
@@ -143,6 +147,7 @@ class _Parser:
     def __init__(self, text: str, tokens: Sequence[Token]) -> None:
         self.text, self.tokens, self.i = text, tokens, 0
         self.in_bar = False
+        self.labels: list[str] = []  # columns of a grouping factor that are written factor(column)
 
     @property
     def token(self) -> Token:
@@ -406,6 +411,7 @@ class _Parser:
         self.i += 1
         if self.i == end:
             self.fail(f"nothing after '{bar.text}': expected a grouping factor")
+        self.labels = []
         groups = self.grouping(end)
         if self.i != end:
             self.group_fails()
@@ -414,7 +420,8 @@ class _Parser:
             structure = "diagonal" if bar.text == "||" else "unstructured"
         text = display(self.tokens[self.tokens.index(opening) : close + 1])
         result = _Sum()
-        result.bars = [Bar(terms, group, structure, text, opening.start) for group in groups]
+        labels = tuple(self.labels)
+        result.bars = [Bar(terms, group, structure, text, opening.start, labels) for group in groups]
         return result
 
     def group_fails(self) -> None:
@@ -461,6 +468,7 @@ class _Parser:
             if token.value not in FACTOR_CALLS or len(inside) != 1 or inside[0].kind not in ("name", "quoted"):
                 self.fail(GROUP_ADVICE)
             self.i = close + 1
+            self.labels.append(inside[0].value)
             return (inside[0].value,)
         self.i += 1
         return (token.value,)

@@ -6,9 +6,11 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import NoReturn
 
 from .errors import FormulaError
+from .formula_hints import no_function
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -185,6 +187,8 @@ def to_python(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> st
             parts.append(_alias(token.value, aliases))
         elif token.kind == "name":
             called = following is not None and following.kind == "op" and following.text == "("
+            if called and iskeyword(token.text.partition(".")[0]) and token.text not in _FUNCTIONS:  # as.character(x)
+                complain(text, token.start, no_function(token.text, _FUNCTIONS))
             parts.append(_name(token.text, called, aliases))
         elif token.kind == "string":
             parts.append(token.text)

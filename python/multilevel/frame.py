@@ -12,16 +12,19 @@ import enum
 import numbers
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from .errors import DataError
+from .levels import factorize, sorted_levels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
+EXACT = 2.0**53  # integers from here on are not all exact as floats
 
 # Python objects that may be labels.
 _LABELS = (
@@ -99,8 +102,8 @@ class Column:
                 f"{more}; replace it, or make it missing"
             )
 
-    def categories(self, purpose: str) -> tuple[NDArray[Any], pd.Index]:
-        """Codes and levels, whatever the kind; numbers must be whole."""
+    def categories(self, purpose: str, *, whole: bool = True) -> tuple[NDArray[Any], pd.Index]:
+        """Codes and levels, whatever the kind; numbers must be `whole` unless it is said that they are labels."""
         if self.codes is not None and self.levels is not None:
             return self.codes, self.levels
         values = self.values
@@ -111,8 +114,8 @@ class Column:
                 codes[self.missing] = -1
             return codes, pd.Index([False, True], dtype=object)
         if self.kind == "number":
-            values = _whole(self, purpose)
-        return _factorize(values, self.missing)
+            values = _whole(self, purpose, fractions=not whole)
+        return factorize(values, self.missing)
 
 
 class Frame:
@@ -195,6 +198,8 @@ def _from_list(values: Any) -> NDArray[Any]:
         array = np.asarray(values)
     except ValueError:  # lists of different lengths
         return _objects(values)
+    if array.dtype.kind == "f" and array.size and np.abs(array[np.isfinite(array)]).max(initial=0.0) >= EXACT:
+        return _objects(values)  # they may have been integers, which must not be rounded
     return np.asarray(values, dtype=object) if array.dtype.kind in "US" else array
 
 
@@ -288,19 +293,37 @@ def _from_texts(name: str, values: Any, mask: NDArray[np.bool_] | None = None) -
         inferred = pd.api.types.infer_dtype(unique, skipna=True)
         if inferred in ("integer", "floating", "mixed-integer-float", "decimal", "boolean"):
             # pandas' hashing takes True and 1 for the same, so that [True, 1] would come out as one kind; harmless.
+            if inferred == "integer":
+                return _integers(name, codes, unique, missing)
             table = np.append(unique.to_numpy().astype(np.float64), np.nan)
             numbers = table[codes]
             if inferred == "boolean":
                 return Column(name, "bool", numbers == 1.0, missing if missing.any() else None)
             return _number(name, numbers)
+        if inferred.startswith("mixed") and all(isinstance(v, (bool, np.bool_, int, float)) for v in unique):
+            return _number(name, np.append(unique.to_numpy().astype(np.float64), np.nan)[codes])  # True and 0
         if inferred == "empty":
             return _number(name, np.full(len(codes), np.nan))
         if inferred in ("datetime", "date", "datetime64", "timedelta", "time", "period", "complex"):
             column = Column(name, "other", None, missing if missing.any() else None)
-            column.codes, column.levels = _sorted_levels(codes, unique)
+            column.codes, column.levels = sorted_levels(codes, unique)
             return column
-    codes, levels = _sorted_levels(codes, unique)
+    codes, levels = sorted_levels(codes, unique)
     return Column(name, "category", None, missing if missing.any() else None, codes, levels)
+
+
+def _integers(name: str, codes: NDArray[Any], unique: pd.Index, missing: NDArray[np.bool_]) -> Column:
+    """Python's integers, none of which is rounded: identifiers may have many digits."""
+    gaps = missing if missing.any() else None
+    for dtype in (np.int64, np.uint64):
+        try:
+            table = np.append(np.array(list(unique), dtype=dtype), dtype(0))
+        except OverflowError:
+            continue
+        return _number(name, table[codes], gaps)
+    column = Column(name, "other", None, gaps)
+    column.codes, column.levels = sorted_levels(codes, unique)
+    return column
 
 
 def _no_labels(name: str, values: Iterable[Any]) -> None:
@@ -334,6 +357,9 @@ def _from_pandas(name: str, series: Any) -> Column:
             values = series.to_numpy()
             if values.dtype.kind in "iuf":
                 return _number(name, values)
+        numpy_dtype = getattr(dtype, "numpy_dtype", np.dtype(np.float64))
+        if numpy_dtype.kind in "iu":
+            return _number(name, series.to_numpy(dtype=numpy_dtype, na_value=0), missing)
         return _number(name, series.to_numpy(dtype=np.float64, na_value=np.nan), missing)
     if pd.api.types.is_string_dtype(dtype):
         return _from_texts(name, series)
@@ -353,8 +379,9 @@ def _from_narwhals(name: str, series: Any) -> Column:
         values = series.fill_null(False) if has_missing else series
         return Column(name, "bool", np.asarray(values.to_numpy(), dtype=bool), missing)
     if dtype.is_numeric():
-        values = np.asarray(series.to_numpy())
-        if values.dtype.kind not in "iuf" or (has_missing and values.dtype.kind != "f"):
+        filled = series.fill_null(0) if has_missing and dtype.is_integer() else series
+        values = np.asarray(filled.to_numpy())
+        if values.dtype.kind not in "iuf":
             values = np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64)
         return _number(name, values, missing)
     if dtype == nw.Enum or dtype == nw.Categorical or dtype == nw.String:
@@ -363,12 +390,12 @@ def _from_narwhals(name: str, series: Any) -> Column:
             codes = codes.astype(np.int32)
             codes[missing] = -1
         if not declared:
-            codes, levels = _sorted_levels(codes, levels)
+            codes, levels = sorted_levels(codes, levels)
         return Column(name, "category", None, missing, codes, levels, declared=declared)
     if dtype.is_temporal():
         column = Column(name, "other", None, missing)
         codes, unique = pd.factorize(np.asarray(series.to_list(), dtype=object))
-        column.codes, column.levels = _sorted_levels(codes, pd.Index(unique))
+        column.codes, column.levels = sorted_levels(codes, pd.Index(unique))
         return column
     return _from_texts(name, _objects(series.to_list()))
 
@@ -386,7 +413,7 @@ def _dictionary(series: Any) -> tuple[NDArray[Any], pd.Index, bool]:
             return native.to_physical().fill_null(0).to_numpy(), pd.Index(list(series.dtype.categories)), True
         # The physical codes point into a pool that columns may share, so the labels are read off the first row of each.
         shared = native.cast(pl.Categorical).to_physical().fill_null(0).to_numpy()
-        codes, pool = _factorize(shared, None)
+        codes, pool = factorize(shared, None)
         first = np.empty(len(pool), dtype=np.int64)
         first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
         labels = native.cast(pl.String).gather(first).to_list()
@@ -409,7 +436,8 @@ def _dictionary(series: Any) -> tuple[NDArray[Any], pd.Index, bool]:
     return codes, pd.Index(unique), False
 
 
-def _whole(column: Column, purpose: str) -> NDArray[Any]:
+def _whole(column: Column, purpose: str, *, fractions: bool) -> NDArray[Any]:
+    """Integers where all numbers are whole; others are refused, unless `fractions` will do."""
     values = column.values
     assert values is not None
     if values.dtype.kind != "f":
@@ -418,84 +446,16 @@ def _whole(column: Column, purpose: str) -> NDArray[Any]:
     with np.errstate(all="ignore"):
         whole = safe.astype(np.int64)
     different = np.flatnonzero(whole != safe)
-    if len(different):
-        _not_whole(column, safe, int(different[0]), purpose)
-    return whole
-
-
-def _not_whole(column: Column, values: NDArray[Any], row: int, purpose: str) -> NoReturn:
+    if not len(different):
+        return whole
+    if fractions:
+        return safe
     raise DataError(
-        f"column '{column.name}' is {purpose} but holds numbers that are not whole, such as {values[row]:g}; "
-        "if they are labels, turn them into texts"
+        f"column '{column.name}' is {purpose} but holds numbers that are not whole, such as {safe[different[0]]:g}; "
+        f"if they are labels, write factor({column.name})"
     )
-
-
-def _factorize(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> tuple[NDArray[Any], pd.Index]:
-    """Codes and sorted levels of whole numbers (or dates)."""
-    if values.dtype.kind in "iu" and len(values) and missing is None:
-        low, high = int(values.min()), int(values.max())
-        if high - low < max(4 * len(values), 1024):
-            # A table over the range is ten times faster than hashing.
-            if values.dtype.itemsize < 8:
-                values = values.astype(np.int64)
-            shifted = values - low if low else values
-            present = np.zeros(high - low + 1, dtype=bool)
-            present[shifted] = True
-            levels = np.flatnonzero(present)
-            if len(levels) == len(present):
-                return shifted.astype(np.int32), pd.Index(levels + low)
-            table = np.empty(len(present), dtype=np.int32)
-            table[levels] = np.arange(len(levels), dtype=np.int32)
-            return table[shifted], pd.Index(levels + low)
-    codes, unique = pd.factorize(values)
-    codes = codes.astype(np.int32)
-    if missing is not None:
-        codes[missing] = -1
-    return _sorted_levels(codes, pd.Index(unique))
-
-
-def _sorted_levels(codes: NDArray[Any], levels: pd.Index) -> tuple[NDArray[Any], pd.Index]:
-    """Sort the levels and renumber the codes; -1 stays -1."""
-    try:
-        order = np.argsort(
-            levels.to_numpy(dtype=object) if levels.dtype == object else levels.to_numpy(), kind="stable"
-        )
-    except TypeError:  # texts and numbers mixed
-        order = np.argsort(np.array([f"{type(v).__name__} {v}" for v in levels], dtype=object), kind="stable")
-    table = np.empty(len(levels) + 1, dtype=np.int32)
-    table[order] = np.arange(len(levels), dtype=np.int32)
-    table[-1] = -1
-    if np.array_equal(order, np.arange(len(levels))):
-        return codes, levels
-    return table[codes], levels[order]
-
-
-def positions(known: pd.Index, levels: pd.Index) -> NDArray[np.intp]:
-    """Where `levels` stand among the `known` ones (-1 if nowhere); 1, 1.0 and "1" agree when the kinds differ."""
-    found = np.asarray(known.get_indexer(levels))
-    if known.inferred_type != levels.inferred_type and (found < 0).any():
-        labels = {label_of(level): i for i, level in enumerate(known)}
-        found = np.array([labels.get(label_of(level), -1) for level in levels], dtype=np.intp)
-    return found
-
-
-def label_of(level: Any) -> str:
-    """How a level is written in the name of a column."""
-    if isinstance(level, (float, np.floating)) and float(level).is_integer():
-        return str(int(level))
-    return str(level)
 
 
 def row_text(row: int, rows: NDArray[np.int64] | None) -> str:
     """Where a row of those used stands in the user's frame, in words."""
     return f"row {int(row if rows is None else rows[row])} (counted from 0)"
-
-
-def drop_unused(codes: NDArray[Any], levels: pd.Index) -> tuple[NDArray[np.int32], pd.Index]:
-    """Renumber codes (none of them -1) so that only levels that occur remain."""
-    counts = np.bincount(codes, minlength=len(levels)) if len(codes) else np.zeros(len(levels), dtype=np.int64)
-    used = counts > 0
-    if used.all():
-        return np.ascontiguousarray(codes, dtype=np.int32), levels
-    table = np.cumsum(used, dtype=np.int32) - 1
-    return table[codes].astype(np.int32, copy=False), levels[used]

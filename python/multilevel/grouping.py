@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .coding import Rows
 from .errors import DataError
-from .frame import drop_unused, label_of, positions
+from .expressions import Rows
+from .levels import drop_unused, is_logical, label_of, positions
 
 _FIRST_ROWS = 4096  # a glance at these settles most questions
 
@@ -56,7 +56,12 @@ class GroupCoding:
         """Codes of new rows (-1 where the level is new, or missing), and the labels of the new levels."""
         raw, matched = [], []
         for name, known in zip(self.columns, self.parts, strict=True):
-            codes, levels = rows[name].categories("a grouping factor")
+            codes, levels = rows[name].categories("a grouping factor", whole=False)
+            if is_logical(known) and levels.inferred_type == "string":
+                raise DataError(
+                    f"column '{name}' held truth values in the fit, and the new data hold texts, such as "
+                    f"'{levels[0]}': data[{name!r}] == 'True' makes truth values of them"
+                )
             raw.append((codes, levels))
             matched.append(np.append(positions(known, levels), -1).astype(np.int64)[codes])
         if self.combinations is None:
@@ -72,15 +77,19 @@ class GroupCoding:
         labels: dict[Any, None] = {}
         for i in new:
             values = [levels[codes[i]] for codes, levels in raw]
-            labels[values[0] if len(values) == 1 else ":".join(label_of(v) for v in values)] = None
+            labels[values[0] if len(values) == 1 else ":".join(_quoted(label_of(v)) for v in values)] = None
         return result.astype(np.int32), pd.Index(list(labels))
 
 
 def build_grouping_factor(
-    columns: tuple[str, ...], rows: Rows, *, single_level: bool = False
+    columns: tuple[str, ...], rows: Rows, *, labels: Collection[str] = (), single_level: bool = False
 ) -> tuple[GroupingFactor, GroupCoding]:
-    """Codes and levels of one grouping factor; at least two levels must occur, unless a `single_level` will do."""
-    parts = [drop_unused(*rows[name].categories("a grouping factor")) for name in columns]
+    """Codes and levels of one grouping factor.
+
+    At least two levels must occur, unless a `single_level` will do. Columns in `labels` may hold numbers that are not
+    whole.
+    """
+    parts = [drop_unused(*rows[name].categories("a grouping factor", whole=name not in labels)) for name in columns]
     codes, levels = parts[0]
     combinations = None
     if len(parts) > 1:
@@ -132,10 +141,15 @@ def _labels(combinations: NDArray[np.int64], levels: list[pd.Index]) -> list[str
     columns = []
     for part in reversed(levels):
         values = part.tolist()  # Python's integers are written faster than NumPy's
-        texts = list(map(str, values)) if part.dtype.kind in "iu" else [label_of(v) for v in values]
+        texts = list(map(str, values)) if part.dtype.kind in "iu" else [_quoted(label_of(v)) for v in values]
         columns.append([texts[i] for i in (combinations % len(part)).tolist()])
         combinations = combinations // len(part)
     return list(map(":".join, zip(*reversed(columns), strict=True)))
+
+
+def _quoted(label: str) -> str:
+    """In backticks where it holds a colon, so that "x:y" and "z" differ from "x" and "y:z"."""
+    return "`" + label.replace("`", "``") + "`" if ":" in label or "`" in label else label
 
 
 # ---- how factors relate ------------------------------------------------------------------------------------------

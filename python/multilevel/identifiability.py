@@ -14,8 +14,8 @@ import numpy as np
 from .errors import DataError
 from .formula import Bar
 from .formula_structures import UNCORRELATED, rank_of
-from .frame import label_of
 from .grouping import GroupingFactor, Relation, relations, varies_within
+from .levels import label_of
 from .random_terms import RandomTerm
 
 if TYPE_CHECKING:

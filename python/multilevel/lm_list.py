@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from .arguments import understands
 from .design import build_design
-from .errors import DataError, DataWarning, FormulaError
+from .errors import DataError, DataWarning, FormulaError, warn_caller
 from .formula_tokens import tokenize
 from .inference.wald import p_values, quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -25,6 +25,7 @@ FULL_RANK = 1e-7  # of its length: a column with less left after the columns bef
 MOST_NAMED = 10  # groups in a warning
 
 
+@understands
 def lm_list(
     formula: str,
     data: Any,
@@ -32,6 +33,7 @@ def lm_list(
     weights: str | ArrayLike | None = None,
     offset: str | ArrayLike | None = None,
     contrasts: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
 ) -> LmList:
     """Fits ``y ~ x | g`` by least squares, separately for every level of g.
@@ -46,9 +48,12 @@ def lm_list(
     weights : str or array_like, optional
         Precision of the rows, a column name or one value per row of the frame; rows with weight zero are left out.
     offset : str or array_like, optional
-        Subtracted from the response, besides any ``offset()`` in the formula.
+        Subtracted from the response, besides any ``offset()`` in the formula: a column name, an expression of columns,
+        or one value per row of the frame.
     contrasts : mapping, optional
         Coding of categorical columns by name, as for `MixedModel`; it is the same for all groups.
+    functions : mapping, optional
+        Functions of your own that the formula calls, by name.
     missing : {"drop", "raise"}
         Rows with a missing value in any used column leave (and are counted), or raise an error.
 
@@ -84,6 +89,7 @@ def lm_list(
         weights=weights,
         offset=offset,
         contrasts=contrasts,
+        functions=functions,
         missing=missing,
     )
     if len(design.grouping_factors) != 1:
@@ -161,6 +167,7 @@ class LmList:
         df = self.df_resid.to_numpy()
         return self._per_group(np.sqrt(np.where(df > 0, self._rss, np.nan) / np.maximum(df, 1)), "sigma")
 
+    @understands
     def table(self, level: float = 0.95, pool: bool = True) -> pd.DataFrame:
         """Every coefficient of every group in a row of its own, (m * p rows).
 
@@ -200,6 +207,7 @@ class LmList:
             }
         )
 
+    @understands
     def conf_int(self, level: float = 0.95, pool: bool = True) -> pd.DataFrame:
         """Confidence intervals, columns "lower" and "upper", rows by group and term, (m * p, 2)."""
         table = self.table(level, pool)
@@ -262,11 +270,10 @@ class LmList:
     def _warn(self, without: NDArray[np.intp]) -> None:
         names = ", ".join(f"'{self.groups[k]}'" for k in without[:MOST_NAMED])
         more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
-        warnings.warn(
+        warn_caller(
             f"{len(without)} of the {len(self)} levels of '{self.group_name}' have fewer rows than the "
             f"{len(self.terms)} coefficients, or columns that depend on each other; theirs are NaN: {names}{more}",
             DataWarning,
-            stacklevel=4,
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .arguments import understands
 from .design import build_design
 from .errors import DataError
 from .family import Family
@@ -16,7 +17,7 @@ from .progress import Progress
 from .results import MixedModelResults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -46,9 +47,15 @@ class MixedModel:
         row, for a binomial proportion its number of trials; otherwise they multiply the row's log density, so that a
         whole number is that many rows. Rows with weight zero are left out.
     offset : str or array_like, optional
-        Added to the linear predictor, besides any ``offset()`` in the formula.
+        Added to the linear predictor, besides any ``offset()`` in the formula: a column name, an expression of columns
+        such as "log(t)", or one value per row of the frame.
     contrasts : mapping, optional
-        Coding of categorical columns by name: "treatment" (the default), "sum", "helmert", "poly".
+        Coding of categorical columns by name: "treatment" (the default, of ordered columns too), "sum", "helmert",
+        "poly" (R's default for ordered ones), "diff"; or codes: a list for two levels, a mapping of levels to their
+        codes such as ``{"f": {"a": -0.5, "b": 0.5}}``, a matrix with a row per level.
+    functions : mapping, optional
+        Functions of your own that the formula calls, by name: ``functions={"double": double}``. They get columns as
+        arrays, once for the fit and again for new data.
     missing : {"drop", "raise"}
         Rows with a missing value in any used column leave (and are counted), or raise an error.
     threads : int, optional
@@ -71,6 +78,7 @@ class MixedModel:
     -875.969...
     """
 
+    @understands
     def __init__(
         self,
         formula: str,
@@ -81,11 +89,12 @@ class MixedModel:
         weights: str | ArrayLike | None = None,
         offset: str | ArrayLike | None = None,
         contrasts: Mapping[str, Any] | None = None,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: str = "drop",
         threads: int | None = None,
     ) -> None:
         if isinstance(family, Family):
-            if link is not None and link != family.link:
+            if link is not None and str(link).lower() != family.link:
                 raise DataError(f"link={link!r} contradicts {family!r}; give the link in one place")
             self.family = family
         else:
@@ -97,6 +106,7 @@ class MixedModel:
             weights=weights,
             offset=offset,
             contrasts=contrasts,
+            functions=functions,
             missing=missing,
         )
         self._core: Any = build_core(self.design, self.family, _whole(threads, "threads"))
@@ -123,6 +133,7 @@ class MixedModel:
         """Levels of each grouping factor."""
         return {factor.name: len(factor.levels) for factor in self.design.grouping_factors}
 
+    @understands
     def fit(
         self,
         method: str | None = None,
@@ -176,6 +187,7 @@ class MixedModel:
         """
         return self._fit(self.design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
+    @understands
     def refit(
         self,
         y: ArrayLike,
@@ -308,6 +320,7 @@ def _whole(value: object, name: str) -> int:
     return int(value)
 
 
+@understands
 def fit(
     formula: str,
     data: Any,
@@ -317,6 +330,7 @@ def fit(
     weights: str | ArrayLike | None = None,
     offset: str | ArrayLike | None = None,
     contrasts: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
     method: str | None = None,
     n_quadrature: int | str = 1,
@@ -350,6 +364,7 @@ def fit(
         weights=weights,
         offset=offset,
         contrasts=contrasts,
+        functions=functions,
         missing=missing,
         threads=threads,
     )

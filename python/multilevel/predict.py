@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from .errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
@@ -44,9 +45,9 @@ def predict(
         of grouping factors has theirs at the conditional modes and the others at zero.
     new_levels : {"error", "zero"}
         Levels of a grouping factor that the fit has not seen: refuse, or set their random effects to zero.
-    offset : (n_rows,) array, column name or None
-        In place of the fit's `offset=` argument; needed for new rows when that was an array, since one that named a
-        column is found in `newdata`. Offsets in the formula are always evaluated.
+    offset : (n_rows,) array, number, column name, expression or None
+        In place of the fit's `offset=` argument; needed for new rows when that was an array, since one that named
+        columns is found in `newdata`. Offsets in the formula are always evaluated.
 
     Returns
     -------
@@ -149,6 +150,10 @@ def _included(fit: Fit, random: str | Sequence[str]) -> tuple[bool, ...]:
             hint = f"random=[{random!r}]" if random in names else f"a list of grouping factors ({', '.join(names)})"
             raise ValueError(f"random={random!r} is not available; choose one of 'conditional', 'zero', or {hint}")
         return (random == "conditional",) * len(names)
+    if not isinstance(random, Iterable):
+        raise ValueError(
+            f"random={random!r} is not available; choose 'conditional', 'zero', or a list of grouping factors"
+        )
     wanted = list(random)
     unknown = [name for name in wanted if name not in names]
     if unknown:

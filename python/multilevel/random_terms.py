@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .coding import Categories, Coding, Numbers, Rows, code_terms, evaluate, named_columns
+from .coding import Coding, code_terms, named_columns
 from .errors import DataError
+from .expressions import Numbers, Rows, evaluate
 from .formula import Atom, Bar, Formula
 from .formula_structures import ORDERED, UNCORRELATED, rank_of
 from .formula_tokens import complain
-from .frame import label_of, positions
 from .grouping import GroupCoding, GroupingFactor, build_grouping_factor
+from .levels import label_of, positions
+from .transforms import Categories
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +71,8 @@ def build_random_terms(
         if bar.group not in built:
             # A single series of many times tells its variance and correlation.
             series = all(other.structure == "ar1" for other in formula.bars if other.group == bar.group)
-            built[bar.group] = build_grouping_factor(bar.group, rows, single_level=series)
+            labels = {name for other in formula.bars if other.group == bar.group for name in other.labels}
+            built[bar.group] = build_grouping_factor(bar.group, rows, labels=labels, single_level=series)
     position = {group: i for i, group in enumerate(built)}
     terms: list[RandomTerm] = []
     times: list[Times | None] = []

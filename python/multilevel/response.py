@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .coding import Numbers, Rows, evaluate
-from .errors import DataError, DataWarning
+from .errors import DataError, DataWarning, warn_caller
+from .expressions import Numbers, Rows, evaluate
 from .formula import Atom, Formula
-from .frame import drop_unused, label_of
+from .levels import drop_unused, label_of
 from .transforms import Categories
 
 if TYPE_CHECKING:
@@ -156,11 +154,7 @@ def _warn_not_whole(name: str, values: NDArray[np.float64], rows: Rows) -> None:
 
 
 def _warn(message: str) -> None:
-    """Warn at the line outside this package that led here."""
-    package, level, frame = __name__.rpartition(".")[0] + ".", 1, sys._getframe()
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(package):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, DataWarning, stacklevel=level)
+    warn_caller(message, DataWarning)
 
 
 def _first(condition: NDArray[np.bool_]) -> int | None:

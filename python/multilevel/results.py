@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from . import __version__, predict, residuals, summary, tidy
+from .arguments import understands
 from .inference import anova, compare, information_criteria, variance_components, wald
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class MixedModelResults:
         """
         return self._coefficients["p_value"].rename("pvalues")
 
+    @understands
     def degrees_of_freedom(self, method: str | None = None) -> pd.Series:
         """Degrees of freedom of the tests of the fixed effects, (p,); infinite for normal tests.
 
@@ -95,6 +97,7 @@ class MixedModelResults:
         """
         return wald.degrees_table(self.fit, method)
 
+    @understands
     def conf_int(self, level: float = 0.95, method: str = "wald", df_method: str | None = None) -> pd.DataFrame:
         """Confidence intervals of the fixed effects, columns "lower" and "upper".
 
@@ -108,6 +111,7 @@ class MixedModelResults:
         """
         return wald.confidence_intervals(self.fit, level, method, df_method)
 
+    @understands
     def anova(self, type: int = 3, df_method: str | None = None) -> pd.DataFrame:  # noqa: A002
         """Tests every term of the fixed part: F tests for linear models, Wald chi-square tests for all others.
 
@@ -127,13 +131,22 @@ class MixedModelResults:
         """
         return anova.anova(self.fit, type, df_method)
 
+    @understands
     def compare(self, *others: MixedModelResults) -> pd.DataFrame:
         """Deviance tests against other fits of the same response: `multilevel.compare(self, *others)`."""
         return compare.compare(self, *others)
 
-    def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects, (p, p)."""
-        return wald.covariance_table(self.fit)
+    @understands
+    def cov_params(self, df_method: str | None = None) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects, (p, p).
+
+        Parameters
+        ----------
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`: with "kenward-roger" it is the adjusted covariance that goes with these
+            degrees of freedom; all others have that of the fit.
+        """
+        return wald.covariance_table(self.fit, df_method)
 
     # ---- random effects ----
 
@@ -152,6 +165,18 @@ class MixedModelResults:
         """The family's own parameters; for Gaussian models the residual standard deviation `sigma`."""
         return dict(self.fit.phi)
 
+    @property
+    def residual_sd(self) -> float:
+        """Residual standard deviation of a Gaussian model, `sigma` of `family_params`.
+
+        Raises
+        ------
+        AttributeError
+            The family has none.
+        """
+        return variance_components.residual_sd(self.fit)
+
+    @understands
     def vcov_table(self) -> pd.DataFrame:
         """Variances, sds, covariances and correlations of the random effects with delta-method standard errors.
 
@@ -159,10 +184,12 @@ class MixedModelResults:
         """
         return variance_components.vcov_table(self.fit)
 
+    @understands
     def random_effects(self) -> pd.DataFrame:
         """Conditional modes: columns group, level, term, mode, sd (the conditional standard deviation)."""
         return predict.random_effects(self.fit)
 
+    @understands
     def coef(self) -> dict[str, pd.DataFrame]:
         """Coefficients per level (fixed effect plus conditional mode), one table per grouping factor."""
         return predict.coef(self.fit)
@@ -184,6 +211,7 @@ class MixedModelResults:
         """-2 times `llf`: after REML the REML criterion."""
         return -2.0 * self.fit.loglik
 
+    @understands
     def information_criteria(self, n: str = "rows") -> pd.Series:
         """aic, aicc, bic, caic, hqic with a sample size of "rows" (as lme4) or "subjects" (clusters, as SAS)."""
         return pd.Series(information_criteria.information_criteria(self.fit, n))
@@ -245,10 +273,12 @@ class MixedModelResults:
         """Means of the rows used, given the conditional modes, (n,)."""
         return self.predict().rename("fittedvalues")
 
+    @understands
     def residuals(self, kind: str = "pearson") -> pd.Series:
         """Residuals of the rows used, (n,); `kind` is "pearson", "deviance" or "response"."""
         return pd.Series(residuals.residuals(self.fit, kind), index=predict.row_index(self.fit.design), name=kind)
 
+    @understands
     def predict(
         self,
         newdata: Any = None,
@@ -270,8 +300,9 @@ class MixedModelResults:
             Random effects at their conditional modes, or at zero; a list of grouping factors has theirs at the modes.
         new_levels : {"error", "zero"}
             What to do with levels that the fit has not seen: refuse, or set their random effects to zero.
-        offset : (n_rows,) array or column name, optional
-            In place of the fit's `offset=` argument; needed for new rows when that was an array.
+        offset : (n_rows,) array, number, column name or expression, optional
+            In place of the fit's `offset=` argument; needed for new rows when that was an array. A number is the same
+            for all rows.
 
         Returns
         -------
@@ -334,13 +365,15 @@ class MixedModelResults:
 
     # ---- tables ----
 
+    @understands
     def summary(self, df_method: str | None = None) -> Page:
-        """The page known from lme4: `print` it, or show it in a notebook.
+        """The page known from lme4: `print` it (or the results), or show it in a notebook.
 
         `df_method` is the `method` of `degrees_of_freedom`, for the tests of the fixed effects.
         """
         return summary.summarize(self.fit, df_method)
 
+    @understands
     def tidy(self, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:
         """One row per parameter.
 
@@ -348,16 +381,21 @@ class MixedModelResults:
         """
         return tidy.tidy(self.fit, level, df_method)
 
+    @understands
     def glance(self) -> pd.DataFrame:
         """One row of fit statistics."""
         return tidy.glance(self.fit)
 
+    @understands
     def augment(self) -> pd.DataFrame:
         """The rows used with their response, `.fitted`, `.resid` and `.fixed`."""
         return tidy.augment(self.fit)
 
     def __repr__(self) -> str:
         return f"<MixedModelResults: {summary.one_line(self.fit)}>"
+
+    def __str__(self) -> str:
+        return str(self.summary())
 
     def _repr_html_(self) -> str:
         return self.summary().as_html()
@@ -371,7 +409,11 @@ class MixedModelResults:
         return self.model.refit(y, **options)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the results to a file that `multilevel.load` reads."""
+        """Writes the results to a file that `multilevel.load` reads.
+
+        Functions passed by `functions=` are written by name: they must be importable where the file is read, and a
+        lambda is an error (`pickle.PicklingError`).
+        """
         header = json.dumps({"format": FILE_FORMAT, "version": __version__}).encode() + b"\n"
         Path(path).write_bytes(FILE_MAGIC + header + pickle.dumps(self, protocol=pickle.HIGHEST_PROTOCOL))
 
@@ -398,6 +440,11 @@ def load(path: str | PathLike[str]) -> MixedModelResults:
         )
     try:
         results: MixedModelResults = pickle.loads(body)
+    except (AttributeError, ImportError) as error:
+        raise ValueError(
+            f"{path} names something that is not defined here, such as a function that was passed by functions=: "
+            f"define or import it first, where it was ({error})"
+        ) from None
     except (pickle.UnpicklingError, EOFError) as error:
         raise ValueError(f"{path} is damaged or cut short: {error}") from None
     return results

@@ -20,10 +20,13 @@ def argument_column(argument: str, values: ArrayLike | str | None, frame: Frame)
         return None
     if isinstance(values, str):
         if values not in frame:
-            raise DataError(f"{argument}='{values}': the data have no such column{frame.nearest(values)}")
+            no_name = "" if values.isidentifier() else "; an expression must be made a column first"
+            raise DataError(f"{argument}='{values}': the data have no such column{no_name or frame.nearest(values)}")
         column = frame[values]
         name = f"{argument} '{values}'"
     else:
+        if np.ndim(values) == 0:
+            raise DataError(f"{argument} is {values!r:.40}; give the name of a column, or one value per row")
         column = read_column(argument, values)
         name = argument
         if len(column) != frame.n_rows:

@@ -24,6 +24,7 @@ DF_NAMES = {
     "containment": "containment degrees of freedom",
     "residual": "residual degrees of freedom",
 }
+LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too little
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
@@ -86,7 +87,7 @@ def _heading(fit: Fit) -> Iterator[str]:
         yield f"Success: {levels[1]} (failure: {levels[0]})"
     coding = fit.design.coding
     given = ["prior weights"] if fit.design.weights is not None else []
-    if coding.offset_given or coding.offset_column is not None:
+    if coding.offset_given or coding.offset_column is not None or coding.offset_expression is not None:
         given.append("an offset")  # those in the formula can be seen there
     if given:
         yield f"With {' and '.join(given)}"
@@ -211,19 +212,43 @@ def _fixed_effects(fit: Fit, df_method: str | None) -> Table:
         some = "columns" if len(fit.redundant) > 1 else "column"
         reason = "dropped as a linear combination of earlier columns"
         notes.append(f"{len(fit.redundant)} {some} {reason}: {', '.join(fit.redundant)}")
+    ordered = _ordered_by_treatment(fit)
+    if ordered:
+        is_ordered = "is ordered and has" if len(ordered) == 1 else "are ordered and have"
+        polynomials = f"contrasts={{{ordered[0]!r}: 'poly'}} has polynomials, as R"
+        notes.append(f"{', '.join(ordered)} {is_ordered} treatment contrasts; {polynomials}")
     rows = tuple(zip(*estimates, *tests, strict=True))
     columns = ("", "Estimate", "Std. Error", *headings)
     return Table(columns, rows, title="Fixed effects:", n_labels=1, notes=tuple(notes))
 
 
+def _ordered_by_treatment(fit: Fit) -> list[str]:
+    """Ordered factors of the fixed part for which no contrasts were asked."""
+    variables = fit.design.coding.terms.variables
+    parts = {part.text: None for term in fit.design.fixed_terms for part in term.parts}
+    return [text for text in parts if variables[text].ordered]
+
+
 def _correlations(fit: Fit) -> Table:
     correlation = wald.correlation(fit.beta_covariance)
+    if max(map(len, fit.fixed_names)) > LONGEST_ABBREVIATED:
+        return _numbered_correlations(fit.fixed_names, correlation)
     names = abbreviate(fit.fixed_names, 11)
     p = len(names)
     rows = tuple((names[k], *format_fixed(correlation[k, :k], 3), *[""] * (p - 1 - k)) for k in range(1, p))
     short = abbreviate(fit.fixed_names[:-1], 6)
     columns = ("", *(short if len(set(short)) == len(short) else names[:-1]))
     return Table(columns, rows, title="Correlation of Fixed Effects:", n_labels=1)
+
+
+def _numbered_correlations(names: tuple[str, ...], correlation: np.ndarray) -> Table:
+    """Names in full, with numbers that stand for them in the headings."""
+    p = len(names)
+    rows = tuple(
+        (str(k + 1), names[k], *format_fixed(correlation[k, :k], 3), "1", *[""] * (p - 1 - k)) for k in range(p)
+    )
+    columns = ("", "", *(str(k + 1) for k in range(p)))
+    return Table(columns, rows, title="Correlation of Fixed Effects:", n_labels=2)
 
 
 # ---- how it went ---------------------------------------------------------------------------------------------------

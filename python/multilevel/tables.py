@@ -13,9 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDTH = 88  # columns of a text page
+WIDTH = 80  # columns of a text page: that of a terminal
 GAP = "  "  # between columns
-LABEL_WIDTH = 44  # a longer label gets a line of its own, so that nothing is cut and the numbers stay on the page
+LABEL_WIDTH = 36  # a longer label gets a line of its own, so that nothing is cut and the numbers stay on the page
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------------
@@ -150,6 +150,7 @@ class Table:
     rows : one tuple of cells per row
     n_labels : how many leading columns are labels (left-aligned); the others are numbers (right-aligned)
     notes : lines of running text below the table
+    gap : what stands between columns
     """
 
     columns: tuple[str, ...]
@@ -157,6 +158,7 @@ class Table:
     title: str = ""
     n_labels: int = 0
     notes: tuple[str, ...] = ()
+    gap: str = GAP
 
     def text(self) -> str:
         """Aligned columns; columns that do not fit on the page follow in further panels, as R prints a wide matrix."""
@@ -172,7 +174,7 @@ class Table:
                 lines.append(self._line(self.columns, panel, widths))
             for row in self.rows:
                 if self._long(row):
-                    lines.append(GAP.join(cell for cell in row[: self.n_labels] if cell))
+                    lines.append(self.gap.join(cell for cell in row[: self.n_labels] if cell))
                     row = ("",) * self.n_labels + row[self.n_labels :]
                 if any(row[j] for j in panel if j >= self.n_labels) or len(panel) == self.n_labels:
                     lines.append(self._line(row, panel, widths))
@@ -183,19 +185,19 @@ class Table:
 
     def _panels(self, widths: list[int]) -> list[list[int]]:
         labels = list(range(self.n_labels))
-        used = sum(widths[j] + len(GAP) for j in labels)
+        used = sum(widths[j] + len(self.gap) for j in labels)
         panels, room = [list(labels)], WIDTH - used
         for j in range(self.n_labels, len(widths)):
-            if widths[j] + len(GAP) > room and len(panels[-1]) > self.n_labels:
+            if widths[j] + len(self.gap) > room and len(panels[-1]) > self.n_labels:
                 panels.append(list(labels))
                 room = WIDTH - used
             panels[-1].append(j)
-            room -= widths[j] + len(GAP)
+            room -= widths[j] + len(self.gap)
         return panels
 
     def _line(self, cells: Sequence[str], panel: list[int], widths: list[int]) -> str:
         parts = [cells[j].ljust(widths[j]) if j < self.n_labels else cells[j].rjust(widths[j]) for j in panel]
-        return GAP.join(parts).rstrip()
+        return self.gap.join(parts).rstrip()
 
     def html(self) -> str:
         """One `<table>`: the title is its caption, the label cells are row headers."""

@@ -11,6 +11,7 @@ from .inference import wald
 from .inference.information_criteria import information_criteria
 from .inference.variance_components import vcov_table
 from .predict import predict, row_index
+from .printed import Parameters
 from .residuals import observed, response
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.Data
         effect ("fixed" or "ran_pars"), group (missing for fixed effects), term, estimate, std_error, df (infinite for
         normal tests), statistic, p_value, conf_low, conf_high. Random-effects parameters are sds and correlations, with
         broom.mixed's names `sd__(Intercept)`, `cor__(Intercept).x`, `sd__Observation`; they have no test and no Wald
-        interval.
+        interval. It prints whole in 80 columns, with fewer digits than it holds.
     """
     fixed = wald.coefficient_table(fit, level, df_method).rename_axis("term").reset_index()
     fixed.insert(0, "effect", "fixed")
     fixed.insert(1, "group", None)
     components = vcov_table(fit).query("quantity in ('sd', 'correlation')")
     if components.empty:
-        return fixed
+        return Parameters(fixed)
     name = np.where(components["group"] == "Residual", "Observation", components["term"])
     pair = components["term2"] != ""
     random = pd.DataFrame(
@@ -46,7 +47,7 @@ def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.Data
         }
     )
     random = random.reindex(columns=fixed.columns)
-    return pd.DataFrame({c: list(fixed[c]) + list(random[c]) for c in fixed.columns})
+    return Parameters({c: list(fixed[c]) + list(random[c]) for c in fixed.columns})
 
 
 def glance(fit: Fit) -> pd.DataFrame:

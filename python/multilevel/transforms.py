@@ -5,6 +5,7 @@ Splines and polynomials are formulaic's; it is imported when one of them is name
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .errors import FormulaError
-from .frame import label_of, read_column
+from .errors import DataError, FormulaError
+from .frame import read_column
+from .levels import label_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -235,7 +237,50 @@ FUNCTIONS: dict[str, Any] = {
     "as_numeric": as_numeric, "as_integer": lambda x: np.trunc(as_numeric(x)), "is_na": pd.isna,
     "logical_not": np.logical_not,
 }  # fmt: skip
+RESERVED = ("offset", "cbind")  # words of formulas that look like calls
 FROM_FORMULAIC = ("Sum", "Helmert", "Poly", "Diff", "contr")
+
+
+class UserFunctions(dict[str, Callable[..., Any]]):
+    """The user's own functions by name; pickled by reference, as Python does, or refused with the reason.
+
+    Parameters
+    ----------
+    functions : mapping of str to callable, or None
+
+    Raises
+    ------
+    DataError
+        Something is no function, or its name cannot be called in a formula or means something there.
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        if functions is not None and not isinstance(functions, Mapping):
+            raise DataError(
+                f"functions is {functions!r:.60}; it maps names to functions, as in functions={{'double': double}}"
+            )
+        for name, value in (functions or {}).items():
+            if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
+                raise DataError(f"functions: {name!r} cannot be called in a formula; choose a name such as 'double'")
+            if name in FUNCTIONS or name in FROM_FORMULAIC or name in RESERVED:
+                raise DataError(f"functions: '{name}' is a function of formulas already; choose another name")
+            if not callable(value):
+                raise DataError(f"functions: '{name}' is {value!r:.60}, not a function")
+        super().__init__(functions or {})
+
+    def __reduce__(self) -> tuple[type[UserFunctions], tuple[dict[str, Callable[..., Any]]]]:
+        for name, value in self.items():
+            try:
+                pickle.dumps(value)
+            except Exception as error:
+                raise pickle.PicklingError(
+                    f"the function '{name}' that was passed by functions= cannot be saved: it is a lambda, or defined "
+                    f"inside of another function; define it with def in a module ({error})"
+                ) from None
+        return UserFunctions, (dict(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> UserFunctions:
+        return self
 
 
 def function(name: str) -> Any:
@@ -266,11 +311,13 @@ class Contrast:
 
 
 def contrast(specification: Any, levels: pd.Index, where: str) -> Contrast:
-    """Resolve the contrasts asked for: a name, an object of formulaic's, a matrix, or None for treatment contrasts.
+    """Resolve the contrasts asked for: a name, an object of formulaic's, codes, or None for treatment contrasts.
 
     The first level is the reference of treatment contrasts, of ordered factors too, where R would use polynomials.
     """
     labels = [label_of(v) for v in levels]
+    if isinstance(specification, str):
+        specification = specification.lower().removeprefix("contr.")
     if specification is None or (isinstance(specification, str) and specification == "treatment"):
         specification = Treatment()
     if isinstance(specification, type) and specification is Treatment:
@@ -291,15 +338,55 @@ def contrast(specification: Any, levels: pd.Index, where: str) -> Contrast:
     if isinstance(specification, type):
         specification = specification()
     if not isinstance(specification, Contrasts):
-        matrix = np.asarray(specification, dtype=np.float64) if not isinstance(specification, Mapping) else None
-        if matrix is not None and (matrix.ndim != 2 or matrix.shape[0] != len(levels)):
-            raise FormulaError(
-                f"{where}: a contrast matrix needs a row for each of the {len(levels)} levels; "
-                f"its shape is {matrix.shape}"
-            )
-        specification = CustomContrasts(specification)
+        specification = CustomContrasts(_codes(specification, labels, where))
     coding = np.asarray(specification.get_coding_matrix(labels, reduced_rank=True), dtype=np.float64)
     fields = specification.get_coding_column_names(labels, reduced_rank=True)
     pattern = specification.get_factor_format(labels, reduced_rank=True)
     names = tuple(pattern.format(name="", field=f).replace("[T.", "[") for f in fields)
     return Contrast(names, coding)
+
+
+def _codes(specification: Any, labels: list[str], where: str) -> Any:
+    """Codes given by the user: a list (two levels, or one column), a matrix, or a mapping of levels to their codes.
+
+    A mapping of names to columns is handed on as it is.
+    """
+    shown = ", ".join(labels)
+    if isinstance(specification, pd.Series):
+        specification = specification.to_dict()
+    elif isinstance(specification, pd.DataFrame):
+        specification = {level: list(row) for level, row in zip(specification.index, specification.values, strict=True)}
+    if isinstance(specification, Mapping):
+        by_label = {label_of(level): codes for level, codes in specification.items()}
+        if set(by_label) != set(labels):
+            if not by_label or any(np.ndim(codes) == 0 for codes in by_label.values()):
+                odd = [name for name in by_label if name not in labels]
+                problem = (
+                    f"{odd[0]!r} is no level" if odd else f"{next(x for x in labels if x not in by_label)!r} lacks"
+                )
+                raise FormulaError(
+                    f"{where}: contrasts give each level its code, and {problem}; the levels are {shown}"
+                )
+            for name, column in specification.items():
+                _matrix_of(list(column), labels, f"{where}, contrast {name!r}")
+            return specification
+        specification = [by_label[label] for label in labels]
+    return _matrix_of(specification, labels, where)
+
+
+def _matrix_of(codes: Any, labels: list[str], where: str) -> NDArray[np.float64]:
+    """Codes as a matrix with a row for each level."""
+    try:
+        matrix = np.asarray(codes, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise FormulaError(f"{where}: contrasts are numbers; got {codes!r:.80}") from None
+    if matrix.ndim == 1:
+        matrix = matrix[:, None]
+    if matrix.ndim != 2 or matrix.shape[0] != len(labels):
+        raise FormulaError(
+            f"{where}: contrasts need a number or a row for each of the {len(labels)} levels "
+            f"({', '.join(labels)}); their shape is {np.shape(codes)}"
+        )
+    if not np.isfinite(matrix).all():
+        raise FormulaError(f"{where}: contrasts must be finite numbers; got {codes!r:.80}")
+    return matrix

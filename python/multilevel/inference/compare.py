@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..arguments import understands
 from ..errors import DataError
+from ..printed import Comparison
 from .information_criteria import information_criteria
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ RANK = "reduced rank "
 OWN_VARIANCES = ("unstructured", "diagonal", "compound symmetry")
 
 
+@understands
 def compare(*fits: Any) -> pd.DataFrame:
     """Tests each model against the one before it, after sorting by the number of parameters.
 
@@ -53,7 +56,8 @@ def compare(*fits: Any) -> pd.DataFrame:
         note. A variance that is zero in the smaller model is at the boundary of the larger one. When there is one such
         variance, with or without covariances, the p-value is that of the mixture of chi-square distributions with
         df_diff - 1 and df_diff degrees of freedom in equal parts; when there are more, it is that of df_diff, which is
-        conservative. `note` says so, and says where models are not nested and no test is made.
+        conservative. `note` says so, and says where models are not nested and no test is made. It prints whole in 80
+        columns, with fewer digits than it holds.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def compare(*fits: Any) -> pd.DataFrame:
         test = (np.nan, np.nan, np.nan, "") if k == 0 else _test(records[k - 1], fit)
         rows.append([fit.df_model, criteria["aic"], criteria["bic"], fit.loglik, -2.0 * fit.loglik, *test])
     index = pd.Index([str(fit.design.formula) for fit in records], dtype=object, name="model")
-    return pd.DataFrame(rows, columns=COLUMNS, index=index)
+    return Comparison(rows, columns=COLUMNS, index=index)
 
 
 def mixture_p_value(chi2: float, df: int, at_boundary: int) -> float:

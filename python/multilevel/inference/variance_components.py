@@ -129,3 +129,16 @@ def _delta(jacobian: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     variance = np.einsum("na,ab,nb->n", jacobian, known, jacobian)
     depends = (jacobian[:, unknown] != 0).any(axis=1)
     return np.sqrt(np.where(depends | ~(variance >= 0), np.nan, variance))
+
+
+def residual_sd(fit: Fit) -> float:
+    """The residual standard deviation.
+
+    Raises
+    ------
+    AttributeError
+        The family has none.
+    """
+    if "sigma" not in fit.phi:
+        raise AttributeError(f"residual_sd: the {fit.family.name} family has no residual standard deviation")
+    return fit.phi["sigma"]

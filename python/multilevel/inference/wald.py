@@ -47,7 +47,7 @@ def quantile(level: float, df: np.ndarray | float = np.inf) -> np.ndarray:
     ValueError
         When `level` is not strictly between 0 and 1.
     """
-    if not 0.0 < level < 1.0:
+    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
         raise ValueError(f"level={level!r} must lie between 0 and 1, for example 0.95")
     from scipy.special import ndtri, stdtrit
 
@@ -142,7 +142,11 @@ def confidence_intervals(
     return table[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1)
 
 
-def covariance_table(fit: Fit) -> pd.DataFrame:
-    """Covariance matrix of the fixed-effect estimates, labelled on both sides, (p, p)."""
+def covariance_table(fit: Fit, df_method: str | None = None) -> pd.DataFrame:
+    """Covariance matrix of the fixed-effect estimates, labelled on both sides, (p, p).
+
+    With a `df_method` it is the one that goes with these degrees of freedom: Kenward and Roger's is adjusted.
+    """
     names = pd.Index(fit.fixed_names, dtype=object)
-    return pd.DataFrame(fit.beta_covariance, index=names, columns=names)
+    covariance = fit.beta_covariance if df_method is None else adjusted_covariance(fit, df_method)
+    return pd.DataFrame(covariance, index=names, columns=names)

@@ -1,0 +1,118 @@
+"""Words of other packages: what an argument of theirs is called here, and values that are written in another way.
+
+One table of arguments, one of values; `understands` makes a function use both.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from .errors import ArgumentError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_TERM = "a term of the formula: (1 | g) for a random intercept, (1 + x | g) for a slope, too"
+_POINTS = "n_quadrature: 1 is the Laplace approximation, 9 are nine points, 'auto' as many as it takes"
+_ROWS = "no argument: leave rows out of the data first"
+_TRIALS = "part of the response: cbind(successes, failures), or a proportion with weights= the trials"
+_OPTIMIZER = "no argument: there is one optimizer; tol=, max_iter= and start= can be set"
+_ERRORS = "no argument: standard errors are those of the model"
+_RANDOM = "random: 'conditional' with random effects, 'zero' without, or a list of grouping factors"
+_NOT_YET = "not offered"
+
+# What an argument of another package is here: its name, a colon, and more. `{value}` is what was given, `{rest}` what
+# is left of one.
+WORDS: dict[str, str] = {
+    **dict.fromkeys(("nAGQ", "nagq", "n_agq", "qpoints", "quadpoints", "intpoints", "n_quad", "quad_points"), _POINTS),
+    **dict.fromkeys(("REML", "reml"), "method: 'reml', the default of linear mixed models, or 'ml'"),
+    **dict.fromkeys(("groups", "group", "subject", "re_formula", "vc_formula", "exog_re", "cluster"), _TERM),
+    **dict.fromkeys(("subset", "na_rm", "drop_na"), _ROWS),
+    **dict.fromkeys(("na_action", "missing_values"), "missing: 'drop' or 'raise'"),
+    **dict.fromkeys(("trials", "size", "n_trials"), _TRIALS),
+    **dict.fromkeys(("control", "optimizer", "optim", "solver", "algorithm"), _OPTIMIZER),
+    **dict.fromkeys(("maxiter", "max_iterations", "n_iter"), "max_iter"),
+    **dict.fromkeys(("gtol", "ftol", "tolerance", "rtol"), "tol: the gain in log-likelihood at which to stop"),
+    **dict.fromkeys(("start_params", "init", "inits"), "start: values in the order of results.parameter_names"),
+    **dict.fromkeys(("verbose", "disp", "trace"), "progress: True, False, or None"),
+    **dict.fromkeys(("n_jobs", "num_threads", "nthreads", "cores"), "threads"),
+    **dict.fromkeys(("freq_weights", "var_weights", "prior_weights", "case_weights"), "weights: prior weights"),
+    **dict.fromkeys(("dist", "distribution", "response_family"), "family"),
+    **dict.fromkeys(("cov_type", "robust", "vcov", "vce"), _ERRORS),
+    **dict.fromkeys(("ziformula", "dispformula", "zi", "correlation"), _NOT_YET),
+    "exposure": "offset: it is not transformed, so write offset='log(t)'",
+    "random": _TERM,
+    "fixed": "part of the formula: 'y ~ x + (1 | g)' has both",
+    **dict.fromkeys(("re_form", "reform", "which_random", "conditional", "marginal"), _RANDOM),
+    **dict.fromkeys(("new_data", "exog", "X", "data", "df"), "newdata"),
+    "allow_new_levels": "new_levels: 'error' or 'zero'",
+    **dict.fromkeys(("se_fit", "se", "interval"), _NOT_YET),
+    "type": "kind: kind={value!r}",
+    **dict.fromkeys(("typ", "test_type", "ss_type"), "type: 1, 2 or 3"),
+    "alpha": "level: the coverage, level={rest}",
+    **dict.fromkeys(("conf_level", "ci", "prob"), "level: the coverage, level=0.95"),
+    **dict.fromkeys(("ddf", "ddfm", "lmer_df", "dfmethod"), "df_method: 'satterthwaite', 'kenward-roger', ..."),
+    **dict.fromkeys(("refit", "test"), "no argument: compare tests by likelihood ratio, and fits nothing again"),
+}
+
+# Values that mean one of ours, whatever their case.
+_LOWER = ("method", "df_method", "kind", "new_levels", "missing", "n_quadrature", "n")
+_VALUES: dict[str, dict[object, int]] = {"type": {"i": 1, "ii": 2, "iii": 3, "1": 1, "2": 2, "3": 3}}
+
+
+def understands(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes a function answer arguments of other packages, and take values in any case and Roman numerals.
+
+    Parameters
+    ----------
+    function : callable
+        Without ``**`` parameters.
+
+    Returns
+    -------
+    callable
+        The same; an argument that it does not have is an `ArgumentError`.
+    """
+    parameters = inspect.signature(function).parameters
+    positions = {name: at for at, (name, p) in enumerate(parameters.items()) if p.kind is not p.VAR_POSITIONAL}
+    known = [name for name in positions if name != "self"]
+
+    @functools.wraps(function)
+    def understanding(*args: P.args, **kwargs: P.kwargs) -> R:
+        for word, value in kwargs.items():
+            if word not in positions:
+                raise ArgumentError(_unknown(function.__qualname__, word, value, known))
+        given: list[Any] = list(args)
+        for name in (*_LOWER, *_VALUES):
+            at = positions.get(name, len(given))
+            if at < len(given):
+                given[at] = _plain(name, given[at])
+            elif name in kwargs:
+                kwargs[name] = _plain(name, kwargs[name])
+        return function(*given, **kwargs)
+
+    return understanding
+
+
+def _plain(name: str, value: object) -> object:
+    """A value as we write it."""
+    if not isinstance(value, str):
+        return value
+    lower = value.lower()
+    return lower if name in _LOWER else _VALUES[name].get(lower, value)
+
+
+def _unknown(function: str, word: str, value: object, known: list[str]) -> str:
+    where = function.removesuffix(".__init__")
+    shown = f"{where} has {', '.join(known) if known else 'no arguments'}"
+    if word not in WORDS:
+        near = difflib.get_close_matches(word.lower(), known, n=1)
+        return f"{where} has no argument {word!r}; " + (f"did you mean {near[0]!r}?" if near else shown)
+    rest = f"{1 - value:g}" if isinstance(value, (int, float)) else "1 - alpha"
+    name, colon, more = WORDS[word].format(value=value, rest=rest).partition(":")
+    other = f" ({shown})" if name.isidentifier() and name not in known else ""
+    return f"{word!r} is {name} here{colon}{more}{other}"

@@ -1,0 +1,46 @@
+"""Functions of other programs that formulas do not have, and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_SUMMARY = (
+    "a summary of the rows would be another for new data; center(x), scale(x) and standardize(x) remember that of the "
+    "fit, and any other is a column of the data"
+)
+_CUT = "make it a column of the data first, as in data['x_cut'] = pd.cut(data['x'], [0, 10, 20])"
+_SMOOTH = "there are no smooth terms; ns(x, 4), bs(x, 5) and poly(x, 2) are curves"
+_LABELS = "texts and categories are factors as they are, and factor(x) makes one of numbers"
+_LINK = "transform the data first, or choose link="
+_ORDER = "the order of rows is not known to a formula; make it a column of the data first"
+
+HINTS = {
+    **dict.fromkeys(("mean", "median", "sd", "var", "std", "quantile", "ave", "length", "nrow"), _SUMMARY),
+    **dict.fromkeys(("cut", "cut2", "qcut", "findInterval", "ntile"), _CUT),
+    **dict.fromkeys(("s", "te", "ti", "t2", "lo", "rcs", "rms", "gam", "pspline"), _SMOOTH),
+    **dict.fromkeys(("as.character", "character", "as.ordered", "ordered", "fct", "as_factor", "Q"), _LABELS),
+    **dict.fromkeys(("logit", "plogis", "qlogis", "inv_logit", "invlogit", "expit", "probit"), _LINK),
+    **dict.fromkeys(("lag", "lead", "diff", "cumsum", "cummax", "rank", "rev", "order"), _ORDER),
+    "as.logical": "write a condition, such as I(x > 0)",
+    "interaction": "write a:b",
+    "paste": "write a:b for combinations of levels",
+    "cbind": "cbind(successes, failures) stands alone, on the left of '~'",
+    "strata": "a grouping factor is a random term: (1 | g)",
+    "ar": "autoregressive random effects are ar1(0 + time | g)",
+}
+
+
+def no_function(name: str, known: Iterable[str]) -> str:
+    """What to say of a call of a function that is not among the `known` ones."""
+    text = f"there is no function '{name}'"
+    if name in HINTS:
+        return f"{text}; {HINTS[name]}"
+    near = difflib.get_close_matches(name, list(known), n=1)
+    if near:
+        return f"{text}; did you mean '{near[0]}'?"
+    if not name.isidentifier():
+        return f"{text}; make a column of the data first"
+    return (
+        f"{text}; a function of yours is passed by functions={{'{name}': {name}}}, or make a column of the data first"
+    )
