@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class FormulaError(ValueError):
     """The formula cannot be read, or names something that is not there."""
@@ -37,3 +40,15 @@ class QuadratureWarning(FitWarning):
 
 class RedundantColumnWarning(FitWarning):
     """Fixed-effect columns that are linear combinations of earlier ones were dropped."""
+
+
+class NotEstimableWarning(FitWarning):
+    """Predictions at which the rows of the fit say nothing, because columns were dropped there: they are NaN."""
+
+
+def warn_user(message: str, category: type[FitWarning]) -> None:
+    """Warns at the line outside this package that led here."""
+    package, level, frame = __name__.rpartition(".")[0] + ".", 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
