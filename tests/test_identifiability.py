@@ -319,3 +319,13 @@ def test_the_fixed_part_holds_a_column_for_every_level() -> None:
 )
 def test_levels_that_the_fixed_part_does_not_hold(right: str, family: str) -> None:
     accepted(right, family=family)
+
+
+def test_a_fixed_part_that_differs_in_one_row_of_many() -> None:
+    """The first glance is at some thousand rows: what it lets pass is settled by all of them."""
+    n = 20_000
+    data = pd.DataFrame({"y": np.arange(float(n)), "x": np.arange(n) % 7, "g": np.arange(n) % 5})
+    data["copy"] = data["g"].astype(str)
+    held("copy + (1 | g)", "every level of 'g' already", "5 levels", data=data)
+    data.loc[11, "copy"] = "0"
+    accepted("copy + (1 | g)", data=data)

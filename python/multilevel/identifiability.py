@@ -199,6 +199,7 @@ def _check_slopes(bar: Bar, factor: GroupingFactor, term: RandomTerm) -> None:
 # ---- fixed effects ---------------------------------------------------------------------------------------------------
 
 IN_SPAN = 1e-16  # squared share of a column that may lie outside of the others
+GLANCE = 2000  # rows that settle it but for a doubt: what is not in the span there is not in the span of all rows
 SHARE = 1e-8  # of a column in another, below which it is not involved
 
 
@@ -239,20 +240,34 @@ def _held_by(
     factor: GroupingFactor, column: NDArray[Any] | None, fixed: Sequence[tuple[str, NDArray[Any] | None]], n_rows: int
 ) -> list[str] | None:
     """Fixed columns of which the random effects' columns, one per level, are combinations; None if they are not."""
-    m, values = len(factor.levels), [own for _, own in fixed]
-
-    def by_level(rows: slice) -> NDArray[np.float64]:
-        codes = factor.codes[rows]
-        block = np.zeros((len(codes), m))
-        block[np.arange(len(codes)), codes] = 1.0 if column is None else column[rows]
-        return block
-
-    coefficients, left = in_terms_of(lambda rows: dense(values, rows, n_rows), by_level, n_rows)
+    values = [own for _, own in fixed]
+    glance = np.linspace(0, n_rows - 1, GLANCE).astype(np.int64) if n_rows > GLANCE else None
+    if glance is not None:
+        some = [own if own is None else own[glance] for own in values]
+        _, left = _levels_in_terms_of(some, factor.codes[glance], None if column is None else column[glance])
+        if not (left < IN_SPAN).all():
+            return None
+    coefficients, left = _levels_in_terms_of(values, factor.codes, column)
     if not (left < IN_SPAN).all():
         return None
     size = np.array([1.0 if own is None else np.sqrt(np.mean(np.square(own, dtype=float))) for own in values])
     share = np.abs(coefficients).max(axis=1) * size
     return [name for (name, _), own in zip(fixed, share, strict=True) if own > SHARE * share.max()]
+
+
+def _levels_in_terms_of(
+    values: Sequence[NDArray[Any] | None], codes: NDArray[np.int32], column: NDArray[Any] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The column in the rows of each level by itself, as far as there are such rows, in terms of others."""
+    present, n = np.unique(codes), len(codes)
+
+    def by_level(rows: slice) -> NDArray[np.float64]:
+        own = np.searchsorted(present, codes[rows])
+        block = np.zeros((len(own), len(present)))
+        block[np.arange(len(own)), own] = 1.0 if column is None else column[rows]
+        return block
+
+    return in_terms_of(lambda rows: dense(values, rows, n), by_level, n)
 
 
 # ---- how many ----------------------------------------------------------------------------------------------------
