@@ -64,7 +64,52 @@ def test_no_type_depends_on_the_coding(type_: int, dataset: str) -> None:
     for a, b in (("sum", "sum"), ("helmert", "treatment"), ("poly", "sum")):
         other = anova(fit_of(formula, dataset, contrasts={"a": a, "b": b}).fit, type_)
         np.testing.assert_allclose(other["f_value"], treatment["f_value"], rtol=1e-5)
+        np.testing.assert_allclose(other["den_df"], treatment["den_df"], rtol=1e-5)
         assert other["num_df"].tolist() == treatment["num_df"].tolist()
+
+
+# anova(lmer(y ~ a * b + a * x + (1 | subject)), type = 3) of lmerTest 3.1.3 (lme4 1.1.31, R 4.2.2), where
+# options(contrasts =) of contr.treatment, contr.sum and contr.helmert give the same.
+LMER_TEST_TYPE_3 = {
+    "a": (2, 76.70578251, 7.814887178),
+    "b": (1, 76.56930459, 0.139015890),
+    "x": (1, 78.25202347, 4.103529673),
+    "a:b": (2, 76.00757030, 3.959948355),
+    "a:x": (2, 79.18574739, 0.001805685),
+}
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [("treatment", "treatment"), ("sum", "sum"), ("helmert", "sum"), ("poly", "helmert")]
+)
+def test_type_3_of_lmer_test_in_any_coding(a: str, b: str) -> None:
+    table = anova(fit_of("y ~ a * b + a * x + (1 | subject)", contrasts={"a": a, "b": b}).fit)
+    for term, (num_df, den_df, f_value) in LMER_TEST_TYPE_3.items():
+        assert table.loc[term, "num_df"] == num_df
+        assert table.loc[term, "den_df"] == pytest.approx(den_df, rel=1e-6)
+        assert table.loc[term, "f_value"] == pytest.approx(f_value, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ a + b + x + (1 | subject)", "y ~ a / b + a:x + (1 | subject)", "y ~ 0 + a * b"]
+)
+@pytest.mark.parametrize("method", ["satterthwaite", "kenward-roger"])
+def test_no_method_depends_on_the_coding(formula: str, method: str) -> None:
+    matrix = [[1.0, 0.3], [0.0, 1.0], [-1.0, 2.0]]
+    for type_ in (1, 2, 3):
+        treatment = anova(fit_of(formula).fit, type_, method)
+        for coding in ("sum", "diff", matrix):
+            other = anova(fit_of(formula, contrasts={"a": coding}).fit, type_, method)
+            np.testing.assert_allclose(other.to_numpy(float), treatment.to_numpy(float), rtol=1e-6, atol=1e-12)
+
+
+def test_codings_with_too_few_columns_are_their_own_hypothesis() -> None:
+    """A coding of three levels by one column is a number, and there is nothing to compare it with."""
+    results = fit_of("y ~ a + x + (1 | subject)", contrasts={"a": [[-1.0], [0.0], [1.0]]})
+    table = anova(results.fit)
+    assert table["num_df"].to_dict() == {"a": 1, "x": 1}
+    wanted = f_test(results.fit, np.eye(3)[1:2])
+    assert table.loc["a", "den_df"] == pytest.approx(wanted.den_df, rel=1e-9)
 
 
 def test_type_3_compares_averages_of_cell_means() -> None:
@@ -98,11 +143,12 @@ def test_nesting_is_no_other_hypothesis() -> None:
 def test_types_1_and_2_are_what_a_term_adds() -> None:
     """With no grouping to speak of, F is the reduction of the residual sum of squares, over the residual variance."""
     frame = read("factorial")
-    results = ml.fit("y ~ a * b + x", frame, method="ml")
+    results = ml.fit("y ~ a * b + x", frame)
     table = {k: anova(results.fit, k) for k in (1, 2)}
 
     def rss(formula: str) -> float:
-        return ml.fit(formula, frame, method="ml").fit.phi["sigma"] ** 2 * len(frame)
+        fit = ml.fit(formula, frame).fit
+        return fit.phi["sigma"] ** 2 * fit.df_resid
 
     variance = results.fit.phi["sigma"] ** 2
     steps = {

@@ -156,3 +156,73 @@ def test_refusals() -> None:
         compare(logit, ml.fit("use ~ age + urban + (1 | district)", data, family="binomial", n_quadrature=5))
     with pytest.raises(ml.DataError, match=r"binomial\(logit\) and binomial\(probit\)"):
         compare(logit, ml.fit("use ~ age + urban + (1 | district)", data, family="binomial", link="probit"))
+
+
+# ---- offsets -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exposed() -> pd.DataFrame:
+    """Counts over times t; lo = log(t)."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=300), "t": rng.uniform(1, 5, 300), "z": rng.normal(size=300)})
+    data["g"], data["lo"] = rng.integers(0, 20, 300), np.log(data["t"])
+    data["y"] = rng.poisson(data["t"] * np.exp(0.3 * data["x"] + 0.4 * rng.normal(size=20)[data["g"]]))
+    return data
+
+
+def test_an_offset_is_a_coefficient_of_one(exposed: pd.DataFrame) -> None:
+    larger = ml.fit("y ~ x + lo + (1 | g)", exposed, "poisson")
+    for smaller in (
+        ml.fit("y ~ x + offset(lo) + (1 | g)", exposed, "poisson"),
+        ml.fit("y ~ x + (1 | g)", exposed, "poisson", offset="lo"),
+        ml.fit("y ~ x + offset(lo + 3) + (1 | g)", exposed, "poisson"),  # the intercept takes the rest
+    ):
+        for table in (compare(smaller, larger), compare(larger, smaller)):
+            row = table.iloc[1]
+            assert (row["df_diff"], row["note"]) == (1, "")
+            assert row["chi2"] == pytest.approx(2 * (larger.llf - smaller.llf), rel=1e-9)
+            # close to the Wald test of a coefficient of one
+            wald = ((larger.params["lo"] - 1) / larger.bse["lo"]) ** 2
+            assert row["chi2"] == pytest.approx(wald, rel=0.02)
+            assert row["p_value"] == pytest.approx(stats.chi2.sf(row["chi2"], 1), rel=1e-9)
+    # an offset that the larger model has as well changes nothing
+    both = ml.fit("y ~ x + lo + offset(lo) + (1 | g)", exposed, "poisson")
+    none = ml.fit("y ~ x + (1 | g)", exposed, "poisson")
+    assert compare(none, both)["chi2"].iloc[1] == pytest.approx(compare(none, larger)["chi2"].iloc[1], abs=1e-7)
+
+
+def test_a_chain_with_an_offset(exposed: pd.DataFrame) -> None:
+    formulas = ("y ~ x + offset(lo) + (1 | g)", "y ~ x + z + offset(lo) + (1 | g)", "y ~ x + z + lo + (1 | g)")
+    table = compare(*(ml.fit(formula, exposed, "poisson") for formula in formulas))
+    assert table["df_diff"].tolist()[1:] == [1, 1]
+    assert table["p_value"].iloc[1:].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("y ~ x + (1 | g)", "y ~ x + offset(lo) + z + (1 | g)"),
+        ("y ~ x + offset(lo) + (1 | g)", "y ~ x + z + (1 | g)"),
+        ("y ~ x + offset(lo) + (1 | g)", "y ~ x + t + (1 | g)"),
+        ("y ~ x + lo + (1 | g)", "y ~ x + offset(lo) + (1 + x | g)"),  # the offset is in the one with more parameters
+        ("y ~ 0 + offset(lo) + (1 | g)", "y ~ 0 + (1 | g)"),
+    ],
+)
+def test_other_offsets_are_refused(exposed: pd.DataFrame, one: str, two: str) -> None:
+    fits = [ml.fit(formula, exposed, "poisson") for formula in (one, two)]
+    for order in (fits, fits[::-1]):
+        with pytest.raises(ml.DataError, match="have different offsets, and the difference is no combination"):
+            compare(*order)
+
+
+def test_reml_fits_with_an_offset(exposed: pd.DataFrame) -> None:
+    fits = [ml.fit(f"y ~ x + {term} + (1 | g)", exposed) for term in ("offset(lo)", "lo")]
+    with pytest.raises(ml.DataError, match=r"REML fits .* have different fixed effects"):
+        compare(*fits)
+    other = ml.fit("y ~ x + (1 + x | g)", exposed, offset="lo")
+    with pytest.raises(ml.DataError, match="have different offsets"):
+        compare(ml.fit("y ~ x + (1 | g)", exposed), other)
+    # An offset of 2 x is the same model: its coefficient is less by 2.
+    same = compare(ml.fit("y ~ x + offset(2 * x) + (1 | g)", exposed), ml.fit("y ~ x + (1 + x | g)", exposed))
+    assert same["df_diff"].iloc[1] == 2

@@ -489,3 +489,17 @@ def test_reference(key: str, shared_data: Callable[[str], pd.DataFrame]) -> None
     )
     if "sigma" in reference:
         assert results.family_params["sigma"] == pytest.approx(reference["sigma"], rel=1e-5)
+
+
+def test_a_reduced_rank_without_variance_names_all_its_columns() -> None:
+    """Residuals of cell means have no variance between cells; one pivot of zero is then the whole term."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(
+        {"y": rng.normal(size=180), "g": np.repeat(np.arange(15), 12), "t": np.tile(list("aaabbbcccddd"), 15)}
+    )
+    data["y"] -= data.groupby(["g", "t"])["y"].transform("mean")
+    with pytest.warns(ml.SingularFitWarning, match=r"the variance of 't\[a\], ..., t\[d\]' in 'g' is exactly zero"):
+        results = ml.fit("y ~ 1 + rr(0 + t | g, d=1)", data)
+    table = results.vcov_table().query("group == 'g'")
+    assert (table.query("quantity in ('variance', 'sd')")["estimate"] == 0).all()
+    assert table["std_error"].isna().all()

@@ -271,3 +271,61 @@ def test_checks_cost_little() -> None:
         return time.process_time() - start
 
     assert min(seconds() for _ in range(3)) < 0.01
+
+
+# ---- fixed effects ------------------------------------------------------------------------------------------------
+
+
+def held(right: str, *parts: str, family: str = "gaussian", data: pd.DataFrame = NESTED) -> None:
+    refused(right, "the fixed part holds", *parts, family=family, data=data)
+
+
+def test_the_fixed_part_holds_every_level() -> None:
+    for family in ("gaussian", "poisson"):
+        held(
+            "teacher + (1 | class)",
+            "every level of 'class' already (columns 'teacher[t01]', 'teacher[t02]', 'teacher[t03]', 'teacher[t04]', "
+            "... (23 in all); 24 levels), so that nothing is left from which the variance of its random effects could",
+            "leave (1 | class) out, or leave these columns out of the fixed part",
+            family=family,
+        )
+    held("factor(school) + (1 | school) + (1 | class)", "every level of 'school' already", "leave (1 | school) out")
+    held("0 + factor(school) + (1 | school)", "every level of 'school'", "'factor(school)[0]'", "(6 in all)")
+    held("teacher + (1 | school)", "every level of 'school' already")  # what is finer holds what is coarser
+    held("factor(school) * arm + (1 | school)", "every level of 'school' already")
+    held("factor(school) : factor(within) + (1 | class)", "every level of 'class'")
+    held("poly(school, 5) + (1 | school)", "(columns 'poly(school, 5)[1]'", "6 levels)")  # as many numbers as levels
+
+
+def test_the_fixed_part_holds_a_column_for_every_level() -> None:
+    held("teacher + (1 + z | class)", "every level of 'class'", "keep only 'z' before the bar of (1 + z | class)")
+    held("z:teacher + (0 + z | class)", "'z' for every level of 'class' already", "leave (0 + z | class) out")
+    held("z * teacher + (1 + z | class)", "'(Intercept)', 'z' for every level of 'class'", "leave (1 + z | class) out")
+    held("teacher + (z || class)", "every level of 'class'", "leave")
+
+
+@pytest.mark.parametrize(
+    ("right", "family"),
+    [
+        ("arm + (1 | class)", "gaussian"),
+        ("factor(school) + (1 | class)", "gaussian"),  # schools fixed, classes within them random
+        ("factor(school) + (0 + z | school)", "gaussian"),
+        ("teacher + (0 + z | class)", "gaussian"),
+        ("teacher + homdiag(1 + z | class)", "gaussian"),  # one variance: the slopes tell it
+        ("teacher + (1 + z | class)", "poisson"),  # where a correlation moves the origin of the slopes
+        ("poly(school, 4) + (1 | school)", "gaussian"),  # one degree of freedom is left
+        ("z:teacher + (1 | class)", "gaussian"),
+    ],
+)
+def test_levels_that_the_fixed_part_does_not_hold(right: str, family: str) -> None:
+    accepted(right, family=family)
+
+
+def test_a_fixed_part_that_differs_in_one_row_of_many() -> None:
+    """The first glance is at some thousand rows: what it lets pass is settled by all of them."""
+    n = 20_000
+    data = pd.DataFrame({"y": np.arange(float(n)), "x": np.arange(n) % 7, "g": np.arange(n) % 5})
+    data["copy"] = "level " + data["g"].astype(str)
+    held("copy + (1 | g)", "every level of 'g' already", "5 levels", data=data)
+    data.loc[11, "copy"] = "level 0"
+    accepted("copy + (1 | g)", data=data)

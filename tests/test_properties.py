@@ -262,9 +262,10 @@ def test_glm_with_closed_forms() -> None:
     beta, rss = np.linalg.lstsq(x, data["y"].to_numpy(), rcond=None)[:2]
     np.testing.assert_allclose(results.params, beta, rtol=1e-10)
     sigma2 = rss[0] / len(data)
-    assert results.family_params["sigma"] == pytest.approx(np.sqrt(sigma2), rel=1e-9)
+    unbiased = rss[0] / (len(data) - 2)
+    assert results.family_params["sigma"] == pytest.approx(np.sqrt(unbiased), rel=1e-9)
     assert results.llf == pytest.approx(-0.5 * len(data) * (np.log(2 * np.pi * sigma2) + 1), abs=1e-9)
-    np.testing.assert_allclose(results.bse, np.sqrt(sigma2 * np.diag(np.linalg.inv(x.T @ x))), rtol=1e-8)
+    np.testing.assert_allclose(results.bse, np.sqrt(unbiased * np.diag(np.linalg.inv(x.T @ x))), rtol=1e-8)
 
     counts = simulate(9, "poisson")
     mean = counts["y"].mean()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 
+import multilevel as ml
 from multilevel.design import build_design
-from multilevel.errors import DataWarning
+from multilevel.errors import DataError, DataWarning
 
 from .design_data import DATA, build
 
@@ -73,3 +77,74 @@ def test_odd_values_warn_at_the_line_of_the_user() -> None:
     with pytest.warns(DataWarning) as caught:
         build_design("z ~ x", DATA, family="poisson")
     assert caught[0].filename == __file__
+
+
+# ---- another response for the same model -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trials() -> ml.MixedModel:
+    return ml.MixedModel("cbind(incidence, size - incidence) ~ period + (1 | herd)", ml.datasets.cbpp(), "binomial")
+
+
+def test_successes_of_a_refit_are_checked_as_those_of_a_fit(trials: ml.MixedModel) -> None:
+    y = ml.datasets.cbpp()["incidence"].to_numpy(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert trials.refit(y).llf == trials.fit().llf
+    with pytest.warns(DataWarning, match=r"'y' is not whole: 2.4 in position 0 and 0 more") as caught:
+        trials.refit(np.where(np.arange(56) == 0, 2.4, y))
+    assert caught[0].filename == __file__
+    size = trials.design.response.size
+    assert size is not None
+    with pytest.raises(
+        DataError, match=rf"y is {size[3] + 1:g} at position 3: more successes than trials \({size[3]:g}"
+    ):
+        trials.refit(np.where(np.arange(56) == 3, size + 1, y))
+    with pytest.raises(DataError, match="y is -1 at position 5; a count cannot be negative"):
+        trials.refit(np.where(np.arange(56) == 5, -1, y))
+    with pytest.raises(
+        DataError, match=r"shape \(3,\); 56 successes of 'cbind\(incidence, size - incidence\)' are needed"
+    ):
+        trials.refit(y[:3])
+
+
+def quietly_refit(model: ml.MixedModel, y: object) -> None:
+    """What the fit has to say of itself is not the point."""
+    with warnings.catch_warnings():
+        for category in (ml.SingularFitWarning, ml.ConvergenceWarning, ml.QuadratureWarning):
+            warnings.simplefilter("ignore", category)
+        model.refit(y)  # type: ignore[arg-type]
+
+
+def test_proportions_are_no_successes(trials: ml.MixedModel) -> None:
+    data = ml.datasets.cbpp()
+    with pytest.warns(DataWarning, match="'y' is not whole"):
+        quietly_refit(trials, data["incidence"] / data["size"])
+    single = ml.MixedModel("use ~ age + (1 | district)", ml.datasets.contraception(), "binomial")
+    y = np.where(np.arange(1934) % 3 == 0, 1.0, 0.0)
+    with pytest.warns(DataWarning, match="'y' is not whole: 0.5 in position 1 and 1288 more"):
+        quietly_refit(single, np.where(y == 0, 0.5, y))
+
+
+def test_counts_of_a_refit() -> None:
+    model = ml.MixedModel("n ~ x + (1 | g)", DATA, "poisson")
+    y = DATA["n"].to_numpy(float)
+    with pytest.warns(DataWarning, match="'y' is not whole: "):
+        quietly_refit(model, y + 0.25)
+
+
+def test_a_transformed_response_is_given_as_the_model_has_it() -> None:
+    data = ml.datasets.sleepstudy()
+    model = ml.MixedModel("log(Reaction) ~ Days + (1 | Subject)", data)
+    assert model.refit(np.log(data["Reaction"])).llf == pytest.approx(model.fit().llf, abs=1e-9)
+    with pytest.raises(DataError, match=r"y has shape \(2,\); 180 values of 'log\(Reaction\)' are needed"):
+        model.refit([1.0, 2.0])
+    assert "transformed values" in str(ml.MixedModel.refit.__doc__)
+    assert "transformed values" in str(ml.MixedModelResults.refit.__doc__)
+
+
+def test_labels_of_a_refit_go_with_the_rows() -> None:
+    data = ml.datasets.sleepstudy()
+    model = ml.MixedModel("Reaction ~ Days + (1 | Subject)", data)
+    assert model.refit(pd.Series(data["Reaction"]).iloc[::-1]).llf == pytest.approx(model.fit().llf, abs=1e-9)

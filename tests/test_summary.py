@@ -35,7 +35,8 @@ Scaled residuals:
 Random effects:
 Groups       Name         Variance  Std.Dev.
 state_label  (Intercept)  0.169197  0.411335
-Number of obs: 2015, groups: state_label, 49; 178 rows with missing values dropped
+Number of obs: 2015, groups: state_label, 49; 178 rows with missing values
+  dropped
 
 Fixed effects:
               Estimate  Std. Error  z value  Pr(>|z|)
@@ -137,7 +138,7 @@ def test_the_degrees_of_freedom_are_named(sleep: ml.MixedModelResults, cbpp: ml.
     assert re.search(r"^Days +10\.4673 +1\.5022 +6\.968  3\.22e-12$", normal, re.MULTILINE)
     assert "t tests" not in normal
     plain = str(ml.fit("Reaction ~ Days", ml.datasets.sleepstudy()).summary())
-    assert plain.startswith("Linear model fit by maximum likelihood\n")
+    assert plain.startswith("Linear model fit by least squares\n")
     assert "\nt tests with residual degrees of freedom\n" in plain
     with pytest.raises(ml.DataError, match=r"df_method='satterthwaite' is for Gaussian models"):
         cbpp.summary(df_method="satterthwaite")

@@ -18,6 +18,7 @@ constexpr double far_away = 0.5;           // predicted gain above which Fisher 
 constexpr double small_deviation = 0.05;   // beside the term's size or the residual's: zero is worth a try
 constexpr double least_share = 0.1;        // of the gain that a step promises: less, and the next kind of step is tried
 constexpr double enough = 1.0;             // but this much is always enough
+constexpr double rough = 1e-6;             // a tolerance above it asks for no certificate
 constexpr int most_shortenings = 15;
 constexpr double smallest_radius = 1e-7;  // of the trust region, in standard errors
 constexpr int stalls_without_hessian = 2;
@@ -78,7 +79,11 @@ class Search {
       best_.trace.push_back({best_.sums.value, best_.gain, how});
       if (monitor_.report) monitor_.report(iteration, best_.sums.value, best_.gain);
 
-      const double tolerance = std::max(options_.gain_tolerance, noise(best_.sums));
+      // Where the Hessian is not known yet the gain is not, either.
+      const double tolerance = std::max(exact_ || options_.gain_tolerance > rough
+                                            ? options_.gain_tolerance
+                                            : std::min(options_.gain_tolerance, objective_.near_enough()),
+                                        noise(best_.sums));
       if (n_theta_ > 0 && !bounds_.empty() && iteration < options_.most_iterations &&
           meets_bounds(concave && best_.gain < tolerance)) {
         how = "bound";

@@ -71,13 +71,15 @@ def boundary_place(
     Returns
     -------
     tuple of str
-        The column, or all of them where they share what is reported; and "variance" (it is zero), "correlation" (only
+        The column, or all of them where they share what is reported, as those of reduced rank do when all variances are
+        zero; and "variance" (it is zero), "correlation" (only
         what other columns leave of the variance is zero) or "limit" (the structure's correlation is at an end of its
         range).
     """
     shared = names[0] if len(names) == 1 else f"{names[0]}, ..., {names[-1]}"
     if position < 0:
         return shared, "limit"
-    if "sd" in _core.Structure(structure, len(names)).labels:
+    nothing_left = structure.startswith("reduced rank") and not covariance.any()
+    if nothing_left or "sd" in _core.Structure(structure, len(names)).labels:
         return shared, "variance"
     return names[position], "correlation" if covariance[position, position] > 0 else "variance"

@@ -100,6 +100,8 @@ class NewDesign:
     Attributes
     ----------
     fixed : tuple of FixedColumn
+    fixed_terms : tuple of FixedTerm
+        With the values of the new rows in their parts.
     offset : ndarray of float64, or None
     codes : tuple of ndarray of int32
         Per grouping factor; -1 where the level was not seen in the fit, or is missing. Empty without `need_random`; the
@@ -115,6 +117,7 @@ class NewDesign:
     """
 
     fixed: tuple[FixedColumn, ...]
+    fixed_terms: tuple[FixedTerm, ...]
     offset: NDArray[np.float64] | None
     codes: tuple[NDArray[np.int32], ...]
     unseen: tuple[pd.Index, ...]
@@ -284,12 +287,13 @@ def build_design(
     offset_values = _offset(parsed, rows, coding, offset_column, expression)
     factors, random_terms, random = build_random_terms(parsed, values, coding, rows)
     single = with_trials.size is None and (weight_values is None or bool(np.all(weight_values == 1.0)))
-    check_identifiable(parsed.bars, factors, random_terms, rows.n, family, single)
+    fixed_columns = named_columns(fixed_terms)
+    check_identifiable(parsed.bars, factors, random_terms, rows.n, family, single, fixed_columns)
     index = frame.index
     return Design(
         formula=parsed,
         response=with_trials,
-        fixed=tuple(FixedColumn(*c) for c in named_columns(fixed_terms)),
+        fixed=tuple(FixedColumn(*c) for c in fixed_columns),
         fixed_terms=_fixed_terms(fixed_terms),
         grouping_factors=factors,
         random_terms=random_terms,
@@ -416,11 +420,12 @@ def _code_new(
     rows = Rows(frame, None, coding.terms.functions)
     evaluated = dict.fromkeys((*formula.fixed.atoms, *bar_atoms(bars)))
     values: dict[Atom, Numbers | Categories] = {atom: coding.terms.apply(atom, rows, missing) for atom in evaluated}
-    fixed = named_columns(code_terms(formula.fixed, values, coding.terms.variables))
+    fixed_terms = code_terms(formula.fixed, values, coding.terms.variables)
     random = code_new_random(formula, coding.random, values, coding.terms, rows, missing, wanted)
     codes, unseen, random_columns = random if wanted else ((), (), ())
     return NewDesign(
-        fixed=tuple(FixedColumn(*c) for c in fixed),
+        fixed=tuple(FixedColumn(*c) for c in named_columns(fixed_terms)),
+        fixed_terms=_fixed_terms(fixed_terms),
         offset=_offset(formula, rows, coding.terms, offset_column, expression, missing),
         codes=codes,
         unseen=unseen,

@@ -46,6 +46,10 @@ class RedundantColumnWarning(FitWarning):
     """Fixed-effect columns that are linear combinations of earlier ones were dropped."""
 
 
+class NotEstimableWarning(FitWarning):
+    """Predictions at which the rows of the fit say nothing, because columns were dropped there: they are NaN."""
+
+
 def warn_caller(message: str, category: type[Warning]) -> None:
     """Warn at the line outside this package that led here."""
     package, level, frame = __name__.rpartition(".")[0] + ".", 1, sys._getframe()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 ELSEWHERE = {"normal": "gaussian", "bernoulli": "binomial", "logistic": "binomial"}  # other packages' names
+SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
 
 class Family:
@@ -80,6 +81,20 @@ class Family:
         return self._core.unit_deviance(
             np.ascontiguousarray(y, dtype=np.float64), np.ascontiguousarray(mu, dtype=np.float64)
         )
+
+    def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Logarithms of the probabilities of success and of failure of a binomial trial at the linear predictor `eta`.
+
+        They are exact where the probabilities themselves are 0 or 1 in floating-point numbers.
+        """
+        at = np.ascontiguousarray(eta, dtype=np.float64)
+        one, zero = np.ones_like(at), np.zeros_like(at)
+
+        def log_density(eta: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+            return self._core.derivatives(eta, y, one, one, [])["value"]
+
+        # a success at eta is a failure at -eta, whose logarithm keeps its digits where it is close to zero
+        return log_density(-at, zero) if self.link in SYMMETRIC else log_density(at, one), log_density(at, zero)
 
     def __repr__(self) -> str:
         return f"Family({self.name!r}, {self.link!r})"

@@ -13,6 +13,7 @@ from multilevel import _core
 from .certificate import BoundaryScore, Certificate, Optimization, QuadratureCheck
 from .covariance import boundary_place, factor, parameter_names
 from .errors import DataError
+from .exact_fit import exact_parameters
 from .quadrature import check_points, n_nodes
 from .verdict import Verdict, judge
 
@@ -45,19 +46,23 @@ class Fit:
     fixed_names, redundant : tuple of str
         Columns kept, and columns dropped as linear combinations of earlier ones.
     psi : ndarray, (P,)
-        (beta, theta, phi); theta holds the covariance parameters of each term, as its structure defines them.
+        (beta, theta, phi), where the likelihood has its maximum; theta holds the covariance parameters of each term, as
+        its structure defines them.
     parameter_names : tuple of str
     beta : ndarray, (p,)
     theta_values, theta, random_cov : tuple of ndarray
         Per random-effects term: its own part of theta, its lower Cholesky factor, and its covariance.
     phi : dict
-        The family's own parameters, on the scale of their name.
+        The family's own parameters, on the scale of their name. Of linear models without random effects `sigma` is the
+        square root of the (weighted) residual sum of squares over n - p, as lm() has it, not over n as in psi.
     gradient, hessian, covariance
-        Of the log-likelihood with respect to psi; the inverse of -hessian, NaN where theta is at the boundary.
+        Of the log-likelihood with respect to psi; the inverse of -hessian, NaN where theta is at the boundary. The
+        covariances of linear models without random effects are multiplied by n / (n - p).
     beta_covariance : ndarray, (p, p)
         What standard errors come from. For linear models given theta and phi (generalized least squares), else jointly.
     loglik : float
-        With every constant; restricted where `method` is "reml".
+        With every constant; restricted where `method` is "reml". Infinite where the fixed part reproduces the response:
+        then beta is that of least squares, theta and sigma are zero, and there are no standard errors (NaN).
     modes, mode_cov : tuple of ndarray, (n_levels, q) and (n_levels, q, q)
         Per grouping factor: conditional modes of its random effects and their conditional covariances. The terms of a
         factor stand side by side; `term_columns` tells which columns are whose.
@@ -136,6 +141,16 @@ class Fit:
     def df_model(self) -> int:
         """Parameters estimated; with REML, too, the fixed effects are among them."""
         return len(self.psi)
+
+    @property
+    def df_resid(self) -> int:
+        """Rows minus parameters; of linear models without random effects rows minus coefficients, as lm() has it."""
+        return self.n_rows - (len(self.beta) if self.is_least_squares else self.df_model)
+
+    @property
+    def is_least_squares(self) -> bool:
+        """Whether this is a linear model without random effects."""
+        return self.is_linear and not self.design.random_terms
 
     @property
     def is_linear(self) -> bool:
@@ -304,17 +319,24 @@ def _named(
     redundant = set(core.redundant)
     kept = tuple(column.name for k, column in enumerate(design.fixed) if k not in redundant)
     dropped = tuple(column.name for k, column in enumerate(design.fixed) if k in redundant)
-    p = core.n_beta
+    p, psi = core.n_beta, record.psi
+    reproduced = record.ending == "exact_fit" and not np.isfinite(psi).all()  # by the fixed part alone
+    if reproduced:
+        psi = exact_parameters(design, family, kept, len(psi))
     theta_names, thetas, factors, at = [], [], [], p
     for term in design.random_terms:
         group = design.grouping_factors[term.grouping_factor].name
         own = parameter_names(term.structure, term.names)
         theta_names += [f"{group}: {name}" for name in own]
-        thetas.append(record.psi[at : at + len(own)])
+        thetas.append(psi[at : at + len(own)])
         factors.append(factor(term.structure, thetas[-1], len(term.names)))
         at += len(own)
     random_cov = tuple(half @ half.T for half in factors)
-    phi = {name.removeprefix("log_"): float(np.exp(record.psi[at + r])) for r, name in enumerate(family.parameters)}
+    phi = {name.removeprefix("log_"): float(np.exp(psi[at + r])) for r, name in enumerate(family.parameters)}
+    unbiased = 1.0  # for variances of linear models without random effects, where the maximum has RSS / n
+    if family.is_linear and not design.random_terms and design.n_rows > p:
+        unbiased = design.n_rows / (design.n_rows - p)
+        phi = {name: value * float(np.sqrt(unbiased)) for name, value in phi.items()}
     names = (*kept, *theta_names, *family.parameters)
 
     n_points, exact, change, shift = record.quadrature
@@ -341,20 +363,20 @@ def _named(
         n_quadrature=points,
         fixed_names=kept,
         redundant=dropped,
-        psi=record.psi,
+        psi=psi,
         parameter_names=names,
-        beta=record.psi[:p],
+        beta=psi[:p],
         theta_values=tuple(thetas),
         theta=tuple(factors),
         random_cov=random_cov,
         phi=phi,
         gradient=record.gradient,
         hessian=record.hessian,
-        covariance=record.covariance,
-        beta_covariance=record.beta_covariance,
-        loglik=np.nan if verdict.unbounded else record.loglik,
-        modes=tuple(record.modes),
-        mode_cov=tuple(record.mode_covariance),
+        covariance=record.covariance * unbiased,
+        beta_covariance=record.beta_covariance * unbiased,
+        loglik=np.inf if reproduced else np.nan if verdict.unbounded else record.loglik,
+        modes=tuple(np.zeros_like(own) if reproduced else own for own in record.modes),
+        mode_cov=tuple(np.zeros_like(own) if reproduced else own for own in record.mode_covariance),
         projection=tuple(record.projection),
         verdict=verdict,
         certificate=certificate,

@@ -15,6 +15,7 @@ from .errors import DataError
 from .formula import Bar
 from .formula_structures import UNCORRELATED, rank_of
 from .grouping import GroupingFactor, Relation, relations, varies_within
+from .least_squares import dense, in_terms_of
 from .levels import label_of
 from .random_terms import RandomTerm
 
@@ -43,6 +44,7 @@ def check_identifiable(
     n_rows: int,
     family: str,
     single: bool,
+    fixed: Sequence[tuple[str, NDArray[Any] | None]] = (),
 ) -> None:
     """Raise `DataError` for random effects that cannot be told apart, or not from the residuals.
 
@@ -55,6 +57,8 @@ def check_identifiable(
     family : str
     single : bool
         Whether each row is one trial of a binomial.
+    fixed : sequence of (str, ndarray or None)
+        The columns of the fixed part; None is the constant 1.
     """
     for one, two in combinations(factors, 2):
         if len(one.levels) == len(two.levels):
@@ -69,6 +73,7 @@ def check_identifiable(
         factor = factors[term.grouping_factor]
         _check_number(bar, factor, term, n_rows, family, single)
         _check_slopes(bar, factor, term)
+        _check_fixed(bar, factor, term, fixed, n_rows, family)
 
 
 # ---- grouping factors --------------------------------------------------------------------------------------------
@@ -189,6 +194,80 @@ def _check_slopes(bar: Bar, factor: GroupingFactor, term: RandomTerm) -> None:
             f"{_quoted(term.names)}, so their correlations cannot be told; for a variance of each write "
             f"diag({bar.text.split('(', 1)[1].split('|')[0].strip()} | {factor.name})"
         )
+
+
+# ---- fixed effects ---------------------------------------------------------------------------------------------------
+
+IN_SPAN = 1e-16  # squared share of a column that may lie outside of the others
+GLANCE = 2000  # rows that settle it but for a doubt: what is not in the span there is not in the span of all rows
+SHARE = 1e-8  # of a column in another, below which it is not involved
+
+
+def _check_fixed(
+    bar: Bar,
+    factor: GroupingFactor,
+    term: RandomTerm,
+    fixed: Sequence[tuple[str, NDArray[Any] | None]],
+    n_rows: int,
+    family: str,
+) -> None:
+    """Random effects of which the fixed part has one for every level already: nothing is left for their variance."""
+    m = len(factor.levels)
+    if len(fixed) < m:
+        return
+    held: dict[str, list[str]] = {}
+    for name, column in zip(term.names, term.columns, strict=True):
+        by = _held_by(factor, column, fixed, n_rows)
+        if by is not None:
+            held[name] = by
+    # One variance, or one set of loadings, for all columns is told by any of them; where a correlation moves the origin
+    # of a slope, other families than the Gaussian can tell a little.
+    own_variances = term.structure in ("unstructured", "diagonal", "compound symmetry", "heterogeneous ar1")
+    if not held or (len(held) < len(term.names) and not (own_variances and family == "gaussian")):
+        return
+    columns = list(dict.fromkeys(name for by in held.values() for name in by if name != INTERCEPT or len(by) == 1))
+    what = "every level" if list(held) == [INTERCEPT] else f"{_quoted(list(held))} for every level"
+    rest = [name for name in term.names if name not in held]
+    remedy = f"leave {bar.text} out" if not rest else f"keep only {_quoted(rest)} before the bar of {bar.text}"
+    raise DataError(
+        f"{bar.text}: the fixed part holds {what} of '{factor.name}' already (column{'s' * (len(columns) != 1)} "
+        f"{_quoted(columns)}; {m:,} levels), so that nothing is left from which the variance of its random effects "
+        f"could be told; {remedy}, or leave these columns out of the fixed part"
+    )
+
+
+def _held_by(
+    factor: GroupingFactor, column: NDArray[Any] | None, fixed: Sequence[tuple[str, NDArray[Any] | None]], n_rows: int
+) -> list[str] | None:
+    """Fixed columns of which the random effects' columns, one per level, are combinations; None if they are not."""
+    values = [own for _, own in fixed]
+    glance = np.linspace(0, n_rows - 1, GLANCE).astype(np.int64) if n_rows > GLANCE else None
+    if glance is not None:
+        some = [own if own is None else own[glance] for own in values]
+        _, left = _levels_in_terms_of(some, factor.codes[glance], None if column is None else column[glance])
+        if not (left < IN_SPAN).all():
+            return None
+    coefficients, left = _levels_in_terms_of(values, factor.codes, column)
+    if not (left < IN_SPAN).all():
+        return None
+    size = np.array([1.0 if own is None else np.sqrt(np.mean(np.square(own, dtype=float))) for own in values])
+    share = np.abs(coefficients).max(axis=1) * size
+    return [name for (name, _), own in zip(fixed, share, strict=True) if own > SHARE * share.max()]
+
+
+def _levels_in_terms_of(
+    values: Sequence[NDArray[Any] | None], codes: NDArray[np.int32], column: NDArray[Any] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The column in the rows of each level by itself, as far as there are such rows, in terms of others."""
+    present, n = np.unique(codes), len(codes)
+
+    def by_level(rows: slice) -> NDArray[np.float64]:
+        own = np.searchsorted(present, codes[rows])
+        block = np.zeros((len(own), len(present)))
+        block[np.arange(len(own)), own] = 1.0 if column is None else column[rows]
+        return block
+
+    return in_terms_of(lambda rows: dense(values, rows, n), by_level, n)
 
 
 # ---- how many ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from .errors import DataError
 from .family import Family
 from .fit import build_core, numbers, run
 from .progress import Progress
+from .response import check_again
 from .results import MixedModelResults
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ class MixedModel:
         method : {"ml", "reml"}, optional
             Maximum likelihood, or restricted maximum likelihood, which allows for the fixed effects in the variances.
             REML is the default of linear mixed models (Gaussian with the identity link and random effects), and there
-            alone it exists. All others have "ml"; without random effects the residual variance is then divided by n,
-            where least squares have n - p.
+            alone it exists. All others have "ml". Linear models without random effects are least squares: the
+            log-likelihood is at its maximum, and the residual variance is over n - p, as in lm().
         n_quadrature : int or "auto"
             Points of adaptive Gauss-Hermite quadrature per random effect; 1 is the Laplace approximation. "auto" raises
             the number until more points would move no estimate by more than 0.001 standard errors, and the table of
@@ -205,8 +206,15 @@ class MixedModel:
         Parameters
         ----------
         y : array_like, (n,)
-            One number per row used (`results.nobs`); for binomial models the successes, out of the trials of the fit.
-            The other parameters are those of `fit`.
+            One number per row used (`results.nobs`), on the scale of the model's response: for binomial models the
+            successes, out of the trials of the fit, and not proportions; where the formula transforms the response, as
+            ``log(y) ~ x`` does, the transformed values, which are taken as they are. The other parameters are those of
+            `fit`.
+
+        Warns
+        -----
+        DataWarning
+            Successes or counts that are not whole, as in the first fit.
 
         Raises
         ------
@@ -214,7 +222,7 @@ class MixedModel:
             `y` has the wrong length, or values that the family cannot take.
         """
         values = self._own_rows(y)
-        self._check_response(values)
+        check_again(self.design.response, values, self.family.name)
         design = replace(self.design, response=replace(self.design.response, values=values))
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
@@ -271,8 +279,8 @@ class MixedModel:
             )
         if method == "reml" and not mixed:
             raise DataError(
-                "method='reml' needs a random-effects term, and the formula has none. Use method='ml'; least squares "
-                "are its estimates, with the residual variance divided by n"
+                "method='reml' needs a random-effects term, and the formula has none: it is fitted by least squares, "
+                "with the residual variance over rows minus coefficients, as REML has it. Leave method= out"
             )
         return method
 
@@ -284,17 +292,6 @@ class MixedModel:
                 raise DataError("the index of y differs from that of the rows used; y.to_numpy() goes by position")
             y = y.reindex(index)
         return numbers(y, "y")
-
-    def _check_response(self, y: NDArray[np.float64]) -> None:
-        if y.shape != (self.design.n_rows,):
-            raise DataError(f"y has shape {y.shape}; the model uses {self.design.n_rows} rows")
-        if self.family.name == "gaussian":
-            return
-        if y.min() < 0:
-            raise DataError(f"y is negative ({y.min():g}) at position {int(np.argmin(y))}; counts are needed")
-        size = 1.0 if self.design.response.size is None else self.design.response.size
-        if self.family.name == "binomial" and np.any(y > size):
-            raise DataError(f"y has more successes than trials at position {int(np.argmax(y - size))}")
 
     def __repr__(self) -> str:
         groups = ", ".join(f"{name} ({count})" for name, count in self.n_groups.items()) or "none"

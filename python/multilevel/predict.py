@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .errors import DataError
+from .errors import DataError, NotEstimableWarning, warn_caller
+from .estimability import not_estimable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,13 @@ def predict(
     -------
     Series, (n_rows,)
         With the index of the pandas frame; without one, the positions of the rows. NaN where a value that the
-        prediction needs is missing.
+        prediction needs is missing, and where the rows of the fit do not determine it: columns were dropped as linear
+        combinations of others, and the new row breaks that rule, as in a combination of levels that never occurred.
+
+    Warns
+    -----
+    NotEstimableWarning
+        Predictions are NaN for the latter reason.
 
     Raises
     ------
@@ -122,7 +129,8 @@ def coef(fit: Fit) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict: grouping factor -> DataFrame (levels x coefficients)
-        A random effect without a fixed one of that name is added to zero and gets its own column, as in lme4.
+        A random effect without a fixed one of that name is added to zero and gets its own column, as in lme4; NaN where
+        the fixed one was dropped as a linear combination of others, since it cannot be told from theirs.
     """
     result: dict[str, pd.DataFrame] = {}
     for index, factor in enumerate(fit.design.grouping_factors):
@@ -131,7 +139,8 @@ def coef(fit: Fit) -> dict[str, pd.DataFrame]:
         table = pd.DataFrame(fixed, index=levels, columns=list(fit.fixed_names))
         for term, at in _terms_of(fit, index):
             for name, column in zip(term.names, at, strict=True):
-                table[name] = table.get(name, 0.0) + fit.modes[index][:, column]
+                fixed_one = np.nan if name in fit.redundant else table.get(name, 0.0)
+                table[name] = fixed_one + fit.modes[index][:, column]
         result[factor.name] = table
     return result
 
@@ -182,7 +191,12 @@ def _new_rows(
     if any(included):
         _add_random_part(fit, new, included, eta)
     eta[new.missing] = np.nan
-    return eta, new.index if new.index is not None else pd.RangeIndex(new.n_rows)
+    index = new.index if new.index is not None else pd.RangeIndex(new.n_rows)
+    unknown = not_estimable(fit, new.fixed, new.fixed_terms, new.n_rows, new.missing)
+    if unknown is not None:
+        eta[unknown.rows] = np.nan
+        warn_caller(_not_estimable_message(fit, unknown.places, index[unknown.rows], new.n_rows), NotEstimableWarning)
+    return eta, index
 
 
 def _fixed_part(fit: Fit, columns: Iterable[FixedColumn], offset: np.ndarray | None, n_rows: int) -> np.ndarray:
@@ -214,6 +228,17 @@ def _unseen_message(factor: str, labels: Any) -> str:
     return (
         f"newdata has {len(labels)} level{'s' if len(labels) > 1 else ''} of {factor!r} that the fit has not seen: "
         f'{shown}. new_levels="zero" predicts for them with random effects of zero, random="zero" for every row.'
+    )
+
+
+def _not_estimable_message(fit: Fit, places: str, labels: pd.Index, n_rows: int) -> str:
+    rows = ", ".join(map(str, labels[:5])) + (", ..." if len(labels) > 5 else "")
+    dropped = ", ".join(map(repr, fit.redundant[:5])) + (", ..." if len(fit.redundant) > 5 else "")
+    return (
+        f"{len(labels)} of {n_rows} predictions {'is' if len(labels) == 1 else 'are'} NaN, at {places} "
+        f"(row{'s' if len(labels) > 1 else ''} {rows}): the data of the fit do not determine the mean there (the "
+        f"redundant column{'s' if len(fit.redundant) > 1 else ''} {dropped} had to be dropped); predict where "
+        "there were data, or write the formula without what is redundant"
     )
 
 

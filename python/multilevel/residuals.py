@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .fit import Fit
 
 
+FAR = 1e-8  # probabilities closer to 0 or 1 than this are known by their logarithms only
+
+
 def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
     """Residuals of the rows used, (n_rows,).
 
@@ -43,8 +46,16 @@ def response(fit: Fit) -> np.ndarray:
 
 def pearson(fit: Fit) -> np.ndarray:
     """(y - mu) sqrt(w / V(mu)), (n_rows,)."""
+    if fit.family.name == "binomial":
+        # y (1 - mu) - (1 - y) mu over sqrt(mu (1 - mu)): exact where a probability is too close to 0 or 1 for doubles
+        y = observed(fit)
+        log_mu, log_rest = fit.family.log_probabilities(fit.eta)
+        half = (log_rest - log_mu) / 2.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = np.where(y > 0, y * np.exp(half), 0.0) - np.where(y < 1, (1.0 - y) * np.exp(-half), 0.0)
+        return ratio * np.sqrt(_weights(fit))
     difference, spread = response(fit), np.sqrt(fit.family.variance(fit.mu))
-    # where a fitted probability has run to 0 or 1 the residual is zero with it, or infinite
+    # where a mean has run to 0 the residual is zero with it, or infinite
     with np.errstate(divide="ignore"):
         ratio = np.divide(difference, spread, out=np.zeros_like(difference), where=difference != 0)
     return ratio * np.sqrt(_weights(fit))
@@ -53,16 +64,26 @@ def pearson(fit: Fit) -> np.ndarray:
 def scaled(fit: Fit) -> np.ndarray:
     """Pearson residuals divided by the residual standard deviation where the family has one, (n_rows,).
 
-    These are the "Scaled residuals" of `summary()` in lme4 and here.
+    These are the "Scaled residuals" of `summary()` in lme4 and here; NaN where that is zero.
     """
-    return pearson(fit) / fit.phi.get("sigma", 1.0)
+    sigma = fit.phi.get("sigma", 1.0)
+    return pearson(fit) / (sigma if sigma > 0 else np.nan)
 
 
 def deviance(fit: Fit) -> np.ndarray:
     """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
     y = observed(fit)
     unit_deviance = np.maximum(fit.family.unit_deviance(y, fit.mu), 0.0)  # rounding may leave -1e-17
-    return np.sign(y - fit.mu) * np.sqrt(_weights(fit) * unit_deviance)
+    sign = np.sign(y - fit.mu)
+    if fit.family.name == "binomial":
+        log_mu, log_rest = fit.family.log_probabilities(fit.eta)
+        # exact where a probability is too close to 0 or 1 for doubles
+        unit_deviance = np.where(y == 1, -2.0 * log_mu, np.where(y == 0, -2.0 * log_rest, unit_deviance))
+        sign = np.where(y == 1, 1.0, np.where(y == 0, -1.0, sign))
+        far = (y > 0) & (y < 1) & ((fit.mu < FAR) | (fit.mu > 1.0 - FAR))
+        own, rest = y[far], 1.0 - y[far]
+        unit_deviance[far] = 2.0 * (own * (np.log(own) - log_mu[far]) + rest * (np.log(rest) - log_rest[far]))
+    return sign * np.sqrt(_weights(fit) * unit_deviance)
 
 
 def observed(fit: Fit) -> np.ndarray:

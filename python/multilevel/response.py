@@ -14,6 +14,8 @@ from .levels import drop_unused, label_of
 from .transforms import Categories
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _TOLERANCE = 1e-3  # as R: how far from a whole number a count may be before it is remarked upon
@@ -107,7 +109,7 @@ def _successes_failures(name: str, atoms: tuple[Atom, ...], rows: Rows) -> Respo
             )
         raise DataError(f"'{atom.text}' is {values[row]:g} in {where}; a count cannot be negative")
     for atom, values in zip(atoms, counts, strict=True):
-        _warn_not_whole(atom.text, values, rows)
+        _warn_not_whole(atom.text, values, rows.at)
     size = successes + failures
     return Response(name, successes, None if np.all(size == 1.0) else size)
 
@@ -132,9 +134,10 @@ def _proportion(
         successes = np.where(np.abs(successes - nearest) < 1e-8 * np.maximum(1.0, size), nearest, successes)
     else:
         advice = "give the trials as weights=" if weights is None else "weights= should hold the trials"
-        _warn(
+        warn_caller(
             f"the response '{name}' times its trials is not whole: {values[row]:g} times {size[row]:g} "
-            f"in {rows.at(row)} and {int(far.sum()) - 1} more; {advice}"
+            f"in {rows.at(row)} and {int(far.sum()) - 1} more; {advice}",
+            DataWarning,
         )
     return Response(name, successes, None if weights is None else size), None
 
@@ -143,18 +146,53 @@ def _check_counts(name: str, values: NDArray[np.float64], rows: Rows) -> None:
     row = _first(values < 0)
     if row is not None:
         raise DataError(f"the response '{name}' is {values[row]:g} in {rows.at(row)}; a count cannot be negative")
-    _warn_not_whole(name, values, rows)
+    _warn_not_whole(name, values, rows.at)
 
 
-def _warn_not_whole(name: str, values: NDArray[np.float64], rows: Rows) -> None:
+def _warn_not_whole(name: str, values: NDArray[np.float64], at: Callable[[int], str]) -> None:
     far = np.abs(values - np.round(values)) > _TOLERANCE
     row = _first(far)
     if row is not None:
-        _warn(f"'{name}' is not whole: {values[row]:g} in {rows.at(row)} and {int(far.sum()) - 1} more")
+        text = f"'{name}' is not whole: {values[row]:g} in {at(row)} and {int(far.sum()) - 1} more"
+        warn_caller(text, DataWarning)
 
 
-def _warn(message: str) -> None:
-    warn_caller(message, DataWarning)
+def check_again(given: Response, values: NDArray[np.float64], family: str) -> None:
+    """Checks the values of another response for the same rows and trials, as the first one was checked.
+
+    Parameters
+    ----------
+    given : Response
+        The first one.
+    values : ndarray of float64
+        Of `y`, one for each row used; for the binomial family successes.
+    family : str
+
+    Warns
+    -----
+    DataWarning
+        Counts or successes that are not whole.
+
+    Raises
+    ------
+    DataError
+        The wrong number of values, or values that the family cannot take.
+    """
+    n_rows = len(given.values)
+    if values.shape != (n_rows,):
+        meant = f"successes of '{given.name}'" if family == "binomial" else f"values of '{given.name}'"
+        raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
+
+    if family == "gaussian":
+        return
+    row = _first(values < 0)
+    if row is not None:
+        raise DataError(f"y is {values[row]:g} at position {row}; a count cannot be negative")
+    size = np.ones(n_rows) if given.size is None else given.size
+    row = _first(values > size) if family == "binomial" else None
+    if row is not None:
+        raise DataError(f"y is {values[row]:g} at position {row}: more successes than trials ({size[row]:g})")
+    _warn_not_whole("y", values, "position {}".format)
 
 
 def _first(condition: NDArray[np.bool_]) -> int | None:

@@ -63,7 +63,10 @@ class MixedModelResults:
 
     @property
     def bse(self) -> pd.Series:
-        """Standard errors of the fixed effects, (p,): the square roots of the diagonal of `cov_params()`."""
+        """Standard errors of the fixed effects, (p,): the square roots of the diagonal of `cov_params()`.
+
+        Of linear models without random effects those of least squares, with rows minus coefficients in `sigma`.
+        """
         return wald.errors(self.fit)
 
     @property
@@ -162,7 +165,11 @@ class MixedModelResults:
 
     @property
     def family_params(self) -> dict[str, float]:
-        """The family's own parameters; for Gaussian models the residual standard deviation `sigma`."""
+        """The family's own parameters; for Gaussian models the residual standard deviation `sigma`.
+
+        Of linear models without random effects that is the square root of the (weighted) residual sum of squares over
+        rows minus coefficients, as in lm() and statsmodels' OLS and WLS; `llf` is at the maximum, as theirs is.
+        """
         return dict(self.fit.phi)
 
     @property
@@ -180,7 +187,9 @@ class MixedModelResults:
     def vcov_table(self) -> pd.DataFrame:
         """Variances, sds, covariances and correlations of the random effects with delta-method standard errors.
 
-        Columns group, term, term2, quantity, estimate, std_error.
+        Columns group, term, term2, quantity, estimate, std_error. The latter is NaN where there is none: for a variance
+        of zero, for a correlation at 1 or -1 (always with ``rr(..., d=1)``) or undefined, and where parameters are not
+        identified.
         """
         return variance_components.vcov_table(self.fit)
 
@@ -258,8 +267,10 @@ class MixedModelResults:
 
     @property
     def df_resid(self) -> int:
-        """Rows used minus estimated parameters, as lme4 counts."""
-        return self.fit.n_rows - self.fit.df_model
+        """Rows used minus estimated parameters, as lme4 counts; of linear models without random effects rows minus
+        coefficients, as lm() and statsmodels' OLS count.
+        """
+        return self.fit.df_resid
 
     @property
     def pearson_chi2(self) -> float:
@@ -403,7 +414,11 @@ class MixedModelResults:
     # ---- again, and later ----
 
     def refit(self, y: Any, **options: Any) -> MixedModelResults:
-        """The same model fitted to another response; `options` are those of `model.refit`."""
+        """The same model fitted to another response, on the scale of the model's own.
+
+        `y` has one value per row used: successes of binomial models, and where the formula transforms the response, as
+        ``log(y) ~ x`` does, the transformed values. `options` are those of `model.refit`.
+        """
         if self.model is None:
             raise ValueError("these results carry no model to fit again; fit the formula to the new data instead")
         return self.model.refit(y, **options)

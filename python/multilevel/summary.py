@@ -59,8 +59,10 @@ def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
 def title(fit: Fit) -> str:
     """The model, the method and the approximation, in one line."""
     method = {"ml": "maximum likelihood", "reml": "REML"}[fit.method]
+    if fit.is_least_squares:
+        return "Linear model fit by least squares"
     if not fit.design.random_terms:
-        return f"{'Linear' if fit.is_linear else 'Generalized linear'} model fit by {method}"
+        return f"Generalized linear model fit by {method}"
     if fit.is_linear:
         return f"Linear mixed model fit by {method}"
     approximation = (
@@ -98,7 +100,7 @@ def _fit_statistics(fit: Fit) -> Table:
     aic, bic, deviance = format_fixed([criteria["aic"], criteria["bic"], -2 * fit.loglik], 2)
     # all the digits that an optimum this tight has, so that fits can be compared across programs
     (loglik,) = format_fixed([fit.loglik], 8)
-    cells = (aic, bic, loglik, deviance, str(fit.n_rows - fit.df_model))
+    cells = (aic, bic, loglik, deviance, str(fit.df_resid))
     restricted = fit.method == "reml"
     names = ("REML logLik", "REML criterion") if restricted else ("logLik", "-2*log(L)")
     return Table(("AIC", "BIC", *names, "df.resid"), (cells,))

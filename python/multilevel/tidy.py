@@ -61,7 +61,7 @@ def glance(fit: Fit) -> pd.DataFrame:
         "nobs": fit.n_rows,
         **{f"n_{name}": count for name, count in fit.n_groups.items()},
         "df_model": fit.df_model,
-        "df_resid": fit.n_rows - fit.df_model,
+        "df_resid": fit.df_resid,
         **fit.phi,
         "llf": fit.loglik,
         "deviance": -2.0 * fit.loglik,

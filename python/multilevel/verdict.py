@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 
 LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
+# Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
+# what the fixed part leaves, where the information on its logarithm (about twice the degrees of freedom anywhere else)
+# is less than the limit. Below the second share rounding leaves nothing to certify, and below the third where more gain
+# is left than the limit.
+VANISHING = ("converged", "no_increase", "iteration_limit", "divergence")
+SMALL, NO_INFORMATION = 1e-2, 0.1
+GONE, HARDLY_LEFT, UNSETTLED = 1e-5, 1e-3, 1e-6
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
 
 
@@ -86,6 +93,9 @@ def judge(
         remarks.append((RedundantColumnWarning, _redundant(dropped)))
     status, message = "converged", ""
     unidentified = _unidentified(record, names) if record.ending == "converged" else ""
+    vanishing, hidden = "", False
+    if record.ending in VANISHING and family.is_linear and design.random_terms:
+        vanishing, hidden = _vanishing_residual(design, record, names)
     factor = separating_factor(design) if family.name == "binomial" and largest_sd > LARGE_EFFECT else ""
     if factor:
         status, message = "separation", _separated_groups(design, factor, record)
@@ -93,6 +103,11 @@ def judge(
     elif record.ending == "separation":
         status, message = "separation", _separation(design, family, record, names)
         remarks.append((SeparationWarning, message))
+    elif vanishing and (hidden or unidentified or record.ending != "converged"):
+        status, message = "not converged", vanishing
+        remarks.append((ConvergenceWarning, message))
+    elif vanishing:
+        remarks.append((SingularFitWarning, f"singular fit: {vanishing}"))
     elif unidentified:
         status, message = "not identified", unidentified
         remarks.append((ConvergenceWarning, message))
@@ -129,6 +144,38 @@ def _redundant(dropped: tuple[str, ...]) -> str:
     columns = "column" if len(dropped) == 1 else "columns"
     named = ", ".join(map(repr, dropped))
     return f"dropped {len(dropped)} redundant fixed-effect {columns}: {named} (linear combinations of earlier columns)"
+
+
+def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...]) -> tuple[str, bool]:
+    """What to say where the random effects leave no residuals, or nothing; and whether rounding hides what there is."""
+    at = names.index("log_sigma")
+    sigma, information = float(np.exp(record.psi[at])), float(-record.hessian[at, at])
+    largest, hidden = SMALL, not information < NO_INFORMATION
+    if hidden:
+        largest = HARDLY_LEFT if record.predicted_gain > UNSETTLED else GONE
+    left = design.response.values - (0.0 if design.offset is None else design.offset)
+    weight = 1.0 if design.weights is None else float(np.mean(design.weights))
+    if not sigma < largest * np.std(left) * np.sqrt(weight):
+        return "", False
+    coefficients = dict(zip(names, record.psi, strict=True))
+    for column in design.fixed:
+        if column.name in coefficients:
+            left = left - coefficients[column.name] * (1.0 if column.values is None else column.values)
+    spread = float(np.std(left) * np.sqrt(weight))
+    if not sigma < largest * spread:
+        return "", False
+    measured = f"{sigma:.2g} now; around the fixed part '{design.response.name}' has {spread:.3g}"
+    if hidden:
+        text = (
+            f"the residual standard deviation goes to zero or close to it ({measured}): the random effects take all of "
+            "the response but for what rounding hides, too little to certify a maximum"
+        )
+    else:
+        text = (
+            f"the residual standard deviation goes to zero ({measured}): the random effects take all of the response, "
+            "and the likelihood is highest without residuals. The other estimates are close to what they are there"
+        )
+    return f"{text}; fewer random effects would leave residuals", hidden
 
 
 def _unidentified(record: FitRecord, names: tuple[str, ...]) -> str:
@@ -177,7 +224,10 @@ def _reason(design: Design, record: FitRecord, names: tuple[str, ...]) -> str:
         name, values = design.response.name, design.response.values
         constant = f"'{name}' is {values[0]:g} in all {len(values)} rows"
         what = constant if np.ptp(values) == 0 else f"the model fits '{name}' exactly"
-        return f"{what}: the residual standard deviation goes to zero and the likelihood has no maximum"
+        text = f"{what}: the residual standard deviation goes to zero and the likelihood has no maximum"
+        if not np.isfinite(record.psi).all():
+            text += "; the coefficients are those of least squares, and they have no standard errors"
+        return text
     least = float(record.eigenvalues.min()) if len(record.eigenvalues) else 0.0
     measured = (
         f"a further step is predicted to gain {record.predicted_gain:.3g} in log-likelihood and "

@@ -53,8 +53,10 @@ def anova(fit: Fit, type: int = 3, df_method: str | None = None) -> pd.DataFrame
     fit : Fit
     type : {3, 2, 1}
         The hypotheses: each term given all others, averaged over levels with equal weights (3, as SAS and lmerTest);
-        given all terms that do not contain it (2); given the terms before it (1). They do not depend on how factors are
-        coded.
+        given all terms that do not contain it (2); given the terms before it (1). Neither they nor the degrees of
+        freedom depend on how factors are coded: those of Satterthwaite's method, which turn with the rows that stand
+        for a hypothesis of several, are of the rows in treatment coding with the first level as reference, as in
+        lmerTest's tests of type 3.
     df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
         Denominators of F. The default is Satterthwaite's for linear mixed models, "residual" for linear models without
         random effects and "normal" (chi-square tests) for everything else, which has no other.

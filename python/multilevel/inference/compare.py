@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from ..arguments import understands
 from ..errors import DataError
+from ..least_squares import dense, in_terms_of
 from ..printed import Comparison
 from .information_criteria import information_criteria
 
@@ -62,8 +64,8 @@ def compare(*fits: Any) -> pd.DataFrame:
     Raises
     ------
     DataError
-        The fits are not comparable: other rows or responses, families, weights or offsets, methods, numbers of
-        quadrature points; or REML fits with different fixed effects.
+        The fits are not comparable: other rows or responses, families, weights, methods, numbers of quadrature points;
+        offsets whose difference the columns of the larger model do not hold; or REML fits with different fixed effects.
 
     References
     ----------
@@ -75,6 +77,8 @@ def compare(*fits: Any) -> pd.DataFrame:
     records.sort(key=lambda fit: fit.df_model)
     for fit in records[1:]:
         _check_comparable(records[0], fit)
+    for small, large in pairwise(records):
+        _check_offsets(small, large)
     rows: list[list[Any]] = []
     for k, fit in enumerate(records):
         criteria = information_criteria(fit)
@@ -108,9 +112,8 @@ def _check_comparable(first: Fit, other: Fit) -> None:
         )
     if not np.array_equal(a.response.values, b.response.values) or not _same(a.response.size, b.response.size):
         raise DataError(f"the fits {names} have different responses: their likelihoods are of different data")
-    for what, one, two in (("weights", a.weights, b.weights), ("offsets", a.offset, b.offset)):
-        if not _same(one, two):
-            raise DataError(f"the fits {names} have different {what}: their likelihoods cannot be compared")
+    if not _same(a.weights, b.weights):
+        raise DataError(f"the fits {names} have different weights: their likelihoods cannot be compared")
     if (first.family.name, first.family.link) != (other.family.name, other.family.link):
         raise DataError(
             f"the fits {names} are {first.family.name}({first.family.link}) and {other.family.name}"
@@ -130,6 +133,23 @@ def _check_comparable(first: Fit, other: Fit) -> None:
             f"the fits {names} approximate the likelihood with n_quadrature={first.n_quadrature} and "
             f"{other.n_quadrature} points: refit both with the same number"
         )
+
+
+def _check_offsets(small: Fit, large: Fit) -> None:
+    """Offsets are part of the model: another one is a restriction when the larger model has columns for the difference,
+    as ``y ~ x + lo`` has for ``y ~ x + offset(lo)``.
+    """
+    one, two = small.design.offset, large.design.offset
+    if _same(one, two):
+        return
+    change = np.asarray((0.0 if one is None else one) - (0.0 if two is None else two), dtype=np.float64)
+    if _in_span([change], large) or (small.df_model == large.df_model and _in_span([change], small)):
+        return
+    raise DataError(
+        f"the fits '{small.design.formula}' and '{large.design.formula}' have different offsets, and the difference is "
+        "no combination of the fixed effects of the larger model, so that neither is a special case of the other; "
+        "give both the same offset, or the larger one the offset as a fixed effect"
+    )
 
 
 def _same(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> bool:
@@ -174,21 +194,17 @@ def _test(small: Fit, large: Fit) -> tuple[float, float, float, str]:
 def _fixed_nested(small: Fit, large: Fit) -> bool:
     """Whether the columns of the smaller model are linear combinations of those of the larger."""
     own, others = _columns(small), _columns(large)
-    n = small.n_rows
-    new = [name for name in own if name not in others or not _same(own[name], others[name])]
-    if not new:
-        return True
+    new = [own[name] for name in own if name not in others or not _same(own[name], others[name])]
+    return not new or _in_span(new, large)
 
-    def matrix(columns: list[NDArray[np.float64] | None]) -> NDArray[np.float64]:
-        full = np.column_stack([np.ones(n) if column is None else column for column in columns])
-        return np.asarray(full / np.maximum(np.linalg.norm(full, axis=0), np.finfo(float).tiny), dtype=np.float64)
 
-    if not others:
-        return False
-    basis, _ = np.linalg.qr(matrix(list(others.values())))
-    wanted = matrix([own[name] for name in new])
-    outside = wanted - basis @ (basis.T @ wanted)
-    return bool((np.square(outside).sum(axis=0) < IN_SPAN).all())
+def _in_span(targets: list[NDArray[np.float64] | None], fit: Fit) -> bool:
+    """Whether these columns are linear combinations of those of the fit."""
+    n, columns = fit.n_rows, list(_columns(fit).values())
+    if not columns:
+        return all(target is not None and not target.any() for target in targets)
+    _, left = in_terms_of(lambda rows: dense(columns, rows, n), lambda rows: dense(targets, rows, n), n)
+    return bool((left < IN_SPAN).all())
 
 
 def _variances_added(small: Design, large: Design) -> int | None:

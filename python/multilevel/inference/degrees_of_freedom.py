@@ -64,6 +64,11 @@ def check_method(fit: Fit, method: str) -> None:
         )
     if method == "kenward-roger" and fit.design.random_terms:
         kenward_roger.check_fit(fit)
+    if method in ("satterthwaite", "kenward-roger") and fit.design.random_terms and not fit.projection:
+        raise DataError(
+            f"df_method={method!r} needs the covariance of the estimates, and this fit has none ({fit.message}); "
+            "use df_method='containment' or 'normal'"
+        )
 
 
 def degrees_of_freedom(fit: Fit, method: str, contrasts: ArrayLike | None = None) -> NDArray[np.float64]:

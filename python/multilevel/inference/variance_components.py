@@ -63,7 +63,9 @@ def vcov_table(fit: Fit) -> pd.DataFrame:
     DataFrame
         group, term, term2 (empty unless a pair), quantity ("variance", "sd", "covariance", "correlation"), estimate,
         std_error. A Gaussian model ends with the group "Residual". Independent effects have no pairs. Standard errors
-        are NaN on the boundary: for a zero variance, and for a correlation that is undefined or at an end of its range.
+        are NaN where there is none: on the boundary, for a variance of zero and what it makes undefined, and for a
+        correlation at an end of its range; for correlations that the structure fixes at 1 or -1, as rank one does; and
+        for all of a fit whose parameters are not identified.
     """
     rows: list[tuple[str, str, str, str, float, float]] = []
     factors = fit.design.grouping_factors
