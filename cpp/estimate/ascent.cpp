@@ -17,6 +17,7 @@ constexpr int most_rounds = 4;              // of certifying and searching on
 constexpr double better = 1e-7;             // in log-likelihood: less is the same maximum
 constexpr double rough_gain = 1e-2;
 constexpr int rough_iterations = 25;
+constexpr double tiny_work = 1e4;  // evaluations cost nothing
 constexpr double hopeless = 0.05;  // a rough search that has less left to gain than it lacks, by this margin
 
 /// A search and its boundaries, from a start in the user's order.
@@ -66,7 +67,7 @@ void conclude(Objective& objective, const model::Response& response, Optimum& op
       optimum.ending = Ending::iteration_limit;
       break;
     }
-    if (finding == Finding::unmeasured || round == most_rounds) {
+    if (finding == Finding::unmeasured || round == (converged ? most_rounds : 1)) {
       optimum.ending = Ending::no_increase;
       break;
     }
@@ -79,7 +80,7 @@ void conclude(Objective& objective, const model::Response& response, Optimum& op
     if (objective.n_theta() > 0 && worth_settling(further.ending))
       settle_boundary(objective, response, further, all, own, monitor);
     trace.insert(trace.end(), further.trace.begin(), further.trace.end());
-    if (!(further.sums.value > value + noise(optimum.sums))) {
+    if (!(further.sums.value > value + std::max(better, noise(optimum.sums)))) {
       const Finding last = certify(objective, optimum, free, small ? rounding_gain : options.gain_tolerance);
       optimum.ending = last == Finding::certified   ? Ending::converged
                        : ended == Ending::converged ? Ending::no_increase
@@ -121,7 +122,9 @@ Ascent ascend(Objective& objective, const model::Response& response, const Eigen
     quiet.keep_going = monitor.keep_going;
     std::vector<NamedStart> starts = other_starts(objective, options.plain_start());
     if (static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
+    const int most_evaluations = (objective.has_exact_hessian() ? 120 : 300) * (objective.work() < tiny_work ? 4 : 1);
     for (const auto& other : starts) {
+      if (objective.evaluations() - before > most_evaluations) break;
       std::vector<bool> free(ascent.free.size(), true);
       objective.layout().reset_order();
       std::vector<double> none(best.modes.size(), 0.0);

@@ -21,10 +21,13 @@ constexpr double enough = 1.0;             // but this much is always enough
 constexpr double rough = 1e-6;             // a tolerance above it asks for no certificate
 constexpr int most_shortenings = 15;
 constexpr double smallest_radius = 1e-7;  // of the trust region, in standard errors
-constexpr int stalls_without_hessian = 2;
-constexpr int most_stalls = 5;         // iterations in a row that gain less than a thousandth of what was predicted
+constexpr int stalls_without_hessian = 2, most_help = 3;
+constexpr double stalled_share = 0.01;
+constexpr int most_stalls = 5;         // iterations in a row that gain less than that share of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
-constexpr double exact_fall = 6.0;     // the same, where no further step can be had
+constexpr double leap = 10.0, leap_from = 2.0;  // of theta beside sigma
+constexpr double vanished = 3e3;                // theta beside sigma after leaps: nothing is left of sigma
+constexpr double exact_fall = 6.0;              // the same, where no further step can be had
 
 class Search {
  public:
@@ -59,7 +62,7 @@ class Search {
     first_log_dispersion_ = best_.sums.log_dispersion;
     exact_ = objective_.has_exact_hessian();
     std::string how = "start";
-    int stalls = 0;
+    int stalls = 0, helped = 0;
     for (int iteration = 0;; ++iteration) {
       Eigen::VectorXd gradient = best_.sums.gradient;
       for (std::size_t i = 0; i < free_.size(); ++i)
@@ -101,8 +104,9 @@ class Search {
       // Creeping along the edge of a link's domain, where the quadratic promises what is never had.
       const auto& trace = best_.trace;
       const double gained = iteration > 0 ? trace[trace.size() - 1].value - trace[trace.size() - 2].value : 1.0;
-      stalls = gained < 0.1 && gained < 1e-3 * trace[trace.size() - 2].gain ? stalls + 1 : 0;
-      if (!exact_ && stalls >= stalls_without_hessian && make_exact()) {
+      stalls = gained < 0.1 && gained < stalled_share * trace[trace.size() - 2].gain ? stalls + 1 : 0;
+      if (!exact_ && stalls >= stalls_without_hessian && helped < most_help && make_exact()) {
+        ++helped;
         stalls = 0;  // near a zero variance Fisher information promises anything
         how = "exact";
         continue;
@@ -111,7 +115,9 @@ class Search {
         best_.ending = dispersion_fell(exact_fall) ? Ending::exact_fit : Ending::no_increase;
         return best_;
       }
-      if (!exact_ && n_theta_ > 0 && best_.gain > far_away && try_fisher(gradient)) {
+      if (concave && try_leap()) {
+        how = "leap";
+      } else if (!exact_ && n_theta_ > 0 && best_.gain > far_away && try_fisher(gradient)) {
         how = "fisher";
       } else if (concave && moderate(best_.step) && try_line(best_.step, gradient)) {
         how = "newton";
@@ -178,6 +184,10 @@ class Search {
       best_.ending = Ending::exact_fit;
       return true;
     }
+    if (leaps_ > 0 && best_.gain < 1e-3 && bounds_.without_tau(best_.psi, n_theta_).norm() > vanished) {
+      best_.ending = Ending::divergence;
+      return true;
+    }
     if (!options_.look_for_separation || !concave) return false;
     const double beta_step = p_ > 0 ? best_.step.head(p_).cwiseAbs().maxCoeff() : 0.0;
     const bool settled = best_.gain < tolerance;
@@ -196,7 +206,8 @@ class Search {
     // A tau that grows for ever is a correlation that has reached its end.
     const double theta = n_theta_ > 0 ? bounds_.without_tau(best_.psi, n_theta_).cwiseAbs().maxCoeff() : 0.0;
     const double theta_step = n_theta_ > 0 ? bounds_.without_tau(best_.step, n_theta_).cwiseAbs().maxCoeff() : 0.0;
-    if (settled && (beta_step > 0.1 || theta_step > 0.1 * theta + 0.01)) {
+    const double far = model_.family().is_linear() ? 0.5 : 0.1;  // a flat maximum is no divergence
+    if (settled && (beta_step > 0.1 || theta_step > far * theta + 0.01)) {
       best_.ending = Ending::divergence;
       return true;
     }
@@ -382,6 +393,21 @@ class Search {
     return false;
   }
 
+  /// Of a linear model, theta is relative to sigma. Where sigma goes to zero the likelihood levels off as 1 / theta^2,
+  /// and Newton's method would get there by thirds.
+  bool try_leap() {
+    if (p_ > 0 || n_phi_ > 0 || !model_.family().is_linear()) return false;
+    const Eigen::VectorXd now = bounds_.without_tau(best_.psi, n_theta_),
+                          step = bounds_.without_tau(best_.step, n_theta_);
+    const double size = now.norm(), along = step.dot(now);
+    if (!(size > leap_from) || !(along > 0.15 * size * size) || !(along > 0.9 * size * step.norm())) return false;
+    Eigen::VectorXd psi = best_.psi;
+    psi.segment(p_, n_theta_) += (leap - 1.0) * now;
+    if (!try_point(psi, best_.sums.value + best_.gain, true)) return false;
+    ++leaps_;
+    return true;
+  }
+
   /// The best step that the quadratic promises within a radius; the radius learns from what was had of it.
   bool try_trust(const ScaledInformation& information, const Eigen::VectorXd& gradient) {
     const double value = best_.sums.value, farthest = scaled_length(information, capped(best_.step));
@@ -432,6 +458,7 @@ class Search {
   bool all_free_;
   bool exact_ = true;  ///< whether best_.sums.hessian is the Hessian
   double first_log_dispersion_ = 0.0;
+  int leaps_ = 0;
   double radius_ = -1.0;  ///< of the trust region, in the coordinates of the scaled information; negative: none yet
   Optimum best_;
   Eigen::VectorXd first_phi_;

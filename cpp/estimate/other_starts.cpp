@@ -11,7 +11,7 @@ namespace {
 
 constexpr double much_overlap = 0.8;  // squared cosine of two random columns that are not free to be recombined
 constexpr int few_levels = 10;
-constexpr double few_rows = 40.0;
+constexpr double few_rows = 50.0;
 constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
 constexpr int long_search = 15;          // iterations
 constexpr double large_effect = 3.0;     // of a standard deviation, on the scale of eta or beside the residual's
@@ -126,6 +126,7 @@ std::vector<NamedStart> other_starts(const Objective& objective, const Eigen::Ve
     for (const int k : parts[one]) start.psi[p + k] = 2.0 * plain[p + k];
     starts.push_back(start);
   }
+  if (static_cast<double>(model.n_rows()) < few_rows) starts.push_back(with(20.0, "very large variances"));
   if (!bounds.correlations().empty()) {
     for (const double tau : {1.5, -0.5}) {
       NamedStart start{tau > 0.0 ? "high correlation" : "negative correlation", plain};

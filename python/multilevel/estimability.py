@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .levels import label_of
 from .least_squares import CHUNK, dense, in_terms_of
+from .levels import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

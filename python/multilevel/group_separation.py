@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,44 +11,66 @@ if TYPE_CHECKING:
 
     from .design import Design
 
-MOST_GROUPS = 300  # whose slopes are looked at one by one
-MOST_COLUMNS = 4
+MOST_ROWS = 5_000  # of the linear program
+MOST_EFFECTS = 2_000
 
 
-def separating_factor(design: Design) -> str:
-    """Name of a grouping factor whose random effects can reproduce every response of a binomial model; empty if none.
+def constant_factor(design: Design) -> str:
+    """Name of a grouping factor with a random intercept all of whose groups ended alike in every trial; empty if none.
 
-    With an intercept for each group that is so where all trials of every group ended alike. With slopes it is so where,
-    in every group, some combination of the term's columns puts the successes on one side and the failures on the other.
+    The random intercept can then reproduce every response of a binomial model: no finite variance gives as much
+    likelihood to groups that agree within themselves as one without bound does.
     """
-    response = design.response
-    size = np.ones(len(response.values)) if response.size is None else response.size
-    side = np.where(response.values == 0, -1, np.where(response.values == size, 1, 0))
-    if (side == 0).any():
+    side = _side(design)
+    if side is None:
         return ""
     for position, factor in enumerate(design.grouping_factors):
         columns = [c for term in design.random_terms if term.grouping_factor == position for c in term.columns]
         n = len(factor.levels)
-        if n < 2:
-            continue
-        constant = np.bincount(factor.codes, side, n) ** 2 == np.bincount(factor.codes, minlength=n) ** 2
-        has_intercept = any(column is None for column in columns)
-        if has_intercept and constant.all():
-            return factor.name
-        if not 1 < len(columns) <= MOST_COLUMNS or n > MOST_GROUPS:
-            continue
-        z = np.column_stack([np.ones(len(side)) if c is None else np.asarray(c, dtype=float) for c in columns])
-        left = range(n) if not has_intercept else np.flatnonzero(~constant)
-        if all(_separates(z[factor.codes == level], side[factor.codes == level]) for level in left):
+        rows = np.bincount(factor.codes, minlength=n)
+        agree = np.abs(np.bincount(factor.codes, side, n)) == rows
+        if n > 1 and rows.max() > 1 and any(column is None for column in columns) and agree.all():
             return factor.name
     return ""
 
 
-def _separates(z: NDArray[np.float64], side: NDArray[np.int64]) -> bool:
-    """Whether some combination of the columns has the sign of every row's side."""
-    from scipy.optimize import linprog
+def reproduces(design: Design) -> bool:
+    """Whether fixed and random effects together can put every success on one side and every failure on the other.
 
-    scale = np.abs(z).max(axis=0)
-    signed = z / np.where(scale > 0, scale, 1.0) * side[:, None]
-    answer = linprog(np.zeros(z.shape[1]), A_ub=-signed, b_ub=-np.ones(len(z)), bounds=(None, None), method="highs")
+    A linear program, for data of moderate size; False where it would be too large.
+    """
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array, hstack
+
+    side = _side(design)
+    if side is None or len(side) > MOST_ROWS:
+        return False
+    n = len(side)
+    rows = np.arange(n)
+    blocks = [csr_array(_scaled(column.values, n)[:, None]) for column in design.fixed]
+    for term in design.random_terms:
+        factor = design.grouping_factors[term.grouping_factor]
+        for column in term.columns:
+            shape = (n, len(factor.levels))
+            blocks.append(csr_array((_scaled(column, n), (rows, factor.codes)), shape=shape))
+    signed: Any = hstack(blocks, format="csr") * side[:, None]
+    if signed.shape[1] > MOST_EFFECTS:
+        return False
+    answer = linprog(np.zeros(signed.shape[1]), A_ub=-signed, b_ub=-np.ones(n), bounds=(None, None), method="highs")
     return bool(answer.status == 0)
+
+
+def _side(design: Design) -> NDArray[np.float64] | None:
+    """+1 for rows whose trials all succeeded, -1 for those whose all failed; None where any row has both."""
+    response = design.response
+    size = 1.0 if response.size is None else response.size
+    side = np.where(response.values == size, 1.0, np.where(response.values == 0, -1.0, 0.0))
+    return side if side.all() else None
+
+
+def _scaled(values: NDArray[np.float64] | None, n: int) -> NDArray[np.float64]:
+    if values is None:
+        return np.ones(n)
+    numbers = np.asarray(values, dtype=float)
+    largest = float(np.abs(numbers).max())
+    return numbers / largest if largest > 0 else numbers

@@ -18,7 +18,7 @@ from .errors import (
     SeparationWarning,
     SingularFitWarning,
 )
-from .group_separation import separating_factor
+from .group_separation import constant_factor, reproduces
 from .separation import separating_columns
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from .design import Design
     from .family import Family
 
-LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
+# Of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound; and beyond what an
+# approximation can resolve.
+LARGE_EFFECT, UNRESOLVED_EFFECT = 5.0, 10.0
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 # Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
 # what the fixed part leaves, where the information on its logarithm (about twice the degrees of freedom anywhere else)
@@ -96,8 +98,13 @@ def judge(
     vanishing, hidden = "", False
     if record.ending in VANISHING and family.is_linear and design.random_terms:
         vanishing, hidden = _vanishing_residual(design, record, names)
-    factor = separating_factor(design) if family.name == "binomial" and largest_sd > LARGE_EFFECT else ""
-    if factor:
+    large = family.name == "binomial" and largest_sd > LARGE_EFFECT
+    factor = constant_factor(design) if large else ""
+    together = large and not factor and largest_sd > UNRESOLVED_EFFECT and reproduces(design)
+    if together:
+        status, message = "separation", _reproduced(design, largest_sd)
+        remarks.append((SeparationWarning, message))
+    elif factor:
         status, message = "separation", _separated_groups(design, factor, record)
         remarks.append((SeparationWarning, message))
     elif record.ending == "separation":
@@ -137,6 +144,16 @@ def _separated_groups(design: Design, factor: str, record: FitRecord) -> str:
         f"value of '{design.response.name}', so their variance grows without bound and the likelihood has no maximum. "
         "No number of quadrature points gives it where the fit stopped, and it is reported as NaN (the approximation "
         f"there was {record.loglik:.6g}); leave the term out, or use a grouping factor whose groups hold both outcomes"
+    )
+
+
+def _reproduced(design: Design, largest_sd: float) -> str:
+    factors = ", ".join(repr(factor.name) for factor in design.grouping_factors)
+    return (
+        f"fixed and random effects (of {factors}) together can reproduce every value of '{design.response.name}', and "
+        f"the largest standard deviation of a random effect is {largest_sd:.3g} on the scale of the link: variances "
+        "grow without bound there, or as good as that, and no approximation of the likelihood resolves where they end; "
+        "leave a random-effects term out, or collect more rows for each group"
     )
 
 
