@@ -278,7 +278,7 @@ def test_many_fits_near_the_boundary() -> None:
         if not results.fit.singular:
             assert abs(cov[0, 1]) < 0.9999 * sd[0] * sd[1], f"seed {seed}: a correlation of one that is not reported"
             assert sd.min() > 1e-3, f"seed {seed}: a variance of zero that is not reported"
-    assert max(evaluations) <= 30
+    assert max(evaluations) <= 35
     assert np.mean(evaluations) <= 12
 
 

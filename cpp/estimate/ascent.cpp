@@ -26,7 +26,10 @@ Optimum climb(Objective& objective, const model::Response& response, const Eigen
               const Monitor& monitor) {
   objective.layout().reset_order();
   free.assign(static_cast<std::size_t>(start.size()), true);
-  Optimum optimum = maximize(objective, response, start, std::move(modes), free, options, monitor);
+  // The certificate takes the last step; of a linear model evaluations are cheap.
+  NewtonOptions until = options;
+  until.last_step_later = objective.n_beta() > 0;
+  Optimum optimum = maximize(objective, response, start, std::move(modes), free, until, monitor);
   if (objective.n_theta() > 0 && worth_settling(optimum.ending) && options.most_iterations > 0)
     settle_boundary(objective, response, optimum, free, options, monitor);
   return optimum;

@@ -129,10 +129,7 @@ Optimum search_linear(const model::Model& model, const model::Response& response
   ascent.newton = newton_options(options);
   ascent.restarts = options.restarts;
   ascent.plain_start = [&] { return objective.start(); };
-  if (options.restarts && model.factors().size() == 1) {
-    Sums none;  // without random effects
-    if (objective.evaluate(Eigen::VectorXd::Zero(model.n_theta()), modes, none)) ascent.floor = none.value;
-  }
+  ascent.floor = objective.plain_value();
   Ascent found = ascend(objective, response, theta, std::move(modes), ascent, monitor);
   record.other_starts = found.others;
   record.evaluations = objective.evaluations() - found.other_evaluations;

@@ -1,6 +1,7 @@
 #include "estimate/linear_objective.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include "numeric/parallel.hpp"
 #include "numeric/row_sums.hpp"
@@ -89,6 +90,30 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
   if (LinearCurvature::affordable(model)) curvature_ = std::make_unique<LinearCurvature>(pattern_);
 }
 
+double LinearObjective::plain_value() const {
+  const int p = model_.p();
+  double log_part = 0.0;
+  if (restricted_ && p > 0) {
+    const Eigen::LLT<Eigen::MatrixXd> factor(xy_.topLeftCorner(p, p));
+    if (factor.info() != Eigen::Success) return -std::numeric_limits<double>::infinity();
+    log_part = 2.0 * factor.matrixLLT().diagonal().array().log().sum();
+  }
+  return profile_value(log_part, xy_(p, p)).total();
+}
+
+/// The log-likelihood from log|H| [+ log|M_xx|] and the penalized residual sum of squares.
+numeric::CompensatedSum LinearObjective::profile_value(double log_part, double square) const {
+  numeric::CompensatedSum sum;
+  sum.add(-0.5 * (log_part + nu_ * (1.0 + std::log(square / nu_))));
+  sum.add(response_.constant);
+  if (restricted_) {
+    // The constant counts n rows; and X is on the scale of the user's columns.
+    sum.add(0.91893853320467274178 * model_.p());
+    sum.add(log_scale_);
+  }
+  return sum;
+}
+
 Eigen::VectorXd LinearObjective::start() const {
   Eigen::VectorXd theta(n_theta_);
   layout_.start(1.0, theta.data());
@@ -131,13 +156,7 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   if (!(square_ > 0.0)) return false;
   const double variance = square_ / nu_;
   sums.log_dispersion = 0.5 * std::log(variance);
-  sums.log_likelihood.add(-0.5 * (log_part_ + nu_ * (1.0 + std::log(variance))));
-  sums.log_likelihood.add(response_.constant);
-  if (restricted_) {
-    // The constant counts n rows; and X is on the scale of the user's columns.
-    sums.log_likelihood.add(0.91893853320467274178 * p);
-    sums.log_likelihood.add(log_scale_);
-  }
+  sums.log_likelihood = profile_value(log_part_, square_);
   sums.value = sums.log_likelihood.total();
 
   const Eigen::VectorXd modes_now = solved_.col(p) - solved_.leftCols(p) * beta_;

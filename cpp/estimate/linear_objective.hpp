@@ -33,6 +33,8 @@ class LinearObjective final : public Objective {
 
   /// Whether least squares already leaves nothing of the response.
   bool exact() const { return exact_; }
+  /// The log-likelihood without random effects, which least squares gives.
+  double plain_value() const;
   /// Theta to start from.
   Eigen::VectorXd start() const;
   /// From psi = (beta, theta, phi) with Lambda absolute, to theta relative to sigma.
@@ -51,6 +53,8 @@ class LinearObjective final : public Objective {
   double work() const override { return 10.0 * static_cast<double>(model_.n_modes()); }
 
  private:
+  numeric::CompensatedSum profile_value(double log_part, double square) const;
+
   const model::Response& response_;
   bool restricted_, exact_ = false;
   JointPattern pattern_;

@@ -25,6 +25,9 @@ constexpr int stalls_without_hessian = 2, most_help = 3;
 constexpr double stalled_share = 0.01;
 constexpr int most_stalls = 5;         // iterations in a row that gain less than that share of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
+// One Newton step may be trusted to lead from a gain below the first to one below the second, if the last step showed
+// as much, and from one below the third in any case.
+constexpr double near_by = 1e-3, nothing_left = 1e-13, hardly_more = 1e-7;
 constexpr double leap = 10.0, leap_from = 2.0;  // of theta beside sigma
 constexpr double vanished = 3e3;                // theta beside sigma after leaps: nothing is left of sigma
 constexpr double exact_fall = 6.0;              // the same, where no further step can be had
@@ -93,7 +96,7 @@ class Search {
         continue;
       }
       if (runs_away(iteration, concave, tolerance, information)) return best_;
-      if (concave && best_.gain < tolerance) {
+      if (concave && (best_.gain < tolerance || one_step_is_enough(how))) {
         best_.ending = Ending::converged;
         return best_;
       }
@@ -146,6 +149,26 @@ class Search {
     best_.step = information.solve(gradient, !concave);
     best_.gain = 0.5 * gradient.dot(best_.step);
     return concave;
+  }
+
+  /// Newton's method squares what is left; how fast, the last step has shown. Near a boundary the maximum itself is
+  /// needed, to be compared with the point there.
+  bool one_step_is_enough(const std::string& how) const {
+    const auto n = best_.trace.size();
+    if (!options_.last_step_later || !exact_ || how != "newton" || n < 2 || best_.gain > near_by) return false;
+    const double ratio = best_.gain / best_.trace[n - 2].gain;
+    return (best_.gain * ratio * ratio < nothing_left || best_.gain < hardly_more) && moderate(best_.step) &&
+           !near_boundary();
+  }
+
+  bool near_boundary() const {
+    for (std::size_t t = 0; t < model_.terms().size() && n_theta_ > 0; ++t) {
+      const auto kind = model_.terms()[t].structure->kind();
+      if (kind == covariance::Kind::scaled || kind == covariance::Kind::loadings) return true;
+      const Eigen::MatrixXd factor = objective_.layout().term_factor(static_cast<int>(t), best_.psi.data() + p_);
+      if (factor.diagonal().cwiseAbs().minCoeff() < small_deviation * std::max(factor.norm(), unit())) return true;
+    }
+    return false;
   }
 
   bool make_exact() {

@@ -22,8 +22,9 @@ struct NewtonOptions {
   double gain_tolerance = 1e-9;  ///< absolute, in units of the log-likelihood
   int most_iterations = 100;
   bool look_for_separation = true;
-  int patience = 6;     ///< iterations before a long step is looked at
-  bool reorder = true;  ///< whether coefficients may change places while searching
+  int patience = 6;              ///< iterations before a long step is looked at
+  bool last_step_later = false;  ///< end where one more Newton step would leave nothing: the certificate takes it
+  bool reorder = true;           ///< whether coefficients may change places while searching
 };
 
 enum class Ending {

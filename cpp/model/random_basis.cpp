@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t block_rows = 4096;
 constexpr int most_columns = 24;     // of a factor whose columns are compared: beyond, they are scaled alone
-constexpr double enough_left = 0.5;  // share of a column's square that the others leave: more needs no recombination
+constexpr double enough_left = 0.1;  // share of a column's square that the others leave: more needs no recombination
 constexpr double least_left = 1e-15;
 
 double power_of_two(double size) { return size > 0.0 ? std::exp2(-std::round(std::log2(size))) : 1.0; }

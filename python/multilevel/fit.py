@@ -352,9 +352,8 @@ def _named(
         ),
         quadrature=None if exact or n_points == 0 else QuadratureCheck(n_points, change, shift),
     )
-    verdict = judge(
-        design, family, record, certificate, names, dropped, _unsettled(table), _largest_random_sd(design, random_cov)
-    )
+    largest_sd = _largest_random_sd(design, random_cov) if family.name == "binomial" else 0.0
+    verdict = judge(design, family, record, certificate, names, dropped, _unsettled(table), largest_sd)
     return Fit(
         design=design,
         family=family,
