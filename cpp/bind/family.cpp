@@ -52,6 +52,21 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
   return result;
 }
 
+/// The least upper bounds of the rows' log densities over eta, as `value` of derivatives().
+py::array_t<double> supremum(const Family& f, const DoubleArray& y, const DoubleArray& size, const DoubleArray& weights,
+                             const std::vector<double>& phi) {
+  const auto n = y.size();
+  if (size.size() != n || weights.size() != n) throw std::invalid_argument("the arrays must have the same length");
+  if (static_cast<int>(phi.size()) != f.n_phi()) throw std::invalid_argument("phi has the wrong length");
+  py::array_t<double> result(n);
+  for (py::ssize_t i = 0; i < n; ++i) {
+    double response = 0.0, weight = 0.0;
+    f.prepare(y.data()[i], size.data()[i], weights.data()[i], &response, &weight);
+    result.mutable_data()[i] = f.supremum(response, weight, phi.data());
+  }
+  return result;
+}
+
 }  // namespace
 
 void bind_family(py::module_& module) {
@@ -62,6 +77,8 @@ void bind_family(py::module_& module) {
       .def_property_readonly("link", &Family::link)
       .def_property_readonly("parameters", &Family::phi_names)
       .def_property_readonly("is_linear", &Family::is_linear)
+      .def_property_readonly("log_concave", &Family::log_concave)
+      .def("supremum", &supremum, py::arg("y"), py::arg("size"), py::arg("weights"), py::arg("phi"))
       .def(
           "mean", [](const Family& f, const DoubleArray& eta) { return map(eta, [&](double x) { return f.mean(x); }); },
           py::arg("eta"))

@@ -1,5 +1,6 @@
 #include "estimate/joint_objective.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -15,6 +16,9 @@ constexpr double mode_error = 1e-9;       // and the error that it may leave
 constexpr double close_by = 1e-2;         // Newton decrement below which the next step can use the same factor
 constexpr int most_newton_steps = 200;
 constexpr int most_halvings = 60;
+constexpr int most_start_halvings = 8;  // of a start outside the domain
+constexpr int most_entries = 60;        // steps from there towards the domain
+constexpr double outside_weight = 1e6;  // of a row outside, beside the prior's one
 constexpr double least_parallel_rows = 20000.0;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -50,7 +54,18 @@ JointObjective::JointObjective(const model::Model& model, const model::Response&
   for (auto* effects : {&u_, &gradient_, &step_, &old_}) effects->resize(n_modes);
   products_by_level_.resize(at(model.n_mode_covariances()));
   partial_.resize(model.chunks().size());
+  if (!model.family().log_concave()) several_ = std::make_unique<Several>(model);
 }
+
+JointObjective::Several::Several(const model::Model& model)
+    : scan(static_cast<int>(model.n_rows()),
+           std::max_element(model.factors().begin(), model.factors().end(),
+                            [](const auto& a, const auto& b) { return a.n_levels < b.n_levels; })
+               ->n_levels),
+      slope(at(model.n_rows())),
+      effect(at(model.n_modes())),
+      level(slope.size()),
+      best_v(at(model.n_modes())) {}
 
 /// eta at the modes and the family's derivatives there; returns the sum of the log densities.
 double JointObjective::evaluate_rows(family::Order order, const double* phi, const std::vector<double>& modes) {
@@ -111,14 +126,160 @@ void JointObjective::penalized_gradient(const std::vector<double>& modes) {
   for (std::size_t k = 0; k < modes.size(); ++k) gradient_[k] -= modes[k];
 }
 
-/// Newton's method on f; the last step is taken unseen, once its decrement is negligible.
-bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, long& newton_steps) {
-  double f = 0.0, last = std::numeric_limits<double>::infinity();
-  bool started = false;
+/// Where the density is log-concave there is one mode, and the search may start anywhere. Otherwise the largest is
+/// looked for, from starts that the parameters and the data alone decide; but differences are taken at one and the same
+/// mode.
+bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, Sums& sums) {
+  double f = 0.0;
+  return several_ && !gradient_only_ ? find_largest(phi, modes, sums) : climb(phi, modes, sums, f);
+}
+
+/// Searches from zero, from what the responses alone say of the random effects, and from where the best of these can be
+/// bettered by moving levels one by one. What cannot be seen this way are modes better by moving several levels at
+/// once; sums.several_modes counts what hints at them.
+bool JointObjective::find_largest(const double* phi, std::vector<double>& modes, Sums& sums) {
+  Several& s = *several_;
+  s.found = false;
+  double f = 0.0;
+  for (const double side : {0.0, 1.0, -1.0}) {
+    if (side < 0.0 && !model_.family().is_even()) continue;
+    if (side != 0.0 && !from_responses(phi, side, modes)) continue;
+    // What is best with the others held depends on who comes first.
+    for (const bool forwards : {true, false}) {
+      if (side == 0.0) std::fill(modes.begin(), modes.end(), 0.0);
+      if (side != 0.0 && !forwards) break;
+      settle(phi, modes, forwards);
+      if (climb(phi, modes, sums, f)) keep_best(f, modes, sums);
+    }
+  }
+  if (!s.found) return false;
+  for (int round = 0; round < most_rounds; ++round) {
+    modes = s.best_v;
+    if (!settle(phi, modes, true) || !climb(phi, modes, sums, f) || !keep_best(f, modes, sums)) break;
+  }
+  modes = s.best_v;
+  return true;
+}
+
+/// Moves v so that rows outside the domain come nearer to what their responses make of eta. False where v cannot.
+bool JointObjective::enter_domain(std::vector<double>& modes) {
+  std::fill(step_.begin(), step_.end(), 0.0);
+  for (const auto& panel : model_.panels()) {
+    for (std::int64_t j = panel.first_row; j < panel.first_row + panel.n_rows; ++j) {
+      weight_[at(j)] = std::isfinite(value_[at(j)]) ? 0.0 : outside_weight;
+      const double target = model_.family().start_eta(response_.value[at(j)], response_.weight[at(j)]);
+      shift_[at(j)] = weight_[at(j)] * (target - eta_[at(j)]);
+    }
+    add_level_sums(model_, panel, shift_.data() + panel.first_row, step_.data());
+  }
+  products_.set(pattern_, weight_.data());
+  if (!precision_.factor(products_, lambda_)) return false;
+  transpose_scale_modes(model_, lambda_, step_.data());
+  precision_.solve(step_.data(), 1, static_cast<std::ptrdiff_t>(modes.size()));
+  double size = 0.0;
+  for (std::size_t k = 0; k < modes.size(); ++k) {
+    modes[k] += step_[k];
+    size += step_[k] * step_[k];
+  }
+  return std::isfinite(size) && size > 0.0;
+}
+
+/// v of the linear model in which every row says what its response alone would make of eta.
+bool JointObjective::from_responses(const double* phi, double side, std::vector<double>& modes) {
+  const auto& family = model_.family();
+  for (std::int64_t j = 0; j < model_.n_rows(); ++j)
+    eta_[at(j)] = side * family.start_eta(response_.value[at(j)], response_.weight[at(j)]);
+  set_weights(false, phi);
+  if (!precision_.factor(products_, lambda_)) return false;
+  std::fill(modes.begin(), modes.end(), 0.0);
+  for (const auto& panel : model_.panels()) {
+    for (std::int64_t j = panel.first_row; j < panel.first_row + panel.n_rows; ++j)
+      shift_[at(j)] = weight_[at(j)] * (eta_[at(j)] - fixed_eta_[at(j)]);
+    add_level_sums(model_, panel, shift_.data() + panel.first_row, modes.data());
+  }
+  transpose_scale_modes(model_, lambda_, modes.data());
+  precision_.solve(modes.data(), 1, static_cast<std::ptrdiff_t>(modes.size()));
+  return std::all_of(modes.begin(), modes.end(), [](double v) { return std::isfinite(v); });
+}
+
+/// Takes the modes that have just been found if they are better.
+bool JointObjective::keep_best(double f, const std::vector<double>& modes, Sums& sums) {
+  Several& s = *several_;
+  if (s.found) {
+    double distance = 0.0, size = 1.0;
+    for (std::size_t k = 0; k < modes.size(); ++k) {
+      distance += (modes[k] - s.best_v[k]) * (modes[k] - s.best_v[k]);
+      size += s.best_v[k] * s.best_v[k];
+    }
+    if (!(distance > same_mode * size)) return false;
+    ++sums.several_modes;
+    if (!(f > s.best_f)) return false;
+  }
+  s.found = true;
+  s.best_f = f;
+  s.best_v = modes;
+  return true;
+}
+
+/// Moves the random effects of one factor after the other, in this order or backwards, to the largest value of f with
+/// everything else held: levels of one factor share no rows, so all of them can move at once. True when one has moved.
+bool JointObjective::settle(const double* phi, std::vector<double>& modes, bool forwards) {
+  const int n_factors = static_cast<int>(model_.factors().size());
+  bool moved = false;
+  for (int round = 0; round < most_rounds; ++round) {
+    bool again = false;
+    for (int k = 0; k < n_factors; ++k) {
+      const int factor = forwards ? k : n_factors - 1 - k;
+      for (int a = 0; a < model_.factors()[at(factor)].q; ++a) again |= look_along(factor, a, phi, modes);
+    }
+    if (!again) break;
+    moved = true;
+  }
+  return moved;
+}
+
+bool JointObjective::look_along(int factor, int a, const double* phi, std::vector<double>& modes) {
+  Several& s = *several_;
+  const auto& own = model_.factors()[at(factor)];
+  evaluate_rows(family::Order::step, phi, modes);
+  std::fill(s.slope.begin(), s.slope.end(), 0.0);
+  for (const auto& panel : model_.panels()) {
+    for (int b = 0; b < own.q; ++b)
+      numeric::add_multiple(panel.n_rows, lambda_(own.first + b, own.first + a),
+                            model_.random_column(panel, own.first + b), s.slope.data() + panel.first_row);
+    for (int i = panel.first_cluster; i < panel.last_cluster; ++i)
+      for (std::int64_t j = model_.cluster_start(i); j < model_.cluster_start(i + 1); ++j)
+        s.level[at(j)] = factor == model_.leading() ? model_.cluster_level(i) : model_.levels(factor)[j];
+  }
+  auto effect = [&](int level) -> double& { return modes[at(own.offset + std::int64_t{level} * own.q + a)]; };
+  for (int i = 0; i < own.n_levels; ++i) s.effect[at(i)] = effect(i);
+  const ModeScan::Line line{static_cast<int>(model_.n_rows()),
+                            own.n_levels,
+                            eta_.data(),
+                            s.slope.data(),
+                            response_.value.get(),
+                            response_.weight.get(),
+                            s.level.data(),
+                            s.effect.data()};
+  s.scan.run(model_.family(), phi, line);
+  s.scan.climb(model_.family(), phi, line);
+  bool moved = false;
+  for (int i = 0; i < own.n_levels; ++i) {
+    if (!(s.scan.gain(i) > least_gain)) continue;
+    effect(i) = s.scan.best(i);
+    moved = true;
+  }
+  return moved;
+}
+
+/// Newton's method on f, which is returned; the last step is taken unseen, once its decrement is negligible.
+bool JointObjective::climb(const double* phi, std::vector<double>& modes, Sums& sums, double& f) {
+  double last = std::numeric_limits<double>::infinity();
+  bool started = false, concave = true;
   // A factor from close by points the way as well: that of the point whose differences are taken, or of the last step.
   bool reuse = gradient_only_ && factored_;
   factored_ = false;
-  int halvings = 0;
+  int halvings = 0, entries = 0;
   const auto n = static_cast<Eigen::Index>(modes.size());
   // The decrement is a sum over the random effects, as the information is.
   const double size = std::max(1.0, static_cast<double>(n) / 1000.0);
@@ -127,10 +288,16 @@ bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, l
     const double rows = evaluate_rows(family::Order::step, phi, modes);
     const double now = rows - 0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
     if (!started && !std::isfinite(now)) {
-      // Outside the domain at the start: towards v = 0, and there only beta can help.
-      if (++halvings > most_halvings) return false;
-      for (auto& v : modes) v *= halvings > 8 ? 0.0 : 0.5;
-      if (halvings > 9) return false;
+      // Outside the domain at the start: towards v = 0, then to where the responses are. Whether there is a mode must
+      // not depend on where the search began.
+      reuse = false;
+      const bool at_zero = std::all_of(modes.begin(), modes.end(), [](double v) { return v == 0.0; });
+      if (!at_zero && entries == 0) {
+        const double factor = ++halvings < most_start_halvings ? 0.5 : 0.0;
+        for (auto& v : modes) v *= factor;
+      } else if (++entries > most_entries || !enter_domain(modes)) {
+        return false;
+      }
       continue;
     }
     if (started && !(now >= f - 1e-9 * (1.0 + std::fabs(f)))) {
@@ -146,14 +313,15 @@ bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, l
     // Where the observed H is not positive definite, the expected information never points downhill.
     if (!reuse) {
       set_weights(true, phi);
-      if (!precision_.factor(products_, lambda_)) {
+      concave = precision_.factor(products_, lambda_);
+      if (!concave) {
         set_weights(false, phi);
         if (!precision_.factor(products_, lambda_)) return false;
       }
     }
     step_ = gradient_;
     precision_.solve(step_.data(), 1, n);
-    ++newton_steps;
+    ++sums.newton_steps;
     const double decrement =
         Eigen::Map<const Eigen::VectorXd>(gradient_.data(), n).dot(Eigen::Map<const Eigen::VectorXd>(step_.data(), n));
     if (!std::isfinite(decrement)) return false;
@@ -165,8 +333,9 @@ bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, l
     // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
     // step shortened as the last one was.
     const double shortening = !reuse ? decrement : std::isfinite(last) ? std::min(1.0, decrement / last) : 1.0;
-    if (decrement * shortening < size * mode_error * mode_error && decrement < size * mode_tolerance) return true;
-    reuse = decrement < close_by && decrement < 0.01 * last;
+    if (decrement * shortening < size * mode_error * mode_error && decrement < size * mode_tolerance)
+      return concave;  // a saddle point is no mode
+    reuse = concave && decrement < close_by && decrement < 0.01 * last;
     last = decrement;
   }
   return false;
@@ -187,7 +356,7 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
     for (int j = 0; j < panel.n_rows; ++j) o[j] = offset ? offset[j] : 0.0;
     for (int k = 0; k < n_beta_; ++k) numeric::add_multiple(panel.n_rows, psi[k], model_.fixed_column(panel, k), o);
   }
-  if (!find_modes(phi, modes, sums.newton_steps)) return false;
+  if (!find_modes(phi, modes, sums)) return false;
 
   evaluate_rows(family::Order::full, phi, modes);
   set_weights(true, phi);

@@ -7,9 +7,11 @@
 // The gradient needs H^-1 only between random effects that meet in a row (joint_precision.hpp).
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "estimate/joint_moments.hpp"
+#include "estimate/mode_scan.hpp"
 #include "estimate/objective.hpp"
 
 namespace multilevel::estimate {
@@ -25,7 +27,25 @@ class JointObjective final : public Objective {
   double work() const override { return 10.0 * static_cast<double>(model_.n_rows() + 10 * model_.n_modes()); }
 
  private:
-  bool find_modes(const double* phi, std::vector<double>& modes, long& newton_steps);
+  /// What it takes to look for the largest of several modes.
+  struct Several {
+    explicit Several(const model::Model& model);
+    ModeScan scan;
+    std::vector<double> slope, effect;
+    std::vector<int> level;
+    std::vector<double> best_v;
+    double best_f = 0.0;
+    bool found = false;
+  };
+
+  bool find_modes(const double* phi, std::vector<double>& modes, Sums& sums);
+  bool climb(const double* phi, std::vector<double>& modes, Sums& sums, double& f);
+  bool find_largest(const double* phi, std::vector<double>& modes, Sums& sums);
+  bool enter_domain(std::vector<double>& modes);
+  bool from_responses(const double* phi, double side, std::vector<double>& modes);
+  bool keep_best(double f, const std::vector<double>& modes, Sums& sums);
+  bool settle(const double* phi, std::vector<double>& modes, bool forwards);
+  bool look_along(int factor, int a, const double* phi, std::vector<double>& modes);
   double evaluate_rows(family::Order order, const double* phi, const std::vector<double>& modes);
   void set_weights(bool observed, const double* phi);
   void penalized_gradient(const std::vector<double>& modes);
@@ -46,6 +66,7 @@ class JointObjective final : public Objective {
   std::vector<double> u_, gradient_, step_, old_;
   std::vector<double> products_by_level_;
   std::vector<numeric::CompensatedSum> partial_;
+  std::unique_ptr<Several> several_;  ///< null where the density is log-concave
 };
 
 }  // namespace multilevel::estimate

@@ -45,7 +45,7 @@ NestedLikelihood::NestedLikelihood(const model::Model& model, const model::Respo
       arrays_(model.largest_panel(), checked_q(inner_), model.n_phi()),
       v_(most_units_, most_clusters_, inner_.q, checked_q(outer_)),
       arrow_(most_units_, most_clusters_, inner_.q, outer_.q),
-      modes_(most_units_, most_clusters_, inner_.q, outer_.q),
+      modes_(model.family(), model.largest_panel(), most_units_, most_clusters_, inner_.q, outer_.q),
       nodes_(model, inner, outer, most_units_, most_clusters_, inner_.q, outer_.q),
       information_(model, layout, most_units_, inner_.q, outer_.q),
       S_(inner_.q, inner_.q, most_units_),
@@ -83,7 +83,9 @@ void NestedLikelihood::add(const model::Panel& panel, const double* psi, double*
 
   read_modes(modes);
   const auto& family = model_.family();
-  int failed = modes_.find(rows_, arrays_, family, lambda_inner_, lambda_outer_, phi, v_, arrow_, sums.newton_steps);
+  // Differences are taken at one and the same mode.
+  const bool stay = sums.hessian.size() == 0;
+  int failed = modes_.find({rows_, arrays_, family, lambda_inner_, lambda_outer_, phi, arrow_}, v_, stay, sums);
   if (failed < 0) {
     modes_.linear_predictor(rows_, arrays_, lambda_inner_, lambda_outer_, v_, 0, rows_.n_clusters);
     family.derivatives(family::Order::full, rows_.family_rows({0, n}, arrays_.eta), phi, arrays_.at_mode);

@@ -40,13 +40,15 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         second_(model, layout, rule, q, n_theta_) {
     int most = 1;
     for (const auto& panel : model.panels()) most = std::max(most, panel.last_cluster - panel.first_cluster);
-    finder_ = std::make_unique<ConditionalModes<Q, Max>>(most, std::max(q, 1));
+    finder_ = std::make_unique<ConditionalModes<Q, Max>>(model.family(), std::max(strip_rows_, model.largest_cluster()),
+                                                         most, std::max(q, 1));
     node_f_.resize(static_cast<std::size_t>(most) * static_cast<std::size_t>(K_));
     node_phi_.resize(node_f_.size() * static_cast<std::size_t>(n_phi_));
     node_phi_phi_.resize(node_f_.size() * static_cast<std::size_t>(n_phi_ * (n_phi_ + 1) / 2));
     Linv_.resize(static_cast<std::size_t>(most) * static_cast<std::size_t>(q * q));
     log_determinant_.resize(static_cast<std::size_t>(most));
-    weighted_.resize(4,
+    // Four columns of a product at a time; at a node, each derivative by phi has its own.
+    weighted_.resize(static_cast<std::size_t>(std::max(4, n_phi_ + n_phi_ * (n_phi_ + 1) / 2)),
                      std::vector<double>(static_cast<std::size_t>(std::max(strip_rows_, model.largest_cluster())) + 8));
   }
 
@@ -73,7 +75,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     }
     fixed_part(psi);
     if (q_() > 0) {
-      const int failed = finder_->find(strip_, rows_, model_.family(), lambda, phi, modes, sums.newton_steps);
+      const int failed = finder_->find(strip_, rows_, model_.family(), lambda, phi, modes, sums);
       if (failed >= 0) {
         sums.failed_cluster = strip_.first_cluster + failed;
         return;
@@ -167,10 +169,11 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       out.eta[0] = rows_.node_d1(k);
       out.eta[1] = rows_.node_d2(k);
       for (int r = 0; r < n_phi_; ++r) {
-        out.phi[r][0] = weighted_[0].data();
+        out.phi[r][0] = weighted_[static_cast<std::size_t>(r)].data();
         out.phi[r][1] = rows_.node_d1_phi(k, r);
       }
-      for (int pair = 0; pair < pairs; ++pair) out.phi_phi[pair][0] = weighted_[1].data();
+      for (int pair = 0; pair < pairs; ++pair)
+        out.phi_phi[pair][0] = weighted_[static_cast<std::size_t>(n_phi_ + pair)].data();
       model_.family().derivatives(family::Order::node, {strip_.n_rows, rows_.eta, strip_.response, strip_.weight}, phi,
                                   out);
       for (int i = 0; i < m; ++i) {

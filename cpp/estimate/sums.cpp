@@ -11,6 +11,7 @@ void Sums::start(int n_parameters, int n_theta, Derivatives derivatives) {
   theta_information.setZero(hessians ? n_theta : 0, hessians ? n_theta : 0);
   failed_cluster = -1;
   newton_steps = 0;
+  several_modes = 0;
 }
 
 void Sums::add(const Sums& other) {
@@ -20,6 +21,7 @@ void Sums::add(const Sums& other) {
   theta_information += other.theta_information;
   if (failed_cluster < 0) failed_cluster = other.failed_cluster;
   newton_steps += other.newton_steps;
+  several_modes += other.several_modes;
 }
 
 void Sums::complete(int n_beta) {

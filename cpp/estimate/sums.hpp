@@ -19,6 +19,7 @@ struct Sums {
   Eigen::MatrixXd theta_information;  ///< Fisher information of theta in the working linear mixed model
   int failed_cluster = -1;            ///< a cluster whose conditional mode could not be found, or -1
   long newton_steps = 0;
+  long several_modes = 0;       ///< clusters where searches for the mode ended in different places; see mode_scan.hpp
   double log_dispersion = 0.0;  ///< log of a residual standard deviation that the objective has profiled out
 
   void start(int n_parameters, int n_theta, Derivatives derivatives);

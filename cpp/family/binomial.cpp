@@ -87,6 +87,15 @@ class Binomial final : public Family {
     return Link::of_mean((response + 0.5) / (weight + 1.0));
   }
 
+  // The tails of the Cauchy distribution are convex; the distribution functions of the other links are log-concave on
+  // either side.
+  bool log_concave() const override { return !std::is_same_v<Link, link::Cauchit>; }
+  double supremum(double successes, double trials, const double*) const override {
+    const double failures = trials - successes;
+    return (successes > 0.0 ? successes * std::log(successes / trials) : 0.0) +
+           (failures > 0.0 ? failures * std::log(failures / trials) : 0.0);
+  }
+
   int recession(double response, double weight) const override {
     if (response == weight && !std::is_same_v<Link, link::Log>) return 1;  // a log link reaches one at eta = 0
     return response == 0.0 ? -1 : 0;

@@ -66,6 +66,24 @@ class Family {
     (void)phi;
   }
 
+  /// Whether every row's density is log-concave in eta. Then a cluster has one conditional mode; otherwise it may have
+  /// several, and the search needs the three that follow.
+  virtual bool log_concave() const { return true; }
+  /// Whether eta and -eta have the same density.
+  virtual bool is_even() const { return false; }
+  /// Whether the density is zero at eta = 0, with modes on either side.
+  virtual bool vanishes_at_zero(double response) const {
+    (void)response;
+    return false;
+  }
+  /// The least upper bound of the log density over eta, without prepare()'s constant.
+  virtual double supremum(double response, double weight, const double* phi) const {
+    (void)response;
+    (void)weight;
+    (void)phi;
+    return 0.0;
+  }
+
   /// Which way eta may go for ever without the density falling: +1, -1, or 0 for neither. The likelihood has no maximum
   /// when a direction in beta moves no row the wrong way (separation).
   virtual int recession(double response, double weight) const {

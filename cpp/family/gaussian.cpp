@@ -92,6 +92,13 @@ class Gaussian final : public Family {
     phi[0] = mean_square > 0.0 ? 0.5 * std::log(mean_square) : 0.0;
   }
 
+  // With a log link the density is flat where the mean is near zero.
+  bool log_concave() const override { return is_linear(); }
+  double supremum(double response, double weight, const double* phi) const override {
+    const double least = is_linear() || response > 0.0 ? 0.0 : response;  // no mean below zero
+    return -0.5 * weight * least * least * std::exp(-2.0 * phi[0]) - phi[0];
+  }
+
   double mean(double eta) const override { return Link::inverse(eta); }
   double link_of_mean(double mu) const override { return Link::of_mean(mu); }
   double variance(double) const override { return 1.0; }

@@ -73,6 +73,14 @@ class Poisson final : public Family {
 
   double start_eta(double response, double) const override { return Link::of_mean(response + 0.1); }
 
+  // A square root link has every mean twice, on either side of zero.
+  bool log_concave() const override { return !is_even(); }
+  bool is_even() const override { return std::is_same_v<Link, link::Sqrt>; }
+  bool vanishes_at_zero(double response) const override { return is_even() && response > 0.0; }
+  double supremum(double response, double weight, const double*) const override {
+    return response > 0.0 ? weight * response * (std::log(response) - 1.0) : 0.0;
+  }
+
   int recession(double response, double) const override {
     // Only a log link reaches the mean zero at infinity.
     return std::is_same_v<Link, link::Log> && response == 0.0 ? -1 : 0;

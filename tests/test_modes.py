@@ -1,0 +1,205 @@
+"""Links with which a cluster can have several conditional modes: the largest counts, wherever a search has been before.
+
+The reference climbs from many places with plain NumPy and takes the best.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import special
+
+import multilevel as ml
+from multilevel import _core
+
+Array = NDArray[np.float64]
+SEVERAL = [("poisson", "sqrt"), ("binomial", "cauchit"), ("gaussian", "log")]
+PAIRS = [(family, link) for family, links in _core.families() for link in links]
+
+
+def test_log_concave() -> None:
+    assert {pair for pair in PAIRS if not _core.Family(*pair).log_concave} == set(SEVERAL)
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS)
+def test_log_concave_densities_curve_downwards(family: str, link: str) -> None:
+    eta = np.linspace(-8.0, -0.01, 400)
+    if family != "binomial":
+        eta = np.concatenate([eta, -eta]) if link != "identity" or family == "gaussian" else -eta
+    elif link != "log":
+        eta = np.concatenate([eta, -eta])
+    f = _core.Family(family, link)
+    worst = 0.0
+    for y, size in [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)]:
+        one = np.ones(len(eta))
+        d = f.derivatives(eta, y * one, size * one, one, [-0.7] if family == "gaussian" else [])
+        # The square root link is concave on either side of zero, but not across.
+        worst = max(worst, np.nanmax(d["d2"]))
+    assert f.log_concave or link == "sqrt" or worst > 0.0
+    assert not f.log_concave or worst <= 1e-12
+
+
+@pytest.mark.parametrize(("family", "link"), SEVERAL)
+def test_supremum(family: str, link: str) -> None:
+    f = _core.Family(family, link)
+    y, size = np.array([0.0, 1.0, 4.0]), np.array([4.0, 4.0, 4.0])
+    weights, phi = np.array([1.0, 0.5, 2.0]), [-0.7] if family == "gaussian" else []
+    if family == "gaussian":
+        y[0] = -1.5
+    bound = f.supremum(y, size, weights, phi)
+    grid = np.tan(np.linspace(-1.57079, 1.57079, 200_001)) if link == "cauchit" else np.linspace(-30, 5, 350_001)
+    for i in range(3):
+        one = np.ones(len(grid))
+        value = f.derivatives(grid, y[i] * one, size[i] * one, weights[i] * one, phi)["value"]
+        assert value.max() <= bound[i] + 1e-12
+        assert value.max() == pytest.approx(bound[i], abs=1e-4)
+
+
+# ---- clusters: the reference ----
+
+
+def density(link: str, eta: Array, y: Array, sigma: float) -> tuple[Array, Array, Array]:
+    """Log density without what no parameter changes, and two derivatives."""
+    if link == "sqrt":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            counts = np.where(y > 0, 2 * y * np.log(np.abs(eta)), 0.0)
+            return (
+                counts - eta**2,
+                np.where(y > 0, 2 * y / eta, 0.0) - 2 * eta,
+                np.where(y > 0, -2 * y / eta**2, 0.0) - 2,
+            )
+    if link == "cauchit":
+        p, q, slope = np.arctan2(1, -eta) / np.pi, np.arctan2(1, eta) / np.pi, 1 / (np.pi * (1 + eta**2))
+        bend = -2 * eta / (1 + eta**2) * slope
+        first = y * slope / p - (1 - y) * slope / q
+        second = y * (bend / p - (slope / p) ** 2) - (1 - y) * (bend / q + (slope / q) ** 2)
+        return y * np.log(p) + (1 - y) * np.log(q), first, second
+    mu = np.exp(np.minimum(eta, 200.0))
+    return (
+        -0.5 * ((y - mu) / sigma) ** 2 - np.log(sigma),
+        (y - mu) * mu / sigma**2,
+        (y * mu - 2 * mu**2) / sigma**2,
+    )
+
+
+def constant(link: str, y: Array) -> float:
+    """What `density` leaves out."""
+    if link == "sqrt":
+        return float(-special.gammaln(y + 1).sum())
+    return 0.0 if link == "cauchit" else -0.5 * np.log(2 * np.pi) * len(y)
+
+
+def climbed(link: str, o: Array, s: Array, y: Array, sigma: float, v: Array) -> tuple[Array, Array, Array]:
+    """Modes near many starts at once (one per row of `v`), f there, and -f''."""
+
+    def f_of(v: Array) -> tuple[Array, Array, Array]:
+        value, first, second = density(link, o + v @ s.T, y, sigma)
+        curvature = np.einsum("kj,ja,jb->kab", -second, s, s) + np.eye(s.shape[1])
+        return value.sum(1) - 0.5 * (v**2).sum(1), first @ s - v, curvature
+
+    f, gradient, curvature = f_of(v)
+    good = np.isfinite(f)
+    v, f, gradient, curvature = v[good], f[good], gradient[good], curvature[good]
+    for _ in range(200):
+        values, vectors = np.linalg.eigh(curvature)
+        size = np.maximum(np.abs(values), 1e-3 * np.abs(values).max(1, keepdims=True))
+        step = np.einsum("kab,kb->ka", vectors, np.einsum("kab,ka->kb", vectors, gradient) / size)
+        length = np.ones(len(v))
+        for _ in range(50):
+            moved = f_of(v + length[:, None] * step)
+            fell = ~(moved[0] >= f - 1e-13 * (1 + np.abs(f)))
+            if not fell.any():
+                break
+            length[fell] *= 0.4
+        keep = ~fell
+        v[keep] += (length[:, None] * step)[keep]
+        f[keep], gradient[keep], curvature[keep] = moved[0][keep], moved[1][keep], moved[2][keep]
+        if np.abs((gradient * step).sum(1)).max() < 1e-15:
+            break
+    is_mode = np.linalg.eigvalsh(curvature)[:, 0] > 0
+    return v[is_mode], f[is_mode], curvature[is_mode]
+
+
+def largest(link: str, o: Array, s: Array, y: Array, sigma: float, rng: np.random.Generator) -> float:
+    """Laplace at the largest of the modes near a dense grid, or near many random starts and patterns of signs."""
+    q = s.shape[1]
+    if q == 1:
+        grid = np.concatenate([np.linspace(-15, 15, 6001), np.linspace(-60, 60, 1201)])
+        grid.sort()
+        f = density(link, o + np.outer(grid, s[:, 0]), y, sigma)[0].sum(1) - 0.5 * grid**2
+        f[~np.isfinite(f)] = -np.inf
+        peak = np.flatnonzero((f[1:-1] >= f[:-2]) & (f[1:-1] >= f[2:])) + 1
+        starts = grid[peak[np.argsort(-f[peak])[:30]]][:, None]
+    else:
+        signs = np.sign(rng.normal(size=(300, len(y))))
+        signs[0], signs[1] = 1.0, -1.0
+        target = signs * np.sqrt(np.abs(y)) - o
+        fitted = np.linalg.solve(4 * s.T @ s + np.eye(q), 4 * s.T @ target.T).T
+        starts = np.concatenate([np.zeros((1, q)), rng.normal(size=(100, q)), 3 * rng.normal(size=(100, q)), fitted])
+    _, f, curvature = climbed(link, o, s, y, sigma, starts)
+    k = int(f.argmax())
+    return float(f[k] - 0.5 * np.linalg.slogdet(curvature[k])[1])
+
+
+@dataclass
+class Clusters:
+    """A model with one grouping factor, a response, and parameters at which it is to be evaluated."""
+
+    link: str
+    model: _core.Model
+    y: Array
+    psi: Array
+    g: NDArray[np.int32]
+    x: Array
+    factor: Array
+    sigma: float
+
+    def reference(self, rng: np.random.Generator) -> float:
+        total = constant(self.link, self.y)
+        for i in range(int(self.g.max()) + 1):
+            own = self.g == i
+            z = np.column_stack([np.ones(own.sum()), self.x[own]])[:, : len(self.factor)]
+            o = self.psi[0] + self.psi[1] * self.x[own]
+            total += largest(self.link, o, z @ self.factor, self.y[own], self.sigma, rng)
+        return total
+
+
+def clusters(family: str, link: str, q: int, seed: int) -> Clusters:
+    """Effects with standard deviations from .5 to 3 around an intercept near zero."""
+    rng = np.random.default_rng([seed, q, len(link)])
+    m, size = int(rng.integers(2, 8)), int(rng.choice([1, 2, 3, 5, 8, 12, 25]))
+    g = np.repeat(np.arange(m), size).astype(np.int32)
+    x = rng.normal(size=len(g))
+    sd = rng.uniform(0.5, 3.0, 2)
+    beta = [rng.normal() * 0.5, rng.normal() * rng.choice([0.0, 0.5, 1.0])]
+    u = rng.normal(size=(m, 2)) * sd
+    eta = beta[0] + beta[1] * x + u[g, 0] + (u[g, 1] * x if q > 1 else 0.0)
+    sigma = float(np.exp(rng.uniform(-3, 1)))
+    if link == "sqrt":
+        y = rng.poisson(eta**2).astype(float)
+    elif link == "cauchit":
+        y = rng.binomial(1, 0.5 + np.arctan(eta) / np.pi).astype(float)
+    else:
+        y = np.exp(np.minimum(eta, 5.0)) + sigma * rng.normal(size=len(g))
+    beta[0] += rng.normal() * rng.choice([0.0, 0.3, 1.0])
+    factor = np.diag(sd[:q] * np.exp(0.3 * rng.normal(size=q)))
+    if q > 1:
+        factor[1, 0] = 0.5 * rng.normal()
+    theta = [factor[a, b] for b in range(q) for a in range(b, q)]
+    phi = [np.log(sigma)] if family == "gaussian" else []
+    terms = [(0, [None, x][:q], "unstructured")]
+    model = _core.Model(family, link, len(g), None, None, None, [None, x], [g], [m], terms, 1)
+    return Clusters(link, model, y, np.array([*beta, *theta, *phi]), g, x, factor, sigma)
+
+
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize(("family", "link"), SEVERAL)
+def test_the_largest_mode_counts(family: str, link: str, seed: int) -> None:
+    case = clusters(family, link, 1, seed)
+    value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
+    assert value == pytest.approx(case.reference(np.random.default_rng(seed)), rel=1e-9, abs=1e-8)
