@@ -18,7 +18,7 @@ from .invariance import check_invariance
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
-from .restarts import check_restarts, check_scipy
+from .restarts import check_restarts, check_scipy, plain_correlation, theta_places, units
 from .structures import roots
 
 SE_LIMIT = 1e-3  # relative error of standard errors
@@ -173,6 +173,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome) -> None:
                 outcome.gap = max(outcome.gap, better)
                 outcome.add("SILENT WRONG", f"not a maximum: a Newton step gains {better:.3g}")
                 return
+    _edges(results, plain, outcome)
     reported = np.sqrt(np.diag(fit.covariance))[free]
     errors = curvature.errors()
     if plain.linear:  # given theta, theirs are checked above
@@ -181,6 +182,30 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome) -> None:
         outcome.add("se unsure", f"differences {unsure:.2g} apart")
     else:
         _compare_errors(errors, reported, outcome)
+
+
+def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
+    """Parameters that are said to be at an edge: the likelihood must not rise on the way in."""
+    fit = results.fit
+    theta = np.array(theta_places(plain))
+    at_edge = [k for k in theta if not np.isfinite(fit.covariance[k, k])]
+    if not at_edge:
+        return
+    base, unit = plain.loglik(fit.psi), units(plain)
+    if plain.linear:
+        unit = unit * np.exp(fit.psi[-1])
+    for k in at_edge:
+        inwards = plain_correlation(plain, k)
+        own = -fit.psi[k] if inwards else unit[k - theta[0]]
+        for step in (0.05, 0.3) if inwards else (0.03, -0.03, 0.2, -0.2):
+            moved = fit.psi.copy()
+            moved[k] += step * own
+            better = plain.loglik(moved) - base
+            if better > GAP_LIMIT:
+                outcome.gap = max(outcome.gap, better)
+                text = f"{fit.parameter_names[k]} said to be at its edge: a step of {step * own:.3g} gains {better:.3g}"
+                outcome.add("SILENT WRONG", text)
+                return
 
 
 def curvature_at(plain: Plain, psi: Array, free: Array, covariance: Array) -> tuple[numeric.Curvature, float]:
