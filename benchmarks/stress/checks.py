@@ -19,6 +19,7 @@ from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
 from .restarts import check_restarts, check_scipy, plain_correlation, theta_places, units
+from .separated import constant_groups, separated
 from .structures import roots
 
 SE_LIMIT = 1e-3  # relative error of standard errors
@@ -65,13 +66,13 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, thorough: f
     began = time.process_time()
     results = model.fit(**made.options())
     outcome.seconds = time.process_time() - began
-    outcome.status, outcome.singular = results.fit.status, results.singular
+    outcome.status, outcome.singular, outcome.message = results.fit.status, results.singular, results.fit.message
     outcome.evaluations = results.optimization.n_evaluations
     plain = plain_of(made, results)
-    judge(made, model, results, plain, outcome)
-    often = rng.random()
-    check_restarts(made, model, results, plain, outcome, rng, often < thorough)
-    if often < thorough and plain.available:
+    judge(made, model, results, plain, outcome, rng)
+    often = rng.random() < thorough
+    check_restarts(made, model, results, plain, outcome, rng, often or not results.converged)
+    if often and plain.available:
         check_scipy(made, model, results, plain, outcome, rng)
     if rng.random() < thorough:
         check_invariance(made, results, outcome, rng)
@@ -86,14 +87,15 @@ def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:
     return plain
 
 
-def judge(made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome) -> None:
+def judge(made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator) -> None:
     """Everything that is judged at the reported point."""
     _finite(results, outcome)
     _repeated(made, model, results, outcome)
     if not np.isfinite(results.fit.psi).all() or not plain.available:
         return
+    _maximum(results, plain, outcome)
     if _reported(results, plain, outcome) and results.converged:
-        _standard_errors(results, plain, outcome)
+        _standard_errors(results, plain, outcome, rng)
 
 
 def _finite(results: Any, outcome: Outcome) -> None:
@@ -148,21 +150,38 @@ def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:
     return False
 
 
-def _standard_errors(results: Any, plain: Plain, outcome: Outcome) -> None:
+def _maximum(results: Any, plain: Plain, outcome: Outcome) -> None:
+    """Certified where there is no maximum, or said to have none where there is one."""
+    if not results.converged and results.fit.status != "separation":
+        return
+    runs_off = separated(plain.problem)
+    if results.converged and (runs_off or constant_groups(plain.problem)):
+        outcome.add("NO MAXIMUM", f"{'columns' if runs_off else 'groups'} separate, psi {results.fit.psi}")
+    elif results.fit.status == "separation" and runs_off is False:
+        outcome.add("FALSE ALARM", f"said to be separated: {results.fit.message[:200]}")
+
+
+def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator) -> None:
     fit, p = results.fit, plain.problem.p
+    names = np.array(fit.parameter_names)
     if plain.linear:
         beta, covariance = plain.linear.least_squares(fit.psi)
         errors = np.sqrt(np.diag(covariance))
-        _compare_errors(errors, results.bse.to_numpy(), outcome)
+        _compare_errors(names[:p], errors, results.bse.to_numpy(), outcome)
         if not np.all(np.abs(beta - fit.beta) < 1e-3 * errors):
             outcome.add("SILENT WRONG", f"fixed effects are not those of least squares: {fit.beta}, {beta}")
+    elif not np.allclose(results.bse.to_numpy(), np.sqrt(np.diag(fit.covariance))[:p], rtol=1e-6, equal_nan=True):
+        outcome.add("SE WRONG", "those of the fixed effects are not those of all parameters together")
     free = np.flatnonzero(np.isfinite(np.diag(fit.covariance)))
     if plain.problem.method == "reml":
         free = free[free >= p]
     nodes = plain.problem.points ** max((t.q for t in plain.problem.terms), default=0)
-    if not len(free) or len(plain.problem.y) * nodes * len(free) ** 2 > MOST_WORK:
+    work = len(plain.problem.y) * nodes * len(free) ** 2
+    if not len(free) or rng.random() * work > MOST_WORK:
         return
-    curvature, unsure = curvature_at(plain, fit.psi, free, fit.covariance[np.ix_(free, free)])
+    reported = np.sqrt(np.diag(fit.covariance))[free]
+    covariance = fit.covariance[np.ix_(free, free)]
+    curvature, unsure = curvature_at(plain, fit.psi, free, covariance, reported)
     gain, step = curvature.gain()
     if gain > GAP_LIMIT:
         for scale in (1.0, 0.3, 0.1):
@@ -174,14 +193,14 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome) -> None:
                 outcome.add("SILENT WRONG", f"not a maximum: a Newton step gains {better:.3g}")
                 return
     _edges(results, plain, outcome)
-    reported = np.sqrt(np.diag(fit.covariance))[free]
-    errors = curvature.errors()
+    errors, names = curvature.errors(), names[free]
     if plain.linear:  # given theta, theirs are checked above
-        reported, errors = reported[free >= p], errors[free >= p]
-    if unsure or not np.isfinite(errors).all():
-        outcome.add("se unsure", f"differences {unsure:.2g} apart")
-    else:
-        _compare_errors(errors, reported, outcome)
+        reported, errors, names = reported[free >= p], errors[free >= p], names[free >= p]
+    if unsure > SE_LIMIT or not np.isfinite(errors).all():
+        outcome.add("se unsure", f"uncertainty {unsure:.2g}")
+        return
+    outcome.errors_checked = True
+    _compare_errors(names, errors, reported, outcome)
 
 
 def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
@@ -208,8 +227,23 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
                 return
 
 
-def curvature_at(plain: Plain, psi: Array, free: Array, covariance: Array) -> tuple[numeric.Curvature, float]:
-    """Curvature of the free parameters, and how unsure it is (zero: not)."""
+def reach_of(plain: Plain, psi: Array) -> Array:
+    """How far each parameter may be moved for differences: half of what covariances, and correlations, are like."""
+    theta = np.array(theta_places(plain), dtype=int)
+    reach = np.full(len(psi), np.inf)
+    reach[plain.problem.p :] = 0.5
+    unit = units(plain)
+    size = float(np.abs(psi[theta] / unit).max()) if len(theta) else 1.0
+    for k in theta:
+        if not plain_correlation(plain, k):
+            reach[k] = max(0.5 * np.abs(psi[k]), 0.1 * size * unit[k - theta[0]], 1e-300)
+    return reach
+
+
+def curvature_at(
+    plain: Plain, psi: Array, free: Array, covariance: Array, reported: Array
+) -> tuple[numeric.Curvature, float]:
+    """Curvature of the free parameters, and how uncertain it is (zero: it agrees with what is reported)."""
 
     def f(values: Array) -> float:
         moved = psi.copy()
@@ -217,19 +251,20 @@ def curvature_at(plain: Plain, psi: Array, free: Array, covariance: Array) -> tu
         return plain.loglik(moved, warm=True)
 
     plain.loglik(psi)
-    basis = numeric.scaled_basis(covariance, psi[free])
+    reach = reach_of(plain, psi)[free]
+    basis = numeric.scaled_basis(covariance, reach)
     quick = numeric.differences(f, psi[free], basis, 0.02)
-    if np.abs(quick.hessian + np.eye(len(free))).max() < 5e-4 and np.abs(quick.gradient).max() < 1e-3:
-        return quick, 0.0
-    basis = numeric.rescaled(f, psi[free], basis, 0.02)
-    best, apart = numeric.extrapolated(f, psi[free], basis, 0.02)
-    return best, apart if not apart < 2e-3 else 0.0
+    with np.errstate(all="ignore"):
+        if np.all(np.abs(quick.errors() / reported - 1) < 0.5 * SE_LIMIT) and quick.gain()[0] < 1e-6:
+            return quick, 0.0
+    basis = numeric.rescaled(f, psi[free], basis, reach, 0.02)
+    return numeric.extrapolated(f, psi[free], basis, 0.02)
 
 
-def _compare_errors(errors: Array, reported: Array, outcome: Outcome) -> None:
+def _compare_errors(names: Any, errors: Array, reported: Array, outcome: Outcome) -> None:
     with np.errstate(all="ignore"):
         off = np.abs(reported / errors - 1)
     if not np.all(off < SE_LIMIT):
         k = int(np.nanargmax(off))
-        text = f"{reported[k]:.6g}, by differences {errors[k]:.6g} (off by {off[k]:.2g})"
+        text = f"{names[k]}: {reported[k]:.6g}, by differences {errors[k]:.6g} (off by {off[k]:.2g})"
         outcome.add("SE WRONG", text)

@@ -93,7 +93,7 @@ class Design:
         return np.column_stack([np.ones(n) if c == "1" else self.frame[c].to_numpy(float) for c in bar.columns])
 
     def describe(self) -> str:
-        recipe = {k: v for k, v in vars(self.recipe).items() if k != "more"}
+        recipe = vars(self.recipe)
         lines = [f"{self.formula}   {recipe['family']}({recipe['link']}), {len(self.frame)} rows"]
         lines.append(f"options {self.options()}, weights {self.weights}, offset {self.offset}")
         lines.append(", ".join(f"{k} {v}" for k, v in recipe.items()))
@@ -109,6 +109,8 @@ def design(seed: int) -> Design:
     standard = rng.normal(size=n)
     if recipe.group_level:
         standard = rng.normal(size=n)[frame["g"].to_numpy()]
+    if recipe.binary:
+        standard = np.where(standard > 0, 1.0, -1.0)
     frame["x"] = recipe.scale * (standard + recipe.shift)
     frame["z"] = rng.normal(size=n)
     fixed = ["x"] if recipe.kind not in TIMES or rng.random() < 0.5 else []
@@ -132,7 +134,7 @@ def design(seed: int) -> Design:
     if recipe.kind == "constant groups":
         frame["y"] = frame.get("n", 1) * (frame["g"] % 2)
     if recipe.kind == "separation":
-        frame["y"] = frame.get("n", 1) * (standard > 0.3)
+        frame["y"] = frame.get("n", 1) * (standard > 0.3) * (frame["y"] if recipe.family == "poisson" else 1)
     if "n" in frame:
         frame["failures"] = frame["n"] - frame["y"]
         made.response = "cbind(y, failures)"
@@ -185,7 +187,11 @@ def terms(recipe: Recipe, frame: pd.DataFrame) -> list[Bar]:
         "two slopes": [Bar("(1 + x + z | g)", g, ("1", "x", "z"))],
         "two terms": [intercept, Bar("(0 + x | g)", g, ("x",))],
         "crossed": [intercept, Bar("(1 | h)", h, ("1",))],
-        "crossed slopes": [slope, Bar("(1 | h)", h, ("1",))],
+        "crossed slopes": [
+            [slope, Bar("(1 | h)", h, ("1",))],
+            [slope, Bar("(1 + x | h)", h, ("1", "x"))],
+            [Bar("(x || g)", g, ("1", "x"), "diag"), Bar("(1 | h)", h, ("1",))],
+        ][recipe.variant],
         "three factors": [intercept, Bar("(1 | h)", h, ("1",)), Bar("(1 | k)", k, ("1",))],
         "nested": [Bar("(1 | g/b)", g, ("1",)), Bar("", gb, ("1",))],
         "nested slopes": [slope, Bar("(1 | g:b)", gb, ("1",))],
@@ -235,7 +241,8 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
     if recipe.family == "gaussian":
         mean = np.exp(np.clip(eta, -10, 10)) if recipe.link == "log" else eta
         precision = frame["w"].to_numpy() if made.weights else 1.0
-        frame["y"] = mean + recipe.sigma * rng.normal(size=n) / np.sqrt(precision)
+        noise = recipe.sigma * rng.normal(size=n) / np.sqrt(precision)
+        frame["y"] = recipe.response_scale * (mean + noise)
     elif recipe.family == "poisson":
         mean = {"log": np.exp(np.minimum(eta, 14)), "sqrt": eta**2, "identity": np.maximum(eta, 0.05)}[recipe.link]
         frame["y"] = rng.poisson(mean)

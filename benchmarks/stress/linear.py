@@ -29,11 +29,17 @@ def blocks(problem: Problem) -> list[np.ndarray]:
 
 
 class Linear:
-    """V = Z Sigma Z' + sigma^2 / weights, block by block; blocks of one size together."""
+    """V = Z Sigma Z' + sigma^2 / weights, block by block; blocks of one size together.
+
+    X is replaced by the Q of its QR decomposition and y by its least-squares residuals, which keep the digits.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.data = np.column_stack([problem.X, problem.y - problem.offset])
+        Q, self.R = np.linalg.qr(problem.X)
+        y = problem.y - problem.offset
+        self.fitted = np.linalg.lstsq(problem.X, y, rcond=None)[0]
+        self.data = np.column_stack([Q, y - problem.X @ self.fitted])
         sizes: dict[int, list[np.ndarray]] = {}
         for block in blocks(problem):
             sizes.setdefault(len(block), []).append(block)
@@ -44,7 +50,7 @@ class Linear:
         ]
 
     def sums(self, psi: Array) -> tuple[float, Array]:
-        """log|V| and the cross-products of [X, y - offset] in V^-1."""
+        """log|V| and the cross-products of [Q, residuals] in V^-1."""
         problem = self.problem
         sigma = np.exp(split(problem, psi)[2][0])
         halves = [term.Z @ root for term, root in zip(problem.terms, roots(problem, psi), strict=True)]
@@ -73,9 +79,10 @@ class Linear:
             return -np.inf
         p, n = self.problem.p, len(self.problem.y)
         if self.problem.method == "ml":
-            v = np.append(-psi[:p], 1.0)
+            v = np.append(-self.R @ (psi[:p] - self.fitted), 1.0)
             return float(-0.5 * (log_det + n * LOG_2PI + v @ cross @ v))
-        sign, log_det_x = np.linalg.slogdet(cross[:p, :p])
+        sign, log_det_q = np.linalg.slogdet(cross[:p, :p])
+        log_det_x = log_det_q + 2 * np.log(np.abs(np.diag(self.R))).sum()
         v = np.append(-np.linalg.solve(cross[:p, :p], cross[:p, p]), 1.0)
         return float(-0.5 * (log_det + log_det_x + (n - p) * LOG_2PI + v @ cross @ v)) if sign > 0 else -np.inf
 
@@ -83,4 +90,6 @@ class Linear:
         """Fixed effects by generalized least squares, and their covariance."""
         p = self.problem.p
         _, cross = self.sums(psi)
-        return np.linalg.solve(cross[:p, :p], cross[:p, p]), np.linalg.inv(cross[:p, :p])
+        inverse = np.linalg.inv(self.R)
+        beta = self.fitted + inverse @ np.linalg.solve(cross[:p, :p], cross[:p, p])
+        return beta, inverse @ np.linalg.inv(cross[:p, :p]) @ inverse.T

@@ -73,6 +73,13 @@ class Clusters:
             v[keep], now[keep] = last[keep], value[keep]
         return v, now
 
+    def towards(self, target: Array) -> Array:
+        """v with linear predictors near `target`."""
+        gradient = self.sums(self.S * (target - self.fixed)[:, None])
+        pairs = self.S[:, :, None] * self.S[:, None, :] if self.m > 1 else None
+        H = (self.S.T @ self.S)[None] if pairs is None else self.sums(pairs)
+        return solve(H + 0.05 * np.eye(self.q), gradient)
+
     def best(self, starts: list[Array]) -> tuple[Array, Array]:
         """The largest modes that the starts lead to."""
         v, f = self.newton(starts[0])
@@ -100,6 +107,7 @@ def starts(clusters: Clusters, given: Array | None, many: bool) -> list[Array]:
     result = [np.zeros(shape)] if given is None else [given, np.zeros(shape)]
     if not many:
         return result
+    result += [clusters.towards(target) for target in clusters.density.targets()]
     rng = np.random.default_rng(0)
     if clusters.m == 1:
         result += [rng.normal(size=shape) for _ in range(4)]

@@ -54,26 +54,38 @@ def differences(f: Function, point: Array, basis: Array, h: float) -> Curvature:
 
 
 def extrapolated(f: Function, point: Array, basis: Array, h: float) -> tuple[Curvature, float]:
-    """Richardson's extrapolation from h and h / 2, and how far the two lie apart."""
+    """Richardson's extrapolation from h and h / 2, and its relative uncertainty."""
     coarse, fine = differences(f, point, basis, h), differences(f, point, basis, h / 2)
     hessian = fine.hessian + (fine.hessian - coarse.hessian) / 3
     gradient = fine.gradient + (fine.gradient - coarse.gradient) / 3
-    apart = float(np.abs(fine.hessian - coarse.hessian).max())
-    return Curvature(basis, gradient, hessian), apart
+    least = np.abs(np.linalg.eigvalsh(hessian)).min() if np.isfinite(hessian).all() else 0.0
+    apart = np.abs(fine.hessian - coarse.hessian).max() + 16 * noise(f, point, basis) / h**2
+    return Curvature(basis, gradient, hessian), float(apart / least) if least > 0 else np.inf
 
 
-def scaled_basis(covariance: Array, psi: Array) -> Array:
-    """A basis in which a function with this inverse information has the unit matrix as its own."""
-    k = len(psi)
+def noise(f: Function, point: Array, basis: Array) -> float:
+    """How much f changes where it should not, by steps too small to see."""
+    rng = np.random.default_rng(0)
+    values = [f(point + 1e-9 * basis @ rng.normal(size=basis.shape[1])) for _ in range(5)]
+    return float(np.ptp(values))
+
+
+def scaled_basis(covariance: Array, reach: Array) -> Array:
+    """A basis in which a function with this inverse information has about the unit matrix as its own.
+
+    `reach` is how far a parameter may move with the function about quadratic; columns are cut to it.
+    """
     scale = np.sqrt(np.diag(covariance))
     if np.isfinite(covariance).all() and (scale > 0).all():
         values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-        return scale[:, None] * vectors * np.sqrt(np.maximum(values, 1e-14))
-    return np.diag(np.where(np.isfinite(scale) & (scale > 0), scale, 0.1 * np.maximum(np.abs(psi), 0.1)))[:, :k]
+        basis = scale[:, None] * vectors * np.sqrt(np.maximum(values, 1e-14))
+    else:
+        basis = np.diag(np.where(np.isfinite(scale) & (scale > 0), scale, reach))
+    return basis * np.minimum(1.0, 1 / (np.abs(basis) / reach[:, None]).max(0))
 
 
-def rescaled(f: Function, point: Array, basis: Array, h: float) -> Array:
-    """The basis with columns such that a step of h changes f by about h^2 / 2, whatever the basis was made from."""
+def rescaled(f: Function, point: Array, basis: Array, reach: Array, h: float) -> Array:
+    """The basis with columns such that a step of h changes f by about h^2 / 2, as far as `reach` allows."""
     basis = basis.copy()
     middle = f(point)
     for column in basis.T:
@@ -85,4 +97,5 @@ def rescaled(f: Function, point: Array, basis: Array, h: float) -> Array:
                 break
             else:
                 column /= np.clip(np.sqrt(abs(fall)) / h, 0.05, 20)
+        column *= min(1.0, 1 / (np.abs(column) / reach).max())
     return basis

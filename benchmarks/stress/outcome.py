@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BAD = ("SILENT WRONG", "LLF WRONG", "SE WRONG", "NOT FINITE", "CRASH")
+BAD = ("SILENT WRONG", "NO MAXIMUM", "LLF WRONG", "SE WRONG", "NOT FINITE", "CRASH")
 BAD += ("FALSE ALARM", "NOT REPEATED", "NOT INVARIANT", "SLOW")
 
 
@@ -23,6 +23,8 @@ class Outcome:
     checked_seconds: float = 0.0
     gap: float = 0.0
     compared: bool = False
+    errors_checked: bool = False
+    message: str = ""
     findings: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, label: str, detail: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,9 @@ class Recipe:
     extra: bool
     group_level: bool
     shuffled: bool
-    more: dict[str, Any] = field(default_factory=dict)
+    binary: bool
+    response_scale: float
+    variant: int
 
 
 def kind_of(seed: int) -> str:
@@ -98,6 +100,8 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         links["gaussian", "identity"] = 200
     if kind in ("constant groups", "separation"):
         links = {k: v for k, v in links.items() if k[0] == "binomial"}
+    if kind == "separation":
+        links["poisson", "log"] = 8
     family, link = _pick(rng, links)
     linear = (family, link) == ("gaussian", "identity")
     n_groups, size = _sizes(rng, kind)
@@ -129,6 +133,9 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         extra=bool(rng.random() < 0.3),
         group_level=bool(rng.random() < 0.15),
         shuffled=bool(rng.random() < 0.5),
+        binary=bool(rng.random() < 0.12),
+        response_scale=float(rng.choice([1.0, 1e-4, 1e5], p=[0.8, 0.1, 0.1])) if linear else 1.0,
+        variant=int(rng.integers(3)),
     )
 
 

@@ -127,7 +127,9 @@ def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, out
     gap = best.llf - results.llf
     if not results.converged:
         failed = results.fit.status in ("not converged", "not identified")
-        if failed and gap > -1e-6 and value_at(plain, best) > best.llf - 1e-6 * max(1, abs(best.llf)):
+        if results.fit.status == "not identified" and abs(gap) < 1e-6:
+            outcome.add("not identified here, certified from elsewhere", f"{results.llf:.9g}")
+        elif failed and gap > -1e-6 and value_at(plain, best) > best.llf - 1e-6 * max(1, abs(best.llf)):
             text = f"{results.fit.status} at {results.llf:.9g}; certified {how} at {best.llf:.9g}"
             outcome.add("FALSE ALARM", text)
         return

@@ -13,17 +13,22 @@ COLUMNS = {
     "fits": lambda o: o is not None,
     "certified": lambda o: o.status == "converged",
     "singular": lambda o: o.status == "converged" and o.singular,
-    "separation": lambda o: o.status == "separation",
+    "no maximum": lambda o: unbounded(o),
     "refused": lambda o: o.status == "refused",
-    "not converged": lambda o: o.status in ("not converged", "not identified"),
+    "not converged": lambda o: o.status in ("not converged", "not identified", "timeout") and not unbounded(o),
     "false alarm": lambda o: "FALSE ALARM" in o.labels(),
-    "silent wrong": lambda o: "SILENT WRONG" in o.labels(),
+    "silent wrong": lambda o: bool({"SILENT WRONG", "NO MAXIMUM"} & o.labels()),
     "llf wrong": lambda o: bool({"LLF WRONG", "NOT REPEATED"} & o.labels()),
     "SE wrong": lambda o: bool({"SE WRONG", "NOT FINITE"} & o.labels()),
     "variant": lambda o: "NOT INVARIANT" in o.labels(),
     "crash": lambda o: "CRASH" in o.labels(),
     "slow": lambda o: "SLOW" in o.labels(),
 }
+
+
+def unbounded(o: Outcome) -> bool:
+    """Whether the fit says that there is no maximum."""
+    return o.status == "separation" or "no maximum" in o.message or "without bound" in o.message
 
 
 def mark_slow(outcomes: list[Outcome]) -> None:
@@ -57,7 +62,9 @@ def report(outcomes: list[Outcome]) -> str:
     lines.append(row("all", outcomes))
     compared = sum(o.compared for o in outcomes)
     seconds = sum(o.checked_seconds for o in outcomes) / max(1, len(outcomes))
-    lines += ["", f"{compared} compared with the plain implementation; {seconds:.3f} s per fit and its checks."]
+    errors = sum(o.errors_checked for o in outcomes)
+    text = f"{compared} compared with the plain implementation, {errors} with standard errors by differences"
+    lines += ["", f"{text}; {seconds:.3f} s per fit and its checks."]
     lines += ["", *_tally(outcomes), "", *_bad(outcomes)]
     return "\n".join(lines)
 
