@@ -18,7 +18,7 @@ from .invariance import check_invariance
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
-from .restarts import check_restarts, check_scipy, plain_correlation, theta_places, units
+from .restarts import check_restarts, check_scipy, outside, plain_correlation, theta_places, units
 from .separated import constant_groups, separated
 from .structures import roots
 
@@ -135,6 +135,8 @@ def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:
         if not np.allclose(root @ root.T, reported, rtol=1e-8, atol=1e-10 * max(1e-300, np.abs(reported).max())):
             outcome.add("LLF WRONG", f"covariance {reported.tolist()} is not that of the parameters")
             return False
+    if results.converged and outside(plain, fit.psi):
+        outcome.add("SILENT WRONG", f"the covariance has not its structure: negative deviations in {fit.psi}")
     value = plain.loglik(fit.psi)
     outcome.compared = True
     off = fit.loglik - value
@@ -213,10 +215,11 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
     base, unit = plain.loglik(fit.psi), units(plain)
     if plain.linear:
         unit = unit * np.exp(fit.psi[-1])
+    signed = any(term.structure in ("cs", "hetar1") for term in plain.problem.terms)
     for k in at_edge:
         inwards = plain_correlation(plain, k)
         own = -fit.psi[k] if inwards else unit[k - theta[0]]
-        for step in (0.05, 0.3) if inwards else (0.03, -0.03, 0.2, -0.2):
+        for step in (0.05, 0.3) if inwards else (0.03, -0.03, 0.2, -0.2)[:: 2 if signed else 1]:
             moved = fit.psi.copy()
             moved[k] += step * own
             better = plain.loglik(moved) - base

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 
 import numpy as np
-from scipy.special import expit, gammaln, log_expit, log_ndtr
+from scipy.special import expit, gammaln, log_expit, log_ndtr, xlogy
 
 from .problem import Array, Problem
 
@@ -57,6 +57,8 @@ class Density:
         if self.family == "binomial":
             n, y = self.size, self.y
             return self.w * (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1))
+        if self.family == "poisson" and self.link == "log":  # the value is a deviance, which keeps the digits
+            return self.w * (xlogy(self.y, self.y) - self.y - gammaln(self.y + 1))
         if self.family == "poisson":
             return -self.w * gammaln(self.y + 1)
         return 0.5 * np.log(self.w) - 0.5 * LOG_2PI - self.log_sigma
@@ -95,10 +97,12 @@ class Density:
             success, failure = log_means(self.link, eta)
             result = c + w * (times(y, success) + times(row(self.size) - y, failure))
             result = np.where(eta <= 0, result, -np.inf) if self.link == "log" else result
+        elif self.family == "poisson" and self.link == "log":
+            d = eta - np.log(np.maximum(y, 1e-300))
+            result = c - w * np.where(y > 0, y * (np.expm1(d) - d), np.exp(eta))
         elif self.family == "poisson":
-            mu = {"log": np.exp, "sqrt": np.square, "identity": np.asarray}[self.link](eta)
-            log_mu = eta if self.link == "log" else np.log(mu)
-            result = c + w * (times(y, log_mu) - mu)
+            mu = np.square(eta) if self.link == "sqrt" else eta
+            result = c + w * (times(y, np.log(mu)) - mu)
             result = np.where(eta >= 0, result, -np.inf) if self.link == "identity" else result
         else:
             mu = np.exp(eta) if self.link == "log" else eta

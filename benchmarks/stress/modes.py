@@ -46,6 +46,8 @@ class Clusters:
         inside = np.isfinite(now)
         for _ in range(MOST_STEPS):
             gradient, H = self.derivatives(v)
+            if not (np.isfinite(gradient).all() and np.isfinite(H).all()):
+                return v, np.full(self.m, -np.inf)
             step = solve(H, gradient) * inside[:, None]
             gain = (step * gradient).sum(1)
             if not (gain > 1e-11).any():
@@ -53,7 +55,7 @@ class Clusters:
             scale = np.ones(self.m)
             for _ in range(MOST_HALVINGS):
                 trial = self.value(v + scale[:, None] * step)
-                worse = inside & ~(trial >= now - 1e-13 * np.abs(now)) & (gain > 1e-12)
+                worse = inside & ~(trial >= now - 1e-12 * (1 + np.abs(now)))
                 if not worse.any():
                     break
                 scale[worse] *= 0.5

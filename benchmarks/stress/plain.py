@@ -56,7 +56,7 @@ class Plain:
         if warm and self.given is not None:
             v, f = clusters.newton(self.given)
             if not np.isfinite(f).all():
-                v, f = clusters.best(starts(clusters, self.given, False))
+                v, f = clusters.newton(np.zeros_like(self.given))
         else:
             v, f = clusters.best(starts(clusters, self.given, not density.concave or not np.isfinite(fixed).all()))
             self.given = v

@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
-from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from .modes import Clusters
@@ -38,45 +37,35 @@ def simple_integral(clusters: Clusters, v: Array, lower: Array, points: int) -> 
 def nested_integral(
     problem: Problem, clusters: Clusters, v: Array, H: Array, order: tuple[int, int], widths: list[int]
 ) -> float:
-    """Cluster by cluster of the outer factor: units first, the outer effects last in the factor of H."""
+    """Two factors: the units of the inner one first, the outer effects last in the factor of H."""
     outer, inner = order
     q3, q2 = widths[outer], widths[inner]
     first = [0, problem.levels(0) * widths[0]]
-    t3, w3 = rule(problem.points, q3)
-    t2, w2 = rule(problem.points, q2)
-    total = 0.0
-    for level in range(problem.levels(outer)):
-        rows = np.flatnonzero(problem.codes[outer] == level)
-        units, unit = np.unique(problem.codes[inner][rows], return_inverse=True)
-        at2 = [first[inner] + u * q2 + np.arange(q2) for u in units]
-        at3 = first[outer] + level * q3 + np.arange(q3)
-        S, fixed = clusters.S[rows], clusters.fixed[rows]
-        corner, borders, lowers = H[np.ix_(at3, at3)].copy(), [], []
-        for at in at2:
-            lower = np.linalg.cholesky(H[np.ix_(at, at)])
-            border = solve_triangular(lower, H[np.ix_(at, at3)], lower=True).T
-            corner -= border @ border.T
-            lowers.append(lower)
-            borders.append(border)
-            total -= np.log(np.diag(lower)).sum()
-        last = np.linalg.cholesky(corner)
-        total -= np.log(np.diag(last)).sum()
-        moved = solve_triangular(last, t3.T, lower=True, trans="T").T
-        v3 = v[at3] + moved
-        log_sum = w3 + 0.5 * (t3**2).sum(1) - 0.5 * (v3**2).sum(1)
-        shared = fixed + v3 @ S[:, at3].T
-        for k, (at, lower, border) in enumerate(zip(at2, lowers, borders, strict=True)):
-            mine = np.flatnonzero(unit == k)
-            t = t2[None] - (moved @ border)[:, None, :]
-            v2 = v[at] + solve_triangular(lower, t.reshape(-1, q2).T, lower=True, trans="T").T.reshape(t.shape)
-            eta = shared[:, None, mine] + v2 @ S[np.ix_(mine, at)].T
-            value = _rows(clusters, rows[mine], eta.reshape(-1, len(mine)).T).sum(0).reshape(t.shape[:2])
-            inside = value - 0.5 * (v2**2).sum(2) + 0.5 * (t2**2).sum(1)
-            log_sum = log_sum + logsumexp(inside + w2, axis=1)
-        total += logsumexp(log_sum)
-    return float(total)
+    rows = np.argsort(problem.codes[inner], kind="stable")
+    unit = problem.codes[inner][rows]
+    begins = np.flatnonzero(np.diff(unit, prepend=-1))
+    cluster = problem.codes[outer][rows]
+    of_unit = cluster[begins]
+    at2 = first[inner] + np.arange(len(begins))[:, None] * q2 + np.arange(q2)
+    at3 = first[outer] + np.arange(problem.levels(outer))[:, None] * q3 + np.arange(q3)
 
+    lower2 = np.linalg.cholesky(H[at2[:, :, None], at2[:, None, :]])
+    border = np.linalg.solve(lower2, H[at2[:, :, None], at3[of_unit][:, None, :]]).transpose(0, 2, 1)
+    corner = H[at3[:, :, None], at3[:, None, :]].copy()
+    np.subtract.at(corner, of_unit, border @ border.transpose(0, 2, 1))
+    lower3 = np.linalg.cholesky(corner)
+    log_det = sum(np.log(np.diagonal(lower, axis1=1, axis2=2)).sum() for lower in (lower2, lower3))
 
-def _rows(clusters: Clusters, rows: Array, eta: Array) -> Array:
-    """Log densities of some rows, (rows, K)."""
-    return clusters.density.some(rows).value(eta)
+    (t3, w3), (t2, w2) = rule(problem.points, q3), rule(problem.points, q2)
+    moved = np.einsum("gji,kj->gki", np.linalg.inv(lower3), t3)
+    v3 = v[at3][:, None, :] + moved
+    t = t2 - (moved[of_unit] @ border)[:, :, None, :]
+    v2 = v[at2][:, None, None, :] + np.einsum("mji,mklj->mkli", np.linalg.inv(lower2), t)
+    S, own = clusters.S[rows], np.arange(len(rows))[:, None]
+    eta3 = clusters.fixed[rows][:, None] + np.einsum("nj,nkj->nk", S[own, at3[cluster]], v3[cluster])
+    eta = eta3[:, :, None] + np.einsum("nj,nklj->nkl", S[own, at2[unit]], v2[unit])
+    logs = clusters.density.some(rows).value(eta.reshape(len(rows), -1)).reshape(eta.shape)
+    inside = np.add.reduceat(logs, begins) - 0.5 * (v2**2).sum(3) + 0.5 * (t2**2).sum(1) + w2
+    total = w3 + 0.5 * (t3**2).sum(1) - 0.5 * (v3**2).sum(2)
+    np.add.at(total, of_unit, logsumexp(inside, axis=2))
+    return float(logsumexp(total, axis=1).sum() - log_det)

@@ -35,6 +35,7 @@ KINDS = {  # share of the fits
 }
 TIMES = ("ar1", "hetar1", "cs over time", "intercept + ar1")
 SEVERAL = ("crossed", "crossed slopes", "three factors", "nested", "nested slopes")
+SLOPES = ("slope", "independent slope", "two slopes", "two terms", "crossed slopes", "nested slopes")
 LINKS = {
     ("gaussian", "identity"): 25,
     ("binomial", "logit"): 14,
@@ -151,7 +152,10 @@ def _sizes(rng: np.random.Generator, kind: str) -> tuple[int, int]:
         most = 1500
     if kind in SEVERAL:
         n_groups = min(n_groups, 40)
-    return n_groups, max(1, min(size, most // n_groups))
+    size = max(1, min(size, most // n_groups))
+    if kind in SLOPES and rng.random() < 0.85:  # with fewer rows than effects most are refused
+        size = max(size, 4)
+    return n_groups, size
 
 
 def _points(rng: np.random.Generator, kind: str) -> int | str:

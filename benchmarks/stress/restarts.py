@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from .problem import Array
 from .structures import n_theta
 
 GAP_LIMIT = 1e-5
+SCIPY_SECONDS = 0.6  # of a processor, from each place
 MORE = {1: 7, 3: 9, 5: 11, 7: 13, 9: 15, 11: 17}
 
 
@@ -54,6 +57,17 @@ def units(plain: Plain) -> Array:
         else:
             found += [1.0] * n_theta(term)
     return np.array(found)
+
+
+def outside(plain: Plain, psi: Array) -> bool:
+    """Whether a standard deviation of cs or hetar1 is negative, which turns correlations around."""
+    at = plain.problem.p
+    for term in plain.problem.terms:
+        k = n_theta(term)
+        if term.structure in ("cs", "hetar1") and psi[at : at + k - 1].min() < 0 < psi[at : at + k - 1].max():
+            return True
+        at += k
+    return False
 
 
 def start_points(plain: Plain, psi: Array, rng: np.random.Generator, many: bool) -> list[Array]:
@@ -109,6 +123,8 @@ def check_restarts(
     best = None
     for start in start_points(plain, psi, rng, many):
         other = model.fit(**options, start=start)
+        if outside(plain, other.fit.psi):
+            continue
         if other.converged and np.isfinite(other.llf) and (best is None or other.llf > best.llf):
             best = other
     if best is not None:
@@ -170,6 +186,16 @@ def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
     return bool(distance[1] < distance[0])
 
 
+def _until(end: float) -> Callable[..., None]:
+    """A callback that ends an optimization when its time is over."""
+
+    def stop(*_: object) -> None:
+        if time.process_time() > end:
+            raise StopIteration
+
+    return stop
+
+
 def check_scipy(
     made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator
 ) -> None:
@@ -191,16 +217,20 @@ def check_scipy(
             value = plain.loglik(start + scale * t, warm=True)
             return -value if np.isfinite(value) else 1e10
 
-        began = plain.n_calls
         plain.loglik(start)
-        found = minimize(negative, np.zeros(len(psi)), method="L-BFGS-B", options={"maxfun": 150})
-        if plain.n_calls - began < 120 and len(psi) < 7:
-            found = minimize(negative, found.x, method="Nelder-Mead", options={"maxfev": 100})
+        until = time.process_time() + SCIPY_SECONDS
+        found = minimize(
+            negative, np.zeros(len(psi)), method="L-BFGS-B", options={"maxfun": 150}, callback=_until(until)
+        )
+        if time.process_time() < until - 0.5 * SCIPY_SECONDS and len(psi) < 7:
+            found = minimize(negative, found.x, method="Nelder-Mead", options={"maxfev": 100}, callback=_until(until))
         end = start + scale * found.x
         value = plain.loglik(end)
         if value > base + GAP_LIMIT or (not results.converged and value > base - 1e-4):
             options = made.options() | {"n_quadrature": results.n_quadrature}
             other = model.fit(**options, start=end)
+            if outside(plain, other.fit.psi):
+                continue
             if other.converged:
                 compare(made, model, results, other, plain, outcome, "where SciPy ends")
             elif results.converged:
