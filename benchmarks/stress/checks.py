@@ -140,6 +140,8 @@ def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:
     value = plain.loglik(fit.psi)
     outcome.compared = True
     off = fit.loglik - value
+    if results.converged and plain.problem.terms and abs(off) <= 1e-6 * max(1.0, abs(value)):
+        _modes(results, plain, outcome)
     if abs(off) <= 1e-6 * max(1.0, abs(value)):
         if abs(off) > 1e-8 * max(1.0, abs(value)):
             outcome.add("llf off by 1e-8 to 1e-6 of its size", f"{fit.loglik:.12g}, plain {value:.12g}")
@@ -152,6 +154,18 @@ def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:
     text = f"llf {fit.loglik:.9g}, plain value at the reported parameters {value:.9g}{why}"
     outcome.add("LLF WRONG" if results.converged else "llf wrong, flagged", text)
     return False
+
+
+def _modes(results: Any, plain: Plain, outcome: Outcome) -> None:
+    """The reported random effects are the modes."""
+    fit = results.fit
+    for k, (term, mine) in enumerate(zip(plain.problem.terms, plain.effects(fit.psi), strict=True)):
+        reported = fit.modes[term.factor][:, fit.term_columns[k]]
+        sd = np.sqrt(np.diag(fit.random_cov[k]))
+        if not np.all(np.abs(reported - mine) <= 1e-3 * sd + 1e-6 * np.abs(mine).max(0) + 1e-12):
+            off = float((np.abs(reported - mine) / np.maximum(sd, 1e-300)).max())
+            label = "another mode of the same value" if not plain.concave else "MODES WRONG"
+            outcome.add(label, f"off by {off:.2g} standard deviations in {fit.design.random_terms[k].names}")
 
 
 def _maximum(results: Any, plain: Plain, outcome: Outcome) -> None:

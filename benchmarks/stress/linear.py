@@ -86,6 +86,26 @@ class Linear:
         v = np.append(-np.linalg.solve(cross[:p, :p], cross[:p, p]), 1.0)
         return float(-0.5 * (log_det + log_det_x + (n - p) * LOG_2PI + v @ cross @ v)) if sign > 0 else -np.inf
 
+    def effects(self, psi: Array) -> list[Array]:
+        """Conditional means of the random effects of every term, (levels, q), at the fixed effects of psi."""
+        problem = self.problem
+        sigma = np.exp(split(problem, psi)[2][0])
+        own = roots(problem, psi)
+        residuals = problem.y - problem.offset - problem.X @ psi[: problem.p]
+        weighted = np.zeros(len(residuals))
+        for rows, same in zip(self.rows, self.same, strict=True):
+            V = np.eye(rows.shape[1]) * (sigma**2 / problem.weights[rows])[:, :, None]
+            for term, root, both in zip(problem.terms, own, same, strict=True):
+                half = (term.Z @ root)[rows]
+                V += np.where(both, half @ half.transpose(0, 2, 1), 0.0)
+            weighted[rows] = np.linalg.solve(V, residuals[rows][:, :, None])[:, :, 0]
+        found = []
+        for term, root in zip(problem.terms, own, strict=True):
+            sums = np.zeros((problem.levels(term.factor), term.q))
+            np.add.at(sums, problem.codes[term.factor], term.Z * weighted[:, None])
+            found.append(sums @ (root @ root.T))
+        return found
+
     def least_squares(self, psi: Array) -> tuple[Array, Array]:
         """Fixed effects by generalized least squares, and their covariance."""
         p = self.problem.p

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import recipe
-from .outcome import Outcome
+from .outcome import BAD, Outcome
 from .table import mark_slow, report
 
 
@@ -61,13 +62,16 @@ def main() -> None:
     end = time.monotonic() + 60 * options.minutes
     outcomes: list[Outcome] = []
     context = multiprocessing.get_context("spawn")
-    with context.Pool(options.processes) as pool:
+    with context.Pool(options.processes, maxtasksperchild=2000) as pool:
         todo = seeds(options.seed, options.only, options.fits)
         waiting = []
         for seed in todo:
             waiting.append(pool.apply_async(work, (seed,)))
             while len(waiting) > 4 * options.processes:
                 outcomes.append(waiting.pop(0).get())
+                if len(outcomes) % 200 == 0:
+                    bad = sum(bool(o.labels() & set(BAD)) for o in outcomes)
+                    print(f"{len(outcomes)} fits, {bad} bad", file=sys.stderr, flush=True)
             if time.monotonic() > end:
                 break
         outcomes += [w.get() for w in waiting]

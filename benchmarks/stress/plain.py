@@ -24,6 +24,11 @@ class Plain:
         self.n_calls = 0
 
     @property
+    def concave(self) -> bool:
+        """Whether a mode is the only one."""
+        return self.linear is not None or Density(self.problem, np.zeros(1)).concave
+
+    @property
     def available(self) -> bool:
         """Whether this implementation has the rule that the problem asks for."""
         problem = self.problem
@@ -98,6 +103,22 @@ class Plain:
         for part, at in zip(parts, columns, strict=True):
             S[np.arange(n)[:, None], at] = part
         return Clusters(density, fixed, S, np.array([n]))
+
+    def effects(self, psi: Array) -> list[Array]:
+        """Random effects of every term at their modes, (levels, q); after a call of `loglik` at psi."""
+        if self.linear:
+            return self.linear.effects(psi)
+        assert self.given is not None
+        problem, found, flat = self.problem, [], self.given.ravel()
+        first, used = [0], [0] * len(problem.codes)
+        for f in range(len(problem.codes)):
+            first.append(first[-1] + problem.levels(f) * self.width(f))
+        for term, root in zip(problem.terms, roots(problem, psi), strict=True):
+            f, at = term.factor, used[term.factor]
+            v = flat[first[f] : first[f + 1]].reshape(problem.levels(f), self.width(f))
+            found.append(v[:, at : at + term.q] @ root.T)
+            used[f] += term.q
+        return found
 
     def take_modes(self, psi: Array, modes: list[Array]) -> None:
         """Starts from random effects u per factor, (levels, q): v with L v = u."""

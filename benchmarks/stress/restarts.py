@@ -124,6 +124,9 @@ def check_restarts(
     """Is there a better optimum in reach of the package itself?"""
     psi = np.where(np.isfinite(results.fit.psi), results.fit.psi, 0.0)
     options = made.options() | {"n_quadrature": results.n_quadrature}
+    if outcome.seconds > RESTART_SECONDS:
+        outcome.add("restarts cut short", f"one fit takes {outcome.seconds:.1f} s")
+        return
     best, until = None, time.process_time() + RESTART_SECONDS
     for start in start_points(plain, psi, rng, many):
         if time.process_time() > until:
@@ -172,7 +175,7 @@ def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, out
 
 def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
     """Whether the better optimum is one with more points, too; where there are more points."""
-    if results.fit.is_linear or len(results.n_groups) != 1 or not results.model.random_terms:
+    if results.fit.is_linear or not results.model.random_terms:
         return True
     q = sum(len(t.names) for t in results.model.random_terms)
     points = MORE.get(results.n_quadrature, results.n_quadrature + 4)

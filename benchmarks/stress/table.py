@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -18,7 +19,7 @@ COLUMNS = {
     "not converged": lambda o: o.status in ("not converged", "not identified", "timeout") and not unbounded(o),
     "false alarm": lambda o: "FALSE ALARM" in o.labels(),
     "silent wrong": lambda o: bool({"SILENT WRONG", "NO MAXIMUM"} & o.labels()),
-    "llf wrong": lambda o: bool({"LLF WRONG", "NOT REPEATED"} & o.labels()),
+    "llf wrong": lambda o: bool({"LLF WRONG", "MODES WRONG", "NOT REPEATED"} & o.labels()),
     "SE wrong": lambda o: bool({"SE WRONG", "NOT FINITE"} & o.labels()),
     "variant": lambda o: "NOT INVARIANT" in o.labels(),
     "crash": lambda o: "CRASH" in o.labels(),
@@ -41,7 +42,10 @@ def mark_slow(outcomes: list[Outcome]) -> None:
         median = np.median([o.seconds for o in members])
         for o in members:
             if o.evaluations > 60 and o.seconds > 20 * median and len(members) > 4:
-                o.add("SLOW", f"{o.seconds:.2f} s, {o.evaluations} evaluations; median of its size {median:.3f} s")
+                o.add(
+                    "SLOW",
+                    f"{1e3 * o.seconds:.1f} ms, {o.evaluations} evaluations; median of its size {1e3 * median:.1f} ms",
+                )
 
 
 def row(name: str, outcomes: list[Outcome]) -> str:
@@ -60,6 +64,7 @@ def report(outcomes: list[Outcome]) -> str:
         if own:
             lines.append(row(kind, own))
     lines.append(row("all", outcomes))
+    lines += [row(model, [o for o in outcomes if o.model == model]) for model in sorted({o.model for o in outcomes})]
     compared = sum(o.compared for o in outcomes)
     seconds = sum(o.checked_seconds for o in outcomes) / max(1, len(outcomes))
     errors = sum(o.errors_checked for o in outcomes)
@@ -70,9 +75,12 @@ def report(outcomes: list[Outcome]) -> str:
 
 
 def _tally(outcomes: list[Outcome]) -> list[str]:
-    """Remarks that are no faults, and messages of refusals without their names and numbers."""
+    """Remarks that are no faults, and refusals by their messages without names and numbers."""
     quiet = Counter(label for o in outcomes for label in o.labels() if label not in BAD)
-    return [f"- {label}: {count}" for label, count in quiet.most_common()]
+    lines = [f"- {label}: {count}" for label, count in quiet.most_common()]
+    refused = [detail for o in outcomes for label, detail in o.findings if label == "refused"]
+    plain = Counter(re.sub(r"'[^']*'|[a-z0-9]*\([^)]*\)|[\d.]+", "*", text.split(";")[0])[:110] for text in refused)
+    return lines + [f"  - {message}: {count}" for message, count in plain.most_common()]
 
 
 def _bad(outcomes: list[Outcome]) -> list[str]:
