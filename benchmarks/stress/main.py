@@ -25,10 +25,10 @@ def seeds(first: int, only: str | None, most: int | None) -> Iterator[int]:
         seed += 1
 
 
-def work(seed: int) -> Outcome:
+def work(seed: int, thorough: float) -> Outcome:
     from .checks import check_seed
 
-    return check_seed(seed)
+    return check_seed(seed, thorough)
 
 
 def replay(seed: int) -> None:
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--only", choices=recipe.KINDS, help="one kind of design")
     parser.add_argument("--replay", type=int, help="one fit, by its own seed")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--thorough", type=float, default=0.1, help="share of fits that get the costly checks")
     parser.add_argument("--write", type=Path, help="the table as Markdown")
     options = parser.parse_args()
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -66,7 +67,7 @@ def main() -> None:
         todo = seeds(options.seed, options.only, options.fits)
         waiting = []
         for seed in todo:
-            waiting.append(pool.apply_async(work, (seed,)))
+            waiting.append(pool.apply_async(work, (seed, options.thorough)))
             while len(waiting) > 4 * options.processes:
                 outcomes.append(waiting.pop(0).get())
                 if len(outcomes) % 200 == 0:
