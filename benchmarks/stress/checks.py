@@ -1,0 +1,289 @@
+"""One fit, judged: the reported numbers against the plain implementation and against the fit itself."""
+
+from __future__ import annotations
+
+import signal
+import time
+import traceback
+import warnings
+from typing import Any
+
+import numpy as np
+
+import multilevel as ml
+
+from . import numeric
+from .designs import Design, design, with_points
+from .invariance import check_invariance
+from .outcome import Outcome
+from .plain import Plain
+from .problem import Array
+from .restarts import check_restarts, check_scipy, outside, plain_correlation, theta_places, units
+from .separated import constant_groups, separated
+from .structures import roots
+
+SE_LIMIT = 1e-3  # relative error of standard errors
+GAP_LIMIT = 1e-5  # log-likelihood
+MOST_SECONDS = 20.0  # of a processor, for a fit and its checks
+MOST_WORK = 4e5  # rows times nodes times parameters squared, for Hessians by differences
+
+
+def _stop(*_: object) -> None:
+    raise TimeoutError
+
+
+def check_seed(seed: int, thorough: float = 0.1) -> Outcome:
+    """Fits the design of a seed and judges it; `thorough` is the share of fits that get the costly checks."""
+    began = time.process_time()
+    made = design(seed)
+    outcome = Outcome(seed, made.recipe.kind, rows=len(made.frame), model=f"{made.recipe.family} {made.recipe.link}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        signal.signal(signal.SIGPROF, _stop)
+        signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+        try:
+            _check(made, outcome, np.random.default_rng([seed, 1]), thorough)
+        except (ml.DataError, ml.FormulaError) as error:
+            outcome.status = "refused"
+            outcome.add("refused", str(error))
+        except TimeoutError:
+            outcome.status = outcome.status or "timeout"
+            outcome.add("out of time", f"{MOST_SECONDS} s")
+        except Exception:
+            outcome.status = outcome.status or "crash"
+            outcome.add("CRASH", traceback.format_exc(limit=-3))
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    for warning in caught:
+        if not issubclass(warning.category, ml.FitWarning) and "multilevel" in warning.filename:
+            outcome.add("warning", f"{warning.category.__name__}: {warning.message}")
+    outcome.checked_seconds = time.process_time() - began
+    return outcome
+
+
+def _check(made: Design, outcome: Outcome, rng: np.random.Generator, thorough: float) -> None:
+    model = ml.MixedModel(**made.arguments())
+    began = time.process_time()
+    results = model.fit(**made.options())
+    outcome.seconds = time.process_time() - began
+    outcome.status, outcome.singular, outcome.message = results.fit.status, results.singular, results.fit.message
+    outcome.evaluations = results.optimization.n_evaluations
+    plain = plain_of(made, results)
+    judge(made, model, results, plain, outcome, rng)
+    often = rng.random() < thorough
+    check_restarts(made, model, results, plain, outcome, rng, often or not results.converged)
+    if often and plain.available:
+        check_scipy(made, model, results, plain, outcome, rng)
+    if rng.random() < thorough:
+        check_invariance(made, results, outcome, rng)
+
+
+def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:
+    """The plain implementation of what was fitted, its modes near those reported."""
+    problem = made.problem().columns(results.fit.fixed_names)
+    plain = Plain(with_points(problem, results.n_quadrature).in_order())
+    if problem.terms and not problem.linear and all(np.isfinite(m).all() for m in results.fit.modes):
+        plain.take_modes(results.fit.psi, list(results.fit.modes))
+    return plain
+
+
+def judge(made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator) -> None:
+    """Everything that is judged at the reported point."""
+    _finite(results, outcome)
+    _repeated(made, model, results, outcome)
+    if not np.isfinite(results.fit.psi).all() or not plain.available:
+        return
+    _maximum(results, plain, outcome)
+    if _reported(results, plain, outcome) and results.converged:
+        _standard_errors(results, plain, outcome, rng)
+
+
+def _finite(results: Any, outcome: Outcome) -> None:
+    fit = results.fit
+    if not np.isfinite(fit.psi).all() or not np.isfinite(fit.loglik):
+        outcome.add("NOT FINITE" if results.converged else "not finite, flagged", f"psi {fit.psi}, llf {fit.loglik}")
+    elif results.converged and not np.isfinite(results.bse).all():
+        outcome.add("NOT FINITE", f"standard errors {results.bse.to_dict()}")
+    elif results.converged and not results.singular and not np.isfinite(np.diag(fit.covariance)).all():
+        bad = [n for n, v in zip(fit.parameter_names, np.diag(fit.covariance), strict=True) if not np.isfinite(v)]
+        outcome.add("NOT FINITE", f"no standard errors of {bad}, and nothing is at its boundary")
+
+
+def _repeated(made: Design, model: Any, results: Any, outcome: Outcome) -> None:
+    """The same value, gradient and standard errors when it is evaluated again at the reported parameters."""
+    options = made.options() | {"n_quadrature": results.n_quadrature}
+    fit, again = results.fit, model.fit(**options, start=results.fit.psi, max_iter=0).fit
+    off = abs(again.loglik - fit.loglik)
+    label = "NOT REPEATED" if results.converged else "not repeated, flagged"
+    if off > 1e-8 * max(1.0, abs(fit.loglik)):
+        outcome.add(label, f"llf {fit.loglik:.9g}, evaluated again {again.loglik:.9g}")
+        return
+    errors = np.sqrt(np.abs(np.diag(fit.beta_covariance)))
+    with np.errstate(all="ignore"):
+        ratio = np.sqrt(np.abs(np.diag(again.beta_covariance))) / errors - 1
+        slope = np.abs((again.gradient - fit.gradient)[: len(errors)] * errors)
+    if results.converged and not np.all(np.abs(ratio) < SE_LIMIT):
+        outcome.add(label, f"standard errors {errors}, evaluated again off by {np.abs(ratio).max():.2g}")
+    if results.converged and not np.all(slope < 1e-3):
+        outcome.add(label, f"gradient, in standard errors, off by {slope.max():.2g}")
+
+
+def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:
+    """The reported log-likelihood and covariances belong to the reported parameters."""
+    fit = results.fit
+    for root, reported in zip(roots(plain.problem, fit.psi), fit.random_cov, strict=True):
+        if not np.allclose(root @ root.T, reported, rtol=1e-8, atol=1e-10 * max(1e-300, np.abs(reported).max())):
+            outcome.add("LLF WRONG", f"covariance {reported.tolist()} is not that of the parameters")
+            return False
+    if results.converged and outside(plain, fit.psi):
+        outcome.add("SILENT WRONG", f"the covariance has not its structure: negative deviations in {fit.psi}")
+    value = plain.loglik(fit.psi)
+    outcome.compared = True
+    off = fit.loglik - value
+    if results.converged and plain.problem.terms and abs(off) <= 1e-6 * max(1.0, abs(value)):
+        _modes(results, plain, outcome)
+    if abs(off) <= 1e-6 * max(1.0, abs(value)):
+        if abs(off) > 1e-8 * max(1.0, abs(value)):
+            outcome.add("llf off by 1e-8 to 1e-6 of its size", f"{fit.loglik:.12g}, plain {value:.12g}")
+        return True
+    if not np.isfinite(value) and not results.converged:
+        outcome.add("plain value not finite", f"{value} for {fit.loglik}")
+        return False
+    several = plain.problem.link in ("cauchit", "sqrt") or plain.problem.link == "log"
+    why = ", several modes" if several and off < 0 else ""
+    text = f"llf {fit.loglik:.9g}, plain value at the reported parameters {value:.9g}{why}"
+    outcome.add("LLF WRONG" if results.converged else "llf wrong, flagged", text)
+    return False
+
+
+def _modes(results: Any, plain: Plain, outcome: Outcome) -> None:
+    """The reported random effects are the modes."""
+    fit = results.fit
+    for k, (term, mine) in enumerate(zip(plain.problem.terms, plain.effects(fit.psi), strict=True)):
+        reported = fit.modes[term.factor][:, fit.term_columns[k]]
+        sd = np.sqrt(np.diag(fit.random_cov[k]))
+        if not np.all(np.abs(reported - mine) <= 1e-3 * sd + 1e-6 * np.abs(mine).max(0) + 1e-12):
+            off = float((np.abs(reported - mine) / np.maximum(sd, 1e-300)).max())
+            label = "another mode of the same value" if not plain.concave else "MODES WRONG"
+            outcome.add(label, f"off by {off:.2g} standard deviations in {fit.design.random_terms[k].names}")
+
+
+def _maximum(results: Any, plain: Plain, outcome: Outcome) -> None:
+    """Certified where there is no maximum, or said to have none where there is one."""
+    if not results.converged and results.fit.status != "separation":
+        return
+    runs_off = separated(plain.problem)
+    if results.converged and (runs_off or constant_groups(plain.problem)):
+        outcome.add("NO MAXIMUM", f"{'columns' if runs_off else 'groups'} separate, psi {results.fit.psi}")
+    elif results.fit.status == "separation" and runs_off is False:
+        outcome.add("FALSE ALARM", f"said to be separated: {results.fit.message[:200]}")
+
+
+def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator) -> None:
+    fit, p = results.fit, plain.problem.p
+    names = np.array(fit.parameter_names)
+    if plain.linear:
+        beta, covariance = plain.linear.least_squares(fit.psi)
+        errors = np.sqrt(np.diag(covariance))
+        _compare_errors(names[:p], errors, results.bse.to_numpy(), outcome)
+        if not np.all(np.abs(beta - fit.beta) < 1e-3 * errors):
+            outcome.add("SILENT WRONG", f"fixed effects are not those of least squares: {fit.beta}, {beta}")
+    elif not np.allclose(results.bse.to_numpy(), np.sqrt(np.diag(fit.covariance))[:p], rtol=1e-6, equal_nan=True):
+        outcome.add("SE WRONG", "those of the fixed effects are not those of all parameters together")
+    free = np.flatnonzero(np.isfinite(np.diag(fit.covariance)))
+    if plain.problem.method == "reml":
+        free = free[free >= p]
+    nodes = plain.problem.points ** max((t.q for t in plain.problem.terms), default=0)
+    work = len(plain.problem.y) * nodes * len(free) ** 2
+    if not len(free) or rng.random() * work > MOST_WORK:
+        return
+    reported = np.sqrt(np.diag(fit.covariance))[free]
+    covariance = fit.covariance[np.ix_(free, free)]
+    curvature, unsure = curvature_at(plain, fit.psi, free, covariance, reported)
+    gain, step = curvature.gain()
+    if gain > GAP_LIMIT:
+        for scale in (1.0, 0.3, 0.1):
+            moved = fit.psi.copy()
+            moved[free] += scale * step
+            better = plain.loglik(moved) - plain.loglik(fit.psi)
+            if better > GAP_LIMIT:
+                outcome.gap = max(outcome.gap, better)
+                outcome.add("SILENT WRONG", f"not a maximum: a Newton step gains {better:.3g}")
+                return
+    _edges(results, plain, outcome)
+    errors, names = curvature.errors(), names[free]
+    if plain.linear:  # given theta, theirs are checked above
+        reported, errors, names = reported[free >= p], errors[free >= p], names[free >= p]
+    if unsure > 0.3 * SE_LIMIT or not np.isfinite(errors).all():
+        outcome.add("se unsure", f"uncertainty {unsure:.2g}")
+        return
+    outcome.errors_checked = True
+    _compare_errors(names, errors, reported, outcome)
+
+
+def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
+    """Parameters that are said to be at an edge: the likelihood must not rise on the way in."""
+    fit = results.fit
+    theta = np.array(theta_places(plain))
+    at_edge = [k for k in theta if not np.isfinite(fit.covariance[k, k])]
+    if not at_edge:
+        return
+    base, unit = plain.loglik(fit.psi), units(plain)
+    if plain.linear:
+        unit = unit * np.exp(fit.psi[-1])
+    signed = any(term.structure in ("cs", "hetar1") for term in plain.problem.terms)
+    for k in at_edge:
+        inwards = plain_correlation(plain, k)
+        own = -fit.psi[k] if inwards else unit[k - theta[0]]
+        for step in (0.05, 0.3) if inwards else (0.03, -0.03, 0.2, -0.2)[:: 2 if signed else 1]:
+            moved = fit.psi.copy()
+            moved[k] += step * own
+            better = plain.loglik(moved) - base
+            if better > GAP_LIMIT:
+                outcome.gap = max(outcome.gap, better)
+                text = f"{fit.parameter_names[k]} said to be at its edge: a step of {step * own:.3g} gains {better:.3g}"
+                outcome.add("SILENT WRONG", text)
+                return
+
+
+def reach_of(plain: Plain, psi: Array) -> Array:
+    """How far each parameter may be moved for differences: half of what covariances, and correlations, are like."""
+    theta = np.array(theta_places(plain), dtype=int)
+    reach = np.full(len(psi), np.inf)
+    reach[plain.problem.p :] = 0.5
+    unit = units(plain)
+    size = float(np.abs(psi[theta] / unit).max()) if len(theta) else 1.0
+    for k in theta:
+        if not plain_correlation(plain, k):
+            reach[k] = max(0.5 * np.abs(psi[k]), 0.1 * size * unit[k - theta[0]], 1e-300)
+    return reach
+
+
+def curvature_at(
+    plain: Plain, psi: Array, free: Array, covariance: Array, reported: Array
+) -> tuple[numeric.Curvature, float]:
+    """Curvature of the free parameters, and how uncertain it is (zero: it agrees with what is reported)."""
+
+    def f(values: Array) -> float:
+        moved = psi.copy()
+        moved[free] = values
+        return plain.loglik(moved, warm=True)
+
+    plain.loglik(psi)
+    reach = reach_of(plain, psi)[free]
+    basis = numeric.scaled_basis(covariance, reach)
+    quick = numeric.differences(f, psi[free], basis, 0.02)
+    with np.errstate(all="ignore"):
+        if np.all(np.abs(quick.errors() / reported - 1) < 0.5 * SE_LIMIT) and quick.gain()[0] < 1e-6:
+            return quick, 0.0
+    basis = numeric.rescaled(f, psi[free], basis, reach, 0.02)
+    return numeric.extrapolated(f, psi[free], basis, 0.02)
+
+
+def _compare_errors(names: Any, errors: Array, reported: Array, outcome: Outcome) -> None:
+    with np.errstate(all="ignore"):
+        off = np.abs(reported / errors - 1)
+    if not np.all(off < SE_LIMIT):
+        k = int(np.nanargmax(off))
+        text = f"{names[k]}: {reported[k]:.6g}, by differences {errors[k]:.6g} (off by {off[k]:.2g})"
+        outcome.add("SE WRONG", text)

@@ -1,0 +1,137 @@
+"""Log densities of a row as functions of the linear predictor, with two derivatives, from their textbook forms."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+from scipy.special import expit, gammaln, log_expit, log_ndtr, xlogy
+
+from .problem import Array, Problem
+
+LOG_2PI = np.log(2 * np.pi)
+
+
+def log_means(link: str, eta: Array) -> tuple[Array, Array]:
+    """log(mu) and log(1 - mu) of a probability."""
+    if link == "logit":
+        return log_expit(eta), log_expit(-eta)
+    if link == "probit":
+        return log_ndtr(eta), log_ndtr(-eta)
+    if link == "cloglog":
+        rate = np.exp(eta)
+        return np.where(eta < -30, eta - rate / 2, np.log(-np.expm1(-rate))), -rate
+    if link == "cauchit":
+        return np.log(np.arctan2(1.0, -eta) / np.pi), np.log(np.arctan2(1.0, eta) / np.pi)
+    return eta, np.log(-np.expm1(np.minimum(eta, 0.0)))
+
+
+def slopes(link: str, eta: Array) -> tuple[Array, Array]:
+    """log(mu') and mu'' / mu' of a probability."""
+    if link == "logit":
+        return log_expit(eta) + log_expit(-eta), 1 - 2 * expit(eta)
+    if link == "probit":
+        return -0.5 * eta**2 - 0.5 * LOG_2PI, -eta
+    if link == "cloglog":
+        return eta - np.exp(eta), 1 - np.exp(eta)
+    if link == "cauchit":
+        return -np.log(np.pi) - np.log1p(eta**2), -2 * eta / (1 + eta**2)
+    return eta, np.ones_like(eta)
+
+
+def times(count: Array, log: Array) -> Array:
+    """count * log, zero where the count is."""
+    return np.where(count == 0, 0.0, count * np.where(count == 0, 0.0, log))
+
+
+class Density:
+    """Rows of a problem. Calls take the linear predictor, (n,) or (n, K)."""
+
+    def __init__(self, problem: Problem, phi: Array) -> None:
+        self.family, self.link = problem.family, problem.link
+        self.y, self.size, self.w = problem.y, problem.size, problem.weights
+        self.log_sigma = float(phi[0]) if problem.family == "gaussian" else 0.0
+        self.constant = self._constant()
+
+    def _constant(self) -> Array:
+        if self.family == "binomial":
+            n, y = self.size, self.y
+            return self.w * (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1))
+        if self.family == "poisson" and self.link == "log":  # the value is a deviance, which keeps the digits
+            return self.w * (xlogy(self.y, self.y) - self.y - gammaln(self.y + 1))
+        if self.family == "poisson":
+            return -self.w * gammaln(self.y + 1)
+        return 0.5 * np.log(self.w) - 0.5 * LOG_2PI - self.log_sigma
+
+    def some(self, rows: Array) -> Density:
+        """Of some rows."""
+        other = copy(self)
+        for name in ("y", "size", "w", "constant"):
+            setattr(other, name, getattr(self, name)[rows])
+        return other
+
+    @property
+    def concave(self) -> bool:
+        return self.link not in ("cauchit", "sqrt") and (self.family, self.link) != ("gaussian", "log")
+
+    def targets(self) -> list[Array]:
+        """Linear predictors that fit every row, or nearly: where modes of densities with several may lie."""
+        if self.family == "gaussian":
+            return [np.log(np.maximum(self.y, 1e-3 * np.abs(self.y).max() + 1e-300))]
+        if self.link == "sqrt":
+            return [np.sqrt(self.y), -np.sqrt(self.y)]
+        share = (self.y + 0.5) / (self.size + 1)
+        return [np.tan(np.pi * (share - 0.5)), np.log(share / (1 - share))]
+
+    def value(self, eta: Array) -> Array:
+        """Log density; minus infinity outside of the domain."""
+        with np.errstate(all="ignore"):
+            return self._value(eta)
+
+    def _value(self, eta: Array) -> Array:
+        def row(a: Array) -> Array:
+            return a if eta.ndim == 1 else a[:, None]
+
+        y, w, c = row(self.y), row(self.w), row(self.constant)
+        if self.family == "binomial":
+            success, failure = log_means(self.link, eta)
+            result = c + w * (times(y, success) + times(row(self.size) - y, failure))
+            result = np.where(eta <= 0, result, -np.inf) if self.link == "log" else result
+        elif self.family == "poisson" and self.link == "log":
+            d = eta - np.log(np.maximum(y, 1e-300))
+            result = c - w * np.where(y > 0, y * (np.expm1(d) - d), np.exp(eta))
+        elif self.family == "poisson":
+            mu = np.square(eta) if self.link == "sqrt" else eta
+            result = c + w * (times(y, np.log(mu)) - mu)
+            result = np.where(eta >= 0, result, -np.inf) if self.link == "identity" else result
+        else:
+            mu = np.exp(eta) if self.link == "log" else eta
+            result = c - 0.5 * w * ((y - mu) * np.exp(-self.log_sigma)) ** 2
+        return np.where(np.isnan(result), -np.inf, result)
+
+    def derivatives(self, eta: Array) -> tuple[Array, Array]:
+        """First and second, (n,) each; zero where they are not finite."""
+        with np.errstate(all="ignore"):
+            first, second = self._derivatives(eta)
+            good = np.isfinite(first) & np.isfinite(second)
+            return np.where(good, first, 0.0), np.where(good, second, 0.0)
+
+    def _derivatives(self, eta: Array) -> tuple[Array, Array]:
+        y, w = self.y, self.w
+        if self.family == "binomial":
+            success, failure = log_means(self.link, eta)
+            log_slope, k = slopes(self.link, eta)
+            r, s = np.exp(log_slope - success), np.exp(log_slope - failure)
+            first = times(y, r) - times(self.size - y, s)
+            return w * first, w * (times(y, r * (k - r)) - times(self.size - y, s * (k + s)))
+        if self.family == "poisson":
+            if self.link == "log":
+                return w * (y - np.exp(eta)), -w * np.exp(eta)
+            if self.link == "sqrt":
+                return w * (times(y, 2 / eta) - 2 * eta), w * (-times(y, 2 / eta**2) - 2)
+            return w * (times(y, 1 / eta) - 1), -w * times(y, 1 / eta**2)
+        a = w * np.exp(-2 * self.log_sigma)
+        if self.link == "identity":
+            return a * (y - eta), -a * np.ones_like(eta)
+        mu = np.exp(eta)
+        return a * (y - mu) * mu, a * (y - 2 * mu) * mu

@@ -1,0 +1,87 @@
+"""The same model written in another way has the same maximum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+import multilevel as ml
+
+from .designs import Design
+from .outcome import Outcome
+
+LIMIT = 1e-5
+
+
+def check_invariance(made: Design, results: Any, outcome: Outcome, rng: np.random.Generator) -> None:
+    """Threads, and one of: the order of rows, names of levels, the order of terms, shift and scale of a predictor."""
+    options = made.options()
+    if made.recipe.points == "auto":  # which starts from other points
+        return
+    two = results.model.fit(**options | {"threads": 2})
+    if two.llf != results.llf or not np.array_equal(two.fit.psi, results.fit.psi):
+        outcome.add("NOT INVARIANT", f"threads: llf {results.llf!r} and {two.llf!r}")
+    changes = [rows, names, swapped, shifted, scaled]
+    for k in rng.permutation(len(changes))[:2]:
+        other = changes[k](made, rng)
+        if other is None:
+            continue
+        try:
+            fit = ml.fit(**other.arguments(), **options)
+        except (ml.DataError, ml.FormulaError) as error:
+            outcome.add("NOT INVARIANT", f"{changes[k].__name__}: refused, {error}")
+            continue
+        _compare(changes[k].__name__, results, fit, outcome)
+
+
+def _compare(how: str, results: Any, other: Any, outcome: Outcome) -> None:
+    gap = other.llf - results.llf
+    if results.converged and other.converged and abs(gap) > max(LIMIT, 1e-9 * abs(results.llf)):
+        worse = "this" if gap > 0 else "the other"
+        outcome.gap = max(outcome.gap, abs(gap))
+        outcome.add("SILENT WRONG", f"{how}: llf {results.llf:.9g} and {other.llf:.9g}, {worse} is worse")
+    elif results.fit.status in ("not converged", "not identified") and other.converged and gap > -1e-6:
+        outcome.add("FALSE ALARM", f"{how}: certified at {other.llf:.9g}, and here {results.llf:.9g}")
+
+
+def rows(made: Design, rng: np.random.Generator) -> Design:
+    order = rng.permutation(len(made.frame))
+    return replace(made, frame=made.frame.iloc[order].reset_index(drop=True))
+
+
+def names(made: Design, rng: np.random.Generator) -> Design:
+    """Levels of g as texts whose order is another."""
+    frame = made.frame.copy()
+    label = rng.permutation(int(frame["g"].max()) + 1)
+    frame["g"] = np.array([f"level {k}" for k in label])[frame["g"]]
+    return replace(made, frame=frame)
+
+
+def swapped(made: Design, _: np.random.Generator) -> Design | None:
+    """Terms in reverse."""
+    if len(made.bars) < 2 or any("/" in bar.text for bar in made.bars):
+        return None
+    return replace(made, bars=made.bars[::-1])
+
+
+def shifted(made: Design, rng: np.random.Generator) -> Design | None:
+    """x + c, where unstructured terms and an intercept take it up; quadrature rules may depend on it."""
+    slopes = [bar for bar in made.bars if "x" in bar.columns]
+    if any(bar.structure != "us" or "1" not in bar.columns for bar in slopes):
+        return None
+    if "x2" in made.fixed or "x" not in made.fixed or (slopes and made.recipe.points != 1):
+        return None
+    frame = made.frame.copy()
+    frame["x"] = frame["x"] + 3 * frame["x"].std() * rng.choice([-1, 1])
+    return replace(made, frame=frame)
+
+
+def scaled(made: Design, rng: np.random.Generator) -> Design | None:
+    """c x; REML depends on it."""
+    if "x" not in made.fixed or made.recipe.method == "reml" or "x2" in made.fixed:
+        return None
+    frame = made.frame.copy()
+    frame["x"] = frame["x"] * float(rng.choice([-10.0, 0.1, 1000.0]))
+    return replace(made, frame=frame)

@@ -1,0 +1,144 @@
+"""The likelihood of a generalized linear mixed model from its definition: Laplace, and adaptive quadrature."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .densities import Density
+from .linear import Linear
+from .modes import Clusters, starts
+from .problem import Array, Problem
+from .quadrature import nested_integral, simple_integral
+from .structures import roots, split
+
+
+class Plain:
+    """log-likelihood of a problem (rows `in_order`) as a function of psi = (beta, theta, phi)."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.linear = Linear(problem) if problem.linear else None
+        self.given: Array | None = None  # modes, in v
+        self.single = len(problem.codes) == 1
+        self.outer = nesting(problem) if len(problem.codes) == 2 and problem.points > 1 else None
+        self.n_calls = 0
+
+    @property
+    def concave(self) -> bool:
+        """Whether a mode is the only one."""
+        return self.linear is not None or Density(self.problem, np.zeros(1)).concave
+
+    @property
+    def available(self) -> bool:
+        """Whether this implementation has the rule that the problem asks for."""
+        problem = self.problem
+        if problem.linear or problem.points == 1 or not problem.codes:
+            return True
+        most = max(self.width(f) for f in range(len(problem.codes)))
+        return most <= 2 and (self.single or self.outer is not None)
+
+    def width(self, factor: int) -> int:
+        return sum(t.q for t in self.problem.terms if t.factor == factor)
+
+    def with_points(self, points: int) -> Plain:
+        """The same with another rule."""
+        from dataclasses import replace
+
+        return Plain(replace(self.problem, points=points))
+
+    def loglik(self, psi: Array, warm: bool = False) -> float:
+        """Modes from many starts, or (`warm`) from those found last."""
+        self.n_calls += 1
+        if self.linear:
+            return self.linear.loglik(psi)
+        problem = self.problem
+        beta, _, phi = split(problem, psi)
+        density = Density(problem, phi)
+        fixed = problem.offset + problem.X @ beta
+        if not problem.terms:
+            return float(density.value(fixed).sum())
+        clusters = self.clusters(psi, density, fixed)
+        if warm and self.given is not None:
+            v, f = clusters.newton(self.given)
+            if not np.isfinite(f).all():
+                v, f = clusters.newton(np.zeros_like(self.given))
+        else:
+            v, f = clusters.best(starts(clusters, self.given, not density.concave or not np.isfinite(fixed).all()))
+            self.given = v
+        if not np.isfinite(f).all():
+            return -np.inf
+        return self.integral(clusters, v, f)
+
+    def integral(self, clusters: Clusters, v: Array, f: Array) -> float:
+        problem = self.problem
+        _, H = clusters.derivatives(v)
+        try:
+            lower = np.linalg.cholesky(H)
+        except np.linalg.LinAlgError:
+            return -np.inf
+        if problem.points == 1:
+            diagonal = np.diagonal(lower, axis1=1, axis2=2)
+            return float(f.sum() - np.log(diagonal).sum())
+        if self.single:
+            return simple_integral(clusters, v, lower, problem.points)
+        assert self.outer is not None
+        return nested_integral(problem, clusters, v[0], H[0], self.outer, [self.width(0), self.width(1)])
+
+    def clusters(self, psi: Array, density: Density, fixed: Array) -> Clusters:
+        """One cluster per level of a single factor; with several factors all random effects together."""
+        problem = self.problem
+        n = len(problem.y)
+        own = roots(problem, psi)
+        parts = []
+        for f in range(len(problem.codes)):
+            parts.append(np.hstack([t.Z @ root for t, root in zip(problem.terms, own, strict=True) if t.factor == f]))
+        if self.single:
+            return Clusters(density, fixed, parts[0], np.bincount(problem.codes[0]))
+        columns, first = [], 0
+        for f, part in enumerate(parts):
+            q = part.shape[1]
+            columns.append(first + problem.codes[f][:, None] * q + np.arange(q))
+            first += problem.levels(f) * q
+        S = np.zeros((n, first))
+        for part, at in zip(parts, columns, strict=True):
+            S[np.arange(n)[:, None], at] = part
+        return Clusters(density, fixed, S, np.array([n]))
+
+    def effects(self, psi: Array) -> list[Array]:
+        """Random effects of every term at their modes, (levels, q); after a call of `loglik` at psi."""
+        if self.linear:
+            return self.linear.effects(psi)
+        assert self.given is not None
+        problem, found, flat = self.problem, [], self.given.ravel()
+        first, used = [0], [0] * len(problem.codes)
+        for f in range(len(problem.codes)):
+            first.append(first[-1] + problem.levels(f) * self.width(f))
+        for term, root in zip(problem.terms, roots(problem, psi), strict=True):
+            f, at = term.factor, used[term.factor]
+            v = flat[first[f] : first[f + 1]].reshape(problem.levels(f), self.width(f))
+            found.append(v[:, at : at + term.q] @ root.T)
+            used[f] += term.q
+        return found
+
+    def take_modes(self, psi: Array, modes: list[Array]) -> None:
+        """Starts from random effects u per factor, (levels, q): v with L v = u."""
+        parts = []
+        for f, u in enumerate(modes):
+            pairs = zip(self.problem.terms, roots(self.problem, psi), strict=True)
+            blocks, at = [], 0
+            for term, root in pairs:
+                if term.factor == f:
+                    inverse = np.linalg.pinv(root, rcond=1e-10)
+                    blocks.append(u[:, at : at + term.q] @ inverse.T)
+                    at += term.q
+            parts.append(np.hstack(blocks))
+        self.given = parts[0] if self.single else np.concatenate([p.ravel() for p in parts])[None]
+
+
+def nesting(problem: Problem) -> tuple[int, int] | None:
+    """(outer, inner) factor where each level of one lies within a level of the other."""
+    a, b = problem.codes
+    pairs = len(np.unique(a * (b.max() + 1) + b))
+    if pairs == b.max() + 1:
+        return 0, 1
+    return (1, 0) if pairs == a.max() + 1 else None

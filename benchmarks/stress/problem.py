@@ -1,0 +1,77 @@
+"""What the plain implementation is given: arrays, and nothing of the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A random-effects term: which factor, its columns, and the structure of their covariance."""
+
+    factor: int
+    Z: Array
+    structure: str
+    rank: int = 0
+
+    @property
+    def q(self) -> int:
+        return self.Z.shape[1]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model with its data. `codes` has one array of level numbers per grouping factor."""
+
+    family: str
+    link: str
+    y: Array
+    size: Array
+    weights: Array
+    offset: Array
+    X: Array
+    names: tuple[str, ...]
+    codes: tuple[NDArray[np.int64], ...]
+    terms: tuple[Term, ...]
+    method: str = "ml"
+    points: int = 1
+
+    @property
+    def linear(self) -> bool:
+        return (self.family, self.link) == ("gaussian", "identity")
+
+    @property
+    def p(self) -> int:
+        return self.X.shape[1]
+
+    def levels(self, factor: int) -> int:
+        return int(self.codes[factor].max()) + 1
+
+    def rows(self, order: NDArray[np.int64]) -> Problem:
+        """The rows of `order`."""
+        return replace(
+            self,
+            y=self.y[order],
+            size=self.size[order],
+            weights=self.weights[order],
+            offset=self.offset[order],
+            X=self.X[order],
+            codes=tuple(c[order] for c in self.codes),
+            terms=tuple(replace(t, Z=t.Z[order]) for t in self.terms),
+        )
+
+    def in_order(self) -> Problem:
+        """Rows sorted by the levels of the first factor, then the second."""
+        if not self.codes:
+            return self
+        return self.rows(np.lexsort(self.codes[::-1]))
+
+    def columns(self, kept: tuple[str, ...]) -> Problem:
+        """The fixed columns of these names."""
+        at = [self.names.index(name) for name in kept]
+        return replace(self, X=self.X[:, at], names=kept)

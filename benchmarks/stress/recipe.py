@@ -1,0 +1,179 @@
+"""Which kinds of design there are, and what is drawn for one: everything follows from the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+KINDS = {  # share of the fits
+    "intercept": 12,
+    "slope": 12,
+    "independent slope": 8,
+    "slope alone": 3,
+    "two slopes": 4,
+    "two terms": 3,
+    "crossed": 8,
+    "crossed slopes": 4,
+    "three factors": 3,
+    "nested": 6,
+    "nested slopes": 3,
+    "levels": 3,
+    "levels diag": 2,
+    "levels homdiag": 2,
+    "levels cs": 3,
+    "levels homcs": 2,
+    "levels rr": 2,
+    "ar1": 6,
+    "hetar1": 3,
+    "cs over time": 3,
+    "intercept + ar1": 3,
+    "no groups": 2,
+    "constant groups": 2,
+    "separation": 2,
+}
+TIMES = ("ar1", "hetar1", "cs over time", "intercept + ar1")
+SEVERAL = ("crossed", "crossed slopes", "three factors", "nested", "nested slopes")
+SLOPES = ("slope", "independent slope", "two slopes", "two terms", "crossed slopes", "nested slopes")
+LINKS = {
+    ("gaussian", "identity"): 25,
+    ("binomial", "logit"): 14,
+    ("binomial", "probit"): 7,
+    ("binomial", "cloglog"): 7,
+    ("binomial", "cauchit"): 7,
+    ("binomial", "log"): 6,
+    ("poisson", "log"): 14,
+    ("poisson", "sqrt"): 7,
+    ("poisson", "identity"): 5,
+    ("gaussian", "log"): 6,
+}
+
+
+@dataclass
+class Recipe:
+    """What was drawn; the data follow from it and the generator."""
+
+    seed: int
+    kind: str
+    family: str
+    link: str
+    method: str
+    points: int | str
+    n_groups: int
+    size: int
+    unbalanced: bool
+    shift: float
+    scale: float
+    sds: tuple[float, ...]
+    correlation: float
+    intercept: float
+    slope: float
+    sigma: float
+    trials: int
+    weighted: bool
+    offset: bool
+    deficient: bool
+    extra: bool
+    group_level: bool
+    shuffled: bool
+    binary: bool
+    response_scale: float
+    variant: int
+
+
+def kind_of(seed: int) -> str:
+    """The kind of a seed, without drawing the rest."""
+    return _pick(np.random.default_rng(seed), KINDS)
+
+
+def _pick(rng: np.random.Generator, shares: dict[Any, float]) -> Any:
+    keys = list(shares)
+    p = np.array(list(shares.values()), dtype=float)
+    return keys[int(rng.choice(len(keys), p=p / p.sum()))]
+
+
+def draw(rng: np.random.Generator, seed: int) -> Recipe:
+    """The recipe of a seed."""
+    kind = _pick(rng, KINDS)
+    links = dict(LINKS)
+    if kind in TIMES:
+        links["gaussian", "identity"] = 200
+    if kind in ("constant groups", "separation"):
+        links = {k: v for k, v in links.items() if k[0] == "binomial"}
+    if kind == "separation":
+        links["poisson", "log"] = 8
+    family, link = _pick(rng, links)
+    linear = (family, link) == ("gaussian", "identity")
+    n_groups, size = _sizes(rng, kind)
+    narrow = link in ("log", "identity") and not linear and (family, link) != ("poisson", "log")
+    sds = rng.choice([0.05, 0.2, 0.4] if narrow else [0.0, 0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0], 4)
+    if kind in TIMES:
+        n_groups, size = int(rng.choice([3, 5, 10, 20, 30, 60])), int(rng.integers(3, 11))
+    return Recipe(
+        seed=seed,
+        kind=kind,
+        family=family,
+        link=link,
+        method=str(rng.choice(["ml", "reml"])) if linear and kind != "no groups" else "ml",
+        points=1 if linear else _points(rng, kind),
+        n_groups=n_groups,
+        size=size,
+        unbalanced=bool(rng.random() < 0.5),
+        shift=float(rng.choice([0.0, 10.0, 100.0, 1e4], p=[0.55, 0.2, 0.15, 0.1])),
+        scale=float(rng.choice([1.0, 1e-4, 1e-2, 1e2, 1e4], p=[0.6, 0.1, 0.1, 0.1, 0.1])),
+        sds=tuple(float(s) for s in sds),
+        correlation=float(rng.choice([0.0, 0.3, -0.5, 0.8, 0.95, -0.95, 1.0, -1.0])),
+        intercept=_intercept(rng, family, link),
+        slope=float(rng.choice([0.0, 0.1] if narrow else [0.0, 0.5, 0.5, -1.0, 2.0])),
+        sigma=float(rng.choice([0.05, 0.3, 1.0, 3.0])),
+        trials=int(rng.choice([1, 1, 1, 5, 20, 1000])),
+        weighted=bool(rng.random() < 0.15),
+        offset=bool(rng.random() < 0.15),
+        deficient=bool(rng.random() < 0.06),
+        extra=bool(rng.random() < 0.3),
+        group_level=bool(rng.random() < 0.15),
+        shuffled=bool(rng.random() < 0.5),
+        binary=bool(rng.random() < 0.12),
+        response_scale=float(rng.choice([1.0, 1e-4, 1e5], p=[0.8, 0.1, 0.1])) if linear else 1.0,
+        variant=int(rng.integers(3)),
+    )
+
+
+def _sizes(rng: np.random.Generator, kind: str) -> tuple[int, int]:
+    """Groups, and rows in each."""
+    band = int(rng.choice(4, p=[0.3, 0.45, 0.18, 0.07]))
+    low, high = [(3, 10), (10, 30), (30, 80), (100, 501)][band]
+    n_groups = int(rng.integers(low, high))
+    low, high = [(1, 5), (5, 15), (15, 51)][int(rng.choice(3, p=[0.35, 0.45, 0.2]))]
+    size = int(rng.integers(low, high))
+    most = 250 if kind in SEVERAL else 400
+    if band == 3 and kind not in SEVERAL:
+        most = 1500
+    if kind in SEVERAL:
+        n_groups = min(n_groups, 40)
+    size = max(1, min(size, most // n_groups))
+    if kind in SLOPES and rng.random() < 0.85:  # with fewer rows than effects most are refused
+        size = max(size, 4)
+    return n_groups, size
+
+
+def _points(rng: np.random.Generator, kind: str) -> int | str:
+    if kind in ("crossed", "crossed slopes", "three factors", "no groups"):
+        return 1
+    if kind in ("nested", "nested slopes"):
+        return int(rng.choice([1, 1, 3, 5, 7]))
+    if kind in ("two slopes", *TIMES) or kind.startswith("levels"):
+        return int(rng.choice([1, 1, 1, 3]))
+    chosen = str(rng.choice(["1", "1", "1", "1", "3", "5", "7", "9", "11", "auto"]))
+    return chosen if chosen == "auto" else int(chosen)
+
+
+def _intercept(rng: np.random.Generator, family: str, link: str) -> float:
+    if family == "gaussian":
+        return float(rng.choice([0.5, 2.0])) if link == "log" else float(rng.choice([0.0, 2.0, 1e3]))
+    if family == "binomial":
+        return float(rng.choice([-1.5, -0.7, -4.0] if link == "log" else [0.0, 0.5, -1.0, -4.0, 3.0]))
+    if link == "log":
+        return float(rng.choice([0.0, 1.0, -2.0, 4.0, 9.0, 13.0], p=[0.3, 0.25, 0.15, 0.15, 0.1, 0.05]))
+    return float(rng.choice([0.5, 1.5, 5.0, 30.0]))

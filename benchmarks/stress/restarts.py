@@ -1,0 +1,248 @@
+"""Other optima: the package's own fit from elsewhere, and SciPy's optimizers on the plain likelihood."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from .designs import Design
+from .outcome import Outcome
+from .plain import Plain
+from .problem import Array
+from .structures import n_theta
+
+GAP_LIMIT = 1e-5
+RESTART_SECONDS = 1.5
+SCIPY_SECONDS = 0.6  # of a processor, from each place
+MORE = {1: 7, 3: 9, 5: 11, 7: 13, 9: 15, 11: 17}
+
+
+def scale_places(plain: Plain) -> list[int]:
+    """Places in psi of standard deviations, or of the diagonal of a triangular factor."""
+    places, at = [], plain.problem.p
+    for term in plain.problem.terms:
+        q, k = term.q, n_theta(term)
+        if term.structure in ("us", "rr"):
+            column = at
+            for j in range(q if term.structure == "us" else term.rank):
+                places.append(column)
+                column += q - j
+        elif term.structure in ("diag", "homdiag"):
+            places += range(at, at + k)
+        else:
+            places += range(at, at + k - 1)
+        at += k
+    return places
+
+
+def theta_places(plain: Plain) -> range:
+    p = plain.problem.p
+    return range(p, p + sum(n_theta(t) for t in plain.problem.terms))
+
+
+def units(plain: Plain) -> Array:
+    """What one unit of the linear predictor is in each parameter of theta; 1 for those of correlations."""
+    found: list[float] = []
+    for term in plain.problem.terms:
+        q = term.q
+        own = 1 / np.maximum(np.sqrt((term.Z**2).mean(0)), 1e-300)
+        if term.structure in ("us", "rr"):
+            for j in range(q if term.structure == "us" else term.rank):
+                found += list(own[j:])
+        elif term.structure == "diag":
+            found += list(own)
+        else:
+            found += [1.0] * n_theta(term)
+    return np.array(found)
+
+
+def outside(plain: Plain, psi: Array) -> bool:
+    """Whether a standard deviation of cs or hetar1 is negative, which turns correlations around."""
+    at = plain.problem.p
+    for term in plain.problem.terms:
+        k = n_theta(term)
+        if term.structure in ("cs", "hetar1") and psi[at : at + k - 1].min() < 0 < psi[at : at + k - 1].max():
+            return True
+        at += k
+    return False
+
+
+def start_points(plain: Plain, psi: Array, rng: np.random.Generator, many: bool) -> list[Array]:
+    """Starts: covariances near zero and large, each variance in turn, and a random place."""
+    theta, scales = np.array(theta_places(plain)), scale_places(plain)
+    if not len(theta):
+        return [psi + rng.normal(size=len(psi)) * 0.1]
+    unit = np.ones(len(psi))
+    unit[theta] = units(plain)
+    least = 0.1 * np.exp(psi[-1]) if plain.problem.family == "gaussian" and plain.linear else 0.1
+    size = max(least, min(float(np.abs(psi[scales] / unit[scales]).max()), 1e3 * max(1.0, least)))
+    found = []
+    for factor in (0.05, 5.0):
+        start = psi.copy()
+        start[theta] *= factor
+        near = np.abs(start[scales]) < 1e-3 * factor * size * unit[scales]
+        start[scales] = np.where(near, 0.2 * factor * size * unit[scales], start[scales])
+        found.append(start)
+    for equal in (3.0, 10.0):
+        start = psi.copy()
+        start[theta] = 0.0
+        start[scales] = equal * max(1.0, 10 * least) * unit[scales]
+        found.append(start)
+    turns = [(place, value) for place in scales for value in (0.02 * size, 2 * size)]
+    order = rng.permutation(len(turns))[: 8 if many else 1]
+    for k in order:
+        place, value = turns[k]
+        start = psi.copy()
+        start[place] = value * unit[place]
+        found.append(start)
+    start = psi.copy()
+    start[theta] = size * rng.normal(size=len(theta)) * rng.choice([0.3, 1.0, 3.0]) * unit[theta]
+    start[scales] = np.abs(start[scales]) + 0.01 * size * unit[scales]
+    corr = [k for k in theta if k not in scales and plain_correlation(plain, k)]
+    start[corr] = rng.normal(size=len(corr))
+    found.append(start)
+    return found
+
+
+def plain_correlation(plain: Plain, place: int) -> bool:
+    """Whether a place of psi is the one correlation of a structure."""
+    at = plain.problem.p
+    for term in plain.problem.terms:
+        at += n_theta(term)
+        if place == at - 1 and term.structure in ("cs", "homcs", "ar1", "hetar1"):
+            return True
+    return False
+
+
+def check_restarts(
+    made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator, many: bool
+) -> None:
+    """Is there a better optimum in reach of the package itself?"""
+    psi = np.where(np.isfinite(results.fit.psi), results.fit.psi, 0.0)
+    options = made.options() | {"n_quadrature": results.n_quadrature}
+    if outcome.seconds > RESTART_SECONDS:
+        outcome.add("restarts cut short", f"one fit takes {outcome.seconds:.1f} s")
+        return
+    best, until = None, time.process_time() + RESTART_SECONDS
+    for start in start_points(plain, psi, rng, many):
+        if time.process_time() > until:
+            outcome.add("restarts cut short", f"{RESTART_SECONDS} s")
+            break
+        other = model.fit(**options, start=start)
+        if outside(plain, other.fit.psi):
+            continue
+        if other.converged and np.isfinite(other.llf) and (best is None or other.llf > best.llf):
+            best = other
+    if best is not None:
+        compare(made, model, results, best, plain, outcome, "from elsewhere")
+
+
+def value_at(plain: Plain, fit: Any) -> float:
+    """The plain value; the reported one where there is none."""
+    if not plain.available:
+        return float(fit.llf)
+    return plain.loglik(fit.fit.psi)
+
+
+def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, outcome: Outcome, how: str) -> None:
+    """Judges a fit by another one of the same model that is certified."""
+    gap = best.llf - results.llf
+    if not results.converged:
+        failed = results.fit.status in ("not converged", "not identified")
+        if results.fit.status == "not identified" and abs(gap) < 1e-6:
+            outcome.add("not identified here, certified from elsewhere", f"{results.llf:.9g}")
+        elif failed and gap > -1e-6 and value_at(plain, best) > best.llf - 1e-6 * max(1, abs(best.llf)):
+            text = f"{results.fit.status} at {results.llf:.9g}; certified {how} at {best.llf:.9g}"
+            outcome.add("FALSE ALARM", text)
+        return
+    if gap <= GAP_LIMIT:
+        return
+    real = value_at(plain, best) - value_at(plain, results)
+    if real <= GAP_LIMIT:
+        outcome.add("better only by its own count", f"{how}: {gap:.3g}, by the plain values {real:.3g}")
+        return
+    text = f"{results.llf:.9g} certified, {how} {best.llf:.9g}: theta {results.fit.psi}, better {best.fit.psi}"
+    if survives(made, model, results, best):
+        outcome.gap = max(outcome.gap, real)
+        outcome.add("SILENT WRONG", text)
+    else:
+        outcome.add("other optimum of a coarse rule", text)
+
+
+def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
+    """Whether the better optimum is one with more points, too; where there are more points."""
+    if results.fit.is_linear or not results.model.random_terms:
+        return True
+    q = sum(len(t.names) for t in results.model.random_terms)
+    points = MORE.get(results.n_quadrature, results.n_quadrature + 4)
+    if q > 2:
+        points = 5 if results.n_quadrature == 1 else results.n_quadrature + 2
+    options = made.options() | {"n_quadrature": points}
+    try:
+        one, two = (model.fit(**options, start=r.fit.psi) for r in (results, best))
+    except ValueError:
+        return True
+    if two.llf > one.llf + GAP_LIMIT:
+        return True
+    if abs(two.llf - one.llf) > GAP_LIMIT:
+        return False
+    scale = np.sqrt(np.abs(np.diag(one.fit.covariance)))
+    scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
+    distance = [np.linalg.norm((np.abs(r.fit.psi) - np.abs(one.fit.psi)) / scale) for r in (results, best)]
+    return bool(distance[1] < distance[0])
+
+
+def _until(end: float) -> Callable[..., None]:
+    """A callback that ends an optimization when its time is over."""
+
+    def stop(*_: object) -> None:
+        if time.process_time() > end:
+            raise StopIteration
+
+    return stop
+
+
+def check_scipy(
+    made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator
+) -> None:
+    """SciPy's optimizers on the plain likelihood, from two places; then the package's fit from where they end."""
+    psi = results.fit.psi
+    if not np.isfinite(psi).all():
+        return
+    base = plain.loglik(psi)
+    errors = np.sqrt(np.abs(np.diag(results.fit.covariance)))
+    otherwise = 0.1 / np.maximum(np.sqrt((plain.problem.X**2).mean(0)), 1e-300)
+    otherwise = np.concatenate([otherwise, 0.1 * units(plain), 0.1 * np.ones(len(psi))])[: len(psi)]
+    scale = np.where(np.isfinite(errors) & (errors > 0), errors, otherwise)
+    if plain.problem.method == "reml":
+        scale[: plain.problem.p] = 0.0
+    places = [psi, start_points(plain, psi, rng, False)[-1]]
+    for start in places:
+
+        def negative(t: Array, start: Array = start) -> float:
+            value = plain.loglik(start + scale * t, warm=True)
+            return -value if np.isfinite(value) else 1e10
+
+        plain.loglik(start)
+        until = time.process_time() + SCIPY_SECONDS
+        found = minimize(
+            negative, np.zeros(len(psi)), method="L-BFGS-B", options={"maxfun": 150}, callback=_until(until)
+        )
+        if time.process_time() < until - 0.5 * SCIPY_SECONDS and len(psi) < 7:
+            found = minimize(negative, found.x, method="Nelder-Mead", options={"maxfev": 100}, callback=_until(until))
+        end = start + scale * found.x
+        value = plain.loglik(end)
+        if value > base + GAP_LIMIT or (not results.converged and value > base - 1e-4):
+            options = made.options() | {"n_quadrature": results.n_quadrature}
+            other = model.fit(**options, start=end)
+            if outside(plain, other.fit.psi):
+                continue
+            if other.converged:
+                compare(made, model, results, other, plain, outcome, "where SciPy ends")
+            elif results.converged:
+                text = f"{base:.9g} certified, SciPy {value:.9g} at {end}; the fit from there: {other.fit.status}"
+                outcome.add("beaten, not certified", text)

@@ -1,0 +1,73 @@
+"""Covariance matrices from their parameters, as the guide defines the structures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .problem import Array, Problem, Term
+
+
+def n_theta(term: Term) -> int:
+    q = term.q
+    return {
+        "us": q * (q + 1) // 2,
+        "diag": q,
+        "homdiag": 1,
+        "cs": q + 1,
+        "homcs": 2,
+        "ar1": 2,
+        "hetar1": q + 1,
+        "rr": term.rank * (2 * q - term.rank + 1) // 2,
+    }[term.structure]
+
+
+def factor(term: Term, theta: Array) -> Array:
+    """The lower triangular L with covariance L L'."""
+    q, kind = term.q, term.structure
+    if kind in ("us", "rr"):
+        lower = np.zeros((q, q))
+        at = 0
+        for column in range(q if kind == "us" else term.rank):
+            lower[column:, column] = theta[at : at + q - column]
+            at += q - column
+        return lower
+    if kind in ("diag", "homdiag"):
+        return np.diag(np.broadcast_to(theta, (q,)).astype(float))
+    scales = np.broadcast_to(theta[:-1], (q,))
+    return scales[:, None] * (ar1_root(q, theta[-1]) if kind in ("ar1", "hetar1") else cs_root(q, theta[-1]))
+
+
+def ar1_root(q: int, tau: float) -> Array:
+    """Of the correlations rho^|i - j|, rho = tanh(tau)."""
+    rho, innovation = np.tanh(tau), 1 / np.cosh(tau)
+    lag = np.subtract.outer(np.arange(q), np.arange(q))
+    root = np.where(lag >= 0, rho ** np.maximum(lag, 0), 0.0) * innovation
+    root[:, 0] = rho ** np.arange(q)
+    return root
+
+
+def cs_root(q: int, tau: float) -> Array:
+    """Of one correlation between all: (e - 1) / (e + q - 1), e = exp(2 tau); eigenvalues q e and q over e + q - 1."""
+    e = np.exp(2 * tau)
+    if not np.isfinite(e):
+        return np.outer(np.ones(q), np.eye(q)[0])
+    root = np.zeros((q, q))
+    for j in range(q):
+        d0, d1 = j * e + q - j, (j + 1) * e + q - j - 1
+        root[j, j] = np.sqrt(q * d1 / ((e + q - 1) * d0))
+        root[j + 1 :, j] = (e - 1) * np.sqrt(q / ((e + q - 1) * d0 * d1))
+    return root
+
+
+def split(problem: Problem, psi: Array) -> tuple[Array, list[Array], Array]:
+    """Fixed effects, the parameters of each term, and those of the family."""
+    at, thetas = problem.p, []
+    for term in problem.terms:
+        thetas.append(psi[at : at + n_theta(term)])
+        at += n_theta(term)
+    return psi[: problem.p], thetas, psi[at:]
+
+
+def roots(problem: Problem, psi: Array) -> list[Array]:
+    """The factor L of every term."""
+    return [factor(t, theta) for t, theta in zip(problem.terms, split(problem, psi)[1], strict=True)]

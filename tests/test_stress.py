@@ -1,0 +1,290 @@
+"""The stress harness of benchmarks/stress: its plain implementation is right, it finds planted faults, a short run."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.integrate import quad
+from scipy.stats import binom, multivariate_normal, norm, poisson
+
+import multilevel as ml
+from multilevel.verdict import Verdict
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+if not (BENCHMARKS / "stress").is_dir():
+    pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
+sys.path.insert(0, str(BENCHMARKS))
+
+from stress import checks, numeric  # noqa: E402
+from stress.densities import Density  # noqa: E402
+from stress.designs import Bar, Design, design  # noqa: E402
+from stress.linear import Linear  # noqa: E402
+from stress.outcome import Outcome  # noqa: E402
+from stress.plain import Plain  # noqa: E402
+from stress.problem import Problem, Term  # noqa: E402
+from stress.recipe import KINDS, LINKS, Recipe, draw  # noqa: E402
+from stress.structures import factor  # noqa: E402
+
+MEANS = {
+    "logit": lambda e: 1 / (1 + np.exp(-e)),
+    "probit": norm.cdf,
+    "cloglog": lambda e: 1 - np.exp(-np.exp(e)),
+    "cauchit": lambda e: 0.5 + np.arctan(e) / np.pi,
+    "log": np.exp,
+    "sqrt": np.square,
+    "identity": np.asarray,
+}
+
+
+def log_density(problem: Problem, row: int, eta: float, sigma: float) -> float:
+    """From scipy.stats, weights apart."""
+    mu, y = MEANS[problem.link](eta), problem.y[row]
+    if problem.family == "binomial":
+        return problem.weights[row] * float(binom.logpmf(y, problem.size[row], mu))
+    if problem.family == "poisson":
+        return problem.weights[row] * float(poisson.logpmf(y, mu))
+    return float(norm.logpdf(y, mu, sigma / np.sqrt(problem.weights[row])))
+
+
+def small(family: str, link: str, n: int = 12, points: int = 1, **more: Any) -> tuple[Problem, np.ndarray]:
+    """Four groups of three, or as `more` has it, and parameters inside the domain of the link."""
+    rng = np.random.default_rng(4)
+    narrow = (family, link) in (("binomial", "log"), ("poisson", "identity"))
+    x = rng.uniform(0, 1, n)
+    y = {"binomial": rng.integers(0, 4, n), "poisson": rng.integers(0, 9, n), "gaussian": rng.normal(1, 1, n)}[family]
+    fields = {
+        "codes": (np.repeat(np.arange(n // 3), 3),),
+        "terms": (Term(0, np.ones((n, 1)), "us"),),
+        "X": np.column_stack([np.ones(n), x]),
+        "weights": rng.integers(1, 3, n).astype(float),
+    }
+    problem = Problem(
+        family, link, y.astype(float), np.full(n, 5.0), offset=0.1 * x, names=("(Intercept)", "x"), points=points,
+        **(fields | more),
+    )  # fmt: skip
+    start = {"log": -1.5 if narrow else 0.6, "identity": 6.0 if narrow else 0.6, "sqrt": 2.5}.get(link, 0.6)
+    theta = [0.2 if narrow else 0.7] * len(problem.terms)
+    return problem, np.array([start, -0.2, *theta, *([-0.3] if family == "gaussian" else [])])
+
+
+# ---- the plain implementation -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "link"), LINKS)
+def test_densities(family: str, link: str) -> None:
+    problem, psi = small(family, link)
+    density = Density(problem, psi[3:])
+    eta = psi[0] + np.linspace(-0.3, 0.3, 12)
+    sigma = np.exp(psi[3]) if family == "gaussian" else 1.0
+    expected = [log_density(problem, i, e, sigma) for i, e in enumerate(eta)]
+    np.testing.assert_allclose(density.value(eta), expected, rtol=1e-10)
+    first, second = density.derivatives(eta)
+    h = 1e-4
+    up, middle, down = density.value(eta + h), density.value(eta), density.value(eta - h)
+    np.testing.assert_allclose(first, (up - down) / (2 * h), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(second, (up - 2 * middle + down) / h**2, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("family", "link"), LINKS)
+def test_quadrature_of_many_points_is_the_integral(family: str, link: str) -> None:
+    problem, psi = small(family, link)
+    sigma = np.exp(psi[3]) if family == "gaussian" else 1.0
+    fixed = problem.offset + problem.X @ psi[:2]
+    total = 0.0
+    for level in range(4):
+        rows = np.flatnonzero(problem.codes[0] == level)
+
+        def integrand(u: float, rows: np.ndarray = rows) -> float:
+            logs = [log_density(problem, i, fixed[i] + u, sigma) for i in rows]
+            return float(np.exp(np.nan_to_num(sum(logs), nan=-np.inf)) * norm.pdf(u, 0, psi[2]))
+
+        total += np.log(quad(integrand, -8 * psi[2], 8 * psi[2], epsabs=0, epsrel=1e-9, limit=200)[0])
+    value = Plain(replace(problem, points=1 if problem.linear else 41)).loglik(psi)
+    assert abs(value - total) < (1e-3 if (family, link) == ("binomial", "log") else 1e-6)
+
+
+def test_laplace_is_its_formula() -> None:
+    problem, psi = small("poisson", "log")
+    density, fixed, total = Density(problem, psi[3:]), problem.offset + problem.X @ psi[:2], 0.0
+    grid = np.linspace(-4, 4, 8001)
+    for level in range(4):
+        own = density.some(np.flatnonzero(problem.codes[0] == level))
+        f = own.value(fixed[problem.codes[0] == level][:, None] + psi[2] * grid).sum(0) - 0.5 * grid**2
+        k = int(np.argmax(f))
+        parabola = np.polyfit(grid[k - 5 : k + 6] - grid[k], f[k - 5 : k + 6], 4)
+        at = -parabola[3] / (2 * parabola[2])
+        total += np.polyval(parabola, at) - 0.5 * np.log(-np.polyval(np.polyder(parabola, 2), at))
+    assert abs(Plain(problem).loglik(psi) - total) < 1e-5
+
+
+def test_nested_quadrature_is_the_integral() -> None:
+    outer, inner = np.repeat([0, 1], 9), np.repeat(np.arange(6), 3)
+    terms = (Term(0, np.ones((18, 1)), "us"), Term(1, np.ones((18, 1)), "us"))
+    problem, psi = small("binomial", "logit", n=18, points=21, codes=(outer, inner), terms=terms)
+    density, fixed, total = Density(problem, psi[4:]), problem.offset + problem.X @ psi[:2], 0.0
+    grid = np.linspace(-8, 8, 401)
+    weight = norm.pdf(grid) * (grid[1] - grid[0])
+    for a in (0, 1):
+        product = weight.copy()
+        for b in np.unique(inner[outer == a]):
+            rows = np.flatnonzero(inner == b)
+            u = psi[2] * grid[:, None] + psi[3] * grid
+            eta = fixed[rows][:, None] + u.ravel()
+            product *= np.exp(density.some(rows).value(eta).sum(0)).reshape(u.shape) @ weight
+        total += np.log(product.sum())
+    assert abs(Plain(problem).loglik(psi) - total) < 1e-7
+    swapped = replace(problem, codes=(inner, outer)).in_order()
+    assert abs(Plain(swapped).loglik(psi[[0, 1, 3, 2]]) - total) < 1e-7
+
+
+@pytest.mark.parametrize("method", ["ml", "reml"])
+def test_linear_likelihood(method: str) -> None:
+    rng = np.random.default_rng(0)
+    crossed = (np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4))
+    terms = (Term(0, rng.normal(size=(12, 2)), "us"), Term(1, np.ones((12, 1)), "us"))
+    problem, _ = small("gaussian", "identity", codes=crossed, terms=terms, method=method)
+    psi = np.array([0.4, -0.2, 0.8, 0.3, 0.5, 0.7, -0.3])
+    V = np.diag(np.exp(-0.6) / problem.weights)
+    for term, theta in zip(terms, (psi[2:5], psi[5:6]), strict=True):
+        half = term.Z @ factor(term, theta)
+        V += half @ half.T * np.equal.outer(crossed[term.factor], crossed[term.factor])
+    X, y = problem.X, problem.y - problem.offset
+    if method == "ml":
+        expected = multivariate_normal.logpdf(y, X @ psi[:2], V)
+    else:  # of residual contrasts, without log|X'X| / 2
+        K = np.linalg.svd(X)[0][:, 2:]
+        expected = multivariate_normal.logpdf(K.T @ y, None, K.T @ V @ K) - 0.5 * np.linalg.slogdet(X.T @ X)[1]
+    assert Linear(problem).loglik(psi) == pytest.approx(expected, rel=1e-12)
+
+
+def test_structures() -> None:
+    Z, theta = np.ones((1, 4)), np.array([0.5, 1.0, 1.5, 2.0, 0.6])
+    sds = theta[:4]
+    for structure, R in (
+        ("hetar1", np.tanh(0.6) ** np.abs(np.subtract.outer(np.arange(4), np.arange(4)))),
+        ("cs", np.where(np.eye(4) > 0, 1.0, np.expm1(1.2) / (np.exp(1.2) + 3))),
+    ):
+        root = factor(Term(0, Z, structure), theta)
+        np.testing.assert_allclose(root @ root.T, R * np.outer(sds, sds), rtol=1e-12)
+    root = factor(Term(0, Z, "rr", 2), np.arange(1.0, 8.0))
+    assert np.linalg.matrix_rank(root @ root.T) == 2
+
+
+def test_numerical_hessian() -> None:
+    information = np.array([[4.0, 1.9], [1.9, 1.0]])
+
+    def f(x: np.ndarray) -> float:
+        return float(-0.5 * x @ information @ x + 0.01 * x[0] ** 3)
+
+    curvature, apart = numeric.extrapolated(f, np.zeros(2), np.eye(2), 0.02)
+    np.testing.assert_allclose(curvature.errors(), np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-6)
+    assert apart < 1e-4
+
+
+# ---- planted faults -----------------------------------------------------------------------------------------------
+
+
+def example(points: int = 5) -> tuple[Design, Any, Any]:
+    """A healthy fit of an intercept and a slope."""
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(50), 8), rng.normal(size=400)
+    u = rng.normal(size=(50, 2)) * (1.5, 0.9)
+    y = (rng.random(400) < 1 / (1 + np.exp(-(u[g, 0] + (1 + u[g, 1]) * x)))).astype(int)
+    recipe = replace(a_recipe(), family="binomial", link="logit", points=points)
+    made = Design(recipe, pd.DataFrame({"y": y, "x": x, "g": g}), "y", ["x"], [Bar("(1 + x | g)", ("g",), ("1", "x"))])
+    model = ml.MixedModel(**made.arguments())
+    return made, model, model.fit(**made.options())
+
+
+def a_recipe() -> Recipe:
+    return draw(np.random.default_rng(0), 0)
+
+
+def planted(results: Any, **changes: Any) -> Any:
+    verdict = Verdict(True, "converged", "", ())
+    return ml.MixedModelResults(replace(results.fit, verdict=verdict, **changes), results.model)
+
+
+def labels(made: Design, model: Any, results: Any, restarts: bool = False) -> set[str]:
+    outcome = Outcome(0, "slope", seconds=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain = checks.plain_of(made, results)
+        rng = np.random.default_rng(0)
+        checks.judge(made, model, results, plain, outcome, rng)
+        if restarts:
+            checks.check_restarts(made, model, results, plain, outcome, rng, False)
+    return outcome.labels()
+
+
+def test_a_healthy_fit_passes() -> None:
+    assert labels(*example(), restarts=True) == set()
+
+
+def test_exchanged_variances_are_found() -> None:
+    made, model, results = example()
+    cov = results.fit.random_cov[0][::-1, ::-1]
+    lower = np.linalg.cholesky(cov)
+    theta = np.array([lower[0, 0], lower[1, 0], lower[1, 1]])
+    psi = np.concatenate([results.fit.beta, theta])
+    wrong = planted(results, psi=psi, random_cov=(cov,), theta=(lower,), theta_values=(theta,))
+    assert {"LLF WRONG", "NOT REPEATED"} <= labels(made, model, wrong)
+
+
+def test_wrong_standard_errors_are_found() -> None:
+    made, model, results = example()
+    fit = results.fit
+    wrong = planted(results, covariance=1.01 * fit.covariance, beta_covariance=1.01 * fit.beta_covariance)
+    assert "SE WRONG" in labels(made, model, wrong)
+
+
+def test_a_point_that_is_no_maximum_is_found() -> None:
+    made, model, results = example()
+    moved = results.fit.psi * np.array([1, 1, 1, 1, 1.05])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        there = model.fit(**made.options(), start=moved, max_iter=0)
+    assert there.llf < results.llf - 1e-3
+    assert "SILENT WRONG" in labels(made, model, planted(there))
+    assert "SILENT WRONG" in labels(made, model, planted(there), restarts=True)
+
+
+def test_missing_standard_errors_are_found() -> None:
+    made, model, results = example()
+    covariance = results.fit.covariance.copy()
+    covariance[4] = covariance[:, 4] = np.nan
+    assert "NOT FINITE" in labels(made, model, planted(results, covariance=covariance))
+
+
+# ---- a short run --------------------------------------------------------------------------------------------------
+
+
+def test_a_seed_is_a_design() -> None:
+    one, two = design(7000001), design(7000001)
+    pd.testing.assert_frame_equal(one.frame, two.frame)
+    assert one.formula == two.formula
+    assert {design(seed).recipe.kind for seed in range(300)} == set(KINDS)
+
+
+SHORT = range(1, 61)
+KNOWN = {  # seeds of the short run that are wrong today, and why
+    9: "hetar1: a better optimum elsewhere",
+    25: "(1 + x | g), x far from zero: standard errors of theta off by .15 %",
+}
+
+
+def test_short_run() -> None:
+    """Consecutive seeds, none chosen: no silent wrong answer, no wrong likelihood or standard error, no crash."""
+    wrong = {"SILENT WRONG", "NO MAXIMUM", "LLF WRONG", "SE WRONG", "NOT FINITE", "NOT REPEATED", "CRASH"}
+    outcomes = [checks.check_seed(seed, thorough=0.0) for seed in SHORT]
+    bad = {o.seed: o.findings for o in outcomes if o.labels() & wrong}
+    assert set(bad) <= set(KNOWN), bad
+    assert sum(o.compared for o in outcomes) > 0.7 * len(outcomes)
+    assert sum(o.errors_checked for o in outcomes) > 0.4 * len(outcomes)
