@@ -5,16 +5,13 @@ The reference climbs from many places with plain NumPy and takes the best.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from scipy import special
 
-import multilevel as ml
 from multilevel import _core
 
 Array = NDArray[np.float64]

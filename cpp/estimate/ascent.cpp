@@ -95,6 +95,12 @@ void conclude(Objective& objective, const model::Response& response, Optimum& op
   optimum.trace = std::move(trace);
 }
 
+/// Whether another start could lead to something better: not after the user's own limit of iterations, nor where the
+/// data are separated.
+bool may_be_bettered(Ending ending) {
+  return ending == Ending::converged || ending == Ending::no_increase || ending == Ending::divergence;
+}
+
 /// Whether a rough search stands where the best one does: no further than the best one's curvature forgives.
 bool same_place(const Optimum& best, const Optimum& other) {
   const Eigen::VectorXd d = other.psi - best.psi;
@@ -135,7 +141,7 @@ Ascent ascend(Objective& objective, const model::Response& response, const Eigen
       if (found.ending == Ending::no_start) continue;
       put_in_order(objective, found, false);
       if (found.sums.value + 10.0 * found.gain + hopeless > best.sums.value && !same_place(best, found) &&
-          worth_settling(found.ending)) {
+          may_be_bettered(found.ending)) {
         const Eigen::VectorXd from = found.psi;
         found = climb(objective, response, from, found.modes, free, options.newton, quiet);
         put_in_order(objective, found, false);

@@ -28,9 +28,9 @@ constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below
 // One Newton step may be trusted to lead from a gain below the first to one below the second, if the last step showed
 // as much, and from one below the third in any case.
 constexpr double near_by = 1e-3, nothing_left = 1e-13, hardly_more = 1e-7;
-constexpr double leap = 10.0, leap_from = 2.0;  // of theta beside sigma
-constexpr double vanished = 3e3;                // theta beside sigma after leaps: nothing is left of sigma
-constexpr double exact_fall = 6.0;              // the same, where no further step can be had
+constexpr double leap = 10.0, leap_from = 2.0, farthest_leap = 2e3;         // of theta beside sigma
+constexpr double vanished = 3e2, nearly_settled = 1e-4, no_opinion = 1e-3;  // theta beside sigma, gain, information
+constexpr double exact_fall = 6.0;  // the same, where no further step can be had
 
 class Search {
  public:
@@ -126,8 +126,6 @@ class Search {
         how = "newton";
       } else if (n_theta_ > 0 && best_.gain > 1e-6 && try_fisher(gradient)) {
         how = "fisher";
-      } else if (!concave && best_.gain < 1e-3 && try_curvature(information)) {
-        how = "curvature";
       } else if (try_trust(information, gradient)) {
         how = "trust";
       } else if (!concave && try_curvature(information)) {
@@ -207,7 +205,7 @@ class Search {
       best_.ending = Ending::exact_fit;
       return true;
     }
-    if (leaps_ > 0 && best_.gain < 1e-3 && bounds_.without_tau(best_.psi, n_theta_).norm() > vanished) {
+    if (residual_vanishes()) {
       best_.ending = Ending::divergence;
       return true;
     }
@@ -416,24 +414,36 @@ class Search {
     return false;
   }
 
-  /// Of a linear model, theta is relative to sigma. Where sigma goes to zero the likelihood levels off as 1 / theta^2,
-  /// and Newton's method would get there by thirds.
+  /// Of a linear model, theta is relative to sigma, which has been profiled out.
+  bool relative_to_sigma() const { return p_ == 0 && n_phi_ == 0 && model_.family().is_linear(); }
+
+  /// Nothing is left of sigma beside the random effects, and the likelihood has no opinion on how little.
+  bool residual_vanishes() const {
+    if (!relative_to_sigma() || best_.gain > nearly_settled) return false;
+    const Eigen::VectorXd now = bounds_.without_tau(best_.psi, n_theta_);
+    if (!(now.norm() > vanished)) return false;
+    return -now.dot(best_.sums.hessian.topLeftCorner(n_theta_, n_theta_) * now) < no_opinion;
+  }
+
+  /// Where sigma goes to zero the likelihood levels off as 1 / theta^2, and Newton's method would get there by thirds.
   bool try_leap() {
-    if (p_ > 0 || n_phi_ > 0 || !model_.family().is_linear()) return false;
+    if (!relative_to_sigma()) return false;
     const Eigen::VectorXd now = bounds_.without_tau(best_.psi, n_theta_),
                           step = bounds_.without_tau(best_.step, n_theta_);
-    const double size = now.norm(), along = step.dot(now);
-    if (!(size > leap_from) || !(along > 0.15 * size * size) || !(along > 0.9 * size * step.norm())) return false;
+    const double size = now.norm(), along = step.dot(now), factor = std::min(leap, farthest_leap / size);
+    if (!(size > leap_from) || !(factor > 1.5) || !(along > 0.15 * size * size) || !(along > 0.9 * size * step.norm()))
+      return false;
     Eigen::VectorXd psi = best_.psi;
-    psi.segment(p_, n_theta_) += (leap - 1.0) * now;
-    if (!try_point(psi, best_.sums.value + best_.gain, true)) return false;
-    ++leaps_;
-    return true;
+    psi.segment(p_, n_theta_) += (factor - 1.0) * now;
+    return try_point(psi, best_.sums.value + best_.gain, true);
   }
 
   /// The best step that the quadratic promises within a radius; the radius learns from what was had of it.
   bool try_trust(const ScaledInformation& information, const Eigen::VectorXd& gradient) {
-    const double value = best_.sums.value, farthest = scaled_length(information, capped(best_.step));
+    const double value = best_.sums.value;
+    const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
+    // Where the way leads along a negative curvature the gradient says nothing of how far.
+    const double farthest = std::max(scaled_length(information, capped(best_.step)), concave ? 0.0 : 1.0);
     double radius = radius_ > 0.0 ? std::min(radius_, std::max(farthest, 0.1)) : farthest;
     for (int i = 0; i < most_shortenings && radius > smallest_radius; ++i) {
       const TrustStep trust = trust_step(information, gradient, radius);
@@ -481,7 +491,6 @@ class Search {
   bool all_free_;
   bool exact_ = true;  ///< whether best_.sums.hessian is the Hessian
   double first_log_dispersion_ = 0.0;
-  int leaps_ = 0;
   double radius_ = -1.0;  ///< of the trust region, in the coordinates of the scaled information; negative: none yet
   Optimum best_;
   Eigen::VectorXd first_phi_;

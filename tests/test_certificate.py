@@ -1,0 +1,135 @@
+"""What is reported is what was certified: a fit from the reported parameters, no iteration allowed, says the same."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import multilevel as ml
+
+
+def quietly(formula: str, data: pd.DataFrame, family: str = "gaussian", **options: Any) -> ml.MixedModelResults:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        return ml.fit(formula, data, family, **options)
+
+
+def slopes(seed: int, sd: float, sd_x: float, family: str = "binomial") -> pd.DataFrame:
+    r = np.random.default_rng(seed)
+    g = np.repeat(np.arange(100), 10)
+    x = r.normal(size=1000)
+    u = r.normal(size=(100, 2)) * (sd, sd_x)
+    eta = u[g, 0] + (1 + u[g, 1]) * x
+    if family == "binomial":
+        y: np.ndarray = (r.random(1000) < 1 / (1 + np.exp(-eta))) * 1
+    else:
+        y = r.poisson(np.exp(0.3 * eta))
+    return pd.DataFrame({"y": y, "x": x, "g": g})
+
+
+def crossed(seed: int, intercept: float = 9.0) -> pd.DataFrame:
+    r = np.random.default_rng(seed)
+    n = 300
+    g, h = r.integers(0, 10, n), r.integers(0, 10, n)
+    x = r.normal(size=n)
+    y = r.poisson(np.exp(intercept + 0.5 * x + r.normal(0, 1, 10)[g] + r.normal(0, 1, 10)[h]))
+    return pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
+
+
+def nested(seed: int) -> pd.DataFrame:
+    r = np.random.default_rng(seed)
+    a, b = np.repeat(np.arange(15), 12), np.repeat(np.arange(60), 3)
+    x = r.normal(size=180)
+    eta = 0.3 + x + r.normal(size=15)[a] + 0.7 * r.normal(size=60)[b]
+    return pd.DataFrame({"y": (r.random(180) < 1 / (1 + np.exp(-eta))) * 1, "x": x, "a": a, "b": b})
+
+
+def linear(seed: int, sd: float = 1.0) -> pd.DataFrame:
+    r = np.random.default_rng(seed)
+    g, h = np.repeat(np.arange(20), 10), np.tile(np.arange(10), 20)
+    x = r.normal(size=200)
+    y = 2 + x + sd * r.normal(size=20)[g] + r.normal(size=10)[h] + r.normal(size=200)
+    return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "t": pd.Categorical(h % 4)})
+
+
+CASES = [
+    ("y ~ x + (1 + x | g)", slopes(0, 0.5, 2.0), "binomial", {}),
+    ("y ~ x + (1 + x | g)", slopes(0, 0.5, 2.0), "binomial", {"n_quadrature": 3}),
+    ("y ~ x + (1 + x | g)", slopes(0, 0.5, 2.0), "binomial", {"n_quadrature": 9}),
+    ("y ~ x + (1 + x | g)", slopes(1, 0.0, 1.0), "binomial", {"n_quadrature": 5}),
+    ("y ~ x + (x || g)", slopes(2, 0.7, 0.3, "poisson"), "poisson", {}),
+    ("y ~ x + (1 + x | g)", slopes(3, 0.0, 0.0, "poisson"), "poisson", {}),
+    ("y ~ x + (1 | g) + (1 | h)", crossed(14), "poisson", {}),
+    ("y ~ x + (1 | g) + (1 + x | h)", crossed(15, 1.0), "poisson", {}),
+    ("y ~ x + (1 | a/b)", nested(1), "binomial", {}),
+    ("y ~ x + (1 | a/b)", nested(1), "binomial", {"n_quadrature": 5}),
+    ("y ~ x + (1 | g)", linear(1), "gaussian", {}),
+    ("y ~ x + (1 | g)", linear(1, 0.0), "gaussian", {"method": "ml"}),
+    ("y ~ x + (1 + x | g) + (1 | h)", linear(2), "gaussian", {}),
+    ("y ~ x + cs(0 + t | g)", linear(3), "gaussian", {}),
+    ("y ~ x + rr(0 + t | g, d=2)", linear(4), "gaussian", {"method": "ml"}),
+    ("y ~ x", linear(5), "gaussian", {}),
+]
+
+
+@pytest.mark.parametrize(("formula", "data", "family", "options"), CASES)
+def test_what_is_reported_is_what_is_there(
+    formula: str, data: pd.DataFrame, family: str, options: dict[str, Any]
+) -> None:
+    first = quietly(formula, data, family, **options)
+    assert first.converged
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        again = first.model.fit(start=first.fit.psi, max_iter=0, **options)
+    assert again.converged
+    assert again.fit.psi == pytest.approx(first.fit.psi, rel=1e-9, abs=1e-12)
+    assert again.llf == pytest.approx(first.llf, rel=1e-11)
+    np.testing.assert_allclose(again.bse, first.bse, rtol=1e-6)
+    np.testing.assert_allclose(again.fit.covariance, first.fit.covariance, rtol=1e-5, atol=1e-12)
+    # In units of standard errors, which is what a gradient is measured against.
+    errors = np.sqrt(np.diag(first.fit.covariance))
+    own = np.isfinite(errors)
+    gap = (again.fit.gradient - first.fit.gradient)[own] * errors[own]
+    assert np.abs(gap).max() < 1e-5
+    for one, other in zip(first.fit.modes, again.fit.modes, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("points", [1, 3, 5, 7, 9, 11])
+def test_variances_keep_their_places(points: int) -> None:
+    """The slope varies more than the intercept; no order of coefficients used on the way may show."""
+    results = quietly("y ~ x + (1 + x | g)", slopes(0, 0.5, 2.0), "binomial", n_quadrature=points)
+    assert results.converged
+    sd = np.sqrt(np.diag(results.random_cov["g"]))
+    assert sd == pytest.approx((0.393, 1.472), abs=0.005 if points > 3 else 0.07)
+    expected = {1: -610.994975, 3: -609.665808, 5: -609.263163, 7: -609.223357, 9: -609.221727, 11: -609.222220}
+    assert results.llf == pytest.approx(expected[points], abs=1e-5)
+
+
+@pytest.mark.parametrize("points", [3, 5])
+def test_a_larger_slope_is_fitted_to_the_end(points: int) -> None:
+    for seed in range(12):
+        results = quietly("y ~ x + (1 + x | g)", slopes(seed, 0.3, 3.0), "binomial", n_quadrature=points)
+        assert results.converged, f"seed {seed}"
+        assert results.certificate.predicted_gain < 1e-9, f"seed {seed}"
+
+
+def test_standard_errors_are_of_the_exact_hessian() -> None:
+    results = quietly("y ~ x + (1 | g) + (1 | h)", crossed(14), "poisson")
+    assert results.converged
+    assert results.bse["(Intercept)"] == pytest.approx(0.45702, rel=2e-5)
+
+
+def test_no_iteration_from_elsewhere_is_not_called_converged() -> None:
+    data = slopes(0, 0.5, 2.0)
+    best = quietly("y ~ x + (1 + x | g)", data, "binomial")
+    with pytest.warns(ml.ConvergenceWarning, match="a further step is predicted to gain"):
+        away = best.model.fit(start=best.fit.psi + 0.1, max_iter=0)
+    assert not away.converged
+    assert away.llf < best.llf
+    # What was measured is of the start.
+    np.testing.assert_allclose(away.fit.psi, best.fit.psi + 0.1, rtol=1e-9)

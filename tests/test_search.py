@@ -1,0 +1,167 @@
+"""The search finds the maximum: shifted predictors, structures with a residual, several maxima."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+
+import multilevel as ml
+
+
+def quietly(formula: str, data: pd.DataFrame, family: str = "gaussian", **options: Any) -> ml.MixedModelResults:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        return ml.fit(formula, data, family, **options)
+
+
+def independent_slopes(seed: int, shift: float, family: str) -> tuple[str, pd.DataFrame]:
+    r = np.random.default_rng(seed)
+    g = np.repeat(np.arange(15), 15)
+    x = r.normal(size=225)
+    if family == "binomial":
+        k = r.binomial(10, 1 / (1 + np.exp(-(0.5 * x + r.normal(size=15)[g] * x))))
+        return "cbind(k, l) ~ x + (x || g)", pd.DataFrame({"k": k, "l": 10 - k, "x": x + shift, "g": g})
+    eta = 0.5 * x + 0.7 * r.normal(size=15)[g] * x
+    y = r.poisson(np.exp(1 + eta)) if family == "poisson" else eta + r.normal(size=225)
+    return "y ~ x + (x || g)", pd.DataFrame({"y": y, "x": x + shift, "g": g})
+
+
+def test_independent_slopes_of_a_predictor_that_is_not_centred() -> None:
+    formula, data = independent_slopes(3, 10.0, "binomial")
+    results = quietly(formula, data, "binomial")
+    assert results.converged
+    assert results.llf == pytest.approx(-472.677477, abs=1e-5)
+    assert any(value < results.llf - 40 for _, value in results.optimization.other_starts)
+
+
+@pytest.mark.parametrize(("family", "shift"), [("binomial", 10.0), ("poisson", 100.0), ("gaussian", 10.0)])
+def test_nowhere_else_is_better(family: str, shift: float) -> None:
+    for seed in range(20):
+        formula, data = independent_slopes(seed, shift, family)
+        results = quietly(formula, data, family)
+        assert results.converged, f"seed {seed}: {results.fit.message}"
+        tail = [0.0] if family == "gaussian" else []
+        for theta in ((0.7 * shift, 0.7), (1.0, 0.05), (0.05, 1.0), (5.0, 0.01)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ml.FitWarning)
+                other = results.model.fit(start=[*results.fit.beta, *theta, *tail])
+            assert other.llf < results.llf + 1e-5, f"seed {seed}, from {theta}"
+
+
+def test_a_shift_of_a_predictor_changes_nothing() -> None:
+    evaluations = []
+    for seed in range(30):
+        r = np.random.default_rng(seed)
+        g = np.repeat(np.arange(30), 20)
+        x = r.normal(size=600)
+        u = r.normal(size=(30, 2)) * (0.7, 0.5)
+        y = (r.random(600) < 1 / (1 + np.exp(-(u[g, 0] + (0.5 + u[g, 1]) * x)))) * 1
+        here = quietly("y ~ x + (1 + x | g)", pd.DataFrame({"y": y, "x": x, "g": g}), "binomial")
+        away = quietly("y ~ x + (1 + x | g)", pd.DataFrame({"y": y, "x": x + 1e4, "g": g}), "binomial")
+        assert away.converged, f"seed {seed}: {away.fit.message}"
+        assert away.llf == pytest.approx(here.llf, abs=1e-6), f"seed {seed}"
+        assert away.params["x"] == pytest.approx(here.params["x"], rel=1e-5, abs=1e-7)
+        slope, slope_away = here.random_cov["g"].iloc[1, 1], away.random_cov["g"].iloc[1, 1]
+        assert slope_away == pytest.approx(slope, rel=1e-4, abs=1e-9)
+        evaluations.append(away.optimization.n_evaluations)
+    assert np.median(evaluations) <= 10
+
+
+def repeated(seed: int, groups: int, times: int, rho: float, sd: float, sigma: float, keep: float) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    R = rho ** np.abs(np.subtract.outer(np.arange(times), np.arange(times))) if rho else np.eye(times)
+    y = 2 + sd * rng.normal(size=(groups, times)) @ np.linalg.cholesky(R).T + sigma * rng.normal(size=(groups, times))
+    frame = {"y": y.ravel(), "g": np.repeat(np.arange(groups), times), "t": np.tile(np.arange(times), groups)}
+    data = pd.DataFrame(frame)[rng.random(groups * times) < keep]
+    return data.assign(t=pd.Categorical(data["t"], categories=range(times)))
+
+
+def dense_loglik(data: pd.DataFrame, sd: float, rho: float, sigma: float) -> float:
+    """Restricted log-likelihood of an autoregression with a residual, from its definition."""
+    t = data["t"].astype(int).to_numpy()
+    V = np.zeros((len(data), len(data)))
+    for level in data["g"].unique():
+        own = np.flatnonzero(data["g"] == level)
+        V[np.ix_(own, own)] = sd**2 * np.power(rho, np.abs(np.subtract.outer(t[own], t[own])))
+    V += sigma**2 * np.eye(len(data))
+    y, ones = data["y"].to_numpy(), np.ones(len(data))
+    L = np.linalg.cholesky(V)
+    a, b = np.linalg.solve(L, ones), np.linalg.solve(L, y)
+    rest = b - a * (a @ b) / (a @ a)
+    n = len(data)
+    return float(-0.5 * ((n - 1) * np.log(2 * np.pi) + 2 * np.log(np.diag(L)).sum() + np.log(a @ a) + rest @ rest))
+
+
+def test_an_autoregression_with_a_residual() -> None:
+    rng = np.random.default_rng(1)
+    groups, times = 30, 10
+    C = np.linalg.cholesky(0.8 ** np.abs(np.subtract.outer(np.arange(times), np.arange(times))))
+    y = (2 + rng.normal(size=(groups, times)) @ C.T + rng.normal(size=(groups, times))).ravel()
+    t = pd.Categorical(np.tile(np.arange(times), groups))
+    data = pd.DataFrame({"y": y, "t": t, "g": np.repeat(np.arange(groups), times)})
+    results = quietly("y ~ 1 + ar1(0 + t | g)", data)
+    assert results.converged
+    assert results.llf == pytest.approx(-488.814182, abs=1e-5)
+    sd, tau = results.fit.theta_values[0]
+    assert (sd, np.tanh(tau), results.residual_sd) == pytest.approx((0.7579, 0.7776, 1.0425), abs=1e-4)
+    assert results.optimization.n_evaluations <= 15
+
+
+@pytest.mark.parametrize(("groups", "times"), [(3, 25), (5, 12), (30, 10), (60, 5), (200, 3)])
+def test_autoregressions_reach_the_dense_maximum(groups: int, times: int) -> None:
+    for seed in range(12):
+        rng = np.random.default_rng([seed, groups])
+        rho, sigma = rng.choice([0.98, 0.9, 0.8, 0.5, 0.2]), rng.choice([0.05, 0.3, 1.0, 3.0])
+        data = repeated(seed, groups, times, rho, 1.0, sigma, rng.choice([1.0, 0.8]))
+        if data.groupby("g").size().max() < 2:
+            continue
+        results = quietly("y ~ 1 + ar1(0 + t | g)", data)
+        if not results.converged:
+            assert "residual standard deviation goes to zero" in results.fit.message, f"seed {seed}"
+        assert results.optimization.n_evaluations <= 30, f"seed {seed}"
+        sd, tau = results.fit.theta_values[0]
+        here = dense_loglik(data, abs(sd), np.tanh(tau), results.residual_sd)
+        assert results.llf == pytest.approx(here, rel=1e-7, abs=1e-6)
+
+        def loss(p: np.ndarray, data: pd.DataFrame = data) -> float:
+            with np.errstate(all="ignore"):
+                try:
+                    return -dense_loglik(data, np.exp(p[0]), np.tanh(p[1]), np.exp(p[2]))
+                except np.linalg.LinAlgError:
+                    return 1e10
+
+        for start in ((0.0, 0.5, -0.5), (-0.5, 1.5, 0.0), (0.0, -0.3, -1.0)):
+            found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 150, "xatol": 1e-3, "fatol": 1e-7})
+            assert -found.fun < results.llf + 1e-5, f"seed {seed}: {np.exp(found.x[0])}, {np.tanh(found.x[1])}"
+
+
+def test_the_rest_of_a_structure_is_found_as_well() -> None:
+    for formula in ("y ~ 1 + hetar1(0 + t | g)", "y ~ 1 + (1 | g) + ar1(0 + t | g)"):
+        for seed in range(3):
+            results = quietly(formula, repeated(seed, 30, 6, 0.8, 1.0, 0.5, 0.9))
+            vanishing = "residual standard deviation goes to zero" in results.fit.message
+            assert results.converged or vanishing, f"{formula}, seed {seed}: {results.fit.message}"
+            assert results.optimization.n_evaluations <= 60
+
+
+@pytest.mark.parametrize("family", ["gaussian", "binomial", "poisson"])
+def test_never_below_the_model_without_random_effects(family: str) -> None:
+    for seed in range(60):
+        r = np.random.default_rng(seed)
+        n = int(r.integers(8, 21))
+        g = r.integers(0, 3, n)
+        x = r.normal(size=n)
+        y = {"gaussian": r.normal(size=n), "binomial": r.integers(0, 4, n), "poisson": r.poisson(2.0, n)}[family]
+        left = "cbind(y, 3 - y)" if family == "binomial" else "y"
+        data = pd.DataFrame({"y": y, "x": x, "g": g})
+        if len(np.unique(g)) < 2:
+            continue
+        mixed = quietly(f"{left} ~ x + (1 | g)", data, family, method="ml")
+        plain = quietly(f"{left} ~ x", data, family)
+        if plain.converged:
+            assert mixed.llf > plain.llf - 1e-6, f"seed {seed}"
