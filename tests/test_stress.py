@@ -275,14 +275,25 @@ def test_a_seed_is_a_design() -> None:
 
 SHORT = range(1, 61)
 KNOWN = {  # seeds of the short run that are wrong today, and why
-    9: "hetar1: a better optimum elsewhere",
+    9: "hetar1: a better optimum elsewhere; not certified when evaluated again",
+    16: "nested probit that runs off: other standard errors when evaluated again",
     25: "(1 + x | g), x far from zero: standard errors of theta off by .15 %",
+    46: "cs with a residual: not certified when evaluated again",
 }
 
 
 def test_short_run() -> None:
     """Consecutive seeds, none chosen: no silent wrong answer, no wrong likelihood or standard error, no crash."""
-    wrong = {"SILENT WRONG", "NO MAXIMUM", "LLF WRONG", "SE WRONG", "NOT FINITE", "NOT REPEATED", "CRASH"}
+    wrong = {
+        "SILENT WRONG",
+        "NO MAXIMUM",
+        "LLF WRONG",
+        "MODES WRONG",
+        "SE WRONG",
+        "NOT FINITE",
+        "NOT REPEATED",
+        "CRASH",
+    }
     outcomes = [checks.check_seed(seed, thorough=0.0) for seed in SHORT]
     bad = {o.seed: o.findings for o in outcomes if o.labels() & wrong}
     assert set(bad) <= set(KNOWN), bad

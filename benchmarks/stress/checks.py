@@ -90,8 +90,10 @@ def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:
 def judge(made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator) -> None:
     """Everything that is judged at the reported point."""
     _finite(results, outcome)
+    if not np.isfinite(results.fit.psi).all():
+        return
     _repeated(made, model, results, outcome)
-    if not np.isfinite(results.fit.psi).all() or not plain.available:
+    if not plain.available:
         return
     _maximum(results, plain, outcome)
     if _reported(results, plain, outcome) and results.converged:
@@ -118,14 +120,25 @@ def _repeated(made: Design, model: Any, results: Any, outcome: Outcome) -> None:
     if off > 1e-8 * max(1.0, abs(fit.loglik)):
         outcome.add(label, f"llf {fit.loglik:.9g}, evaluated again {again.loglik:.9g}")
         return
-    errors = np.sqrt(np.abs(np.diag(fit.beta_covariance)))
+    if not results.converged:
+        return
+    if not again.converged:
+        outcome.add(label, f"certified, evaluated again {again.status}")
+    if len(fit.certificate.boundary) != len(again.certificate.boundary):
+        outcome.add(label, f"at an edge: {len(fit.certificate.boundary)}, again: {len(again.certificate.boundary)}")
+        return
+    for mine, other in ((fit.beta_covariance, again.beta_covariance), (fit.covariance, again.covariance)):
+        errors, others = (np.sqrt(np.abs(np.diag(c))) for c in (mine, other))
+        with np.errstate(all="ignore"):
+            off = np.abs(others / errors - 1)
+        off[(errors == others) | (np.isnan(errors) & np.isnan(others))] = 0.0
+        if not np.all(off < SE_LIMIT):
+            outcome.add(label, f"standard errors {errors}, evaluated again off by {np.nanmax(off):.2g}")
+            return
     with np.errstate(all="ignore"):
-        ratio = np.sqrt(np.abs(np.diag(again.beta_covariance))) / errors - 1
-        slope = np.abs((again.gradient - fit.gradient)[: len(errors)] * errors)
-    if results.converged and not np.all(np.abs(ratio) < SE_LIMIT):
-        outcome.add(label, f"standard errors {errors}, evaluated again off by {np.abs(ratio).max():.2g}")
-    if results.converged and not np.all(slope < 1e-3):
-        outcome.add(label, f"gradient, in standard errors, off by {slope.max():.2g}")
+        slope = np.abs((again.gradient - fit.gradient) * errors)
+    if np.nanmax(slope, initial=0.0) > 1e-3:
+        outcome.add(label, f"gradient, in standard errors, off by {np.nanmax(slope):.2g}")
 
 
 def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from .outcome import BAD, Outcome
 from .recipe import KINDS
 
+LEAST_SECONDS = 0.002  # clocks of processes are coarse
 COLUMNS = {
     "fits": lambda o: o is not None,
     "certified": lambda o: o.status == "converged",
@@ -41,7 +42,7 @@ def mark_slow(outcomes: list[Outcome]) -> None:
     for members in classes.values():
         median = np.median([o.seconds for o in members])
         for o in members:
-            if o.evaluations > 60 and o.seconds > 20 * median and len(members) > 4:
+            if o.evaluations > 60 and o.seconds > 20 * max(median, LEAST_SECONDS) and len(members) > 4:
                 o.add(
                     "SLOW",
                     f"{1e3 * o.seconds:.1f} ms, {o.evaluations} evaluations; median of its size {1e3 * median:.1f} ms",
