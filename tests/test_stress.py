@@ -274,12 +274,6 @@ def test_a_seed_is_a_design() -> None:
 
 
 SHORT = range(1, 61)
-KNOWN = {  # seeds of the short run that are wrong today, and why
-    9: "hetar1: a better optimum elsewhere; not certified when evaluated again",
-    16: "nested probit that runs off: other standard errors when evaluated again",
-    25: "(1 + x | g), x far from zero: standard errors of theta off by .15 %",
-    46: "cs with a residual: not certified when evaluated again",
-}
 
 
 def test_short_run() -> None:
@@ -296,6 +290,6 @@ def test_short_run() -> None:
     }
     outcomes = [checks.check_seed(seed, thorough=0.0) for seed in SHORT]
     bad = {o.seed: o.findings for o in outcomes if o.labels() & wrong}
-    assert set(bad) <= set(KNOWN), bad
+    assert not bad
     assert sum(o.compared for o in outcomes) > 0.7 * len(outcomes)
     assert sum(o.errors_checked for o in outcomes) > 0.4 * len(outcomes)

@@ -19,7 +19,7 @@ from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
 from .restarts import check_restarts, check_scipy, outside, plain_correlation, theta_places, units
-from .separated import constant_groups, separated
+from .separated import constant_groups, reproduced, separated
 from .structures import roots
 
 SE_LIMIT = 1e-3  # relative error of standard errors
@@ -188,7 +188,7 @@ def _maximum(results: Any, plain: Plain, outcome: Outcome) -> None:
     runs_off = separated(plain.problem)
     if results.converged and (runs_off or constant_groups(plain.problem)):
         outcome.add("NO MAXIMUM", f"{'columns' if runs_off else 'groups'} separate, psi {results.fit.psi}")
-    elif results.fit.status == "separation" and runs_off is False:
+    elif results.fit.status == "separation" and runs_off is False and not reproduced(plain.problem):
         outcome.add("FALSE ALARM", f"said to be separated: {results.fit.message[:200]}")
 
 
@@ -198,6 +198,8 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
     if plain.linear:
         beta, covariance = plain.linear.least_squares(fit.psi)
         errors = np.sqrt(np.diag(covariance))
+        if not plain.problem.terms:  # least squares counts n - p
+            errors = errors / np.sqrt(1 - p / len(plain.problem.y))
         _compare_errors(names[:p], errors, results.bse.to_numpy(), outcome)
         if not np.all(np.abs(beta - fit.beta) < 1e-3 * errors):
             outcome.add("SILENT WRONG", f"fixed effects are not those of least squares: {fit.beta}, {beta}")
@@ -212,6 +214,9 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
         return
     reported = np.sqrt(np.diag(fit.covariance))[free]
     covariance = fit.covariance[np.ix_(free, free)]
+    if plain.linear and not plain.problem.terms:  # least squares counts n - p
+        share = 1 - p / len(plain.problem.y)
+        reported, covariance = reported * np.sqrt(share), covariance * share
     curvature, unsure = curvature_at(plain, fit.psi, free, covariance, reported)
     gain, step = curvature.gain()
     if gain > GAP_LIMIT:

@@ -155,6 +155,8 @@ def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, out
         failed = results.fit.status in ("not converged", "not identified")
         if results.fit.status == "not identified" and abs(gap) < 1e-6:
             outcome.add("not identified here, certified from elsewhere", f"{results.llf:.9g}")
+        elif "residual standard deviation goes to zero" in results.fit.message and abs(gap) < 1e-4:
+            outcome.add("residual vanishes here, certified from elsewhere", f"{results.llf:.9g}")
         elif failed and gap > -1e-6 and value_at(plain, best) > best.llf - 1e-6 * max(1, abs(best.llf)):
             text = f"{results.fit.status} at {results.llf:.9g}; certified {how} at {best.llf:.9g}"
             outcome.add("FALSE ALARM", text)

@@ -38,6 +38,27 @@ def separated(problem: Problem) -> bool | None:
     return False if -found.fun < 1e-9 else None
 
 
+def reproduced(problem: Problem) -> bool:
+    """Whether fixed and random effects together can put all successes on one side and all failures on the other."""
+    if problem.family != "binomial":
+        return False
+    side = np.where(problem.y == problem.size, 1.0, np.where(problem.y == 0, -1.0, 0.0))
+    if not side.all():
+        return False
+    columns = [problem.X / np.maximum(np.abs(problem.X).max(0), 1e-300)]
+    for term in problem.terms:
+        codes, Z = problem.codes[term.factor], term.Z / np.maximum(np.abs(term.Z).max(0), 1e-300)
+        own = np.zeros((len(side), problem.levels(term.factor) * term.q))
+        for a in range(term.q):
+            own[np.arange(len(side)), codes * term.q + a] = Z[:, a]
+        columns.append(own)
+    signed = np.hstack(columns) * side[:, None]
+    found = linprog(
+        np.zeros(signed.shape[1]), A_ub=-signed, b_ub=-np.ones(len(side)), bounds=(None, None), method="highs"
+    )
+    return bool(found.status == 0)
+
+
 def constant_groups(problem: Problem) -> bool:
     """Whether both ends occur, every group of a single factor is at one of them, and groups have several rows.
 

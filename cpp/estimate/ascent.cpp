@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "estimate/boundary.hpp"
+#include "estimate/bounds.hpp"
 #include "estimate/other_starts.hpp"
 
 namespace multilevel::estimate {
@@ -46,7 +47,7 @@ void put_in_order(Objective& objective, Optimum& optimum, bool polish) {
     if (std::fabs(optimum.psi[p + e]) < negligible_theta) optimum.psi[p + e] = 0.0;
   if (optimum.psi != before)
     optimum.step.setZero();  // it belongs to the other coordinates
-  else if (polish)
+  else if (polish && Bounds(objective.layout(), objective.model(), p).allows(optimum.psi + optimum.step))
     optimum.psi += optimum.step;
   if (n_theta > 0) make_diagonal_positive(objective.layout(), objective.model(), p, optimum);
 }
@@ -62,7 +63,9 @@ void conclude(Objective& objective, const model::Response& response, Optimum& op
     const bool polish =
         converged && options.most_iterations > 0 && objective.cheap_hessian() && optimum.gain > settled_gain;
     put_in_order(objective, optimum, polish);
-    const Finding finding = certify(objective, optimum, free, options.gain_tolerance);
+    // Who allows no iteration asks for the verdict on a point that rounding may have kept from being better.
+    const double tolerance = options.most_iterations > 0 ? options.gain_tolerance : rounding_gain;
+    const Finding finding = certify(objective, optimum, free, tolerance);
     if (finding == Finding::certified && worth_settling(optimum.ending)) optimum.ending = Ending::converged;
     if (finding == Finding::certified || !worth_settling(optimum.ending) || optimum.ending == Ending::iteration_limit)
       break;

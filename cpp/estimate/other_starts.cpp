@@ -70,6 +70,7 @@ bool looks_odd(const Objective& objective, const Optimum& optimum, const std::ve
   if (optimum.ending != Ending::converged || static_cast<int>(optimum.trace.size()) > long_search) return true;
   if (std::find(free.begin(), free.end(), false) != free.end()) return true;
   if (model.random_overlap() > much_overlap || static_cast<double>(model.n_rows()) < few_rows) return true;
+  if (!model.family().log_concave()) return true;
   const bool linear = model.family().is_linear();
   if (!linear && static_cast<double>(model.n_modes()) * rows_per_effect > static_cast<double>(model.n_rows()))
     return true;
@@ -126,7 +127,7 @@ std::vector<NamedStart> other_starts(const Objective& objective, const Eigen::Ve
     for (const int k : parts[one]) start.psi[p + k] = 2.0 * plain[p + k];
     starts.push_back(start);
   }
-  if (static_cast<double>(model.n_rows()) < few_rows) starts.push_back(with(20.0, "very large variances"));
+  if (static_cast<double>(model.n_rows()) < 3.0 * few_rows) starts.push_back(with(20.0, "very large variances"));
   if (!bounds.correlations().empty()) {
     for (const double tau : {1.5, -0.5}) {
       NamedStart start{tau > 0.0 ? "high correlation" : "negative correlation", plain};

@@ -291,6 +291,15 @@ def _unsettled(table: tuple[tuple[int, float, float], ...]) -> str:
     )
 
 
+def _folded(core: _core.Model, family: Family, record: _core.FitRecord, threads: int) -> tuple[int, int]:
+    """Rows whose linear predictor is below and above zero, where the link's inverse is even; else (0, 0)."""
+    if family.link != "sqrt" or record.ending != "converged":
+        return 0, 0
+    modes = [np.ascontiguousarray(own) for own in record.modes]
+    eta = core.linear_predictor(np.ascontiguousarray(record.psi[: core.n_beta]), modes, threads)
+    return int(np.sum(eta < 0)), int(np.sum(eta > 0))
+
+
 def _largest_random_sd(design: Design, random_cov: tuple[NDArray[np.float64], ...]) -> float:
     """Over the random effects: standard deviation times the root mean square of the column that it belongs to."""
     largest = 0.0
@@ -353,7 +362,8 @@ def _named(
         quadrature=None if exact or n_points == 0 else QuadratureCheck(n_points, change, shift),
     )
     largest_sd = _largest_random_sd(design, random_cov) if family.name == "binomial" else 0.0
-    verdict = judge(design, family, record, certificate, names, dropped, _unsettled(table), largest_sd)
+    folded = _folded(core, family, record, threads)
+    verdict = judge(design, family, record, certificate, names, dropped, _unsettled(table), largest_sd, folded)
     return Fit(
         design=design,
         family=family,

@@ -83,12 +83,14 @@ def judge(
     dropped: tuple[str, ...],
     unsettled: str,
     largest_sd: float = 0.0,
+    folded: tuple[int, int] = (0, 0),
 ) -> Verdict:
     """Reads the record of a fit.
 
     `names` are those of all parameters, `dropped` those of redundant columns; `unsettled` is what is left to say when
     the number of quadrature points could not be raised far enough, `largest_sd` the largest standard deviation of the
-    linear predictor's random part over the rows.
+    linear predictor's random part over the rows, `folded` how many rows have a linear predictor below and above zero
+    where the link gives both sides the same mean.
     """
     remarks: list[tuple[type[FitWarning], str]] = []
     if dropped:
@@ -120,6 +122,9 @@ def judge(
         remarks.append((ConvergenceWarning, message))
     elif record.ending != "converged":
         status, message = "not converged", _reason(design, record, names)
+        remarks.append((ConvergenceWarning, message))
+    elif min(folded) > 0:
+        status, message = "several maxima", _folded(*folded)
         remarks.append((ConvergenceWarning, message))
     if certificate.boundary and status != "separation":
         remarks.append((SingularFitWarning, _singular(certificate.boundary)))
@@ -154,6 +159,14 @@ def _reproduced(design: Design, largest_sd: float) -> str:
         f"the largest standard deviation of a random effect is {largest_sd:.3g} on the scale of the link: variances "
         "grow without bound there, or as good as that, and no approximation of the likelihood resolves where they end; "
         "leave a random-effects term out, or collect more rows for each group"
+    )
+
+
+def _folded(below: int, above: int) -> str:
+    return (
+        f"the linear predictor is below zero in {below} rows and above it in {above}: both sides of zero give the "
+        "same mean with the sqrt link, so the likelihood has several maxima, and this one need not be the highest; use "
+        "another link, or start= with parameters that keep it on one side"
     )
 
 
@@ -205,8 +218,8 @@ def _unidentified(record: FitRecord, names: tuple[str, ...]) -> str:
     free = np.flatnonzero(diagonal > 0)
     scale = 1 / np.sqrt(diagonal[free])
     _, vectors = np.linalg.eigh(information[np.ix_(free, free)] * np.outer(scale, scale))
-    together = [names[k] for k, v in zip(free, vectors[:, 0], strict=True) if abs(v) > 0.1]
-    moving = ", ".join(map(repr, empty or together))
+    together = [names[k] for k, v in zip(free, vectors[:, 0], strict=True) if abs(v) > 0.1] if len(free) else []
+    moving = ", ".join(map(repr, empty or together or names))
     return (
         f"the parameters are not identified: {moving} can move without changing the likelihood (the smallest "
         f"eigenvalue of the scaled information is {record.eigenvalues.min():.1g}, limit {LEAST_EIGENVALUE:g}); "
