@@ -102,7 +102,7 @@ def climbed(link: str, o: Array, s: Array, y: Array, sigma: float, v: Array) -> 
     f, gradient, curvature = f_of(v)
     good = np.isfinite(f)
     v, f, gradient, curvature = v[good], f[good], gradient[good], curvature[good]
-    for _ in range(200):
+    for _ in range(60):
         values, vectors = np.linalg.eigh(curvature)
         size = np.maximum(np.abs(values), 1e-3 * np.abs(values).max(1, keepdims=True))
         step = np.einsum("kab,kb->ka", vectors, np.einsum("kab,ka->kb", vectors, gradient) / size)
@@ -133,11 +133,11 @@ def largest(link: str, o: Array, s: Array, y: Array, sigma: float, rng: np.rando
         peak = np.flatnonzero((f[1:-1] >= f[:-2]) & (f[1:-1] >= f[2:])) + 1
         starts = grid[peak[np.argsort(-f[peak])[:30]]][:, None]
     else:
-        signs = np.sign(rng.normal(size=(300, len(y))))
+        signs = np.sign(rng.normal(size=(150, len(y))))
         signs[0], signs[1] = 1.0, -1.0
         target = signs * np.sqrt(np.abs(y)) - o
         fitted = np.linalg.solve(4 * s.T @ s + np.eye(q), 4 * s.T @ target.T).T
-        starts = np.concatenate([np.zeros((1, q)), rng.normal(size=(100, q)), 3 * rng.normal(size=(100, q)), fitted])
+        starts = np.concatenate([np.zeros((1, q)), rng.normal(size=(30, q)), 3 * rng.normal(size=(30, q)), fitted])
     _, f, curvature = climbed(link, o, s, y, sigma, starts)
     k = int(f.argmax())
     return float(f[k] - 0.5 * np.linalg.slogdet(curvature[k])[1])
@@ -200,3 +200,166 @@ def test_the_largest_mode_counts(family: str, link: str, seed: int) -> None:
     case = clusters(family, link, 1, seed)
     value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
     assert value == pytest.approx(case.reference(np.random.default_rng(seed)), rel=1e-9, abs=1e-8)
+
+
+def test_the_largest_mode_of_two_effects() -> None:
+    # In a plane the square root link has a mode in every piece between as many lines as there are rows.
+    below = 0
+    for family, link in SEVERAL:
+        for seed in range(10):
+            case = clusters(family, link, 2, seed)
+            value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
+            assert np.isfinite(value)
+            reference = case.reference(np.random.default_rng(seed))
+            below += value < reference - 1e-3
+    assert below <= 1
+
+
+@pytest.mark.parametrize("points", [1, 3])
+@pytest.mark.parametrize(("family", "link"), SEVERAL)
+def test_quadrature_is_centred_at_the_largest_mode(family: str, link: str, points: int) -> None:
+    # Quadrature is the Laplace approximation plus what the other nodes add: continuous in the parameters where that is.
+    case = clusters(family, link, 1, 3)
+    value, gradient, _ = _core.evaluate(case.model, case.y, case.psi, points, 1)
+    for k in range(len(case.psi)):
+        step = np.zeros(len(case.psi))
+        step[k] = 1e-5
+        ends = [_core.evaluate(case.model, case.y, case.psi + sign * step, points, 1)[0] for sign in (1, -1)]
+        assert gradient[k] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-5, abs=1e-5 * (1 + abs(value)))
+
+
+# ---- two grouping factors ----
+
+
+@dataclass
+class Crossed:
+    """A model with two scalar random effects."""
+
+    link: str
+    model: _core.Model
+    y: Array
+    psi: Array
+    design: Array
+    o: Array
+    sigma: float
+
+    def reference(self, rng: np.random.Generator) -> float:
+        return largest(self.link, self.o, self.design, self.y, self.sigma, rng) + constant(self.link, self.y)
+
+
+def crossed(family: str, link: str, seed: int, nested: bool = False) -> Crossed:
+    rng = np.random.default_rng([seed, nested, len(link)])
+    if nested:
+        outer_of = np.repeat(np.arange(4), rng.integers(1, 4, 4))
+        first = np.repeat(np.arange(len(outer_of)), rng.integers(1, 5, len(outer_of)))
+        second = outer_of[first]
+    else:
+        first, second = (np.unique(rng.integers(0, k, 30), return_inverse=True)[1] for k in (5, 4))
+    n, levels = len(first), [int(first.max()) + 1, int(second.max()) + 1]
+    x = rng.normal(size=n)
+    sd = rng.uniform(0.5, 2.0, 2)
+    o = rng.normal() + 0.4 * x
+    eta = o + sd[0] * rng.normal(size=levels[0])[first] + sd[1] * rng.normal(size=levels[1])[second]
+    sigma = 0.4
+    if link == "sqrt":
+        y = rng.poisson(eta**2).astype(float)
+    elif link == "cauchit":
+        y = rng.binomial(1, 0.5 + np.arctan(eta) / np.pi).astype(float)
+    else:
+        y = np.exp(np.minimum(eta, 5.0)) + sigma * rng.normal(size=n)
+    phi = [np.log(sigma)] if family == "gaussian" else []
+    psi = np.array([(o - 0.4 * x)[0], 0.4, *sd, *phi])
+    codes = [first.astype(np.int32), second.astype(np.int32)]
+    terms = [(0, [None], "unstructured"), (1, [None], "unstructured")]
+    model = _core.Model(family, link, n, None, None, None, [None, x], codes, levels, terms, 1)
+    design = np.zeros((n, sum(levels)))
+    design[np.arange(n), first] = sd[0]
+    design[np.arange(n), levels[0] + second] = sd[1]
+    return Crossed(link, model, y, psi, design, o, sigma)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize(("family", "link"), SEVERAL)
+def test_the_largest_joint_mode(family: str, link: str, nested: bool) -> None:
+    # What moves one level at a time cannot see everything.
+    below = 0
+    for seed in range(8):
+        case = crossed(family, link, seed, nested)
+        value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
+        below += value < case.reference(np.random.default_rng(seed)) - 0.05
+    assert below <= (3 if link == "sqrt" else 1)
+
+
+# ---- the path does not matter ----
+
+
+@pytest.mark.parametrize("shape", ["one factor", "quadrature", "crossed", "nested", "nested quadrature"])
+@pytest.mark.parametrize(("family", "link"), SEVERAL)
+def test_a_fit_reports_what_its_parameters_give(family: str, link: str, shape: str) -> None:
+    for seed in range(4):
+        case: Clusters | Crossed
+        if shape in ("one factor", "quadrature"):
+            case = clusters(family, link, 1, seed + 7)
+        else:
+            case = crossed(family, link, seed, shape.startswith("nested"))
+        points = 3 if shape.endswith("quadrature") else 1
+        record = _core.fit(case.model, case.y, n_quadrature=points, start=case.psi, threads=1, max_iter=10)
+        if not np.isfinite(record.loglik):
+            continue
+        again = _core.evaluate(case.model, case.y, record.psi, points, 1)[0]
+        # The last step of a fit is not evaluated: its gain is below anything that could be seen.
+        assert again == pytest.approx(record.loglik, rel=1e-9, abs=1e-7)
+
+
+@pytest.mark.parametrize(("family", "link"), SEVERAL)
+def test_threads_do_not_matter(family: str, link: str) -> None:
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(2000), 6).astype(np.int32)
+    x = rng.normal(size=len(g))
+    eta = 0.3 + 0.5 * x + rng.normal(size=2000)[g]
+    y = rng.poisson(eta**2) if link == "sqrt" else rng.binomial(1, 0.5, len(g)) if link == "cauchit" else np.exp(eta)
+    terms = [(0, [None, x], "unstructured")]
+    model = _core.Model(family, link, len(g), None, None, None, [None, x], [g], [2000], terms, 1)
+    psi = np.array([0.3, 0.5, 1.0, 0.1, 0.4, *([-1.0] if family == "gaussian" else [])])
+    one, three = (_core.evaluate(model, y.astype(float), psi, 1, threads) for threads in (1, 3))
+    assert one[0] == three[0]
+    np.testing.assert_array_equal(one[1], three[1])
+
+
+# ---- links with a domain ----
+
+
+@pytest.mark.parametrize("two_factors", [False, True])
+@pytest.mark.parametrize(("family", "link"), [("poisson", "identity"), ("binomial", "log")])
+def test_a_mode_is_found_from_outside_the_domain(family: str, link: str, two_factors: bool) -> None:
+    """Without random effects some rows have no density; with them all do."""
+    g = np.repeat(np.arange(4), 6).astype(np.int32)
+    h = np.tile(np.arange(6), 4).astype(np.int32)
+    x = np.linspace(-1, 1, 24)
+    if link == "identity":
+        y, psi = np.tile([3.0, 5.0, 2.0, 4.0, 6.0, 3.0], 4), np.array([-1.0, 0.5, 1.5])
+    else:
+        y, psi = np.tile([1.0, 0.0, 0.0, 1.0, 0.0, 0.0], 4), np.array([0.4, 0.2, 0.8])
+    terms = [(0, [None], "unstructured")]
+    if two_factors:
+        psi, terms = np.append(psi, 0.0), [*terms, (1, [None], "unstructured")]
+    codes, levels = ([g, h], [4, 6]) if two_factors else ([g], [4])
+    model = _core.Model(family, link, 24, None, None, None, [None, x], codes, levels, terms, 1)
+    value = _core.evaluate(model, y, psi, 1, 1)[0]
+    expected = 0.0
+    for i in range(4):
+        own = g == i
+        o = psi[0] + psi[1] * x[own]
+        v = np.linspace(-12, 12, 2_400_001)
+        eta = o[:, None] + psi[2] * v
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if link == "identity":
+                f = (y[own][:, None] * np.log(eta) - eta).sum(0) - special.gammaln(y[own] + 1).sum()
+                w = (y[own][:, None] / eta**2).sum(0)
+            else:
+                f = np.where(y[own][:, None] > 0, eta, np.log1p(-np.exp(eta))).sum(0)
+                w = np.where(y[own][:, None] > 0, 0.0, np.exp(eta) / np.expm1(eta) ** 2).sum(0)
+        f = np.where((eta > 0).all(0) if link == "identity" else (eta < 0).all(0), f - v**2 / 2, -np.inf)
+        k = int(f.argmax())
+        expected += f[k] - 0.5 * np.log1p(psi[2] ** 2 * w[k])
+    assert value == pytest.approx(expected, abs=1e-4)

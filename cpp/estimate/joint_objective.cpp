@@ -16,9 +16,12 @@ constexpr double mode_error = 1e-9;       // and the error that it may leave
 constexpr double close_by = 1e-2;         // Newton decrement below which the next step can use the same factor
 constexpr int most_newton_steps = 200;
 constexpr int most_halvings = 60;
-constexpr int most_start_halvings = 8;  // of a start outside the domain
-constexpr int most_entries = 60;        // steps from there towards the domain
-constexpr double outside_weight = 1e6;  // of a row outside, beside the prior's one
+constexpr int most_start_halvings = 8;        // of a start outside the domain
+constexpr int most_entries = 60;              // steps from there towards the domain
+constexpr double outside_weight = 1e6;        // of a row outside, beside the prior's one
+constexpr std::int64_t thorough_rows = 5000;  // up to so many the largest of several modes is looked for at leisure
+constexpr double most_trial_rows = 20000.0;   // rows x random effects up to which levels are tried one by one
+constexpr double worth_a_search = 3.0;        // how far below the best a trial may be before its Newton steps
 constexpr double least_parallel_rows = 20000.0;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -135,30 +138,77 @@ bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, S
 }
 
 /// Searches from zero, from what the responses alone say of the random effects, and from where the best of these can be
-/// bettered by moving levels one by one. What cannot be seen this way are modes better by moving several levels at
-/// once; sums.several_modes counts what hints at them.
+/// bettered by moving levels one by one. Small data, where it costs nothing to speak of, are searched more thoroughly:
+/// there every level is tried at its other peaks with the rest following. What cannot be seen are modes better only by
+/// moving several levels at once; sums.several_modes counts what hints at them.
 bool JointObjective::find_largest(const double* phi, std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
+  const int n_factors = static_cast<int>(model_.factors().size());
   s.found = false;
-  double f = 0.0;
+  s.best_f = -std::numeric_limits<double>::infinity();
+  auto search = [&] {
+    double f = 0.0;
+    return climb(phi, modes, sums, f) && keep_best(f, modes, sums);
+  };
+  const bool thorough = model_.n_rows() <= thorough_rows;
+  auto settle_all = [&](bool forwards) {
+    for (int round = 0; round < (thorough ? most_rounds : 1); ++round)
+      if (!settle(phi, modes, forwards ? 0 : n_factors - 1, forwards ? 1 : -1)) break;
+  };
   for (const double side : {0.0, 1.0, -1.0}) {
     if (side < 0.0 && !model_.family().is_even()) continue;
-    if (side != 0.0 && !from_responses(phi, side, modes)) continue;
     // What is best with the others held depends on who comes first.
     for (const bool forwards : {true, false}) {
-      if (side == 0.0) std::fill(modes.begin(), modes.end(), 0.0);
-      if (side != 0.0 && !forwards) break;
-      settle(phi, modes, forwards);
-      if (climb(phi, modes, sums, f)) keep_best(f, modes, sums);
+      if (side == 0.0)
+        std::fill(modes.begin(), modes.end(), 0.0);
+      else if (!from_responses(phi, side, modes))
+        continue;
+      if (side == 0.0 || thorough) settle_all(forwards);
+      search();
+      if (side != 0.0 && !thorough) break;
     }
   }
   if (!s.found) return false;
   for (int round = 0; round < most_rounds; ++round) {
     modes = s.best_v;
-    if (!settle(phi, modes, true) || !climb(phi, modes, sums, f) || !keep_best(f, modes, sums)) break;
+    if (settle(phi, modes, 0, 1) && search()) continue;
+    if (!try_levels(phi, modes, sums)) break;
   }
   modes = s.best_v;
   return true;
+}
+
+/// Tries each level at its other peaks, everything else following. True when that led to something better.
+bool JointObjective::try_levels(const double* phi, std::vector<double>& modes, Sums& sums) {
+  Several& s = *several_;
+  if (static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) > most_trial_rows) return false;
+  const auto n = static_cast<Eigen::Index>(modes.size());
+  const int n_factors = static_cast<int>(model_.factors().size());
+  bool better = false;
+  for (int factor = 0; factor < n_factors; ++factor) {
+    const auto& own = model_.factors()[at(factor)];
+    for (int a = 0; a < own.q; ++a) {
+      modes = s.best_v;
+      scan_along(factor, a, phi, modes);
+      s.peaks.clear();
+      for (int level = 0; level < own.n_levels; ++level)
+        for (int r = 0; r < ModeScan::most_peaks; ++r) s.peaks.push_back(s.scan.peak(level, r));
+      for (int level = 0; level < own.n_levels; ++level)
+        for (int r = 0; r < ModeScan::most_peaks; ++r) {
+          const double peak = s.peaks[at(level * ModeScan::most_peaks + r)];
+          const auto place = at(own.offset + std::int64_t{level} * own.q + a);
+          if (std::isnan(peak) || std::fabs(peak - s.best_v[place]) < 1e-3) continue;
+          modes = s.best_v;
+          modes[place] = peak;
+          settle(phi, modes, (factor + 1) % n_factors, 1);
+          const double f = evaluate_rows(family::Order::step, phi, modes) -
+                           0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
+          double found = 0.0;
+          if (f > s.best_f - worth_a_search && climb(phi, modes, sums, found)) better |= keep_best(found, modes, sums);
+        }
+    }
+  }
+  return better;
 }
 
 /// Moves v so that rows outside the domain come nearer to what their responses make of eta. False where v cannot.
@@ -221,24 +271,29 @@ bool JointObjective::keep_best(double f, const std::vector<double>& modes, Sums&
   return true;
 }
 
-/// Moves the random effects of one factor after the other, in this order or backwards, to the largest value of f with
+/// Moves the random effects of one factor after the other, from `first` on and round, to the largest value of f with
 /// everything else held: levels of one factor share no rows, so all of them can move at once. True when one has moved.
-bool JointObjective::settle(const double* phi, std::vector<double>& modes, bool forwards) {
+bool JointObjective::settle(const double* phi, std::vector<double>& modes, int first, int step) {
+  Several& s = *several_;
   const int n_factors = static_cast<int>(model_.factors().size());
   bool moved = false;
-  for (int round = 0; round < most_rounds; ++round) {
-    bool again = false;
-    for (int k = 0; k < n_factors; ++k) {
-      const int factor = forwards ? k : n_factors - 1 - k;
-      for (int a = 0; a < model_.factors()[at(factor)].q; ++a) again |= look_along(factor, a, phi, modes);
+  for (int k = 0, factor = first; k < n_factors; ++k, factor = (factor + step + n_factors) % n_factors) {
+    const auto& own = model_.factors()[at(factor)];
+    for (int a = 0; a < own.q; ++a) {
+      const ModeScan::Line line = scan_along(factor, a, phi, modes);
+      s.scan.climb(model_.family(), phi, line);
+      for (int i = 0; i < own.n_levels; ++i) {
+        if (!(s.scan.gain(i) > least_gain)) continue;
+        modes[at(own.offset + std::int64_t{i} * own.q + a)] = s.scan.best(i);
+        moved = true;
+      }
     }
-    if (!again) break;
-    moved = true;
   }
   return moved;
 }
 
-bool JointObjective::look_along(int factor, int a, const double* phi, std::vector<double>& modes) {
+/// The peaks of f along one random effect of all levels of a factor.
+ModeScan::Line JointObjective::scan_along(int factor, int a, const double* phi, const std::vector<double>& modes) {
   Several& s = *several_;
   const auto& own = model_.factors()[at(factor)];
   evaluate_rows(family::Order::step, phi, modes);
@@ -251,8 +306,7 @@ bool JointObjective::look_along(int factor, int a, const double* phi, std::vecto
       for (std::int64_t j = model_.cluster_start(i); j < model_.cluster_start(i + 1); ++j)
         s.level[at(j)] = factor == model_.leading() ? model_.cluster_level(i) : model_.levels(factor)[j];
   }
-  auto effect = [&](int level) -> double& { return modes[at(own.offset + std::int64_t{level} * own.q + a)]; };
-  for (int i = 0; i < own.n_levels; ++i) s.effect[at(i)] = effect(i);
+  for (int i = 0; i < own.n_levels; ++i) s.effect[at(i)] = modes[at(own.offset + std::int64_t{i} * own.q + a)];
   const ModeScan::Line line{static_cast<int>(model_.n_rows()),
                             own.n_levels,
                             eta_.data(),
@@ -262,14 +316,7 @@ bool JointObjective::look_along(int factor, int a, const double* phi, std::vecto
                             s.level.data(),
                             s.effect.data()};
   s.scan.run(model_.family(), phi, line);
-  s.scan.climb(model_.family(), phi, line);
-  bool moved = false;
-  for (int i = 0; i < own.n_levels; ++i) {
-    if (!(s.scan.gain(i) > least_gain)) continue;
-    effect(i) = s.scan.best(i);
-    moved = true;
-  }
-  return moved;
+  return line;
 }
 
 /// Newton's method on f, which is returned; the last step is taken unseen, once its decrement is negligible.

@@ -31,7 +31,7 @@ class JointObjective final : public Objective {
   struct Several {
     explicit Several(const model::Model& model);
     ModeScan scan;
-    std::vector<double> slope, effect;
+    std::vector<double> slope, effect, peaks;
     std::vector<int> level;
     std::vector<double> best_v;
     double best_f = 0.0;
@@ -44,8 +44,9 @@ class JointObjective final : public Objective {
   bool enter_domain(std::vector<double>& modes);
   bool from_responses(const double* phi, double side, std::vector<double>& modes);
   bool keep_best(double f, const std::vector<double>& modes, Sums& sums);
-  bool settle(const double* phi, std::vector<double>& modes, bool forwards);
-  bool look_along(int factor, int a, const double* phi, std::vector<double>& modes);
+  bool try_levels(const double* phi, std::vector<double>& modes, Sums& sums);
+  bool settle(const double* phi, std::vector<double>& modes, int first, int step);
+  ModeScan::Line scan_along(int factor, int a, const double* phi, const std::vector<double>& modes);
   double evaluate_rows(family::Order order, const double* phi, const std::vector<double>& modes);
   void set_weights(bool observed, const double* phi);
   void penalized_gradient(const std::vector<double>& modes);

@@ -11,7 +11,8 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 constexpr double without_bound = 10.0;  // the grid reaches no further
-constexpr int most_steps = 12;          // of a climb on the line: what is left is the joint search's
+constexpr int most_climbs = 2;          // of a level
+constexpr int most_steps = 8;           // of a climb on the line: what is left is the joint search's
 constexpr int most_halvings = 30;
 constexpr double close_enough = 1e-6;  // Newton decrement on the line
 
@@ -21,6 +22,11 @@ std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 ModeScan::ModeScan(int most_rows, int most_levels)
     : eta_(at(most_rows) + 8),
+      base_(eta_),
+      own_slope_(eta_),
+      response_(eta_),
+      weight_(eta_),
+      level_(eta_.size()),
       value_(eta_),
       d1_(eta_),
       d2_(eta_),
@@ -40,14 +46,17 @@ ModeScan::ModeScan(int most_rows, int most_levels)
       reach_(at_) {}
 
 void ModeScan::run(const family::Family& family, const double* phi, const Line& line) {
+  take_rows(line, [](int) { return true; });
   find_reach(family, phi, line);
   find_zeros(family, line);
   int most = 0;
   for (int i = 0; i < line.n_levels; ++i) {
-    make_grid(line, i);
+    make_grid(family, line, i);
     most = std::max(most, n_points_[at(i)]);
   }
+  if (most == 1) most = 0;
   for (int k = 0; k < most; ++k) {
+    if (k % 4 == 0) take_rows(line, [&](int i) { return n_points_[at(i)] > std::max(k, 1); });
     for (int i = 0; i < line.n_levels; ++i) at_[at(i)] = points(i)[std::min(k, n_points_[at(i)] - 1)].at;
     evaluate(family, phi, line);
     for (int i = 0; i < line.n_levels; ++i) {
@@ -58,7 +67,28 @@ void ModeScan::run(const family::Family& family, const double* phi, const Line& 
       point.information = information_[at(i)];
     }
   }
-  for (int i = 0; i < line.n_levels; ++i) list_peaks(i);
+  for (int i = 0; i < line.n_levels; ++i) {
+    if (n_points_[at(i)] > 1)
+      list_peaks(i);
+    else
+      std::fill_n(peaks_.data() + index(i, 0), most_peaks, nan);
+  }
+}
+
+/// Copies the rows of those levels that are still of interest.
+template <class Wanted>
+void ModeScan::take_rows(const Line& line, Wanted wanted) {
+  n_rows_ = 0;
+  for (int j = 0; j < line.n_rows; ++j) {
+    const int i = line.level[j];
+    if (!wanted(i)) continue;
+    const auto to = at(n_rows_++);
+    base_[to] = line.eta[j] - line.effect[i] * line.slope[j];
+    own_slope_[to] = line.slope[j];
+    response_[to] = line.response[j];
+    weight_[to] = line.weight[j];
+    level_[to] = i;
+  }
 }
 
 /// Per level, how far out the effect can be better than at present.
@@ -98,13 +128,17 @@ void ModeScan::find_zeros(const family::Family& family, const Line& line) {
     std::sort(zeros_.begin() + zero_start_[at(i)], zeros_.begin() + zero_start_[at(i) + 1]);
 }
 
-void ModeScan::make_grid(const Line& line, int level) {
+void ModeScan::make_grid(const family::Family& family, const Line& line, int level) {
   Point* point = points(level);
   int n = 0;
   auto add = [&](double v) { point[n++] = {v, nan, nan, nan, false}; };
   const double reach = reach_[at(level)];
   add(line.effect[level]);
-  for (int k = 0; k < n_even && reach > 0.0; ++k) add(reach * ((2.0 * k + 1.0) / n_even - 1.0));
+  n_points_[at(level)] = 1;
+  // Between zeros an even density is log-concave: without one in reach there is nothing else to find.
+  if (family.is_even() && std::isfinite(present_[at(level)]) && zero_start_[at(level)] == zero_start_[at(level) + 1])
+    return;
+  for (int k = 0; k < n_even && reach > 0.0 && !family.is_even(); ++k) add(reach * ((2.0 * k + 1.0) / n_even - 1.0));
   const double *zero = zeros_.data() + zero_start_[at(level)], *last = zeros_.data() + zero_start_[at(level) + 1];
   const auto pieces = last - zero + 1;
   if (pieces > 1) {
@@ -125,26 +159,23 @@ void ModeScan::make_grid(const Line& line, int level) {
 }
 
 void ModeScan::evaluate(const family::Family& family, const double* phi, const Line& line) {
-  const int n = line.n_rows;
-  for (int j = 0; j < n; ++j) {
-    const auto i = at(line.level[j]);
-    eta_[at(j)] = line.eta[j] + (at_[i] - line.effect[i]) * line.slope[j];
-  }
+  const int n = n_rows_;
+  for (int j = 0; j < n; ++j) eta_[at(j)] = base_[at(j)] + at_[at(level_[at(j)])] * own_slope_[at(j)];
   family::RowDerivatives out;
   out.value = value_.data();
   out.eta[0] = d1_.data();
   out.eta[1] = d2_.data();
-  family.derivatives(family::Order::step, {n, eta_.data(), line.response, line.weight}, phi, out);
+  family.derivatives(family::Order::step, {n, eta_.data(), response_.data(), weight_.data()}, phi, out);
   for (int i = 0; i < line.n_levels; ++i) {
     f_[at(i)] = -0.5 * at_[at(i)] * at_[at(i)];
     slope_[at(i)] = -at_[at(i)];
     information_[at(i)] = 1.0;
   }
   for (int j = 0; j < n; ++j) {
-    const auto i = at(line.level[j]);
+    const auto i = at(level_[at(j)]);
     f_[i] += value_[at(j)];
-    slope_[i] += d1_[at(j)] * line.slope[j];
-    information_[i] -= d2_[at(j)] * line.slope[j] * line.slope[j];
+    slope_[i] += d1_[at(j)] * own_slope_[at(j)];
+    information_[i] -= d2_[at(j)] * own_slope_[at(j)] * own_slope_[at(j)];
   }
 }
 
@@ -188,7 +219,7 @@ void ModeScan::climb(const family::Family& family, const double* phi, const Line
     best_[at(i)] = line.effect[i];
     gain_[at(i)] = 0.0;
   }
-  for (int r = 0; r < most_peaks; ++r) {
+  for (int r = 0; r < most_climbs; ++r) {
     int moving = 0;
     for (int i = 0; i < line.n_levels; ++i) {
       Climb& climb = climbs_[at(i)];
@@ -199,6 +230,8 @@ void ModeScan::climb(const family::Family& family, const double* phi, const Line
       climb.done = false;
       ++moving;
     }
+    if (moving == 0) continue;
+    take_rows(line, [&](int i) { return !climbs_[at(i)].done; });
     for (int iteration = 0; moving > 0 && iteration < most_steps; ++iteration) {
       for (int i = 0; i < line.n_levels; ++i) {
         const Climb& climb = climbs_[at(i)];

@@ -60,12 +60,19 @@ class ModeScan {
   Point* points(int level) { return points_.data() + static_cast<std::size_t>(level) * most_points; }
   void find_reach(const family::Family& family, const double* phi, const Line& line);
   void find_zeros(const family::Family& family, const Line& line);
-  void make_grid(const Line& line, int level);
+  void make_grid(const family::Family& family, const Line& line, int level);
+  template <class Wanted>
+  void take_rows(const Line& line, Wanted wanted);
   /// f and its derivatives on the line with every level's effect at at_[level].
   void evaluate(const family::Family& family, const double* phi, const Line& line);
   void list_peaks(int level);
 
-  std::vector<double> eta_, value_, d1_, d2_;  // rows
+  // The rows of the levels that are looked at.
+  int n_rows_ = 0;
+  std::vector<double> eta_, base_, own_slope_, response_, weight_;
+  std::vector<int> level_;
+  std::vector<double> value_, d1_, d2_;
+  // Levels:
   std::vector<double> at_, f_, slope_, information_;
   std::vector<double> zeros_;
   std::vector<int> zero_start_, n_points_;

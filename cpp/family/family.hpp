@@ -69,7 +69,7 @@ class Family {
   /// Whether every row's density is log-concave in eta. Then a cluster has one conditional mode; otherwise it may have
   /// several, and the search needs the three that follow.
   virtual bool log_concave() const { return true; }
-  /// Whether eta and -eta have the same density.
+  /// Whether eta and -eta have the same density, log-concave on either side of zero.
   virtual bool is_even() const { return false; }
   /// Whether the density is zero at eta = 0, with modes on either side.
   virtual bool vanishes_at_zero(double response) const {
