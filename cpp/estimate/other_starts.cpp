@@ -127,7 +127,9 @@ std::vector<NamedStart> other_starts(const Objective& objective, const Eigen::Ve
     for (const int k : parts[one]) start.psi[p + k] = 2.0 * plain[p + k];
     starts.push_back(start);
   }
-  if (static_cast<double>(model.n_rows()) < 3.0 * few_rows) starts.push_back(with(20.0, "very large variances"));
+  // Of a non-linear model, as far out as responses can be that random effects all but reproduce.
+  if (!model.family().is_linear() || static_cast<double>(model.n_rows()) < few_rows)
+    starts.insert(starts.begin() + 2, with(20.0, "very large variances"));
   if (!bounds.correlations().empty()) {
     for (const double tau : {1.5, -0.5}) {
       NamedStart start{tau > 0.0 ? "high correlation" : "negative correlation", plain};

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from .design import Design
     from .family import Family
 
-# Of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound; and beyond what an
-# approximation can resolve.
-LARGE_EFFECT, UNRESOLVED_EFFECT = 5.0, 10.0
+LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 # Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
 # what the fixed part leaves, where the information on its logarithm (about twice the degrees of freedom anywhere else)
@@ -102,7 +100,7 @@ def judge(
         vanishing, hidden = _vanishing_residual(design, record, names)
     large = family.name == "binomial" and largest_sd > LARGE_EFFECT
     factor = constant_factor(design) if large else ""
-    together = large and not factor and largest_sd > UNRESOLVED_EFFECT and reproduces(design)
+    together = large and not factor and reproduces(design)
     if together:
         status, message = "separation", _reproduced(design, largest_sd)
         remarks.append((SeparationWarning, message))
