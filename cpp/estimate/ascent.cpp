@@ -87,6 +87,10 @@ void conclude(Objective& objective, const model::Response& response, Optimum& op
       settle_boundary(objective, response, further, all, own, monitor);
     trace.insert(trace.end(), further.trace.begin(), further.trace.end());
     if (!(further.sums.value > value + std::max(better, noise(optimum.sums)))) {
+      if (further.sums.value >= value - noise(optimum.sums) && further.gain < optimum.gain) {
+        optimum = std::move(further);
+        put_in_order(objective, optimum, false);
+      }
       const Finding last = certify(objective, optimum, free, small ? rounding_gain : options.gain_tolerance);
       optimum.ending = last == Finding::certified   ? Ending::converged
                        : ended == Ending::converged ? Ending::no_increase
@@ -118,10 +122,8 @@ Ascent ascend(Objective& objective, const model::Response& response, const Eigen
   auto& best = ascent.optimum;
   best = climb(objective, response, start, std::move(modes), ascent.free, options.newton, monitor);
   if (best.ending == Ending::no_start) return ascent;
-  const int most = options.restarts && objective.n_theta() > 0 && worth_settling(best.ending) &&
-                           best.ending != Ending::iteration_limit
-                       ? affordable_starts(objective)
-                       : 0;
+  const bool restarts = options.restarts && objective.n_theta() > 0 && may_be_bettered(best.ending);
+  const int most = restarts ? affordable_starts(objective) : 0;
   if (most > 0 && (best.sums.value < options.floor || looks_odd(objective, best, ascent.free))) {
     const int before = objective.evaluations();
     put_in_order(objective, best, false);

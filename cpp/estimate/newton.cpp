@@ -25,12 +25,12 @@ constexpr int stalls_without_hessian = 2, most_help = 3;
 constexpr double stalled_share = 0.01;
 constexpr int most_stalls = 5;         // iterations in a row that gain less than that share of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
+constexpr double exact_fall = 6.0;     // the same, where no further step can be had
 // One Newton step may be trusted to lead from a gain below the first to one below the second, if the last step showed
 // as much, and from one below the third in any case.
 constexpr double near_by = 1e-3, nothing_left = 1e-13, hardly_more = 1e-7;
 constexpr double leap = 10.0, leap_from = 2.0, farthest_leap = 2e3;         // of theta beside sigma
 constexpr double vanished = 3e2, nearly_settled = 1e-4, no_opinion = 1e-3;  // theta beside sigma, gain, information
-constexpr double exact_fall = 6.0;  // the same, where no further step can be had
 
 class Search {
  public:
