@@ -270,7 +270,7 @@ def crossed(family: str, link: str, seed: int, nested: bool = False) -> Crossed:
     phi = [np.log(sigma)] if family == "gaussian" else []
     psi = np.array([(o - 0.4 * x)[0], 0.4, *sd, *phi])
     codes = [first.astype(np.int32), second.astype(np.int32)]
-    terms = [(0, [None], "unstructured"), (1, [None], "unstructured")]
+    terms: list[tuple[int, list[Array | None], str]] = [(0, [None], "unstructured"), (1, [None], "unstructured")]
     model = _core.Model(family, link, n, None, None, None, [None, x], codes, levels, terms, 1)
     design = np.zeros((n, sum(levels)))
     design[np.arange(n), first] = sd[0]
@@ -288,6 +288,20 @@ def test_the_largest_joint_mode(family: str, link: str, nested: bool) -> None:
         value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
         below += value < case.reference(np.random.default_rng(seed)) - 0.05
     assert below <= (3 if link == "sqrt" else 1)
+
+
+@pytest.mark.parametrize("points", [1, 2])
+@pytest.mark.parametrize(("family", "link"), SEVERAL)
+def test_differences_follow_one_mode(family: str, link: str, points: int) -> None:
+    case = crossed(family, link, 1, nested=True)
+    _, gradient, hessian = _core.evaluate(case.model, case.y, case.psi, points, 1)
+    for k in range(len(case.psi)):
+        step = np.zeros(len(case.psi))
+        step[k] = 1e-4
+        ends = [_core.evaluate(case.model, case.y, case.psi + sign * step, points, 1) for sign in (1, -1)]
+        size = 1e-4 * (1 + np.abs(np.diag(hessian)).max())
+        np.testing.assert_allclose(gradient[k], (ends[0][0] - ends[1][0]) / 2e-4, rtol=1e-4, atol=size)
+        np.testing.assert_allclose(hessian[k], (ends[0][1] - ends[1][1]) / 2e-4, rtol=1e-3, atol=size)
 
 
 # ---- the path does not matter ----
@@ -340,7 +354,7 @@ def test_a_mode_is_found_from_outside_the_domain(family: str, link: str, two_fac
         y, psi = np.tile([3.0, 5.0, 2.0, 4.0, 6.0, 3.0], 4), np.array([-1.0, 0.5, 1.5])
     else:
         y, psi = np.tile([1.0, 0.0, 0.0, 1.0, 0.0, 0.0], 4), np.array([0.4, 0.2, 0.8])
-    terms = [(0, [None], "unstructured")]
+    terms: list[tuple[int, list[Array | None], str]] = [(0, [None], "unstructured")]
     if two_factors:
         psi, terms = np.append(psi, 0.0), [*terms, (1, [None], "unstructured")]
     codes, levels = ([g, h], [4, 6]) if two_factors else ([g], [4])
