@@ -82,3 +82,17 @@ def test_a_link_that_folds_the_mean() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert ml.fit("y ~ x + (1 | g)", data, "poisson", link="sqrt").converged
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "cauchit"])
+def test_columns_that_separate_are_found_with_every_link(link: str) -> None:
+    for seed in range(6):
+        r = np.random.default_rng(seed)
+        g, x, z = np.repeat(np.arange(12), 8), r.normal(size=96), r.normal(size=96)
+        k = r.binomial(5, np.where(x > 0.2, 1.0, 0.4))
+        data = pd.DataFrame({"k": k, "high": (x > 0.2) * 1, "z": z, "g": g})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ml.FitWarning)
+            results = ml.fit("cbind(k, 5 - k) ~ high + z + (1 | g)", data, "binomial", link=link)
+        assert results.fit.status == "separation", f"seed {seed}"
+        assert "'high'" in results.fit.message

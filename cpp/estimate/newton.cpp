@@ -209,12 +209,12 @@ class Search {
       best_.ending = Ending::divergence;
       return true;
     }
-    if (!options_.look_for_separation || !concave) return false;
+    if (!options_.look_for_separation) return false;
     const double beta_step = p_ > 0 ? best_.step.head(p_).cwiseAbs().maxCoeff() : 0.0;
     const bool settled = best_.gain < tolerance;
     bool suspect = iteration >= options_.patience && beta_step > 0.3;
-    suspect |= best_.gain < 1e-6 && beta_step > 1e-4;
-    suspect |= settled && p_ > 0 &&
+    suspect |= concave && best_.gain < 1e-6 && beta_step > 1e-4;
+    suspect |= concave && settled && p_ > 0 &&
                !(information.inverse(static_cast<int>(best_.psi.size())).diagonal().head(p_).maxCoeff() < 400.0);
     if (suspect && p_ > 0) {
       const double drift = best_.gain < 1e-3 || iteration >= 12 ? 0.01 : 1e-6;
@@ -224,6 +224,7 @@ class Search {
         return true;
       }
     }
+    if (!concave) return false;
     // A tau that grows for ever is a correlation that has reached its end.
     const double theta = n_theta_ > 0 ? bounds_.without_tau(best_.psi, n_theta_).cwiseAbs().maxCoeff() : 0.0;
     const double theta_step = n_theta_ > 0 ? bounds_.without_tau(best_.step, n_theta_).cwiseAbs().maxCoeff() : 0.0;
