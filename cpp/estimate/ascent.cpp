@@ -146,12 +146,14 @@ Ascent ascend(Objective& objective, const model::Response& response, const Eigen
       if (found.ending == Ending::no_start) continue;
       put_in_order(objective, found, false);
       if (found.sums.value + 10.0 * found.gain + hopeless > best.sums.value && !same_place(best, found) &&
-          may_be_bettered(found.ending)) {
+          (may_be_bettered(found.ending) || found.ending == Ending::iteration_limit)) {
+        // A rough search has a limit of its own; what it ran into is not the user's.
         const Eigen::VectorXd from = found.psi;
         found = climb(objective, response, from, found.modes, free, options.newton, quiet);
         put_in_order(objective, found, false);
       }
       ascent.others.push_back({other.name, found.sums.value});
+      if (found.ending == Ending::iteration_limit) found.ending = Ending::no_increase;
       const double gained = found.sums.value - best.sums.value;
       const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -better;
       if (!(gained > better) && !sound) continue;

@@ -14,7 +14,7 @@ constexpr int few_levels = 10;
 constexpr double few_rows = 50.0;
 constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
 constexpr int long_search = 15;          // iterations
-constexpr double large_effect = 3.0;     // of a standard deviation, on the scale of eta or beside the residual's
+constexpr double large_effect = 2.0;     // of a standard deviation, on the scale of eta or beside the residual's
 constexpr double near_one = 0.995;       // of a correlation
 
 /// Sizes of the columns of Lambda that a start may choose apart: one per term, or per coefficient where they are
