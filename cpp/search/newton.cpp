@@ -8,6 +8,7 @@
 #include "search/covariance_step.hpp"
 #include "search/separation.hpp"
 #include "search/trust_region.hpp"
+#include "search/vanishing_residual.hpp"
 
 namespace multilevel::search {
 
@@ -29,8 +30,7 @@ constexpr double exact_fall = 6.0;     // the same, where no further step can be
 // One Newton step may be trusted to lead from a gain below the first to one below the second, if the last step showed
 // as much, and from one below the third in any case.
 constexpr double near_by = 1e-3, nothing_left = 1e-13, hardly_more = 1e-7;
-constexpr double leap = 10.0, leap_from = 2.0, farthest_leap = 2e3;         // of theta beside sigma
-constexpr double vanished = 3e2, nearly_settled = 1e-4, no_opinion = 1e-3;  // theta beside sigma, gain, information
+constexpr double leap = 10.0, leap_from = 2.0, farthest_leap = 2e3;  // of theta beside sigma
 
 class Search {
  public:
@@ -205,7 +205,7 @@ class Search {
       best_.ending = Ending::exact_fit;
       return true;
     }
-    if (residual_vanishes()) {
+    if (residual_vanishes(objective_, best_)) {
       best_.ending = Ending::divergence;
       return true;
     }
@@ -416,19 +416,9 @@ class Search {
   }
 
   /// Of a linear model, theta is relative to sigma, which has been profiled out.
-  bool relative_to_sigma() const { return p_ == 0 && n_phi_ == 0 && model_.family().is_linear(); }
-
-  /// Nothing is left of sigma beside the random effects, and the likelihood has no opinion on how little.
-  bool residual_vanishes() const {
-    if (!relative_to_sigma() || best_.gain > nearly_settled) return false;
-    const Eigen::VectorXd now = bounds_.without_tau(best_.psi, n_theta_);
-    if (!(now.norm() > vanished)) return false;
-    return -now.dot(best_.sums.hessian.topLeftCorner(n_theta_, n_theta_) * now) < no_opinion;
-  }
-
   /// Where sigma goes to zero the likelihood levels off as 1 / theta^2, and Newton's method would get there by thirds.
   bool try_leap() {
-    if (!relative_to_sigma()) return false;
+    if (!is_relative_to_sigma(objective_)) return false;
     const Eigen::VectorXd now = bounds_.without_tau(best_.psi, n_theta_),
                           step = bounds_.without_tau(best_.step, n_theta_);
     const double size = now.norm(), along = step.dot(now), factor = std::min(leap, farthest_leap / size);

@@ -15,7 +15,10 @@ constexpr double few_rows = 50.0;
 constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
 constexpr int long_search = 15;          // iterations
 constexpr double large_effect = 2.0;     // of a standard deviation, on the scale of eta or beside the residual's
-constexpr double near_one = 0.995;       // of a correlation
+constexpr double negligible = 1e-6;      // of theta, on the internal scale
+constexpr std::size_t most_scales = 8;   // of a structure, to be changed one by one
+constexpr int most_loadings = 8;
+constexpr double near_one = 0.995;  // of a correlation
 
 /// Sizes of the columns of Lambda that a start may choose apart: one per term, or per coefficient where they are
 /// independent. As positions in theta.
@@ -138,6 +141,76 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
     }
   }
   return starts;
+}
+
+std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                              const Eigen::VectorXd& plain) {
+  const int p = objective.n_beta();
+  std::vector<NamedStart> found;
+  auto parts = components(objective);
+  const auto& terms = objective.model().terms();
+  for (std::size_t t = 0; t < terms.size(); ++t) {
+    const auto scales = terms[t].structure->scale_parameters(terms[t].q);
+    if (terms[t].structure->kind() != covariance::Kind::scaled || scales.size() < 2 || scales.size() > most_scales)
+      continue;
+    for (const int k : scales) parts.push_back({objective.layout().first_theta(static_cast<int>(t)) + k});
+  }
+  for (std::size_t one = 0; one < parts.size(); ++one) {
+    double size = 0.0;
+    for (const int k : parts[one]) size = std::max(size, std::fabs(best[p + k]));
+    const std::string which = " (" + std::to_string(one + 1) + ")";
+    if (size < negligible) {
+      NamedStart start{"from the best, not zero" + which, best};
+      for (const int k : parts[one]) start.psi[p + k] = plain[p + k];
+      found.push_back(start);
+      continue;
+    }
+    for (const double factor : {0.2, 4.0}) {
+      NamedStart start{(factor < 1.0 ? "from the best, smaller" : "from the best, larger") + which, best};
+      for (const int k : parts[one]) start.psi[p + k] *= factor;
+      found.push_back(start);
+    }
+  }
+  const Bounds bounds(objective.layout(), objective.model(), p);
+  for (const int i : bounds.correlations())
+    for (const double tau : {far_tau, -far_tau}) {
+      if (std::fabs(best[i] - tau) < 1.0) continue;
+      NamedStart start{tau > 0.0 ? "from the best, correlated" : "from the best, correlated negatively", best};
+      start.psi[i] = tau;
+      // Without variance a correlation says nothing.
+      for (int k = 0; k < objective.n_theta(); ++k)
+        if (std::fabs(best[p + k]) < negligible) start.psi[p + k] = plain[p + k];
+      found.push_back(start);
+    }
+  for (std::size_t t = 0; t < terms.size(); ++t) {
+    const int q = terms[t].q, first = p + objective.layout().first_theta(static_cast<int>(t));
+    if (terms[t].structure->kind() == covariance::Kind::loadings) {
+      const int last = p + objective.layout().first_theta(static_cast<int>(t) + 1);
+      for (int k = first + 1; k < last && last - first <= most_loadings; ++k) {
+        NamedStart start{"from the best, loading reversed", best};
+        start.psi[k] = -start.psi[k];
+        found.push_back(start);
+      }
+      continue;
+    }
+    if (terms[t].structure->kind() != covariance::Kind::full || q < 2 || q > 3) continue;
+    const auto entries = terms[t].structure->entries(q);
+    NamedStart apart{"from the best, uncorrelated", best};
+    for (int row = 1; row < q; ++row) {
+      NamedStart reversed{"from the best, correlation reversed", best};
+      double square = 0.0;
+      for (std::size_t e = 0; e < entries.size(); ++e) {
+        if (entries[e].row != row) continue;
+        const int k = first + static_cast<int>(e);
+        square += best[k] * best[k];
+        apart.psi[k] = entries[e].column == row ? std::sqrt(square) : 0.0;
+        if (entries[e].column != row) reversed.psi[k] = -best[k];
+      }
+      if (reversed.psi != best) found.push_back(reversed);
+    }
+    found.push_back(apart);
+  }
+  return found;
 }
 
 }  // namespace multilevel::search

@@ -22,7 +22,12 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
 /// correlations of structures. The most telling first.
 std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain);
 
-/// How many of them the size of the data allows.
+/// Starting values that differ from the best point in one component of the variances, which is four times as large, a
+/// fifth as large, or not zero any more, or in the correlations.
+std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                              const Eigen::VectorXd& plain);
+
+/// How many of other_starts() the size of the data allows.
 int affordable_starts(const likelihood::Objective& objective);
 
 }  // namespace multilevel::search

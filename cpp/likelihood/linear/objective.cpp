@@ -269,6 +269,12 @@ Eigen::MatrixXd LinearObjective::profile_hessian(const Eigen::VectorXd& square_s
                  square_slope * square_slope.transpose() / (variance * variance * nu_));
 }
 
+double LinearObjective::work() const {
+  double work = 0.0;
+  for (const auto& factor : model_.factors()) work += 10.0 * factor.n_levels * factor.q * factor.q;
+  return work;
+}
+
 bool LinearObjective::stand_at(Point& point) {
   const Eigen::VectorXd& theta = point.psi;
   Sums sums;

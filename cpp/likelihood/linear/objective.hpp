@@ -50,7 +50,7 @@ class LinearObjective final : public Objective {
   void expand(Point& point) const;
   /// Z'V^-1 X at the last evaluation, n_modes x p, on the internal scale.
   Eigen::MatrixXd projection() const;
-  double work() const override { return 10.0 * static_cast<double>(model_.n_modes()); }
+  double work() const override;
 
  private:
   numeric::CompensatedSum profile_value(double log_part, double square) const;
