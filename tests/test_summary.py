@@ -72,8 +72,8 @@ def summary_of(results: ml.MixedModelResults, **changes: Any) -> str:
 # ---- figures -------------------------------------------------------------------------------------------------------
 
 
-def test_polls(shared_data: Callable[[str], pd.DataFrame]) -> None:
-    results = ml.fit("bush ~ black + female + (1 | state_label)", shared_data("polls"), family="binomial")
+def test_polls(reference_data: Callable[[str], pd.DataFrame]) -> None:
+    results = ml.fit("bush ~ black + female + (1 | state_label)", reference_data("polls"), family="binomial")
     assert str(results.summary()).startswith(POLLS)
 
 
