@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multilevel.design import Design, build_design
+from multilevel.design.design import Design, build_design
 
 
 def make_data(n: int = 60) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multilevel.design import Design, RandomTerm
+from multilevel.design.design import Design, RandomTerm
 from multilevel.errors import DataError, FormulaError
 
 from .design_data import DATA, build, matrix, names

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from .arguments import understands
-from .design import build_design
+from .design.design import build_design
+from .design.response import check_again
 from .errors import DataError
-from .family import Family
-from .fit import build_core, numbers, run
-from .progress import Progress
-from .response import check_again
+from .family.registry import Family
+from .fitting.fit import build_core, numbers, run
+from .fitting.progress import Progress
 from .results import MixedModelResults
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from .design import Design, RandomTerm
+    from .design.design import Design, RandomTerm
 
 MOST = 1_000_000  # threads or iterations: more is a slip
 

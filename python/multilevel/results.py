@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from . import __version__, predict, residuals, summary, tidy
+from . import __version__
 from .arguments import understands
 from .inference import anova, compare, information_criteria, variance_components, wald
+from .prediction import predict, residuals
+from .report import summary, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
-    from .certificate import Certificate, Optimization
-    from .family import Family
-    from .fit import Fit
+    from .family.registry import Family
+    from .fitting.certificate import Certificate, Optimization
+    from .fitting.fit import Fit
     from .model import MixedModel
-    from .tables import Page
+    from .tables.page import Page
 
 FILE_MAGIC = b"multilevel results\n"
 FILE_FORMAT = 2
