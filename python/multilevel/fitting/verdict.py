@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,13 +14,12 @@ from ..errors import (
     RedundantColumnWarning,
     SeparationWarning,
     SingularFitWarning,
+    warn_caller,
 )
 from .group_separation import constant_factor, reproduces
 from .separation import separating_columns
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from .._core import FitRecord
     from ..design.design import Design
     from ..family.registry import Family
@@ -61,15 +57,7 @@ class Verdict:
     def announce(self) -> None:
         """Issues the warnings, as seen from the user's own line."""
         for category, text in self.remarks:
-            warnings.warn(text, category, stacklevel=_frames_within(os.path.dirname(__file__)))
-
-
-def _frames_within(folder: str) -> int:
-    level = 1
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(folder):
-        level, frame = level + 1, frame.f_back
-    return level
+            warn_caller(text, category)
 
 
 def judge(
