@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel.fitting.fit import Fit
+from multilevel.fitting.record import Fit
 from multilevel.inference.degrees_of_freedom import random_cross_products
 from multilevel.inference.degrees_of_freedom.kenward_roger import _adjustment, adjustment
 from multilevel.inference.degrees_of_freedom.methods import (

@@ -10,7 +10,7 @@ import multilevel as ml
 from multilevel import _core
 from multilevel.design.design import build_design
 from multilevel.family.registry import Family
-from multilevel.fitting.fit import build_core
+from multilevel.fitting.core_model import build_core
 
 from .test_several_factors import laplace, marginal, quietly
 

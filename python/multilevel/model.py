@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .arguments import understands
+from .arguments import finite_numbers, understands, whole_number
 from .design.design import build_design
 from .design.response import check_again
 from .errors import DataError
 from .family.registry import Family
-from .fitting.fit import build_core, numbers, run
+from .fitting.core_model import build_core
 from .fitting.progress import Progress
+from .fitting.run import run
 from .results import MixedModelResults
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .design.design import Design, RandomTerm
-
-MOST = 1_000_000  # threads or iterations: more is a slip
 
 
 class MixedModel:
@@ -110,7 +109,7 @@ class MixedModel:
             functions=functions,
             missing=missing,
         )
-        self._core: Any = build_core(self.design, self.family, _whole(threads, "threads"))
+        self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
     @property
     def formula(self) -> str:
@@ -251,9 +250,9 @@ class MixedModel:
                 method=method,
                 n_quadrature=n_quadrature,
                 start=start,
-                threads=_whole(threads, "threads"),
+                threads=whole_number(threads, "threads"),
                 tol=float(tol),
-                max_iter=_whole(max_iter, "max_iter"),
+                max_iter=whole_number(max_iter, "max_iter"),
                 report=report if report.wanted else None,
             )
         finally:
@@ -291,7 +290,7 @@ class MixedModel:
             if not (index.is_unique and y.index.is_unique and len(y) == len(index) and y.index.isin(index).all()):
                 raise DataError("the index of y differs from that of the rows used; y.to_numpy() goes by position")
             y = y.reindex(index)
-        return numbers(y, "y")
+        return finite_numbers(y, "y")
 
     def __repr__(self) -> str:
         groups = ", ".join(f"{name} ({count})" for name, count in self.n_groups.items()) or "none"
@@ -306,15 +305,6 @@ class MixedModel:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._core = build_core(self.design, self.family)
-
-
-def _whole(value: object, name: str) -> int:
-    """A whole number from 0 on, of a size that makes sense; None is 0."""
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < MOST:
-        raise DataError(f"{name} is {value!r}; it is a whole number from 0 to {MOST - 1:,}")
-    return int(value)
 
 
 @understands

@@ -14,7 +14,7 @@ import pandas as pd
 from . import __version__
 from .arguments import understands
 from .inference import anova, compare, information_criteria, variance_components, wald
-from .prediction import predict, residuals
+from .prediction import modes, predict, residuals
 from .report import summary, tidy
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .family.registry import Family
     from .fitting.certificate import Certificate, Optimization
-    from .fitting.fit import Fit
+    from .fitting.record import Fit
     from .model import MixedModel
     from .tables.page import Page
 
@@ -198,12 +198,12 @@ class MixedModelResults:
     @understands
     def random_effects(self) -> pd.DataFrame:
         """Conditional modes: columns group, level, term, mode, sd (the conditional standard deviation)."""
-        return predict.random_effects(self.fit)
+        return modes.random_effects(self.fit)
 
     @understands
     def coef(self) -> dict[str, pd.DataFrame]:
         """Coefficients per level (fixed effect plus conditional mode), one table per grouping factor."""
-        return predict.coef(self.fit)
+        return modes.coef(self.fit)
 
     # ---- fit statistics ----
 

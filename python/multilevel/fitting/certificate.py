@@ -1,4 +1,4 @@
-"""What was measured at the optimum, and how it was reached: records without behaviour."""
+"""What was measured at the optimum, and how it was reached, read from the core's record."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .covariance import boundary_place
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from .._core import FitRecord
+    from ..design.design import Design
 
 
 @dataclass(frozen=True)
@@ -114,3 +119,39 @@ class Optimization:
     trace: tuple[tuple[float, float, str], ...]
     other_starts: tuple[tuple[str, float], ...] = ()
     n_other_evaluations: int = 0
+
+
+def certificate(record: FitRecord, design: Design, random_cov: tuple[NDArray[np.float64], ...]) -> Certificate:
+    """What the core measured, with the names of the random effects."""
+    boundary = []
+    for k, position, score in record.boundary:
+        term = design.random_terms[k]
+        name, kind = boundary_place(term.structure, term.names, random_cov[k], position)
+        boundary.append(BoundaryScore(design.grouping_factors[term.grouping_factor].name, name, score, kind))
+    return Certificate(
+        predicted_gain=record.predicted_gain,
+        eigenvalues=record.eigenvalues,
+        gradient=record.gradient,
+        boundary=tuple(boundary),
+        quadrature=quadrature_check(record),
+    )
+
+
+def quadrature_check(record: FitRecord) -> QuadratureCheck | None:
+    """What the core found with more points; None where it did not look."""
+    n_points, exact, change, shift = record.quadrature
+    return None if exact or n_points == 0 else QuadratureCheck(n_points, change, shift)
+
+
+def optimization(record: FitRecord, threads: int) -> Optimization:
+    """How the core got there."""
+    return Optimization(
+        n_iterations=max(0, len(record.trace) - 1),
+        n_evaluations=record.n_evaluations,
+        n_start_evaluations=record.n_start_evaluations,
+        n_other_evaluations=record.n_other_evaluations,
+        seconds=record.seconds,
+        threads=threads,
+        trace=tuple(record.trace),
+        other_starts=tuple(record.other_starts),
+    )

@@ -20,10 +20,13 @@ from .group_separation import constant_factor, reproduces
 from .separation import separating_columns
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .._core import FitRecord
     from ..design.design import Design
     from ..family.registry import Family
     from .certificate import BoundaryScore, Certificate
+    from .parameters import Parts
 
 LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
@@ -65,19 +68,18 @@ def judge(
     family: Family,
     record: FitRecord,
     certificate: Certificate,
-    names: tuple[str, ...],
+    parts: Parts,
     dropped: tuple[str, ...],
     unsettled: str,
-    largest_sd: float = 0.0,
     folded: tuple[int, int] = (0, 0),
 ) -> Verdict:
     """Reads the record of a fit.
 
-    `names` are those of all parameters, `dropped` those of redundant columns; `unsettled` is what is left to say when
-    the number of quadrature points could not be raised far enough, `largest_sd` the largest standard deviation of the
-    linear predictor's random part over the rows, `folded` how many rows have a linear predictor below and above zero
-    where the link gives both sides the same mean.
+    `dropped` names redundant columns; `unsettled` is what is left to say when the number of quadrature points could not
+    be raised far enough, `folded` how many rows have a linear predictor below and above zero where the link gives both
+    sides the same mean.
     """
+    names = parts.names
     remarks: list[tuple[type[FitWarning], str]] = []
     if dropped:
         remarks.append((RedundantColumnWarning, _redundant(dropped)))
@@ -86,7 +88,8 @@ def judge(
     vanishing, hidden = "", False
     if record.ending in VANISHING and family.is_linear and design.random_terms:
         vanishing, hidden = _vanishing_residual(design, record, names)
-    large = family.name == "binomial" and largest_sd > LARGE_EFFECT
+    largest_sd = _largest_random_sd(design, parts.random_cov) if family.name == "binomial" else 0.0
+    large = largest_sd > LARGE_EFFECT
     factor = constant_factor(design) if large else ""
     together = large and not factor and reproduces(design)
     if together:
@@ -126,6 +129,16 @@ def judge(
         )
         remarks.append((QuadratureWarning, text))
     return Verdict(status == "converged", status, message, tuple(remarks), bool(factor))
+
+
+def _largest_random_sd(design: Design, random_cov: tuple[NDArray[np.float64], ...]) -> float:
+    """Over the random effects: standard deviation times the root mean square of the column that it belongs to."""
+    largest = 0.0
+    for term, covariance in zip(design.random_terms, random_cov, strict=True):
+        for column, variance in zip(term.columns, np.diag(covariance), strict=True):
+            size = 1.0 if column is None else float(np.sqrt(np.mean(np.square(column, dtype=float))))
+            largest = max(largest, size * float(np.sqrt(variance)))
+    return largest
 
 
 def _separated_groups(design: Design, factor: str, record: FitRecord) -> str:

@@ -15,7 +15,7 @@ from .term_contrasts import TYPES, kept_columns, term_contrasts
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 
 class FTest(NamedTuple):

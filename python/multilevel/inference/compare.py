@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..design.design import Design
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 COLUMNS = ["df", "aic", "bic", "loglik", "deviance", "chi2", "df_diff", "p_value", "note"]
 IN_SPAN = 1e-10  # squared share of a column that may lie outside the larger model's columns

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..design.design import Design, FixedTerm
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 TYPES = (1, 2, 3)
 CHUNK = 65_536  # rows of the design that are dense at a time

@@ -14,7 +14,7 @@ import pandas as pd
 from ..fitting import covariance as structures
 
 if TYPE_CHECKING:
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 COLUMNS = ["group", "term", "term2", "quantity", "estimate", "std_error"]
 AT_BOUNDARY = 1e-12  # a correlation this close to +-1 is there: its distribution is not normal, so no standard error

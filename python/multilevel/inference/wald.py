@@ -14,7 +14,7 @@ import pandas as pd
 from .degrees_of_freedom.methods import adjusted_covariance, default_method, degrees_of_freedom
 
 if TYPE_CHECKING:
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 
 def standard_errors(covariance: np.ndarray) -> np.ndarray:

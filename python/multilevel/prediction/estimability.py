@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..columns.coding import TermPart
     from ..design.design import FixedColumn, FixedTerm
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 TOLERANCE = 1e-6  # of the sizes of what must add up to zero; columns are dropped at 1e-7
 INVOLVED = 1e-7  # of the largest share in a rule, of columns scaled to unit root mean square

@@ -1,4 +1,4 @@
-"""Linear predictors and means for the rows of the fit or for new ones, and the conditional modes they rest on."""
+"""Linear predictors and means for the rows of the fit or for new ones."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from ..design.design import Design, FixedColumn, NewDesign, RandomTerm
-    from ..fitting.fit import Fit
-
-
-RANDOM_EFFECTS = ["group", "level", "term", "mode", "sd"]
+    from ..design.design import Design, FixedColumn, NewDesign
+    from ..fitting.record import Fit
 
 
 def predict(
@@ -96,59 +93,6 @@ def row_index(design: Design) -> pd.Index:
     if design.index is not None:
         return design.index
     return pd.RangeIndex(design.n_rows) if design.rows is None else pd.Index(design.rows)
-
-
-def random_effects(fit: Fit) -> pd.DataFrame:
-    """Conditional modes of the random effects.
-
-    Returns
-    -------
-    DataFrame
-        group, level, term, mode, sd; one row per grouping factor, term and level, the levels of a term together. `sd`
-        is the conditional standard deviation given the estimates (lme4's `condVar`).
-    """
-    frames = [
-        pd.DataFrame(
-            {
-                "group": factor.name,
-                "level": np.tile(np.asarray(factor.levels), len(term.names)),
-                "term": np.repeat(np.array(term.names, dtype=object), len(factor.levels)),
-                "mode": fit.modes[index][:, at].T.ravel(),
-                "sd": np.sqrt(np.maximum(fit.mode_cov[index][:, at, at], 0.0)).T.ravel(),
-            }
-        )
-        for index, factor in enumerate(fit.design.grouping_factors)
-        for term, at in _terms_of(fit, index)
-    ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=RANDOM_EFFECTS)
-
-
-def coef(fit: Fit) -> dict[str, pd.DataFrame]:
-    """Coefficients per level: fixed effects plus the conditional modes of the same name.
-
-    Returns
-    -------
-    dict: grouping factor -> DataFrame (levels x coefficients)
-        A random effect without a fixed one of that name is added to zero and gets its own column, as in lme4; NaN where
-        the fixed one was dropped as a linear combination of others, since it cannot be told from theirs.
-    """
-    result: dict[str, pd.DataFrame] = {}
-    for index, factor in enumerate(fit.design.grouping_factors):
-        fixed = np.tile(fit.beta, (len(factor.levels), 1))
-        levels = pd.Index(factor.levels, name=factor.name)
-        table = pd.DataFrame(fixed, index=levels, columns=list(fit.fixed_names))
-        for term, at in _terms_of(fit, index):
-            for name, column in zip(term.names, at, strict=True):
-                fixed_one = np.nan if name in fit.redundant else table.get(name, 0.0)
-                table[name] = fixed_one + fit.modes[index][:, column]
-        result[factor.name] = table
-    return result
-
-
-def _terms_of(fit: Fit, factor: int) -> list[tuple[RandomTerm, np.ndarray]]:
-    """The terms on a grouping factor, each with its columns of the factor's modes."""
-    pairs = zip(fit.design.random_terms, fit.term_columns, strict=True)
-    return [(term, at) for term, at in pairs if term.grouping_factor == factor]
 
 
 def _included(fit: Fit, random: str | Sequence[str]) -> tuple[bool, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 
 FAR = 1e-8  # probabilities closer to 0 or 1 than this are known by their logarithms only

@@ -13,7 +13,7 @@ from ..prediction.residuals import scaled
 from ..tables.page import Page, Paragraph, Table, abbreviate, format_fixed, format_numbers, format_p, format_small
 
 if TYPE_CHECKING:
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
 HOMOGENEOUS = ("homogeneous diagonal", "homogeneous compound symmetry", "ar1")  # one variance for all

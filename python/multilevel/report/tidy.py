@@ -15,7 +15,7 @@ from ..prediction.residuals import observed, response
 from ..tables.printed import Parameters
 
 if TYPE_CHECKING:
-    from ..fitting.fit import Fit
+    from ..fitting.record import Fit
 
 
 def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...design.design import GroupingFactor
-    from ...fitting.fit import Fit
+    from ...fitting.record import Fit
 
 CONSTANT = 1e-8  # relative: a column that varies less within a level is constant there
 

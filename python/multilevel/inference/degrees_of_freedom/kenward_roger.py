@@ -28,7 +28,7 @@ from .variance_directions import linear_directions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...fitting.fit import Fit
+    from ...fitting.record import Fit
 
 NULL_INFORMATION = 1e-10  # eigenvalues of the information below this share of the largest are none
 

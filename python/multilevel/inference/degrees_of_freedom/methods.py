@@ -24,7 +24,7 @@ from .variance_directions import contract, jacobian, moments
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ...fitting.fit import Fit
+    from ...fitting.record import Fit
 
 METHODS = ("satterthwaite", "kenward-roger", "containment", "residual", "normal")
 EQUAL_DF = 1e-8  # degrees of freedom closer than this are one number

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...fitting.fit import Fit
+    from ...fitting.record import Fit
 
 MOST_CONNECTED = 5_000  # random effects in one dense matrix
 DENSE_MATRICES = 5  # of that order at the same time

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...fitting.fit import Fit
+    from ...fitting.record import Fit
 
 
 def jacobian(fit: Fit, t: int) -> NDArray[np.float64]:
