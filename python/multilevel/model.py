@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .arguments import finite_numbers, understands, whole_number
+from .arguments import understands, whole_number
 from .design.design import build_design
-from .design.response import check_again
+from .design.response import another_response
 from .errors import DataError
 from .family.registry import Family
 from .fitting.core_model import build_core
@@ -21,7 +21,7 @@ from .results import MixedModelResults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from .design.design import Design, RandomTerm
 
@@ -220,9 +220,8 @@ class MixedModel:
         DataError
             `y` has the wrong length, or values that the family cannot take.
         """
-        values = self._own_rows(y)
-        check_again(self.design.response, values, self.family.name)
-        design = replace(self.design, response=replace(self.design.response, values=values))
+        response = another_response(self.design.response, y, self.design.index, self.family.name)
+        design = replace(self.design, response=response)
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
     def _fit(
@@ -282,15 +281,6 @@ class MixedModel:
                 "with the residual variance over rows minus coefficients, as REML has it. Leave method= out"
             )
         return method
-
-    def _own_rows(self, y: ArrayLike) -> NDArray[np.float64]:
-        """A response given for the rows used; a Series with their labels in another order is put in theirs."""
-        index = self.design.index
-        if isinstance(y, pd.Series) and index is not None and not y.index.equals(index):
-            if not (index.is_unique and y.index.is_unique and len(y) == len(index) and y.index.isin(index).all()):
-                raise DataError("the index of y differs from that of the rows used; y.to_numpy() goes by position")
-            y = y.reindex(index)
-        return finite_numbers(y, "y")
 
     def __repr__(self) -> str:
         groups = ", ".join(f"{name} ({count})" for name, count in self.n_groups.items()) or "none"

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from ..arguments import finite_numbers
 from ..columns.expressions import Numbers, Rows, evaluate
 from ..columns.levels import drop_unused, label_of
 from ..columns.transforms import Categories
 from ..errors import DataError, DataWarning, warn_caller
+from ..family.response_kinds import TOLERANCE, check_not_negative, check_values, first, warn_not_whole
 from ..formula.parse import Atom, Formula
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
-_TOLERANCE = 1e-3  # as R: how far from a whole number a count may be before it is remarked upon
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,12 @@ def build_response(
     values = _one_column(name, value)
     if family == "binomial":
         return _proportion(name, values, rows, weights)
-    if family == "poisson":
-        _check_counts(name, values, rows)
+    check_values(family, f"the response '{name}'", values, None, _in_row(rows))
     return Response(name, values), weights
+
+
+def _in_row(rows: Rows) -> Callable[[int], str]:
+    return lambda row: f"in {rows.at(row)}"
 
 
 def _one_column(name: str, value: Numbers) -> NDArray[np.float64]:
@@ -98,18 +102,15 @@ def _successes_failures(name: str, atoms: tuple[Atom, ...], rows: Rows) -> Respo
             value = Numbers((("", value.codes),))
         counts.append(_one_column(atom.text, value))
     successes, failures = counts
+    check_not_negative(f"'{atoms[0].text}'", successes, _in_row(rows))
+    row = first(failures < 0)
+    if row is not None and atoms[1].name is None:  # computed, as size - successes is
+        raise DataError(
+            f"'{atoms[1].text}' is {failures[row]:g} in {rows.at(row)}: more successes ({successes[row]:g}) than trials"
+        )
+    check_not_negative(f"'{atoms[1].text}'", failures, _in_row(rows))
     for atom, values in zip(atoms, counts, strict=True):
-        row = _first(values < 0)
-        if row is None:
-            continue
-        where = rows.at(row)
-        if atom is atoms[1] and atom.name is None and successes[row] >= 0:
-            raise DataError(
-                f"'{atom.text}' is {values[row]:g} in {where}: more successes ({successes[row]:g}) than trials"
-            )
-        raise DataError(f"'{atom.text}' is {values[row]:g} in {where}; a count cannot be negative")
-    for atom, values in zip(atoms, counts, strict=True):
-        _warn_not_whole(atom.text, values, rows.at)
+        warn_not_whole(f"'{atom.text}'", values, _in_row(rows))
     size = successes + failures
     return Response(name, successes, None if np.all(size == 1.0) else size)
 
@@ -117,7 +118,7 @@ def _successes_failures(name: str, atoms: tuple[Atom, ...], rows: Rows) -> Respo
 def _proportion(
     name: str, values: NDArray[np.float64], rows: Rows, weights: NDArray[np.float64] | None
 ) -> tuple[Response, NDArray[np.float64] | None]:
-    row = _first((values < 0.0) | (values > 1.0))
+    row = first((values < 0.0) | (values > 1.0))
     if row is not None:
         raise DataError(
             f"the response '{name}' is {values[row]:g} in {rows.at(row)}; the binomial family needs 0 and 1, "
@@ -128,8 +129,8 @@ def _proportion(
     size = np.ones_like(values) if weights is None else weights
     successes = values * size
     nearest = np.round(successes)
-    far = np.abs(successes - nearest) > _TOLERANCE
-    row = _first(far)
+    far = np.abs(successes - nearest) > TOLERANCE
+    row = first(far)
     if row is None:
         successes = np.where(np.abs(successes - nearest) < 1e-8 * np.maximum(1.0, size), nearest, successes)
     else:
@@ -142,30 +143,18 @@ def _proportion(
     return Response(name, successes, None if weights is None else size), None
 
 
-def _check_counts(name: str, values: NDArray[np.float64], rows: Rows) -> None:
-    row = _first(values < 0)
-    if row is not None:
-        raise DataError(f"the response '{name}' is {values[row]:g} in {rows.at(row)}; a count cannot be negative")
-    _warn_not_whole(name, values, rows.at)
-
-
-def _warn_not_whole(name: str, values: NDArray[np.float64], at: Callable[[int], str]) -> None:
-    far = np.abs(values - np.round(values)) > _TOLERANCE
-    row = _first(far)
-    if row is not None:
-        text = f"'{name}' is not whole: {values[row]:g} in {at(row)} and {int(far.sum()) - 1} more"
-        warn_caller(text, DataWarning)
-
-
-def check_again(given: Response, values: NDArray[np.float64], family: str) -> None:
-    """Checks the values of another response for the same rows and trials, as the first one was checked.
+def another_response(given: Response, y: ArrayLike, index: pd.Index | None, family: str) -> Response:
+    """A response given as numbers, for the same rows and trials.
 
     Parameters
     ----------
     given : Response
         The first one.
-    values : ndarray of float64
-        Of `y`, one for each row used; for the binomial family successes.
+    y : array_like, (n,)
+        One value for each row used; for the binomial family successes. A Series with the labels of the rows in another
+        order is put in theirs.
+    index : pandas.Index or None
+        Labels of the rows used.
     family : str
 
     Warns
@@ -178,22 +167,13 @@ def check_again(given: Response, values: NDArray[np.float64], family: str) -> No
     DataError
         The wrong number of values, or values that the family cannot take.
     """
-    n_rows = len(given.values)
+    if isinstance(y, pd.Series) and index is not None and not y.index.equals(index):
+        if not (index.is_unique and y.index.is_unique and len(y) == len(index) and y.index.isin(index).all()):
+            raise DataError("the index of y differs from that of the rows used; y.to_numpy() goes by position")
+        y = y.reindex(index)
+    values, n_rows = finite_numbers(y, "y"), len(given.values)
     if values.shape != (n_rows,):
         meant = f"successes of '{given.name}'" if family == "binomial" else f"values of '{given.name}'"
         raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
-
-    if family == "gaussian":
-        return
-    row = _first(values < 0)
-    if row is not None:
-        raise DataError(f"y is {values[row]:g} at position {row}; a count cannot be negative")
-    size = np.ones(n_rows) if given.size is None else given.size
-    row = _first(values > size) if family == "binomial" else None
-    if row is not None:
-        raise DataError(f"y is {values[row]:g} at position {row}: more successes than trials ({size[row]:g})")
-    _warn_not_whole("y", values, "position {}".format)
-
-
-def _first(condition: NDArray[np.bool_]) -> int | None:
-    return int(np.argmax(condition)) if condition.any() else None
+    check_values(family, "y", values, given.size, "at position {}".format)
+    return replace(given, values=values)

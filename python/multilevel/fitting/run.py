@@ -1,4 +1,4 @@
-"""The one call into the core, with one number of quadrature points or as many as it takes; its record gets names here."""
+"""The one call into the core, with one number of quadrature points or as many as it takes; the record is named here."""
 
 from __future__ import annotations
 
