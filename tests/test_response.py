@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel.design.design import build_design
+from multilevel.design.build import build_design
 from multilevel.errors import DataError, DataWarning
 
 from .design_data import DATA, build

@@ -8,7 +8,7 @@ import pytest
 
 import multilevel as ml
 from multilevel import _core
-from multilevel.design.design import build_design
+from multilevel.design.build import build_design
 from multilevel.family.registry import Family
 from multilevel.fitting.core_model import build_core
 

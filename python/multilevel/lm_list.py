@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .arguments import understands
-from .design.design import build_design
+from .design.build import build_design
 from .errors import DataError, DataWarning, FormulaError, warn_caller
 from .formula.tokens import tokenize
 from .inference.wald import p_values, quantile

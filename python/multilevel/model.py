@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .arguments import understands, whole_number
-from .design.design import build_design
+from .design.build import build_design
 from .design.response import another_response
 from .errors import DataError
 from .family.registry import Family
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from .design.design import Design, RandomTerm
+    from .design.design import Design
+    from .design.random_terms import RandomTerm
 
 
 class MixedModel:

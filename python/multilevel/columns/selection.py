@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +41,24 @@ def argument_column(argument: str, values: ArrayLike | str | None, frame: Frame)
     return column
 
 
-def complete_rows(columns: list[Column], n: int, missing: str) -> tuple[NDArray[np.int64] | None, int]:
+@dataclass(frozen=True)
+class Selection:
+    """The rows used: their positions (None is all), how many were left out and why, and the weights of those left."""
+
+    rows: NDArray[np.int64] | None
+    n_missing: int
+    n_zero_weight: int
+    weights: NDArray[np.float64] | None
+
+
+def select_rows(columns: list[Column], n: int, missing: str, weights: Column | None) -> Selection:
+    """The rows that have a value in every column and a weight that is not zero."""
+    rows, n_missing = _complete_rows(columns, n, missing)
+    rows, n_zero_weight, left = _positive_weights(weights, rows)
+    return Selection(rows, n_missing, n_zero_weight, left)
+
+
+def _complete_rows(columns: list[Column], n: int, missing: str) -> tuple[NDArray[np.int64] | None, int]:
     """Positions of the rows that have every value (None is all), and how many have not."""
     lacking = [column for column in columns if column.missing is not None]
     if not lacking:
@@ -67,7 +85,7 @@ def complete_rows(columns: list[Column], n: int, missing: str) -> tuple[NDArray[
     return rows, n - len(rows)
 
 
-def positive_weights(
+def _positive_weights(
     column: Column | None, rows: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.int64] | None, int, NDArray[np.float64] | None]:
     """Drop rows of weight zero, too: rows, how many were dropped, and the weights left."""

@@ -17,6 +17,7 @@ from ..columns.levels import label_of
 from ..errors import DataError
 from ..formula.parse import Bar
 from ..formula.structures import UNCORRELATED, rank_of
+from .fixed import FixedColumn
 from .random_terms import RandomTerm
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def check_identifiable(
     n_rows: int,
     family: str,
     single: bool,
-    fixed: Sequence[tuple[str, NDArray[Any] | None]] = (),
+    fixed: Sequence[FixedColumn] = (),
 ) -> None:
     """Raise `DataError` for random effects that cannot be told apart, or not from the residuals.
 
@@ -57,8 +58,7 @@ def check_identifiable(
     family : str
     single : bool
         Whether each row is one trial of a binomial.
-    fixed : sequence of (str, ndarray or None)
-        The columns of the fixed part; None is the constant 1.
+    fixed : sequence of FixedColumn
     """
     for one, two in combinations(factors, 2):
         if len(one.levels) == len(two.levels):
@@ -207,7 +207,7 @@ def _check_fixed(
     bar: Bar,
     factor: GroupingFactor,
     term: RandomTerm,
-    fixed: Sequence[tuple[str, NDArray[Any] | None]],
+    fixed: Sequence[FixedColumn],
     n_rows: int,
     family: str,
 ) -> None:
@@ -237,10 +237,10 @@ def _check_fixed(
 
 
 def _held_by(
-    factor: GroupingFactor, column: NDArray[Any] | None, fixed: Sequence[tuple[str, NDArray[Any] | None]], n_rows: int
+    factor: GroupingFactor, column: NDArray[Any] | None, fixed: Sequence[FixedColumn], n_rows: int
 ) -> list[str] | None:
     """Fixed columns of which the random effects' columns, one per level, are combinations; None if they are not."""
-    values = [own for _, own in fixed]
+    values = [own.values for own in fixed]
     glance = np.linspace(0, n_rows - 1, GLANCE).astype(np.int64) if n_rows > GLANCE else None
     if glance is not None:
         some = [own if own is None else own[glance] for own in values]
@@ -252,7 +252,7 @@ def _held_by(
         return None
     size = np.array([1.0 if own is None else np.sqrt(np.mean(np.square(own, dtype=float))) for own in values])
     share = np.abs(coefficients).max(axis=1) * size
-    return [name for (name, _), own in zip(fixed, share, strict=True) if own > SHARE * share.max()]
+    return [column.name for column, own in zip(fixed, share, strict=True) if own > SHARE * share.max()]
 
 
 def _levels_in_terms_of(

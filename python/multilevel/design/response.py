@@ -43,6 +43,10 @@ class Response:
     size: NDArray[np.float64] | None = None
     levels: tuple[str, str] | None = None
 
+    def take(self, keep: NDArray[np.int64]) -> Response:
+        """The response of some of its rows."""
+        return replace(self, values=self.values[keep], size=None if self.size is None else self.size[keep])
+
 
 def build_response(
     formula: Formula, rows: Rows, family: str, weights: NDArray[np.float64] | None

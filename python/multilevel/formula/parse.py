@@ -5,7 +5,7 @@ A formula is code: expressions inside calls are evaluated. Never take one from a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,6 +52,16 @@ class Formula:
         """Atoms of the fixed part, the offsets and the left sides of the bars, each once."""
         bars = (atom for bar in self.bars for atom in bar.terms.atoms)
         return tuple(dict.fromkeys((*self.fixed.atoms, *self.offsets, *bars)))
+
+    def group_atoms(self, bars: Iterable[Bar]) -> tuple[Atom, ...]:
+        """The columns of the grouping factors of some bars, where they stand in the source."""
+        atoms = []
+        for bar in bars:
+            bar_at = self.source.find("|", bar.position)
+            for name in bar.group:
+                at = max(self.source.find(name, bar_at), bar.position)
+                atoms.append(Atom(name, name=name, variables=(name,), position=at))
+        return tuple(atoms)
 
 
 def parse_formula(text: str) -> Formula:

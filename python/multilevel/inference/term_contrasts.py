@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..design.design import Design, FixedTerm
+    from ..design.design import Design
+    from ..design.fixed import FixedTerm
     from ..fitting.record import Fit
 
 TYPES = (1, 2, 3)

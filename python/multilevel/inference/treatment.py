@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..columns.coding import TermPart
-    from ..design.design import FixedTerm
+    from ..design.fixed import FixedTerm
 
 NULL = 1e-9  # of the largest singular value, or of columns scaled to length one
 SPAN = 1e-8  # of a column: what another coding may leave of it

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..columns.coding import TermPart
-    from ..design.design import FixedColumn, FixedTerm
+    from ..design.fixed import FixedColumn, FixedTerm
     from ..fitting.record import Fit
 
 TOLERANCE = 1e-6  # of the sizes of what must add up to zero; columns are dropped at 1e-7

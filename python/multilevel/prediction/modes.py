@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from ..design.design import RandomTerm
+    from ..design.random_terms import RandomTerm
     from ..fitting.record import Fit
 
 RANDOM_EFFECTS = ["group", "level", "term", "mode", "sd"]

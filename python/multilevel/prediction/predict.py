@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from ..design.design import Design, FixedColumn, NewDesign
+    from ..design.design import Design
+    from ..design.fixed import FixedColumn
+    from ..design.new_data import NewDesign
     from ..fitting.record import Fit
 
 

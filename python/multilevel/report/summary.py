@@ -87,9 +87,8 @@ def _heading(fit: Fit) -> Iterator[str]:
     levels = fit.design.response.levels
     if levels is not None:
         yield f"Success: {levels[1]} (failure: {levels[0]})"
-    coding = fit.design.coding
     given = ["prior weights"] if fit.design.weights is not None else []
-    if coding.offset_given or coding.offset_column is not None or coding.offset_expression is not None:
+    if fit.design.coding.offset.given:
         given.append("an offset")  # those in the formula can be seen there
     if given:
         yield f"With {' and '.join(given)}"

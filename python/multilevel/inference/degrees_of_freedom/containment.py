@@ -17,7 +17,7 @@ from ...errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...design.design import GroupingFactor
+    from ...columns.grouping import GroupingFactor
     from ...fitting.record import Fit
 
 CONSTANT = 1e-8  # relative: a column that varies less within a level is constant there
