@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .tables.page import Page
 
 FILE_MAGIC = b"multilevel results\n"
-FILE_FORMAT = 2
+FILE_FORMAT = 3
 
 
 class MixedModelResults:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,8 @@ from ..prediction.residuals import scaled
 from ..tables.page import Page, Paragraph, Table, abbreviate, format_fixed, format_numbers, format_p, format_small
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..fitting.record import Fit
 
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
@@ -34,17 +36,23 @@ def summarize(fit: Fit, df_method: str | None = None) -> Page:
 
 
 def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
+    # The numbers first, each from the module that has them; all below is layout.
+    criteria = information_criteria(fit)
+    residual = scaled(fit)
+    method = wald.default_method(fit) if df_method is None else df_method
+    coefficients = wald.coefficient_table(fit, df_method=method)
+
     yield Paragraph(tuple(_heading(fit)), hanging=4)
-    yield _fit_statistics(fit)
-    yield _scaled_residuals(fit)
+    yield _fit_statistics(fit, criteria)
+    yield _scaled_residuals(residual)
     if fit.design.random_terms or "sigma" in fit.phi:
         yield _random_effects(fit)
     else:
         yield Paragraph((_counts(fit),))
-    yield _fixed_effects(fit, df_method)
+    yield _fixed_effects(fit, coefficients, method, unasked=df_method is None)
     p = len(fit.fixed_names)
     if 1 < p <= MOST_CORRELATIONS:
-        yield _correlations(fit)
+        yield _correlations(fit.fixed_names, wald.correlation(fit.beta_covariance))
     elif p > MOST_CORRELATIONS:
         yield Paragraph((f"Correlations of the {p} fixed effects are not shown; cov_params() has their covariance.",))
     yield Paragraph(tuple(_certificate(fit)))
@@ -94,8 +102,7 @@ def _heading(fit: Fit) -> Iterator[str]:
         yield f"With {' and '.join(given)}"
 
 
-def _fit_statistics(fit: Fit) -> Table:
-    criteria = information_criteria(fit)
+def _fit_statistics(fit: Fit, criteria: Mapping[str, float]) -> Table:
     aic, bic, deviance = format_fixed([criteria["aic"], criteria["bic"], -2 * fit.loglik], 2)
     # all the digits that an optimum this tight has, so that fits can be compared across programs
     (loglik,) = format_fixed([fit.loglik], 8)
@@ -105,8 +112,7 @@ def _fit_statistics(fit: Fit) -> Table:
     return Table(("AIC", "BIC", *names, "df.resid"), (cells,))
 
 
-def _scaled_residuals(fit: Fit) -> Table:
-    residual = scaled(fit)
+def _scaled_residuals(residual: np.ndarray) -> Table:
     residual = residual[np.isfinite(residual)]
     quantiles = np.quantile(residual, [0, 0.25, 0.5, 0.75, 1]) if len(residual) else np.full(5, np.nan)
     cells = tuple(format_fixed(quantiles, 5))
@@ -192,9 +198,7 @@ def _in_short(names: tuple[str, ...]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
 
 
-def _fixed_effects(fit: Fit, df_method: str | None) -> Table:
-    used = wald.default_method(fit) if df_method is None else df_method
-    table = wald.coefficient_table(fit, df_method=used)
+def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool) -> Table:
     estimates = [
         list(table.index),
         format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
@@ -203,11 +207,11 @@ def _fixed_effects(fit: Fit, df_method: str | None) -> Table:
     tests = [format_fixed(table["statistic"], 3), format_p(table["p_value"])]
     notes = []
     headings = ["z value", "Pr(>|z|)"]
-    if used in DF_NAMES:
+    if method in DF_NAMES:
         tests.insert(0, format_fixed(table["df"], 2))
         headings = ["df", "t value", "Pr(>|t|)"]
-        notes.append(f"t tests with {DF_NAMES[used]}")
-        if df_method is None and used == "containment":
+        notes.append(f"t tests with {DF_NAMES[method]}")
+        if unasked and method == "containment":
             notes[-1] += ": Satterthwaite's cannot be had for this fit"
     if fit.redundant:
         some = "columns" if len(fit.redundant) > 1 else "column"
@@ -230,14 +234,13 @@ def _ordered_by_treatment(fit: Fit) -> list[str]:
     return [text for text in parts if variables[text].ordered]
 
 
-def _correlations(fit: Fit) -> Table:
-    correlation = wald.correlation(fit.beta_covariance)
-    if max(map(len, fit.fixed_names)) > LONGEST_ABBREVIATED:
-        return _numbered_correlations(fit.fixed_names, correlation)
-    names = abbreviate(fit.fixed_names, 11)
+def _correlations(full_names: tuple[str, ...], correlation: np.ndarray) -> Table:
+    if max(map(len, full_names)) > LONGEST_ABBREVIATED:
+        return _numbered_correlations(full_names, correlation)
+    names = abbreviate(full_names, 11)
     p = len(names)
     rows = tuple((names[k], *format_fixed(correlation[k, :k], 3), *[""] * (p - 1 - k)) for k in range(1, p))
-    short = abbreviate(fit.fixed_names[:-1], 6)
+    short = abbreviate(full_names[:-1], 6)
     columns = ("", *(short if len(set(short)) == len(short) else names[:-1]))
     return Table(columns, rows, title="Correlation of Fixed Effects:", n_labels=1)
 
