@@ -38,7 +38,7 @@ def cpp_sources() -> list[Path]:
 
 
 def room(path: Path) -> str:
-    return path.relative_to(CPP).parts[0]
+    return path.relative_to(CPP).parent.as_posix()
 
 
 def includes(path: Path) -> Iterator[str]:
@@ -60,7 +60,7 @@ def test_includes(path: Path) -> None:
         name = include[1:-1]
         if include.startswith('"'):
             assert (CPP / name).is_file(), f"{path.name} includes {include}: write it relative to cpp/"
-            assert name.split("/")[0] in allowed, f"cpp/{here} must not include {include}"
+            assert name.rpartition("/")[0] in allowed, f"cpp/{here} must not include {include}"
         else:
             assert name != "iostream", "the core never prints"
             assert here == "bind" or not name.startswith("pybind11/"), "only cpp/bind includes pybind11"
