@@ -23,10 +23,11 @@ from ..columns.selection import argument_column, select_rows
 from ..columns.transforms import UserFunctions
 from ..errors import DataError
 from ..formula.parse import parse_formula
-from .design import Design, DesignCoding
+from .design import Design
 from .fixed import fixed_part
 from .identifiability import check_identifiable
 from .names import checked_contrasts, columns_used
+from .new_data import DesignCoding
 from .offset import offset_values, read_offset
 from .random_terms import bar_atoms, build_random_terms
 from .response import build_response

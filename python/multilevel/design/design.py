@@ -10,26 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..columns.coding import Coding
 from ..columns.grouping import GroupingFactor, Relation, relations
 from ..formula.parse import Formula
 from .fixed import FixedColumn, FixedTerm
-from .new_data import NewDesign, code_new
-from .offset import OffsetCoding
-from .random_terms import RandomCoding, RandomTerm
+from .new_data import DesignCoding, NewDesign, code_new
+from .random_terms import RandomTerm
 from .response import Response
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-
-@dataclass(frozen=True)
-class DesignCoding:
-    """All that is needed to code new data: levels and transforms' parameters, but none of the fit's data."""
-
-    terms: Coding
-    random: RandomCoding
-    offset: OffsetCoding
 
 
 @dataclass(frozen=True)
@@ -108,4 +97,4 @@ class Design:
         DataError
             A column is not there, a factor has a level that the fit did not see, a value is infinite.
         """
-        return code_new(self, data, need_random, offset)
+        return code_new(self.formula, self.coding, data, need_random, offset)

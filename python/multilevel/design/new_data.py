@@ -9,19 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..columns.coding import code_terms
+from ..columns.coding import Coding, code_terms
 from ..columns.expressions import Rows
 from ..columns.frame import Frame
 from ..errors import DataError, FormulaError
+from ..formula.parse import Formula
 from .fixed import FixedColumn, FixedTerm, fixed_part
 from .names import columns_used
-from .offset import offset_values, read_new_offset
-from .random_terms import bar_atoms, code_new_random
+from .offset import OffsetCoding, offset_values, read_new_offset
+from .random_terms import RandomCoding, bar_atoms, code_new_random
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from .design import Design
+
+@dataclass(frozen=True)
+class DesignCoding:
+    """All that is needed to code new data: levels and transforms' parameters, but none of the fit's data."""
+
+    terms: Coding
+    random: RandomCoding
+    offset: OffsetCoding
 
 
 @dataclass(frozen=True)
@@ -59,13 +67,16 @@ class NewDesign:
 
 
 def code_new(
-    design: Design, data: Any, need_random: bool | Collection[str], offset: ArrayLike | str | None
+    formula: Formula,
+    coding: DesignCoding,
+    data: Any,
+    need_random: bool | Collection[str],
+    offset: ArrayLike | str | None,
 ) -> NewDesign:
     """What `Design.code_new` returns."""
-    formula, coding = design.formula, design.coding
     terms = coding.terms
     frame = Frame(data)
-    wanted = _wanted_factors(design, need_random)
+    wanted = _wanted_factors(coding.random, need_random)
     bars = tuple(bar for bar in formula.bars if bar.group_name in wanted)
     atoms = (*formula.fixed.atoms, *formula.offsets, *(atom for bar in bars for atom in bar.terms.atoms))
     try:
@@ -97,9 +108,9 @@ def code_new(
     )
 
 
-def _wanted_factors(design: Design, need_random: bool | Collection[str]) -> tuple[str, ...]:
+def _wanted_factors(random: RandomCoding, need_random: bool | Collection[str]) -> tuple[str, ...]:
     """Names of the grouping factors that are to be coded."""
-    names = tuple(factor.name for factor in design.grouping_factors)
+    names = tuple(group.name for group in random.groups)
     if isinstance(need_random, bool):
         return names if need_random else ()
     for name in need_random:
