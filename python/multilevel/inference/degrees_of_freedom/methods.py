@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import DataError
-from . import containment, kenward_roger
-from .variance_directions import contract, jacobian, moments
+from . import containment, kenward_roger, satterthwaite
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from ...fitting.record import Fit
 
 METHODS = ("satterthwaite", "kenward-roger", "containment", "residual", "normal")
-EQUAL_DF = 1e-8  # degrees of freedom closer than this are one number
 RANK_TOLERANCE = 1e-10  # singular values of a hypothesis below this share of the largest are none
 
 
@@ -101,7 +99,7 @@ def degrees_of_freedom(fit: Fit, method: str, contrasts: ArrayLike | None = None
         return containment.of_rows(fit, rows)
     if method == "kenward-roger":
         return kenward_roger.of_rows(fit, rows)
-    return _satterthwaite(fit, rows)
+    return satterthwaite.of_rows(fit, rows)
 
 
 def denominator_df(fit: Fit, contrasts: ArrayLike, method: str) -> tuple[float, float, NDArray[np.float64]]:
@@ -141,9 +139,7 @@ def denominator_df(fit: Fit, contrasts: ArrayLike, method: str) -> tuple[float, 
     if method == "kenward-roger":
         df, scale = kenward_roger.of_hypothesis(fit, independent)
         return df, scale, covariance
-    # Independent t statistics. Their directions depend on the rows as given, so these are not made orthogonal before.
-    _, vectors = np.linalg.eigh(rows @ covariance @ rows.T)
-    return _pooled(_satterthwaite(fit, vectors[:, -len(independent) :].T @ rows)), 1.0, covariance
+    return satterthwaite.of_hypothesis(fit, rows, len(independent)), 1.0, covariance
 
 
 def adjusted_covariance(fit: Fit, method: str = "kenward-roger") -> NDArray[np.float64]:
@@ -177,30 +173,3 @@ def _hypothesis(fit: Fit, contrasts: ArrayLike) -> NDArray[np.float64]:
 def _residual(fit: Fit) -> float:
     left = fit.n_rows - len(fit.beta)
     return float(left) if left > 0 else np.nan
-
-
-def _satterthwaite(fit: Fit, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """2 v^2 / Var(v) with v = l' C l; the gradient of v in (theta, log sigma) is exact."""
-    v = np.einsum("kp,pr,kr->k", rows, fit.beta_covariance, rows)
-    of_factor = moments(fit, rows)
-    gradient = [contract(of_factor, fit, jacobian(fit, t), t) for t in range(len(fit.design.random_terms))]
-    random_share = sum(contract(of_factor, fit, s[None], t)[:, 0] for t, s in enumerate(fit.random_cov))
-    # V = Z Sigma Z' + sigma^2 W^-1, and l' C X' V^-1 V V^-1 X C l = v
-    g = np.column_stack([*gradient, 2.0 * (v - random_share)])
-    variance = fit.covariance[len(fit.beta) :, len(fit.beta) :]
-    inside = np.isfinite(np.diag(variance))  # not at the boundary, where the estimate does not move
-    with np.errstate(divide="ignore", invalid="ignore"):
-        df = 2.0 * v**2 / np.einsum("ka,ab,kb->k", g[:, inside], variance[np.ix_(inside, inside)], g[:, inside])
-    return np.where(df > 0, df, np.nan)
-
-
-def _pooled(df: NDArray[np.float64]) -> float:
-    """One denominator for the mean of squared t statistics: the F with the same expectation."""
-    if np.isnan(df).any():
-        return np.nan
-    if np.ptp(df) < EQUAL_DF:
-        return float(df.mean())
-    if (df <= 2).any():
-        return 2.0
-    total = float((df / (df - 2)).sum())
-    return 2.0 * total / (total - len(df))
