@@ -27,6 +27,11 @@ def dense(columns: Sequence[NDArray[Any] | None], rows: slice, n_rows: int) -> N
     return block
 
 
+def root_mean_square(column: NDArray[Any] | None) -> float:
+    """Of the values of a column; None is the constant 1."""
+    return 1.0 if column is None else float(np.sqrt(np.mean(np.square(column, dtype=float))))
+
+
 def in_terms_of(
     columns: Callable[[slice], NDArray[np.float64]],
     targets: Callable[[slice], NDArray[np.float64]],

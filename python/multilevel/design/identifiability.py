@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..columns.grouping import GroupingFactor, Relation, relations, varies_within
-from ..columns.least_squares import dense, in_terms_of
+from ..columns.least_squares import dense, in_terms_of, root_mean_square
 from ..columns.levels import label_of
 from ..errors import DataError
 from ..formula.parse import Bar
@@ -250,7 +250,7 @@ def _held_by(
     coefficients, left = _levels_in_terms_of(values, factor.codes, column)
     if not (left < IN_SPAN).all():
         return None
-    size = np.array([1.0 if own is None else np.sqrt(np.mean(np.square(own, dtype=float))) for own in values])
+    size = np.array([root_mean_square(own) for own in values])
     share = np.abs(coefficients).max(axis=1) * size
     return [column.name for column, own in zip(fixed, share, strict=True) if own > SHARE * share.max()]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..columns.least_squares import root_mean_square
 from ..errors import (
     ConvergenceWarning,
     FitWarning,
@@ -136,8 +137,7 @@ def _largest_random_sd(design: Design, random_cov: tuple[NDArray[np.float64], ..
     largest = 0.0
     for term, covariance in zip(design.random_terms, random_cov, strict=True):
         for column, variance in zip(term.columns, np.diag(covariance), strict=True):
-            size = 1.0 if column is None else float(np.sqrt(np.mean(np.square(column, dtype=float))))
-            largest = max(largest, size * float(np.sqrt(variance)))
+            largest = max(largest, root_mean_square(column) * float(np.sqrt(variance)))
     return largest
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..columns.least_squares import CHUNK, dense, in_terms_of
+from ..columns.least_squares import CHUNK, dense, in_terms_of, root_mean_square
 from ..columns.levels import label_of
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _rules(fit: Fit, kept: list[int], dropped: list[int]) -> tuple[NDArray[np.fl
     coefficients, _ = in_terms_of(lambda rows: dense(of_kept, rows, n), lambda rows: dense(of_dropped, rows, n), n)
     rules = np.zeros((len(fixed), len(dropped)))
     rules[dropped, np.arange(len(dropped))] = -1.0
-    size = np.array([1.0 if column is None else np.sqrt(np.mean(np.square(column, dtype=float))) for column in fixed])
+    size = np.array([root_mean_square(column) for column in fixed])
     share = np.abs(coefficients) * size[kept, None]
     # rounding, which far outside of the data would look like a share
     coefficients[share < INVOLVED * np.maximum(share.max(axis=0, initial=0.0), size[dropped])] = 0.0
