@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel import _core, covariance
+from multilevel import _core
+from multilevel.fitting import covariance
 
 REFERENCE: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent / "reference" / "covariance_structures.json").read_text(encoding="utf-8")

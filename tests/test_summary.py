@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel import tables
-from multilevel.certificate import BoundaryScore
+from multilevel.fitting.certificate import BoundaryScore
+from multilevel.fitting.verdict import Verdict, _singular
 from multilevel.inference import wald
-from multilevel.summary import _random_effects, summarize
-from multilevel.verdict import Verdict, _singular
+from multilevel.report.summary import _random_effects, summarize
+from multilevel.tables import page as tables
 
 POLLS = """\
 Generalized linear mixed model fit by maximum likelihood (Laplace approximation)

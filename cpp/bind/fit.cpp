@@ -104,12 +104,12 @@ py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::Vec
     const auto objective = fit::make_objective(m, data, n_quadrature, n_threads, silent);
     std::vector<double> modes(static_cast<std::size_t>(m.n_modes()), 0.0);
     likelihood::Sums sums;
-    const Eigen::VectorXd inner = scale.matrix.fullPivLu().solve(psi - scale.shift);
+    const Eigen::VectorXd inner = scale.inward(psi);
     bool good = objective->evaluate(inner, modes, sums);
     if (good && !objective->has_exact_hessian()) good = objective->differentiate(inner, modes, sums);
-    const Eigen::MatrixXd back = scale.matrix.inverse();
-    return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value, back.transpose() * sums.gradient,
-                                                                      back.transpose() * sums.hessian * back, good);
+    auto [first, second] = scale.outward(sums.gradient, sums.hessian);
+    return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value, std::move(first), std::move(second),
+                                                                      good);
   });
   return py::make_tuple(ok ? value : -std::numeric_limits<double>::infinity(), gradient, hessian);
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <tuple>
 
 #include "fit/start.hpp"
 #include "likelihood/joint/objective.hpp"
@@ -124,8 +125,7 @@ search::Optimum search_linear(const model::Model& model, const model::Response& 
   if (objective.exact()) return optimum;
   Eigen::VectorXd theta = objective.start();
   if (options.start.size() > 0) {
-    const auto scale = model.user_scale(response);
-    theta = objective.relative(scale.matrix.fullPivLu().solve(options.start - scale.shift));
+    theta = objective.relative(model.user_scale(response).inward(options.start));
   }
   std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
   search::AscentOptions ascent;
@@ -257,7 +257,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   if (linear) {
     // Starts from cross-products.
   } else if (options.start.size() > 0) {
-    start.psi = scale.matrix.fullPivLu().solve(options.start - scale.shift);
+    start.psi = scale.inward(options.start);
   } else {
     start = starting_values(model, response, start_stride(model), options.threads, monitor);
     record.ending = start.ending;
@@ -272,7 +272,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
     record.failed_level = model.cluster_level(optimum.sums.failed_cluster);
   }
   if (optimum.psi.size() != P || optimum.ending == search::Ending::no_start) return record;
-  record.psi = scale.matrix * optimum.psi + scale.shift;
+  record.psi = scale.outward(optimum.psi);
   record.value = optimum.sums.value;
   record.gain = optimum.gain;
   record.step = scale.matrix * optimum.step;
@@ -286,9 +286,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
           ? Eigen::MatrixXd(scale.matrix.topLeftCorner(p, p) * conditional_beta_covariance(optimum, p) *
                             scale.matrix.topLeftCorner(p, p).transpose())
           : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
-  const Eigen::MatrixXd back = scale.matrix.inverse();
-  record.gradient = back.transpose() * optimum.sums.gradient;
-  record.hessian = back.transpose() * optimum.sums.hessian * back;
+  std::tie(record.gradient, record.hessian) = scale.outward(optimum.sums.gradient, optimum.sums.hessian);
 
   const model::Layout layout(model);
   const Eigen::MatrixXd basis = model.random_basis(response);

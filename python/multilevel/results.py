@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from . import __version__, predict, residuals, summary, tidy
+from . import __version__
 from .arguments import understands
 from .inference import anova, compare, information_criteria, variance_components, wald
+from .prediction import modes, predict, residuals
+from .report import summary, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
-    from .certificate import Certificate, Optimization
-    from .family import Family
-    from .fit import Fit
+    from .family.registry import Family
+    from .fitting.certificate import Certificate, Optimization
+    from .fitting.record import Fit
     from .model import MixedModel
-    from .tables import Page
+    from .tables.page import Page
 
 FILE_MAGIC = b"multilevel results\n"
-FILE_FORMAT = 2
+FILE_FORMAT = 3
 
 
 class MixedModelResults:
@@ -196,12 +198,12 @@ class MixedModelResults:
     @understands
     def random_effects(self) -> pd.DataFrame:
         """Conditional modes: columns group, level, term, mode, sd (the conditional standard deviation)."""
-        return predict.random_effects(self.fit)
+        return modes.random_effects(self.fit)
 
     @understands
     def coef(self) -> dict[str, pd.DataFrame]:
         """Coefficients per level (fixed effect plus conditional mode), one table per grouping factor."""
-        return predict.coef(self.fit)
+        return modes.coef(self.fit)
 
     # ---- fit statistics ----
 
