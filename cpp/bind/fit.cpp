@@ -4,6 +4,7 @@
 #include "bind/bind.hpp"
 #include "fit/fit.hpp"
 #include "likelihood/joint/pattern.hpp"
+#include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
 
 namespace multilevel::bind {
@@ -104,12 +105,12 @@ py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::Vec
     const auto objective = fit::make_objective(m, data, n_quadrature, n_threads, silent);
     std::vector<double> modes(static_cast<std::size_t>(m.n_modes()), 0.0);
     likelihood::Sums sums;
-    const Eigen::VectorXd inner = scale.matrix.fullPivLu().solve(psi - scale.shift);
+    const Eigen::VectorXd inner = linear_algebra::solve_square(scale.matrix, psi - scale.shift);
     bool good = objective->evaluate(inner, modes, sums);
     if (good && !objective->has_exact_hessian()) good = objective->differentiate(inner, modes, sums);
-    const Eigen::MatrixXd back = scale.matrix.inverse();
-    return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value, back.transpose() * sums.gradient,
-                                                                      back.transpose() * sums.hessian * back, good);
+    const Eigen::MatrixXd back = linear_algebra::inverse(scale.matrix);
+    return std::tuple(sums.value, linear_algebra::apply_transposed(back, sums.gradient),
+                      linear_algebra::sandwich(back, sums.hessian), good);
   });
   return py::make_tuple(ok ? value : -std::numeric_limits<double>::infinity(), gradient, hessian);
 }
