@@ -65,6 +65,8 @@ def test_includes(path: Path) -> None:
             assert name != "iostream", "the core never prints"
             assert here == "bind" or not name.startswith("pybind11/"), "only cpp/bind includes pybind11"
             assert here in ("bind", "cpu") or name != "Python.h", "no Python inside the core"
+            decomposes = name.startswith("Eigen/") and name != "Eigen/Core"
+            assert here in ("linear_algebra", "numeric") or not decomposes, "linear_algebra/dense.hpp has it compiled"
 
 
 # ---- Python -------------------------------------------------------------------------------------------------------

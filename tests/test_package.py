@@ -91,9 +91,9 @@ def test_each_build_can_be_forced(build: str) -> None:
     assert ran.stdout.strip() == build, ran.stderr
 
 
-def test_the_base_build_is_always_there() -> None:
-    assert run("from multilevel import _core", MULTILEVEL_SIMD="base").returncode == 0
+def test_a_build_that_runs_here_is_there() -> None:
     assert _cpu.supported()[-1] == "base"
+    assert _core.SIMD in _cpu.supported()
 
 
 def test_an_unknown_build_is_refused() -> None:
@@ -105,11 +105,20 @@ def test_choice_of_the_build() -> None:
     assert _core._choose(None, ("v3", "base"), ("v3", "base")) == "v3"
     assert _core._choose(None, ("v3", "base"), ("base",)) == "base"
     assert _core._choose(None, ("base",), ("v3", "base")) == "base"
+    assert _core._choose(None, ("v3", "base"), ("v3",)) == "v3"
     assert _core._choose("base", ("v3", "base"), ("v3", "base")) == "base"
     with pytest.raises(ImportError, match="this processor lacks it; it can run: base"):
         _core._choose("v3", ("base",), ("v3", "base"))
     with pytest.raises(ImportError, match="this installation has only: base"):
         _core._choose("v3", ("v3", "base"), ("base",))
+    with pytest.raises(ImportError, match="this installation has only: v3"):
+        _core._choose("base", ("v3", "base"), ("v3",))
+
+
+@pytest.mark.parametrize("wanted", [None, "base", "v3"])
+def test_a_build_from_a_better_machine_says_what_to_do(wanted: str | None) -> None:
+    with pytest.raises(ImportError, match=r"this processor lacks them.*MULTILEVEL_CORE=both"):
+        _core._choose(wanted, ("base",), ("v3",))
 
 
 # ---- typed stub --------------------------------------------------------------------------------------------------

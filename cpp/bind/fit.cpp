@@ -4,6 +4,7 @@
 #include "bind/bind.hpp"
 #include "fit/fit.hpp"
 #include "likelihood/joint/pattern.hpp"
+#include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
 
 namespace multilevel::bind {

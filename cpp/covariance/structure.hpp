@@ -6,7 +6,7 @@
 // that stands for a correlation; they give L with its first and second derivatives.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <string>
 #include <vector>
 

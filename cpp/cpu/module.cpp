@@ -4,21 +4,12 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "cpu/processor.hpp"
+
 namespace {
 
-bool supports_v3() {
-#if !defined(__x86_64__)
-  return false;
-#elif defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
-  return __builtin_cpu_supports("x86-64-v3");
-#else
-  // Every processor with these three has the rest of the level (LZCNT, MOVBE, F16C) too.
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-#endif
-}
-
 PyObject* supported(PyObject*, PyObject*) {
-  return supports_v3() ? Py_BuildValue("(ss)", "v3", "base") : Py_BuildValue("(s)", "base");
+  return multilevel::cpu::supports_v3() ? Py_BuildValue("(ss)", "v3", "base") : Py_BuildValue("(s)", "base");
 }
 
 PyMethodDef methods[] = {

@@ -11,6 +11,7 @@
 #include "likelihood/linear/objective.hpp"
 #include "likelihood/nested/objective.hpp"
 #include "likelihood/one_factor/objective.hpp"
+#include "linear_algebra/dense.hpp"
 #include "search/ascent.hpp"
 #include "search/boundary.hpp"
 
@@ -93,7 +94,7 @@ Eigen::MatrixXd transformed(const Eigen::MatrixXd& matrix, const Eigen::MatrixXd
     finite.row(a).setZero();
     finite.col(a).setZero();
   }
-  Eigen::MatrixXd result = matrix * finite * matrix.transpose();
+  Eigen::MatrixXd result = linear_algebra::times_transposed(linear_algebra::times(matrix, finite), matrix);
   for (const auto a : missing) {
     result.row(a).setConstant(std::numeric_limits<double>::quiet_NaN());
     result.col(a).setConstant(std::numeric_limits<double>::quiet_NaN());
@@ -275,7 +276,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   record.psi = scale.outward(optimum.psi);
   record.value = optimum.sums.value;
   record.gain = optimum.gain;
-  record.step = scale.matrix * optimum.step;
+  record.step = linear_algebra::apply(scale.matrix, optimum.step);
 
   const search::ScaledInformation information(optimum.sums.hessian, free);
   record.eigenvalues = information.values;
@@ -283,8 +284,9 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   record.covariance = transformed(scale.matrix, covariance);
   record.beta_covariance =
       model.family().is_linear() && p > 0
-          ? Eigen::MatrixXd(scale.matrix.topLeftCorner(p, p) * conditional_beta_covariance(optimum, p) *
-                            scale.matrix.topLeftCorner(p, p).transpose())
+          ? linear_algebra::times_transposed(
+                linear_algebra::times(scale.matrix.topLeftCorner(p, p), conditional_beta_covariance(optimum, p)),
+                scale.matrix.topLeftCorner(p, p))
           : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
   std::tie(record.gradient, record.hessian) = scale.outward(optimum.sums.gradient, optimum.sums.hessian);
 
@@ -303,34 +305,38 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
       Eigen::VectorXd moved(P);
       for (int a = 0; a < P; ++a)
         moved[a] = std::isnan(covariance(a, a)) ? 0.0 : record.quadrature.shift[a] * std::sqrt(covariance(a, a));
-      moved = (scale.matrix * moved).eval();
+      moved = linear_algebra::apply(scale.matrix, moved);
       for (int a = 0; a < P; ++a) record.quadrature.shift[a] = moved[a] / std::sqrt(record.covariance(a, a));
     }
   }
 
-  const Eigen::MatrixXd all = basis * layout.lambda(optimum.psi.data() + p);
+  const Eigen::MatrixXd all = linear_algebra::times(basis, layout.lambda(optimum.psi.data() + p));
   for (std::size_t f = 0; f < model.factors().size(); ++f) {
     const auto& factor = model.factors()[f];
     const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
-    record.modes[f] =
-        lambda * Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels);
+    record.modes[f] = linear_algebra::times(
+        lambda, Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels));
+    record.mode_covariance[f].setZero();
+    Eigen::MatrixXd half(factor.q, factor.q);
     for (int level = 0; level < factor.n_levels; ++level) {
       const Eigen::Map<const Eigen::MatrixXd> own(
           optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
           factor.q, factor.q);
-      Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q) =
-          lambda * own * lambda.transpose();
+      half.setZero();
+      linear_algebra::add_times(1.0, lambda, own, half);
+      linear_algebra::add_times_transposed(
+          1.0, half, lambda,
+          Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q));
     }
     if (!linear) continue;
     // X'V^-1 Z: beta's scale on the left; the basis of the random columns, with the response's scale, on the right.
     Eigen::MatrixXd& projection = record.projection[f];
-    projection = (scale.matrix.topLeftCorner(p, p).transpose().fullPivLu().solve(projection)).eval();
+    projection = linear_algebra::solve_square(scale.matrix.topLeftCorner(p, p).transpose(), projection);
     const Eigen::MatrixXd own = basis.block(factor.first, factor.first, factor.q, factor.q);
-    const Eigen::MatrixXd inverse =
-        own.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(factor.q, factor.q));
+    const Eigen::MatrixXd inverse = linear_algebra::solve_lower(own, Eigen::MatrixXd::Identity(factor.q, factor.q));
     for (int level = 0; level < factor.n_levels; ++level) {
       auto block = projection.middleCols(std::int64_t{level} * factor.q, factor.q);
-      block = (block * inverse).eval();
+      block = linear_algebra::times(block, inverse);
     }
   }
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

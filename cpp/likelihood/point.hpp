@@ -1,7 +1,7 @@
 // A place where an objective was evaluated, and what was found there.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <vector>
 
 #include "likelihood/sums.hpp"

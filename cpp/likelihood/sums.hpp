@@ -1,7 +1,7 @@
 // What an evaluation gives: value, gradient and Hessian, as sums over clusters.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 
 #include "numeric/compensated_sum.hpp"
 

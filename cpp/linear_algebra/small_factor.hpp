@@ -2,7 +2,7 @@
 // thousand, where a general routine's overhead would be the cost.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <cmath>
 
 namespace multilevel::linear_algebra::small {
@@ -39,6 +39,15 @@ inline void backward(int q, const double* L, double* x) {
     double s = x[r];
     for (int k = r + 1; k < q; ++k) s -= L[k + r * q] * x[k];
     x[r] = s / L[r + r * q];
+  }
+}
+
+/// L^-1, zeros above its diagonal.
+inline void inverse_of_lower(int q, const double* L, double* inverse) {
+  for (int c = 0; c < q; ++c) {
+    double* x = inverse + c * q;
+    for (int a = 0; a < q; ++a) x[a] = a == c ? 1.0 : 0.0;
+    forward(q, L, x);
   }
 }
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "linear_algebra/dense.hpp"
+
 namespace multilevel::model {
 
 namespace {
@@ -91,7 +93,7 @@ void Layout::theta_derivatives(int n_beta, const double* theta, Eigen::VectorXd&
   auto pull = [&](const Eigen::MatrixXd& m) {
     Eigen::MatrixXd moved(n_beta + n_theta() + n_phi, m.cols());
     moved.topRows(n_beta) = m.topRows(n_beta);
-    moved.middleRows(n_beta, n_theta()) = own.transpose() * m.middleRows(n_beta, n_entries());
+    moved.middleRows(n_beta, n_theta()) = linear_algebra::transposed_times(own, m.middleRows(n_beta, n_entries()));
     moved.bottomRows(n_phi) = m.bottomRows(n_phi);
     return moved;
   };
@@ -101,7 +103,7 @@ void Layout::theta_derivatives(int n_beta, const double* theta, Eigen::VectorXd&
     hessian.block(n_beta, n_beta, n_theta(), n_theta()) += second;
     hessian = 0.5 * (hessian + hessian.transpose()).eval();
   }
-  if (information.size() > 0) information = (own.transpose() * information * own).eval();
+  if (information.size() > 0) information = linear_algebra::sandwich(own, information);
 }
 
 Eigen::MatrixXd Layout::lambda(const double* theta) const {
@@ -148,7 +150,7 @@ void Layout::move_theta(int term, const std::vector<int>& order, double* theta) 
   for (Eigen::Index i = 0; i < q; ++i) moved.row(i) = rows.row(order[static_cast<std::size_t>(i)]);
   now = order;
   make_entries();
-  set_term_factor(term, semidefinite_factor(moved * moved.transpose(), 0.0), theta);
+  set_term_factor(term, semidefinite_factor(linear_algebra::times_transposed(moved, moved), 0.0), theta);
 }
 
 bool Layout::improve_order(double* theta) {
@@ -159,7 +161,7 @@ bool Layout::improve_order(double* theta) {
     if (term.q < 2 || term.structure->kind() != covariance::Kind::full) continue;
     // Conditional variances of what is left, pivot by pivot in the present order.
     const Eigen::MatrixXd factor = term_factor(own, theta);
-    Eigen::MatrixXd left = factor * factor.transpose();
+    Eigen::MatrixXd left = linear_algebra::times_transposed(factor, factor);
     std::vector<int> places(static_cast<std::size_t>(term.q));
     std::iota(places.begin(), places.end(), 0);
     bool bad = false;

@@ -6,7 +6,7 @@
 // flattens the likelihood. Results are always in the user's order.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <vector>
 
 #include "model/model.hpp"

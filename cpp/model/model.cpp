@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "family/registry.hpp"
+#include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
 
 namespace multilevel::model {
@@ -305,7 +306,7 @@ void Model::fill_columns(const Specification& s, int threads) {
         Eigen::MatrixXd block(panel.n_rows, p);
         for (int a = 0; a < p; ++a)
           block.col(a) = Eigen::Map<const Eigen::VectorXd>(fixed_column(panel, a), panel.n_rows);
-        gram.selfadjointView<Eigen::Lower>().rankUpdate(block.transpose());
+        linear_algebra::add_gram(block, gram);
       }
       for (int a = 0; a < p && p <= wide; ++a) {
         const double* x = fixed_column(panel, a);
@@ -398,7 +399,7 @@ std::vector<double> Model::stored_modes(const double* modes) const {
     const Eigen::MatrixXd basis = random_basis_.block(factor.first, factor.first, factor.q, factor.q);
     const Eigen::Map<const Eigen::MatrixXd> own(modes + factor.offset, factor.q, factor.n_levels);
     Eigen::Map<Eigen::MatrixXd> to(inner.data() + factor.offset, factor.q, factor.n_levels);
-    to = basis.triangularView<Eigen::Lower>().solve(own);
+    to = linear_algebra::solve_lower(basis, own);
   }
   return inner;
 }

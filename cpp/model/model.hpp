@@ -7,7 +7,7 @@
 // All of it depends on the data alone, never on the number of threads.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <cstdint>
 #include <memory>
 #include <string>

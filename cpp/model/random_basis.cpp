@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "linear_algebra/dense.hpp"
 #include "model/model.hpp"
 
 namespace multilevel::model {
@@ -52,7 +53,7 @@ Eigen::MatrixXd recombination(const Eigen::MatrixXd& products) {
     const auto later = q - 1 - c;
     const Eigen::MatrixXd own = products.bottomRightCorner(later, later);
     const Eigen::VectorXd with = products.col(c).tail(later);
-    const Eigen::VectorXd coefficients = own.completeOrthogonalDecomposition().solve(with);
+    const Eigen::VectorXd coefficients = linear_algebra::least_squares(own, with);
     const double left = std::max(products(c, c) - coefficients.dot(with), least_left);
     least = std::min(least, left);
     const double scale = power_of_two(std::sqrt(left));
@@ -117,7 +118,7 @@ void Model::choose_basis(const Specification& s) {
           continue;
         random_overlap_ = std::max(random_overlap_, products(a, b) * products(a, b));
       }
-    const Eigen::MatrixXd inverse = products.completeOrthogonalDecomposition().pseudoInverse();
+    const Eigen::MatrixXd inverse = linear_algebra::pseudo_inverse(products);
     for (int a = 0; a < factor.q; ++a)
       random_left_[factor.first + a] = std::clamp(1.0 / inverse(a, a), least_left, 1.0);
   }

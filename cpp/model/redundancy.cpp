@@ -2,6 +2,7 @@
 // columns that depend on each other the last one goes.
 #include <cmath>
 
+#include "linear_algebra/dense.hpp"
 #include "model/model.hpp"
 
 namespace multilevel::model {
@@ -24,7 +25,6 @@ double Model::residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd
     for (Eigen::Index b = 0; b <= a; ++b)
       inner(a, b) = inner(b, a) = gram(std::max(kept[static_cast<std::size_t>(a)], kept[static_cast<std::size_t>(b)]),
                                        std::min(kept[static_cast<std::size_t>(a)], kept[static_cast<std::size_t>(b)]));
-  const Eigen::LDLT<Eigen::MatrixXd> factor(inner);
   double norm = 0.0;
   for (int pass = 0; pass < 3; ++pass) {
     Eigen::VectorXd cross = Eigen::VectorXd::Zero(m);
@@ -42,7 +42,7 @@ double Model::residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd
         cross[a] += residual.dot(Eigen::Map<const Eigen::VectorXd>(
             column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows));
     }
-    coefficients += factor.solve(cross);
+    coefficients += linear_algebra::solve_semidefinite(inner, cross);
   }
   return std::sqrt(norm);
 }
@@ -55,15 +55,14 @@ void Model::drop_redundant(const Eigen::MatrixXd& gram, const std::vector<double
     const auto m = static_cast<Eigen::Index>(kept.size());
     Eigen::VectorXd row(m);
     for (Eigen::Index a = 0; a < m; ++a) row[a] = gram(k, kept[static_cast<std::size_t>(a)]);
-    factor.topLeftCorner(m, m).triangularView<Eigen::Lower>().solveInPlace(row);
+    row = linear_algebra::solve_lower(factor.topLeftCorner(m, m), row);
     const double norm = std::sqrt(gram(k, k));
     double left = gram(k, k) - row.squaredNorm();
     bool redundant = !(norm > rounding * raw_norm[static_cast<std::size_t>(k)]);
     if (!redundant && left < certain * gram(k, k)) {
       redundant = true;
     } else if (!redundant && left < cross_product_limit * gram(k, k)) {
-      Eigen::VectorXd coefficients = row;
-      factor.topLeftCorner(m, m).triangularView<Eigen::Lower>().transpose().solveInPlace(coefficients);
+      const Eigen::VectorXd coefficients = linear_algebra::solve_lower_transposed(factor.topLeftCorner(m, m), row);
       const double residual = residual_norm(k, kept, coefficients, gram);
       redundant = !(residual > tolerance * norm);
       left = residual * residual;

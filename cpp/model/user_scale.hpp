@@ -2,7 +2,7 @@
 // forth.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <utility>
 
 namespace multilevel::model {
@@ -12,7 +12,7 @@ struct UserScale {
   Eigen::MatrixXd matrix;
   Eigen::VectorXd shift;
 
-  Eigen::VectorXd outward(const Eigen::VectorXd& psi) const { return matrix * psi + shift; }
+  Eigen::VectorXd outward(const Eigen::VectorXd& psi) const;
   Eigen::VectorXd inward(const Eigen::VectorXd& psi) const;
   /// Gradient and Hessian with respect to psi on the user's scale, from those with respect to the psi inside.
   std::pair<Eigen::VectorXd, Eigen::MatrixXd> outward(const Eigen::VectorXd& gradient,

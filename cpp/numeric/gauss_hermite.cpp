@@ -1,6 +1,6 @@
 #include "numeric/gauss_hermite.hpp"
 
-#include <Eigen/Dense>
+#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 
@@ -42,9 +42,10 @@ struct Points {
 };
 
 Points one_dimension(int points) {
-  Eigen::MatrixXd jacobi = Eigen::MatrixXd::Zero(points, points);
-  for (int i = 1; i < points; ++i) jacobi(i, i - 1) = jacobi(i - 1, i) = std::sqrt(static_cast<double>(i));
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(jacobi, Eigen::EigenvaluesOnly);
+  Eigen::VectorXd below(std::max(points - 1, 0));
+  for (int i = 1; i < points; ++i) below[i - 1] = std::sqrt(static_cast<double>(i));
+  Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen;
+  eigen.computeFromTridiagonal(Eigen::VectorXd::Zero(points), below, Eigen::EigenvaluesOnly);
   Points rule;
   double total = 0.0;
   for (int i = 0; i < points; ++i) {

@@ -1,6 +1,6 @@
 #include "numeric/reduced_product.hpp"
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <numeric>

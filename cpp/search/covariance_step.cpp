@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "linear_algebra/dense.hpp"
+
 namespace multilevel::search {
 
 namespace {
@@ -35,12 +37,12 @@ Eigen::MatrixXd regular_inverse(const Eigen::MatrixXd& m, double floor) {
   if (m.rows() == 0) return m;
   const Eigen::VectorXd diagonal = m.diagonal().cwiseAbs();
   const Eigen::VectorXd scale = diagonal.unaryExpr([](double d) { return d > 0.0 ? 1.0 / std::sqrt(d) : 0.0; });
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(scale.asDiagonal() * m * scale.asDiagonal());
-  const double largest = std::max(eigen.eigenvalues().cwiseAbs().maxCoeff(), 1e-300);
+  const linear_algebra::SymmetricEigen eigen(scale.asDiagonal() * m * scale.asDiagonal());
+  const double largest = std::max(eigen.values.cwiseAbs().maxCoeff(), 1e-300);
   const Eigen::VectorXd inverse =
-      eigen.eigenvalues().unaryExpr([&](double e) { return 1.0 / std::max(std::fabs(e), floor * largest); });
-  const Eigen::MatrixXd root = scale.asDiagonal() * eigen.eigenvectors();
-  return root * inverse.asDiagonal() * root.transpose();
+      eigen.values.unaryExpr([&](double e) { return 1.0 / std::max(std::fabs(e), floor * largest); });
+  const Eigen::MatrixXd root = scale.asDiagonal() * eigen.vectors;
+  return linear_algebra::times_transposed(root * inverse.asDiagonal(), root);
 }
 
 bool move_covariance(const model::Layout& layout, const model::Model& model, int p, const Eigen::VectorXd& now,
@@ -53,22 +55,23 @@ bool move_covariance(const model::Layout& layout, const model::Model& model, int
       continue;
     }
     const Eigen::MatrixXd lambda = layout.term_factor(own, now.data() + p), change = layout.term_factor(own, d.data());
-    const Eigen::MatrixXd sigma =
-        lambda * lambda.transpose() + change * lambda.transpose() + lambda * change.transpose();
+    Eigen::MatrixXd sigma = linear_algebra::times_transposed(lambda, lambda);
+    linear_algebra::add_times_transposed(1.0, change, lambda, sigma);
+    linear_algebra::add_times_transposed(1.0, lambda, change, sigma);
     Eigen::MatrixXd moved = Eigen::MatrixXd::Zero(term.q, term.q);
     if (term.q == 1 || term.structure->kind() == covariance::Kind::diagonal) {  // independent coefficients
       for (int a = 0; a < term.q; ++a)
         moved(a, a) = std::sqrt(std::max(sigma(a, a), eigenvalue_floor * lambda(a, a) * lambda(a, a)));
     } else {
       if (!(lambda.diagonal().cwiseAbs().minCoeff() > 1e-8 * lambda.cwiseAbs().maxCoeff())) return false;
-      const Eigen::MatrixXd inverse =
-          lambda.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(term.q, term.q));
-      const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(inverse * sigma * inverse.transpose());
-      const Eigen::VectorXd root = eigen.eigenvalues().cwiseMax(eigenvalue_floor).cwiseSqrt();
-      const Eigen::MatrixXd half = lambda * eigen.eigenvectors() * root.asDiagonal();
-      const Eigen::LLT<Eigen::MatrixXd> llt(half * half.transpose());
-      if (llt.info() != Eigen::Success) return false;
-      moved = llt.matrixL();
+      const Eigen::MatrixXd inverse = linear_algebra::solve_lower(lambda, Eigen::MatrixXd::Identity(term.q, term.q));
+      const linear_algebra::SymmetricEigen eigen(
+          linear_algebra::times_transposed(linear_algebra::times(inverse, sigma), inverse));
+      const Eigen::VectorXd root = eigen.values.cwiseMax(eigenvalue_floor).cwiseSqrt();
+      const Eigen::MatrixXd half = linear_algebra::times(lambda, eigen.vectors) * root.asDiagonal();
+      const linear_algebra::Cholesky factor(linear_algebra::times_transposed(half, half));
+      if (!factor.positive_definite()) return false;
+      moved = factor.lower();
     }
     layout.set_term_factor(own, moved, psi.data() + p);
   }

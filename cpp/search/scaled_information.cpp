@@ -2,6 +2,9 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
+
+#include "linear_algebra/dense.hpp"
 
 namespace multilevel::search {
 
@@ -21,9 +24,9 @@ ScaledInformation::ScaledInformation(const Eigen::MatrixXd& hessian, const std::
       information(a, b) = -hessian(index[static_cast<std::size_t>(a)], index[static_cast<std::size_t>(b)]);
   scale = information.diagonal().unaryExpr([](double d) { return d != 0.0 ? 1.0 / std::sqrt(std::fabs(d)) : 0.0; });
   if (n == 0) return;
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(scale.asDiagonal() * information * scale.asDiagonal());
-  values = eigen.eigenvalues();
-  vectors = eigen.eigenvectors();
+  linear_algebra::SymmetricEigen eigen(scale.asDiagonal() * information * scale.asDiagonal());
+  values = std::move(eigen.values);
+  vectors = std::move(eigen.vectors);
 }
 
 Eigen::VectorXd ScaledInformation::solve(const Eigen::VectorXd& gradient, bool absolute) const {
@@ -31,12 +34,12 @@ Eigen::VectorXd ScaledInformation::solve(const Eigen::VectorXd& gradient, bool a
   const auto n = static_cast<Eigen::Index>(index.size());
   Eigen::VectorXd g(n);
   for (Eigen::Index a = 0; a < n; ++a) g[a] = scale[a] * gradient[index[static_cast<std::size_t>(a)]];
-  Eigen::VectorXd in_basis = vectors.transpose() * g;
+  Eigen::VectorXd in_basis = linear_algebra::apply_transposed(vectors, g);
   for (Eigen::Index a = 0; a < n; ++a) {
     const double e = absolute ? std::fabs(values[a]) : values[a];
     in_basis[a] = e > flat ? in_basis[a] / e : 0.0;
   }
-  const Eigen::VectorXd x = vectors * in_basis;
+  const Eigen::VectorXd x = linear_algebra::apply(vectors, in_basis);
   for (Eigen::Index a = 0; a < n; ++a) result[index[static_cast<std::size_t>(a)]] = scale[a] * x[a];
   return result;
 }
@@ -47,7 +50,7 @@ Eigen::MatrixXd ScaledInformation::inverse(int n_parameters) const {
   const auto n = static_cast<Eigen::Index>(index.size());
   if (n == 0) return result;
   const Eigen::VectorXd reciprocal = values.unaryExpr([](double e) { return e > flat ? 1.0 / e : 0.0; });
-  Eigen::MatrixXd inner = vectors * reciprocal.asDiagonal() * vectors.transpose();
+  Eigen::MatrixXd inner = linear_algebra::times_transposed(vectors * reciprocal.asDiagonal(), vectors);
   // A direction without information takes the variances of the parameters that it moves with it, and no others.
   for (Eigen::Index e = 0; e < n; ++e)
     for (Eigen::Index a = 0; a < n && !(values[e] > flat); ++a)

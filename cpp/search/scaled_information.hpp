@@ -2,7 +2,7 @@
 // depend on the units of the parameters.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <vector>
 
 namespace multilevel::search {

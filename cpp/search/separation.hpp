@@ -1,7 +1,7 @@
 // Separation: a direction of beta along which the densities of some rows rise for ever and those of none fall.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 
 #include "model/model.hpp"
 

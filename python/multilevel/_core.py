@@ -1,7 +1,8 @@
 """The compiled core, in the fastest build that this processor can run.
 
-The same sources are compiled once for every processor (``base``) and, on x86-64, once more for those with AVX2 and FMA
-(``v3``). The environment variable ``MULTILEVEL_SIMD`` forces one of them; ``SIMD`` tells which one is in use.
+The same sources are compiled for every processor (``base``) and, on x86-64, for those with AVX2 and FMA (``v3``).
+Wheels hold both; an installation built from source holds the one for the machine that built it. The environment
+variable ``MULTILEVEL_SIMD`` forces one of them; ``SIMD`` tells which one is in use.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ from multilevel import _cpu
 def _choose(wanted: str | None, supported: tuple[str, ...], built: tuple[str, ...]) -> str:
     """Name of the build to load, given the one wanted, those the processor can run (best first) and those built."""
     usable = [name for name in supported if name in built]
+    if not usable:
+        raise ImportError(
+            f"this installation of multilevel has only the core for processors with AVX2 and FMA ({', '.join(built)}),"
+            " as of the machine that built it; this processor lacks them. Install it again on this machine"
+            " (pip install --force-reinstall --no-cache-dir), or build it for any processor"
+            " (pip install -Ccmake.define.MULTILEVEL_CORE=both)"
+        )
     if wanted is None:
         return usable[0]
     if wanted not in ("base", "v3"):

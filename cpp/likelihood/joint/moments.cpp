@@ -1,5 +1,9 @@
 #include "likelihood/joint/moments.hpp"
 
+#include <algorithm>
+#include <cmath>
+
+#include "linear_algebra/dense.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::likelihood {
@@ -9,6 +13,10 @@ namespace {
 constexpr double well_conditioned = 1e-3;  // smallest singular value of Lambda beside its size
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+double least_singular_value(const Eigen::MatrixXd& a) {
+  return std::sqrt(std::max(linear_algebra::SymmetricEigen(linear_algebra::transposed_times(a, a)).values[0], 0.0));
+}
 
 }  // namespace
 
@@ -92,7 +100,7 @@ void add_level_outer(const model::Model& model, double scale, const double* x, c
       continue;
     }
     const Eigen::Map<const Eigen::MatrixXd> X(left, q, factor.n_levels), Y(right, q, factor.n_levels);
-    G.block(factor.first, factor.first, q, q).noalias() += scale * X * Y.transpose();
+    linear_algebra::add_times_transposed(scale, X, Y, G.block(factor.first, factor.first, q, q));
   }
 }
 
@@ -127,10 +135,8 @@ Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProduc
       continue;
     }
     const Eigen::MatrixXd scale = lambda.block(factor.first, factor.first, q, q);
-    const bool divide =
-        model.factors().size() > 1 &&
-        Eigen::JacobiSVD<Eigen::MatrixXd>(scale).singularValues().minCoeff() > well_conditioned * scale.norm();
-    const Eigen::MatrixXd inverse = divide ? Eigen::MatrixXd(scale.inverse()) : Eigen::MatrixXd();
+    const bool divide = model.factors().size() > 1 && least_singular_value(scale) > well_conditioned * scale.norm();
+    const Eigen::MatrixXd inverse = divide ? linear_algebra::inverse(scale) : Eigen::MatrixXd();
     int other = -1;
     for (int o = 0; o < pattern.n_others(); ++o)
       if (pattern.others()[at(o)] == f) other = o;
@@ -144,12 +150,18 @@ Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProduc
                                  : products.blocks.data() + pattern.blocks()[at(pattern.own_block(other, level))].first;
       const Eigen::Map<const Eigen::MatrixXd> B(values, q, q), own_N(product + std::int64_t{level} * q * q, q, q);
       P = own_N;
-      if (divide)
-        T.noalias() = P * inverse;
-      else
-        T = B - P * (scale.transpose() * B);
+      LN.setZero();
+      T.setZero();
+      if (divide) {
+        linear_algebra::add_times(1.0, P, inverse, T);
+      } else {
+        linear_algebra::add_transposed_times(1.0, scale, B, LN);
+        T = B;
+        linear_algebra::add_times(-1.0, P, LN, T);
+        LN.setZero();
+      }
       T = (0.5 * (T + T.transpose())).eval();
-      LN.noalias() = scale.transpose() * P;
+      linear_algebra::add_transposed_times(1.0, scale, P, LN);
       for (std::size_t a = 0; a < own.size(); ++a) {
         const int r = entries[at(own[a])].row - factor.first, s = entries[at(own[a])].column - factor.first;
         for (std::size_t b = 0; b <= a; ++b) {

@@ -2,7 +2,7 @@
 // about theta.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <vector>
 
 #include "likelihood/joint/precision.hpp"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
 #include "numeric/row_sums.hpp"
 
@@ -538,7 +539,7 @@ void JointObjective::approximate_hessian(const double* phi, Sums& sums) {
   Eigen::MatrixXd solved = SX;
   if (n_beta_ > 0) precision_.solve(solved.data(), n_beta_, n_modes);
   sums.hessian.setZero(n_parameters(), n_parameters());
-  sums.hessian.topLeftCorner(n_beta_, n_beta_) = -(XX - SX.transpose() * solved);
+  sums.hessian.topLeftCorner(n_beta_, n_beta_) = -(XX - linear_algebra::transposed_times(SX, solved));
   sums.hessian.block(n_beta_, n_beta_, n_theta_, n_theta_) = -sums.theta_information;
   for (int r = 0; r < n_phi_; ++r) {
     double second = 0.0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "linear_algebra/dense.hpp"
 #include "linear_algebra/small_factor.hpp"
 
 namespace multilevel::likelihood {
@@ -40,7 +41,7 @@ bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd
   double* values = cholesky_.values();
   const auto& symbolic = pattern_.symbolic();
   const auto& place = symbolic.place();
-  Eigen::MatrixXd scaled;
+  Eigen::MatrixXd half, scaled;
   for (const auto& block : pattern_.blocks()) {
     const int q_a = pattern_.other_q(block.factor_a), q_b = pattern_.other_q(block.factor_b);
     const int a0 = pattern_.scalar(block.factor_a, block.level_a), b0 = pattern_.scalar(block.factor_b, block.level_b);
@@ -52,8 +53,11 @@ bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd
       values[at(symbolic.position(std::max(i, j), std::min(i, j)))] = value + (diagonal ? 1.0 : 0.0);
       continue;
     }
-    scaled = others[at(block.factor_a)].transpose() * Eigen::Map<const Eigen::MatrixXd>(from, q_a, q_b) *
-             others[at(block.factor_b)];
+    half.setZero(q_a, q_b);
+    scaled.setZero(q_a, q_b);
+    linear_algebra::add_transposed_times(1.0, others[at(block.factor_a)],
+                                         Eigen::Map<const Eigen::MatrixXd>(from, q_a, q_b), half);
+    linear_algebra::add_times(1.0, half, others[at(block.factor_b)], scaled);
     for (int b = 0; b < q_b; ++b)
       for (int a = diagonal ? b : 0; a < q_a; ++a) {
         const int i = place[at(a0 + a)], j = place[at(b0 + b)];
@@ -197,7 +201,7 @@ void JointPrecision::cluster_inverse(int i, double* inverse) const {
       const Eigen::Map<const Eigen::MatrixXd> square(K, r, r);
       const Eigen::Map<const Eigen::VectorXd> u(U, r);
       Eigen::Map<Eigen::VectorXd> border(inverse + 1, r);
-      border.noalias() = -(square * u);
+      border = -linear_algebra::apply(square, u);
       for (int b = 0; b < r; ++b) inverse[(1 + b) * n] = border[b];
       inverse[0] = 1.0 / (L[0] * L[0]) - border.dot(u);
       return;
@@ -306,7 +310,7 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
         for (int a = 0; a < q; ++a) to[a + b * q] += BL[a + k * q] * m;
       }
   }
-  Eigen::MatrixXd meet;
+  Eigen::MatrixXd meet, half;
   for (std::size_t index = 0; index < pattern_.blocks().size(); ++index) {
     const auto& block = pattern_.blocks()[index];
     const int q_a = pattern_.other_q(block.factor_a), q_b = pattern_.other_q(block.factor_b);
@@ -326,11 +330,13 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
       continue;
     }
     const Eigen::Map<const Eigen::MatrixXd> B(from, q_a, q_b);
-    Eigen::Map<Eigen::MatrixXd>(N_a, q_a, q_a).noalias() +=
-        B * (all.block(factor_b.first, factor_b.first, q_b, q_b) * meet.transpose());
-    if (block.factor_a != block.factor_b)
-      Eigen::Map<Eigen::MatrixXd>(N_b, q_b, q_b).noalias() +=
-          B.transpose() * (all.block(factor_a.first, factor_a.first, q_a, q_a) * meet);
+    half.setZero(q_b, q_a);
+    linear_algebra::add_times_transposed(1.0, all.block(factor_b.first, factor_b.first, q_b, q_b), meet, half);
+    linear_algebra::add_times(1.0, B, half, Eigen::Map<Eigen::MatrixXd>(N_a, q_a, q_a));
+    if (block.factor_a == block.factor_b) continue;
+    half.setZero(q_a, q_b);
+    linear_algebra::add_times(1.0, all.block(factor_a.first, factor_a.first, q_a, q_a), meet, half);
+    linear_algebra::add_transposed_times(1.0, B, half, Eigen::Map<Eigen::MatrixXd>(N_b, q_b, q_b));
   }
 }
 

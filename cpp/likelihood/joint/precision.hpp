@@ -12,7 +12,7 @@
 // nothing is divided by them.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <functional>
 #include <vector>
 

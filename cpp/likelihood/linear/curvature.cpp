@@ -1,5 +1,7 @@
 #include "likelihood/linear/curvature.hpp"
 
+#include "linear_algebra/dense.hpp"
+
 namespace multilevel::likelihood {
 
 namespace {
@@ -27,8 +29,7 @@ void LinearCurvature::set(const CrossProducts& products, const JointPrecision& p
   restricted_ = restricted;
   log_part.setZero(static_cast<Eigen::Index>(n), static_cast<Eigen::Index>(n));
   square = log_part;
-  const Eigen::LDLT<Eigen::MatrixXd> factor(cross);
-  weight_ = factor.solve(Eigen::MatrixXd::Identity(p, p));
+  weight_ = linear_algebra::solve_semidefinite(cross, Eigen::MatrixXd::Identity(p, p));
   contrast_.resize(p + 1);
   contrast_ << -beta, 1.0;
   slope_.assign(n, Eigen::MatrixXd::Zero(p + 1, p + 1));
@@ -39,16 +40,17 @@ void LinearCurvature::set(const CrossProducts& products, const JointPrecision& p
     add_by_moments(products, lambda, inverse, residual);
   } else if (model.factors().size() == 1) {
     const int q = model.q();
-    Eigen::MatrixXd P(q, q), BP(q, q);
+    Eigen::MatrixXd P(q, q), BP(q, q), LP(q, q);
     for (int i = 0; i < model.n_clusters(); ++i) {
       const int level = model.cluster_level(i);
       const Eigen::Map<const Eigen::MatrixXd> B(products.leading.data() + std::int64_t{i} * q * q, q, q),
           own(inverse + std::int64_t{level} * q * q, q, q);
-      P.noalias() = lambda * own;
-      BP.noalias() = B * P;
-      P.noalias() = BP * lambda.transpose();
+      for (auto* product : {&P, &BP, &LP}) product->setZero();
+      linear_algebra::add_times(1.0, lambda, own, LP);
+      linear_algebra::add_times(1.0, B, LP, BP);
+      linear_algebra::add_times_transposed(1.0, BP, lambda, P);
       T_ = B;
-      T_.noalias() -= P * B;
+      linear_algebra::add_times(-1.0, P, B, T_);
       R_ = residual.middleRows(std::int64_t{level} * q, q);
       add_block(lambda, {{0, 0}});
     }
@@ -67,25 +69,29 @@ void LinearCurvature::set(const CrossProducts& products, const JointPrecision& p
       const auto first = own.offset + std::int64_t{level} * own.q;
       all.block(first, first, own.q, own.q) = lambda.block(own.first, own.first, own.q, own.q);
     }
-    half = all.transpose() * B;
+    half = linear_algebra::transposed_times(all, B);
     scaled = half;
     precision.solve(scaled.data(), static_cast<int>(size), size);
-    T_ = B - half.transpose() * scaled;
+    T_ = B - linear_algebra::transposed_times(half, scaled);
     R_ = residual;
     add_block(lambda, levels);
   }
 
   // M's derivatives are complete: what they give for log|M_xx|, r2 and beta.
   beta_slope.resize(p, static_cast<Eigen::Index>(n));
-  for (std::size_t a = 0; a < n; ++a)
-    beta_slope.col(static_cast<Eigen::Index>(a)) = weight_ * (slope_[a] * contrast_).head(p);
+  std::vector<Eigen::VectorXd> right(n);
   for (std::size_t a = 0; a < n; ++a) {
-    const Eigen::MatrixXd weighted = weight_ * slope_[a].topLeftCorner(p, p);
+    right[a] = linear_algebra::apply(slope_[a], contrast_).head(p);
+    beta_slope.col(static_cast<Eigen::Index>(a)) = linear_algebra::apply(weight_, right[a]);
+  }
+  for (std::size_t a = 0; a < n; ++a) {
+    Eigen::MatrixXd weighted;
+    if (restricted_)
+      weighted = linear_algebra::times(linear_algebra::times(weight_, slope_[a].topLeftCorner(p, p)), weight_);
     for (std::size_t b = 0; b <= a; ++b) {
       const auto r = static_cast<Eigen::Index>(a), c = static_cast<Eigen::Index>(b);
-      square(r, c) -= 2.0 * (slope_[a] * contrast_).head(p).dot(beta_slope.col(c));
-      if (restricted_)
-        log_part(r, c) -= (weighted * weight_).cwiseProduct(slope_[b].topLeftCorner(p, p).transpose()).sum();
+      square(r, c) -= 2.0 * right[a].dot(beta_slope.col(c));
+      if (restricted_) log_part(r, c) -= weighted.cwiseProduct(slope_[b].topLeftCorner(p, p).transpose()).sum();
     }
   }
   for (auto* part : {&log_part, &square}) part->triangularView<Eigen::StrictlyUpper>() = part->transpose().eval();
@@ -127,15 +133,17 @@ void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen:
       }
   }
   std::vector<Eigen::VectorXd> r(at(q));
-  for (int k = 0; k < q; ++k) r[at(k)] = R[at(k)] * contrast_;
+  for (int k = 0; k < q; ++k) r[at(k)] = linear_algebra::apply(R[at(k)], contrast_);
   for (int b = 0; b < q; ++b) {
-    const Eigen::MatrixXd weighted = restricted_ ? Eigen::MatrixXd(R[at(b)].leftCols(p) * weight_) : Eigen::MatrixXd();
+    const Eigen::MatrixXd weighted =
+        restricted_ ? linear_algebra::times(R[at(b)].leftCols(p), weight_) : Eigen::MatrixXd();
     for (int a = 0; a < q; ++a) {
       X.col(a + b * q) = r[at(a)].cwiseProduct(r[at(b)]);
       if (restricted_) Y.col(a + b * q) = R[at(a)].leftCols(p).cwiseProduct(weighted).rowwise().sum();
     }
   }
-  const Eigen::MatrixXd TT = T.transpose() * T, TX = T.transpose() * X, TY = T.transpose() * Y;
+  const Eigen::MatrixXd TT = linear_algebra::transposed_times(T, T), TX = linear_algebra::transposed_times(T, X),
+                        TY = linear_algebra::transposed_times(T, Y);
   const Eigen::VectorXd sum_T = T.colwise().sum(), sum_X = X.colwise().sum(), sum_Y = Y.colwise().sum();
   auto change = [&](const model::ThetaEntry& entry) {
     Eigen::MatrixXd d = Eigen::MatrixXd::Zero(q, q);
@@ -145,7 +153,7 @@ void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen:
   };
   for (int k = 0; k < q; ++k)
     for (int l = 0; l <= k; ++l) {
-      const Eigen::MatrixXd W = R[at(k)].transpose() * R[at(l)];
+      const Eigen::MatrixXd W = linear_algebra::transposed_times(R[at(k)], R[at(l)]);
       for (std::size_t a = 0; a < entries.size(); ++a) {
         const double weight = change(entries[a])(k, l);
         if (weight == 0.0) continue;
@@ -202,17 +210,20 @@ void LinearCurvature::add_block(const Eigen::MatrixXd& lambda, const std::vector
   for (std::size_t a = 0; a < entries.size(); ++a) {
     apply(entries[a], R_, moved_[a]);
     apply(entries[a], T_, turned_[a]);
-    slope_[a].noalias() -= R_.transpose() * moved_[a];
+    linear_algebra::add_transposed_times(-1.0, R_, moved_[a], slope_[a]);
   }
-  const Eigen::VectorXd r = R_ * contrast_;
-  const Eigen::MatrixXd RW = restricted_ ? Eigen::MatrixXd(R_.leftCols(p) * weight_) : Eigen::MatrixXd();
+  const Eigen::VectorXd r = linear_algebra::apply(R_, contrast_);
+  std::vector<Eigen::VectorXd> moved_r;
+  for (const auto& moved : moved_) moved_r.push_back(linear_algebra::apply(moved, contrast_));
+  const Eigen::MatrixXd RW = restricted_ ? linear_algebra::times(R_.leftCols(p), weight_) : Eigen::MatrixXd();
   for (std::size_t a = 0; a < entries.size(); ++a) {
-    const Eigen::VectorXd Tm = T_ * (moved_[a] * contrast_);
-    const Eigen::MatrixXd TW = restricted_ ? Eigen::MatrixXd(T_ * moved_[a].leftCols(p) * weight_) : Eigen::MatrixXd();
+    const Eigen::VectorXd Tm = linear_algebra::apply(T_, moved_r[a]);
+    Eigen::MatrixXd TW;
+    if (restricted_) TW = linear_algebra::times(linear_algebra::times(T_, moved_[a].leftCols(p)), weight_);
     for (std::size_t b = 0; b <= a; ++b) {
       const auto i = static_cast<Eigen::Index>(a), j = static_cast<Eigen::Index>(b);
       double log_value = -turned_[a].cwiseProduct(turned_[b].transpose()).sum();
-      double square_value = 2.0 * Tm.dot(moved_[b] * contrast_);
+      double square_value = 2.0 * Tm.dot(moved_r[b]);
       if (restricted_) log_value += 2.0 * TW.cwiseProduct(moved_[b].leftCols(p)).sum();
       // d2Sigma_ab has (row_a, row_b) and (row_b, row_a) where the columns agree.
       if (entries[a].column == entries[b].column) {

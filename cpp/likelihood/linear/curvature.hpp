@@ -10,7 +10,7 @@
 // is only worth its price while the random effects are few.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <vector>
 
 #include "likelihood/joint/precision.hpp"

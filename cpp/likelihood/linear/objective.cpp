@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
 #include "numeric/row_sums.hpp"
 
@@ -66,8 +67,7 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
   const double whole = xy_(p, p);
   least_squares_ = Eigen::VectorXd::Zero(p);
   if (p > 0) {
-    const Eigen::LDLT<Eigen::MatrixXd> factor(xy_.topLeftCorner(p, p));
-    least_squares_ = factor.solve(xy_.col(p).head(p));
+    least_squares_ = linear_algebra::solve_semidefinite(xy_.topLeftCorner(p, p), xy_.col(p).head(p));
     for (const auto& panel : model.panels())
       for (int k = 0; k < p; ++k)
         numeric::add_multiple(panel.n_rows, -least_squares_[k], model.fixed_column(panel, k),
@@ -84,7 +84,9 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
       for (int j = 0; j < panel.n_rows; ++j) weighted[static_cast<std::size_t>(j)] = weight[panel.first_row + j] * x[j];
       add_level_sums(model, panel, weighted.data(), zxy_.col(k).data());
     }
-  if (p > 0) log_scale_ = std::log(std::fabs(model.user_scale(response).matrix.topLeftCorner(p, p).determinant()));
+  if (p > 0)
+    log_scale_ =
+        std::log(std::fabs(linear_algebra::determinant(model.user_scale(response).matrix.topLeftCorner(p, p))));
   products_by_level_.resize(static_cast<std::size_t>(model.n_mode_covariances()));
   inverse_by_level_.resize(products_by_level_.size());
   if (LinearCurvature::affordable(model)) curvature_ = std::make_unique<LinearCurvature>(pattern_);
@@ -94,9 +96,9 @@ double LinearObjective::plain_value() const {
   const int p = model_.p();
   double log_part = 0.0;
   if (restricted_ && p > 0) {
-    const Eigen::LLT<Eigen::MatrixXd> factor(xy_.topLeftCorner(p, p));
-    if (factor.info() != Eigen::Success) return -std::numeric_limits<double>::infinity();
-    log_part = 2.0 * factor.matrixLLT().diagonal().array().log().sum();
+    const linear_algebra::Cholesky factor(xy_.topLeftCorner(p, p));
+    if (!factor.positive_definite()) return -std::numeric_limits<double>::infinity();
+    log_part = factor.log_determinant();
   }
   return profile_value(log_part, xy_(p, p)).total();
 }
@@ -140,18 +142,17 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   for (int k = 0; k <= p; ++k) transpose_scale_modes(model_, lambda_, half.col(k).data());
   solved_ = half;
   precision_.solve(solved_.data(), p + 1, n_modes);
-  const Eigen::MatrixXd M = xy_ - half.transpose() * solved_;
+  const Eigen::MatrixXd M = xy_ - linear_algebra::transposed_times(half, solved_);
   cross_ = M.topLeftCorner(p, p);
   log_part_ = precision_.log_determinant();
   beta_.setZero(p);
   square_ = M(p, p);
-  Eigen::LLT<Eigen::MatrixXd> factor(p);
+  const linear_algebra::Cholesky factor(0.5 * (cross_ + cross_.transpose()));
   if (p > 0) {
-    factor.compute(0.5 * (cross_ + cross_.transpose()));
-    if (factor.info() != Eigen::Success) return false;
+    if (!factor.positive_definite()) return false;
     beta_ = factor.solve(M.col(p).head(p));
     square_ -= M.col(p).head(p).dot(beta_);
-    if (restricted_) log_part_ += 2.0 * factor.matrixLLT().diagonal().array().log().sum();
+    if (restricted_) log_part_ += factor.log_determinant();
   }
   if (!(square_ > 0.0)) return false;
   const double variance = square_ / nu_;
@@ -159,7 +160,7 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   sums.log_likelihood = profile_value(log_part_, square_);
   sums.value = sums.log_likelihood.total();
 
-  const Eigen::VectorXd modes_now = solved_.col(p) - solved_.leftCols(p) * beta_;
+  const Eigen::VectorXd modes_now = solved_.col(p) - linear_algebra::apply(solved_.leftCols(p), beta_);
   modes.assign(modes_now.data(), modes_now.data() + n_modes);
 
   // Slopes: of log|H| 2 tr N; of r2 by the envelope theorem; of log|M_xx| likewise, column by column.
@@ -171,7 +172,7 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   residual_.resize(n_modes, p + 1);
   products_.multiply(pattern_, scaled.data(), residual_.data(), p + 1, n_modes);
   residual_ = zxy_ - residual_;
-  const Eigen::VectorXd residual = residual_.col(p) - residual_.leftCols(p) * beta_;
+  const Eigen::VectorXd residual = residual_.col(p) - linear_algebra::apply(residual_.leftCols(p), beta_);
   Eigen::MatrixXd log_slope = Eigen::MatrixXd::Zero(model_.q(), model_.q()), square_slope = log_slope;
   subtract_level_products(model_, products_by_level_.data(), log_slope);
   log_slope *= -2.0;
@@ -195,16 +196,15 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
   entry_slope_log_ = slope_log_;
   entry_slope_square_ = slope_square_;
-  slope_log_ = jacobian.transpose() * entry_slope_log_;
-  slope_square_ = jacobian.transpose() * entry_slope_square_;
+  slope_log_ = linear_algebra::apply_transposed(jacobian, entry_slope_log_);
+  slope_square_ = linear_algebra::apply_transposed(jacobian, entry_slope_square_);
   sums.gradient = -0.5 * (slope_log_ + slope_square_ / variance);
   theta_ = theta;
   if (!gradient_only_) {
-    sums.theta_information = jacobian.transpose() *
-                             theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_) *
-                             jacobian;
+    sums.theta_information = linear_algebra::sandwich(
+        jacobian, theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_));
     // Sigma is estimated as well, and a change of all variances together is a change of sigma.
-    const Eigen::VectorXd together = jacobian.transpose() * log_determinant_slope;
+    const Eigen::VectorXd together = linear_algebra::apply_transposed(jacobian, log_determinant_slope);
     sums.theta_information -= together * together.transpose() / (2.0 * static_cast<double>(model_.n_rows()));
     sums.hessian = -sums.theta_information;
     if (has_exact_hessian()) {
@@ -219,11 +219,11 @@ void LinearObjective::bend(const Eigen::VectorXd& theta) {
   curvature_->set(products_, precision_, lambda_, layout_, inverse_by_level_.data(), residual_, cross_, beta_,
                   restricted_);
   const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
-  curve_log_ =
-      jacobian.transpose() * curvature_->log_part * jacobian + layout_.curvature(theta.data(), entry_slope_log_.data());
-  curve_square_ = jacobian.transpose() * curvature_->square * jacobian +
+  curve_log_ = linear_algebra::sandwich(jacobian, curvature_->log_part) +
+               layout_.curvature(theta.data(), entry_slope_log_.data());
+  curve_square_ = linear_algebra::sandwich(jacobian, curvature_->square) +
                   layout_.curvature(theta.data(), entry_slope_square_.data());
-  beta_slope_ = curvature_->beta_slope * jacobian;
+  beta_slope_ = linear_algebra::times(curvature_->beta_slope, jacobian);
   differentiated_ = theta;
 }
 
@@ -304,11 +304,11 @@ void LinearObjective::expand(Point& point) const {
   Eigen::MatrixXd J = Eigen::MatrixXd::Identity(m + 1, m + 1);
   J.topLeftCorner(m, m) = scale.cwiseInverse().asDiagonal();
   J.topRightCorner(m, 1) = -theta.cwiseProduct(unit);
-  Eigen::MatrixXd moved = J.transpose() * hessian * J;
+  Eigen::MatrixXd moved = linear_algebra::sandwich(J, hessian);
   moved.topRightCorner(m, 1) -= slopes / sigma;
   moved.bottomLeftCorner(1, m) -= slopes.transpose() / sigma;
   moved(m, m) += slopes.dot(theta);
-  const Eigen::VectorXd moved_gradient = J.transpose() * gradient;
+  const Eigen::VectorXd moved_gradient = linear_algebra::apply_transposed(J, gradient);
 
   const Eigen::MatrixXd information = cross_ / variance;
   Eigen::MatrixXd full = Eigen::MatrixXd::Zero(P, P);
@@ -317,10 +317,10 @@ void LinearObjective::expand(Point& point) const {
   if (!restricted_) {
     Eigen::MatrixXd slope(p, m + 1);
     slope << beta_slope_, Eigen::VectorXd::Zero(p);
-    slope = (slope * J).eval();
-    full.topRightCorner(p, m + 1) = information * slope;
-    full.bottomLeftCorner(m + 1, p) = (information * slope).transpose();
-    full.bottomRightCorner(m + 1, m + 1) -= slope.transpose() * information * slope;
+    slope = linear_algebra::times(slope, J);
+    full.topRightCorner(p, m + 1) = linear_algebra::times(information, slope);
+    full.bottomLeftCorner(m + 1, p) = full.topRightCorner(p, m + 1).transpose();
+    full.bottomRightCorner(m + 1, m + 1) -= linear_algebra::sandwich(slope, information);
   }
   Eigen::VectorXd step = Eigen::VectorXd::Zero(P);
   step.segment(p, m) =

@@ -1,5 +1,7 @@
 #include "likelihood/nested/block_arrow.hpp"
 
+#include "linear_algebra/small_factor.hpp"
+
 namespace multilevel::likelihood {
 
 BlockArrow::BlockArrow(int most_units, int most_clusters, int q_inner, int q_outer)
@@ -57,12 +59,10 @@ bool BlockArrow::factor(const NestedRows& rows, int cluster, const double* secon
   corner.diagonal().array() += 1.0;
   linear_algebra::add_summed_product(units, -1.0, cross_, transposed(cross_), corner);
   if (!std::isfinite(corner.sum())) return false;
-  const Eigen::LLT<OuterMatrix> llt(corner);
-  if (llt.info() != Eigen::Success) return false;
-  const OuterMatrix L = llt.matrixL();
-  for (int a = 0; a < q_outer_; ++a) log_determinant += std::log(L(a, a));
-  OuterMatrix inverse = OuterMatrix::Identity(q_outer_, q_outer_);
-  L.triangularView<Eigen::Lower>().solveInPlace(inverse);
+  if (!linear_algebra::small::cholesky(q_outer_, corner.data())) return false;
+  for (int a = 0; a < q_outer_; ++a) log_determinant += std::log(corner(a, a));
+  OuterMatrix inverse(q_outer_, q_outer_);
+  linear_algebra::small::inverse_of_lower(q_outer_, corner.data(), inverse.data());
   Eigen::Map<Eigen::MatrixXd>(at(P_outer_, cluster), q_outer_, q_outer_) = inverse;
   log_determinant_[static_cast<std::size_t>(cluster)] = log_determinant;
 

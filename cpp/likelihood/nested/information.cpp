@@ -1,5 +1,7 @@
 #include "likelihood/nested/information.hpp"
 
+#include "linear_algebra/dense.hpp"
+
 namespace multilevel::likelihood {
 
 NestedInformation::NestedInformation(const model::Model& model, const model::Layout& layout, int most_units,
@@ -107,10 +109,12 @@ void NestedInformation::add_beta(const NestedRows& rows, int cluster, const Bloc
   linear_algebra::add_product(units, 1.0, lambda_inner.transpose(), inner_x_, inner_g_);
   inner_solved_.fill(units, 0.0);
   linear_algebra::add_product(units, 1.0, arrow.P, inner_g_, inner_solved_);
-  outer_g_.noalias() = lambda_outer.transpose() * outer_x_;
-  solved_.noalias() = arrow.P_outer(cluster) * outer_g_;
+  outer_g_.setZero();
+  linear_algebra::add_transposed_times(1.0, lambda_outer, outer_x_, outer_g_);
+  solved_.setZero();
+  linear_algebra::add_times(1.0, arrow.P_outer(cluster), outer_g_, solved_);
   linear_algebra::add_summed_product(units, 1.0, arrow.R, inner_g_, solved_);
-  hessian.topLeftCorner(p_, p_).noalias() += solved_.transpose() * solved_;
+  linear_algebra::add_transposed_times(1.0, solved_, solved_, hessian.topLeftCorner(p_, p_));
   auto block = hessian.topLeftCorner(p_, p_);
   linear_algebra::add_summed_product(units, 1.0, transposed(inner_solved_), inner_solved_, block);
 }

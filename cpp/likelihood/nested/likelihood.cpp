@@ -179,7 +179,7 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
   linear_algebra::add_product(units, 1.0, nodes_.outer_t_g, transposed(arrow_.P), S_cross_);
   OuterMatrix S = means.t_g.lazyProduct(P.transpose());
   linear_algebra::add_summed_product(units, 1.0, nodes_.outer_t_g, transposed(arrow_.R), S);
-  S = linear_algebra::symmetric_from_lower(S);
+  S = OuterMatrix(S.selfadjointView<Eigen::Lower>());
   S.diagonal().array() += 1.0;
 
   // The blocks of A = L^-T S L^-1 that meet in a row.

@@ -2,13 +2,13 @@
 // clusters (levels of the outer one). Numbers of rows, units and clusters count from the panel's first.
 #pragma once
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "family/family.hpp"
 #include "linear_algebra/matrix_batch.hpp"
-#include "linear_algebra/small.hpp"
 #include "model/model.hpp"
 #include "numeric/row_sums.hpp"
 
@@ -20,8 +20,8 @@ using linear_algebra::Range;
 /// The most random effects per level of one factor where levels are nested and there is quadrature.
 inline constexpr int most_nested_effects = 16;
 
-using OuterVector = linear_algebra::Small<Eigen::Dynamic, most_nested_effects>::Vector;
-using OuterMatrix = linear_algebra::Small<Eigen::Dynamic, most_nested_effects>::Matrix;
+using OuterVector = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, most_nested_effects, 1>;
+using OuterMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, most_nested_effects, most_nested_effects>;
 
 class NestedRows {
  public:

@@ -9,17 +9,19 @@
 #include <vector>
 
 #include "likelihood/one_factor/cluster_moments.hpp"
+#include "linear_algebra/dense.hpp"
 #include "model/layout.hpp"
 #include "model/model.hpp"
 #include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::likelihood {
 
-template <int Q, int Max>
+template <int Q>
 class ClusterHessian {
-  using Vector = typename linear_algebra::Small<Q, Max>::Vector;
-  using Matrix = typename linear_algebra::Small<Q, Max>::Matrix;
-  using State = ClusterState<Q, Max>;
+  using Vector = typename linear_algebra::Small<Q>::Vector;
+  using Matrix = typename linear_algebra::Small<Q>::Matrix;
+  using ConstVectorMap = typename linear_algebra::Small<Q>::ConstVectorMap;
+  using State = ClusterState<Q>;
 
  public:
   ClusterHessian(const model::Model& model, const model::Layout& layout, const numeric::QuadratureRule& rule, int q,
@@ -49,7 +51,7 @@ class ClusterHessian {
     row_sums(s, strip, rows, columns, first, n);
     const int P = p_ + n_theta_ + n_phi_;
     for (int d = 0; d < P; ++d) direction(s, lambda, rows, first, n, d, hessian);
-    if (p_ > 0) hessian.topRows(p_).noalias() += left_ * right_;
+    if (p_ > 0) linear_algebra::add_times(1.0, left_, right_, hessian.topRows(p_));
   }
 
  private:
@@ -109,7 +111,7 @@ class ClusterHessian {
   void direction(State& s, const Matrix& lambda, RowArrays& rows, int first, int n, int d, Eigen::MatrixXd& hessian) {
     const int theta_index = d - p_, phi_index = d - p_ - n_theta_;
     const bool is_beta = d < p_, is_theta = !is_beta && theta_index < n_theta_, is_phi = phi_index >= 0;
-    const auto zero = Vector::Zero(q_());
+    const Vector zero = Vector::Zero(q_());
     const MomentColumns& columns = *columns_;
 
     // Lambda-dot has a single entry, at (row, column).
@@ -152,25 +154,26 @@ class ClusterHessian {
     Matrix Hdot = lambda.transpose() * Bdot * lambda;
     if (is_theta) {  // Ldot'B Lambda + its transpose
       const Vector bl = lambda.transpose() * s.B.col(row);
-      Hdot.row(column) += bl.transpose();
-      Hdot.col(column) += bl;
+      linear_algebra::add_to_row(Hdot, column, bl);
+      linear_algebra::add_to_column(Hdot, column, bl);
     }
     const Matrix M = s.Linv * Hdot * s.Linv.transpose();
     const Matrix Phi = linear_algebra::lower_half_diagonal(M);
 
     // Nodes: v_k dot = vdot - L^-T Phi' t_k, u_k dot = Ldot v_k + Lambda v_k dot.
-    const Matrix node_turn = -s.Linv.transpose() * Phi.transpose();
+    const Matrix node_turn = -(s.Linv.transpose() * Phi.transpose());
     Vector g_bar_dot = zero, b1_bar = zero, b1_bar_dot = zero, pdot_b1 = zero;
     Matrix t_b1dot = Matrix::Zero(q_(), q_()), t_vdot = t_b1dot, pdot_t_gamma = t_b1dot, t_b1 = t_b1dot,
            pdot_b1_v = t_b1dot, b1_vdot = t_b1dot;
     if (K_ > 1) {
       double mean = 0.0;
       for (int k = 0; k < K_; ++k) {
-        const Eigen::Map<const Vector> t(rule_.node(k), q_());
+        const Vector t = ConstVectorMap(rule_.node(k), q_());
         const Vector v_k = s.at(s.node_v, k);
         const Vector vdot_k = vdot + node_turn * t;
         const Vector udot_k = ldot(v_k) + lambda * vdot_k;
-        double f = s.at(s.node_b1, k).dot(udot_k) - v_k.dot(vdot_k);
+        const Vector b1_k = s.at(s.node_b1, k);
+        double f = b1_k.dot(udot_k) - v_k.dot(vdot_k);
         if (is_beta) f += s.x1(d, k);
         if (is_phi) f += s.node_phi[static_cast<std::size_t>(k * n_phi_ + phi_index)];
         fdot_[k] = f;
@@ -189,15 +192,16 @@ class ClusterHessian {
     double phi_node_change[family::max_phi] = {};  // sum_k p_k (Z'l'_phi at v_k)'u_k dot, per parameter
     for (int k = 0; k < K_; ++k) {
       const double share = s.share[static_cast<std::size_t>(k)];
-      const Eigen::Map<const Vector> t(rule_.node(k), q_());
-      const Vector v_k = s.at(s.node_v, k), b1_k = s.at(s.node_b1, k);
+      const Vector t = ConstVectorMap(rule_.node(k), q_());
+      const Vector v_k = s.at(s.node_v, k), b1_k = s.at(s.node_b1, k), g_k = s.at(s.node_g, k),
+                   gamma_k = s.at(s.node_gamma, k);
+      const Matrix B_k = s.matrix_at(s.node_B, k);
       const Vector vdot_k = vdot + node_turn * t;
       const Vector udot_k = ldot(v_k) + lambda * vdot_k;
-      Vector change =
-          -(s.matrix_at(s.node_B, k) * udot_k);  // of Z'l' at the node; the explicit part of beta is in already
+      Vector change = -(B_k * udot_k);  // of Z'l' at the node; the explicit part of beta is in already
       if (is_phi) {
         for (int r = 0; r < n_phi_; ++r) {
-          const Eigen::Map<const Vector> b1_phi(s.node_b1_phi.data() + (k * n_phi_ + r) * q_(), q_());
+          const Vector b1_phi = ConstVectorMap(s.node_b1_phi.data() + (k * n_phi_ + r) * q_(), q_());
           if (r == phi_index) change += b1_phi;
           phi_node_change[r] += share * b1_phi.dot(udot_k);
         }
@@ -205,21 +209,21 @@ class ClusterHessian {
       b1_bar += share * b1_k;
       b1_bar_dot += share * change;
       pdot_b1 += pdot_[k] * b1_k;
-      g_bar_dot += pdot_[k] * s.at(s.node_g, k) - share * vdot_k;
+      g_bar_dot += pdot_[k] * g_k - share * vdot_k;
       t_b1 += share * t * b1_k.transpose();
       t_b1dot += share * t * change.transpose();
       t_vdot += share * t * vdot_k.transpose();
-      pdot_t_gamma += pdot_[k] * t * s.at(s.node_gamma, k).transpose();
+      pdot_t_gamma += pdot_[k] * t * gamma_k.transpose();
       pdot_b1_v += pdot_[k] * b1_k * v_k.transpose();
       b1_vdot += share * b1_k * vdot_k.transpose();
     }
     g_bar_dot += ldot_transposed(b1_bar) + lambda.transpose() * b1_bar_dot;
 
-    Matrix Adot;
+    Matrix Adot(q_(), q_());
     if (K_ > 1) {
       // C = sum p_k t_k gamma_k', gamma_k = L^-1 g_k, g_k = Lambda' b1_k - v_k.
       Matrix t_gdot = t_b1dot * lambda - t_vdot;
-      if (is_theta) t_gdot.col(column) += t_b1.col(row);
+      if (is_theta) linear_algebra::add_to_column(t_gdot, column, Vector(t_b1.col(row)));
       const Matrix Cdot = pdot_t_gamma + t_gdot * s.Linv.transpose() - s.C * Phi.transpose();
       const Matrix Cs = linear_algebra::symmetric_from_lower(s.C), Csdot = linear_algebra::symmetric_from_lower(Cdot);
       const Matrix inner = Matrix::Identity(q_(), q_()) + Cs;
@@ -230,8 +234,8 @@ class ClusterHessian {
     Matrix Azdot = lambda * Adot * lambda.transpose();
     if (is_theta) {  // Ldot A Lambda' + its transpose
       const Vector al = lambda * s.A.col(column);
-      Azdot.row(row) += al.transpose();
-      Azdot.col(row) += al;
+      linear_algebra::add_to_row(Azdot, row, al);
+      linear_algebra::add_to_column(Azdot, row, al);
     }
 
     Vector zcdot = 0.5 * (l4_ * udot);
@@ -253,16 +257,16 @@ class ClusterHessian {
       right_.col(d).head(K_) = pdot_;
       at += K_;
     }
-    right_.col(d).template segment<Q>(at, q_()) = udot;
+    for (int a = 0; a < q_(); ++a) right_(at + a, d) = udot[a];
     at += q_();
     for (int a = 0; a < q_(); ++a)
       for (int b = 0; b <= a; ++b) right_(at + pair_index(a, b), d) = Azdot(a, b);
     at += pair_count(q_());
-    right_.col(d).template segment<Q>(at, q_()) = hzdot;
+    for (int a = 0; a < q_(); ++a) right_(at + a, d) = hzdot[a];
     at += q_();
     if (K_ > 1) {
       Matrix N = lambda * node_turn;
-      if (is_theta) N.row(row) += s.Linv.col(column).transpose();  // Ldot L^-T
+      if (is_theta) linear_algebra::add_to_row(N, row, Vector(s.Linv.col(column)));  // Ldot L^-T
       for (int a = 0; a < q_(); ++a)
         for (int b = 0; b < q_(); ++b) right_(at + a * q_() + b, d) = N(a, b);
     }
@@ -273,7 +277,10 @@ class ClusterHessian {
                Bdot * (lambda * s.A) - s.B * (lambda * Adot) + zcdot * s.v.transpose() + s.zc * vdot.transpose() +
                b1dot * s.h.transpose() + s.b1 * hdot.transpose() - (Bdot * s.hz + s.B * hzdot) * s.v.transpose() -
                (s.B * s.hz) * vdot.transpose();
-    if (is_theta) G -= s.B.col(row) * s.A.row(column);
+    if (is_theta) {
+      const Vector left = s.B.col(row), right = linear_algebra::row_of(s.A, column);
+      G += -left * right.transpose();
+    }
     for (int e = 0; e < n_theta_; ++e) {
       const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
       const double value = G(entry.row, entry.column);
@@ -288,8 +295,8 @@ class ClusterHessian {
       double value = phi_node_change[r];
       for (int k = 0; k < K_; ++k) value += pdot_[k] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
       value += node_phi_phi[static_cast<std::size_t>(pair)];
-      value += 0.5 * z3_phi_[R].dot(udot) + 0.5 * s.B2_phi[R].cwiseProduct(Azdot).sum() + udot.dot(s.B2_phi[R] * s.hz) +
-               s.b1_phi[R].dot(hzdot);
+      value += 0.5 * z3_phi_[R].dot(udot) + 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], Azdot) +
+               udot.dot(s.B2_phi[R] * s.hz) + s.b1_phi[R].dot(hzdot);
       value += 0.5 * numeric::dot(n, rows.at_mode.phi_phi[pair][2] + first, rows.leverage + first) +
                numeric::dot(n, rows.at_mode.phi_phi[pair][1] + first, rows.shift + first);
       hessian(p_ + n_theta_ + phi_index, p_ + n_theta_ + r) += value;

@@ -42,10 +42,12 @@ class MomentColumns {
 };
 
 /// What a cluster's derivatives need, in the notation of panel_likelihood.hpp.
-template <int Q, int Max>
+template <int Q>
 struct ClusterState {
-  using Vector = typename linear_algebra::Small<Q, Max>::Vector;
-  using Matrix = typename linear_algebra::Small<Q, Max>::Matrix;
+  using Vector = typename linear_algebra::Small<Q>::Vector;
+  using Matrix = typename linear_algebra::Small<Q>::Matrix;
+  using VectorMap = typename linear_algebra::Small<Q>::VectorMap;
+  using MatrixMap = typename linear_algebra::Small<Q>::MatrixMap;
 
   ClusterState(int q, int n_nodes, int n_phi, int p)
       : v(q), b1(q), h(q), hz(q), zc(q), B(q, q), Linv(q, q), C(q, q), A(q, q), Az(q, q) {
@@ -64,11 +66,9 @@ struct ClusterState {
     x1.resize(p, n_nodes);
   }
 
-  Eigen::Map<Vector> at(std::vector<double>& values, int k) {
-    return Eigen::Map<Vector>(values.data() + k * v.size(), v.size());
-  }
-  Eigen::Map<Matrix> matrix_at(std::vector<double>& values, int k) {
-    return Eigen::Map<Matrix>(values.data() + k * v.size() * v.size(), v.size(), v.size());
+  VectorMap at(std::vector<double>& values, int k) { return VectorMap(values.data() + k * v.size(), v.size()); }
+  MatrixMap matrix_at(std::vector<double>& values, int k) {
+    return MatrixMap(values.data() + k * v.size() * v.size(), v.size(), v.size());
   }
 
   Vector v, b1;  ///< mode; Z'l'

@@ -16,6 +16,7 @@
 #include "likelihood/one_factor/strip.hpp"
 #include "likelihood/sums.hpp"
 #include "linear_algebra/small.hpp"
+#include "linear_algebra/small_factor.hpp"
 
 namespace multilevel::likelihood {
 
@@ -28,10 +29,12 @@ inline constexpr double outside_weight = 1e6;  // of a row outside, beside the p
 inline constexpr int most_diagonal =
     4;  // with so few random effects, scans go along sums and differences of two as well
 
-template <int Q, int Max>
+template <int Q>
 class ConditionalModes {
-  using Vector = typename linear_algebra::Small<Q, Max>::Vector;
-  using Matrix = typename linear_algebra::Small<Q, Max>::Matrix;
+  using Vector = typename linear_algebra::Small<Q>::Vector;
+  using Matrix = typename linear_algebra::Small<Q>::Matrix;
+  using VectorMap = typename linear_algebra::Small<Q>::VectorMap;
+  using ConstVectorMap = typename linear_algebra::Small<Q>::ConstVectorMap;
 
  public:
   ConditionalModes(const family::Family& family, int most_rows, int most_clusters, int q)
@@ -59,7 +62,7 @@ class ConditionalModes {
   void linear_predictor(const Strip& strip, RowArrays& rows, const Matrix& lambda, const double* modes, int first,
                         int last) {
     for (int i = first; i < last; ++i) {
-      const Vector u = lambda * Eigen::Map<const Vector>(modes + i * q_(), q_());
+      const Vector u = lambda * ConstVectorMap(modes + i * q_(), q_());
       add_random_effects(strip, rows, strip.start[static_cast<std::size_t>(i)],
                          strip.start[static_cast<std::size_t>(i) + 1], u);
     }
@@ -116,8 +119,7 @@ class ConditionalModes {
       for (int i = 0; i < m; ++i) {
         State& state = states_[static_cast<std::size_t>(i)];
         if (state.done) continue;
-        Eigen::Map<Vector> v(modes + i * q_(), q_()), old(old_.data() + i * q_(), q_()),
-            step(step_.data() + i * q_(), q_());
+        VectorMap v(modes + i * q_(), q_()), old(old_.data() + i * q_(), q_()), step(step_.data() + i * q_(), q_());
         const int first = strip.start[static_cast<std::size_t>(i)],
                   n = strip.start[static_cast<std::size_t>(i) + 1] - first;
         const double f = numeric::sum(n, rows.at_mode.value + first) - 0.5 * v.squaredNorm();
@@ -180,7 +182,7 @@ class ConditionalModes {
     for (const double side : {0.0, 1.0, -1.0}) {
       if (side < 0.0 && !family.is_even()) continue;
       for (int i = 0; i < m; ++i) {
-        Eigen::Map<Vector> v(modes + i * q_(), q_());
+        VectorMap v(modes + i * q_(), q_());
         states_[static_cast<std::size_t>(i)] = {};
         if (side == 0.0)
           v.setZero();
@@ -214,7 +216,7 @@ class ConditionalModes {
 
   /// Moves v so that rows outside the domain come nearer to what their responses make of eta. False where v cannot.
   bool enter_domain(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, int first,
-                    int n, Eigen::Map<Vector>& v) {
+                    int n, VectorMap& v) {
     double *eta = rows.eta + first, *weight = rows.scratch + first;
     for (int j = 0; j < n; ++j) {
       weight[j] = std::isfinite(rows.at_mode.value[first + j]) ? 0.0 : outside_weight;
@@ -223,16 +225,15 @@ class ConditionalModes {
     Vector right(q_());
     for (int a = 0; a < q_(); ++a)
       right[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, weight, eta);
-    const Eigen::LLT<Matrix> factor(precision(strip, lambda, first, n, weight, 1.0));
-    if (factor.info() != Eigen::Success) return false;
-    const Vector step = factor.solve(lambda.transpose() * right);
+    Vector step = lambda.transpose() * right;
+    if (!solve(precision(strip, lambda, first, n, weight, 1.0), step.data())) return false;
     v += step;
     return v.allFinite() && step.squaredNorm() > 0.0;
   }
 
   /// v of the linear model in which every row says what its response alone would make of eta.
   void from_responses(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                      const double* phi, double side, int i, Eigen::Map<Vector>& v) {
+                      const double* phi, double side, int i, VectorMap& v) {
     const int first = strip.start[static_cast<std::size_t>(i)],
               n = strip.start[static_cast<std::size_t>(i) + 1] - first;
     double *eta = rows.eta + first, *weight = rows.scratch + first;
@@ -242,10 +243,8 @@ class ConditionalModes {
     Vector right(q_());
     for (int a = 0; a < q_(); ++a)
       right[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, weight, eta);
-    const Eigen::LLT<Matrix> factor(precision(strip, lambda, first, n, weight, 1.0));
-    v.setZero();
-    if (factor.info() == Eigen::Success) v = factor.solve(lambda.transpose() * right);
-    if (!v.allFinite()) v.setZero();
+    v = lambda.transpose() * right;
+    if (!solve(precision(strip, lambda, first, n, weight, 1.0), v.data()) || !v.allFinite()) v.setZero();
   }
 
   /// Takes the modes that have just been found where they are better. True where one is.
@@ -257,8 +256,8 @@ class ConditionalModes {
       const State& state = states_[at];
       // A saddle point is no mode.
       if (state.failed || !state.started || !state.concave) continue;
-      const Eigen::Map<const Vector> v(modes + i * q_(), q_());
-      Eigen::Map<Vector> best(s.best_v.data() + i * q_(), q_());
+      const ConstVectorMap v(modes + i * q_(), q_());
+      VectorMap best(s.best_v.data() + i * q_(), q_());
       if (std::isfinite(s.best_f[at])) {
         if (!((v - best).squaredNorm() > same_mode * (1.0 + best.squaredNorm()))) continue;
         s.ended_elsewhere[at] = 1;
@@ -282,7 +281,7 @@ class ConditionalModes {
     for (int b = 0; b < q_(); ++b)
       numeric::add_multiple(strip.n_rows, move[b], strip.z[static_cast<std::size_t>(b)], s.slope.data());
     for (int i = 0; i < m; ++i)
-      s.effect[static_cast<std::size_t>(i)] = direction.dot(Eigen::Map<const Vector>(s.best_v.data() + i * q_(), q_()));
+      s.effect[static_cast<std::size_t>(i)] = direction.dot(ConstVectorMap(s.best_v.data() + i * q_(), q_()));
     const ModeScan::Line line{strip.n_rows,   m, rows.eta, s.slope.data(), strip.response, strip.weight, s.level.data(),
                               s.effect.data()};
     s.scan.run(family, phi, line);
@@ -297,8 +296,8 @@ class ConditionalModes {
         state.done = std::isnan(peak) || peak == s.effect[at];
         if (state.done) continue;
         ++active;
-        Eigen::Map<Vector> v(modes + i * q_(), q_());
-        v = Eigen::Map<const Vector>(s.best_v.data() + i * q_(), q_()) + (peak - s.effect[at]) * direction;
+        VectorMap v(modes + i * q_(), q_());
+        v = ConstVectorMap(s.best_v.data() + i * q_(), q_()) + (peak - s.effect[at]) * direction;
       }
       if (active == 0) continue;
       climb(strip, rows, family, lambda, phi, modes, active, sums);
@@ -334,11 +333,11 @@ class ConditionalModes {
   /// step = H^-1 f'(v); returns the Newton decrement f'(v)'step. Where the observed H is not positive definite (a
   /// density that is not log-concave) the expected information takes its place: it never points downhill.
   double newton_step(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                     const double* phi, int first, int n, const Vector& v, Eigen::Map<Vector>& step, bool& concave) {
+                     const double* phi, int first, int n, const Vector& v, VectorMap& step, bool& concave) {
     Vector gradient(q_());
     for (int a = 0; a < q_(); ++a)
       gradient[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, rows.at_mode.eta[0] + first);
-    gradient = (lambda.transpose() * gradient - v).eval();
+    gradient = Vector(lambda.transpose() * gradient) - v;
     for (const bool observed : {true, false}) {
       const double* w = rows.at_mode.eta[1] + first;
       if (!observed) {
@@ -346,10 +345,9 @@ class ConditionalModes {
                                     rows.scratch + first);
         w = rows.scratch + first;
       }
-      const Eigen::LLT<Matrix> factor(precision(strip, lambda, first, n, w, observed ? -1.0 : 1.0));
-      if (factor.info() == Eigen::Success) {
+      step = gradient;
+      if (solve(precision(strip, lambda, first, n, w, observed ? -1.0 : 1.0), step.data())) {
         concave = observed;
-        step = factor.solve(gradient);
         return gradient.dot(step);
       }
     }
@@ -364,6 +362,14 @@ class ConditionalModes {
         h(a, b) = h(b, a) = sign * numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first,
                                                 strip.z[static_cast<std::size_t>(b)] + first, w);
     return Matrix::Identity(q_(), q_()) + lambda.transpose() * h * lambda;
+  }
+
+  /// x = h^-1 x; false, and x as it was, where h is not positive definite.
+  bool solve(Matrix h, double* x) const {
+    if (!linear_algebra::small::cholesky(q_(), h.data())) return false;
+    linear_algebra::small::forward(q_(), h.data(), x);
+    linear_algebra::small::backward(q_(), h.data(), x);
+    return true;
   }
 
   linear_algebra::Dimension<Q> q_;

@@ -13,15 +13,13 @@ using Maker = std::unique_ptr<PanelLikelihood> (*)(const model::Model&, const mo
 MULTILEVEL_DECLARE(1)
 MULTILEVEL_DECLARE(2)
 MULTILEVEL_DECLARE(n)
-MULTILEVEL_DECLARE(any)
 #undef MULTILEVEL_DECLARE
 
 std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response,
                                                        const model::Layout& layout, const numeric::QuadratureRule& rule,
                                                        Derivatives derivatives, bool with_random_effects) {
   const int q = with_random_effects ? model.q() : 0;
-  Maker make = make_panel_likelihood_any;
-  if (q <= most_without_allocation) make = make_panel_likelihood_n;
+  Maker make = make_panel_likelihood_n;
   if (q == 1) make = make_panel_likelihood_1;
   if (q == 2) make = make_panel_likelihood_2;
   return make(model, response, layout, rule, derivatives, q);

@@ -10,7 +10,7 @@
 // derivatives.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <memory>
 
 #include "likelihood/sums.hpp"
@@ -19,9 +19,6 @@
 #include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::likelihood {
-
-/// Up to this many random effects per cluster their matrices need no allocation.
-inline constexpr int most_without_allocation = 12;
 
 /// One per thread: holds the workspace, so that nothing is allocated in the loop over clusters.
 class PanelLikelihood {

@@ -6,7 +6,7 @@ std::unique_ptr<PanelLikelihood> make_panel_likelihood_2(const model::Model& mod
                                                          const model::Layout& layout,
                                                          const numeric::QuadratureRule& rule, Derivatives derivatives,
                                                          int q) {
-  return std::make_unique<PanelLikelihoodOf<2, 2>>(model, response, layout, rule, derivatives, q);
+  return std::make_unique<PanelLikelihoodOf<2>>(model, response, layout, rule, derivatives, q);
 }
 
 }  // namespace multilevel::likelihood

@@ -9,16 +9,22 @@
 #include "likelihood/one_factor/conditional_mode.hpp"
 #include "likelihood/one_factor/likelihood.hpp"
 #include "likelihood/one_factor/strip.hpp"
+#include "linear_algebra/dense.hpp"
+#include "linear_algebra/small_factor.hpp"
 
 namespace multilevel::likelihood {
 
 inline constexpr int strip_node_rows = 32768;  // rows x nodes of a strip: its arrays stay in the second-level cache
 inline constexpr int least_strip_rows = 64;
 
-template <int Q, int Max>
+template <int Q>
 class PanelLikelihoodOf final : public PanelLikelihood {
-  using Vector = typename linear_algebra::Small<Q, Max>::Vector;
-  using Matrix = typename linear_algebra::Small<Q, Max>::Matrix;
+  using Vector = typename linear_algebra::Small<Q>::Vector;
+  using Matrix = typename linear_algebra::Small<Q>::Matrix;
+  using VectorMap = typename linear_algebra::Small<Q>::VectorMap;
+  using ConstVectorMap = typename linear_algebra::Small<Q>::ConstVectorMap;
+  using MatrixMap = typename linear_algebra::Small<Q>::MatrixMap;
+  using ConstMatrixMap = typename linear_algebra::Small<Q>::ConstMatrixMap;
 
  public:
   PanelLikelihoodOf(const model::Model& model, const model::Response& response, const model::Layout& layout,
@@ -40,8 +46,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         second_(model, layout, rule, q, n_theta_) {
     int most = 1;
     for (const auto& panel : model.panels()) most = std::max(most, panel.last_cluster - panel.first_cluster);
-    finder_ = std::make_unique<ConditionalModes<Q, Max>>(model.family(), std::max(strip_rows_, model.largest_cluster()),
-                                                         most, std::max(q, 1));
+    finder_ = std::make_unique<ConditionalModes<Q>>(model.family(), std::max(strip_rows_, model.largest_cluster()),
+                                                    most, std::max(q, 1));
     node_f_.resize(static_cast<std::size_t>(most) * static_cast<std::size_t>(K_));
     node_phi_.resize(node_f_.size() * static_cast<std::size_t>(n_phi_));
     node_phi_phi_.resize(node_f_.size() * static_cast<std::size_t>(n_phi_ * (n_phi_ + 1) / 2));
@@ -130,16 +136,15 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     log_determinant_[at] = 0.0;
     if (q_() == 0) return true;
     const Matrix B = -z_products(first_row(i), cluster_rows(i), rows_.at_mode.eta[1]);
-    const Matrix H = Matrix::Identity(q_(), q_()) + lambda.transpose() * B * lambda;
-    const Eigen::LLT<Matrix> llt(H);
-    if (llt.info() != Eigen::Success || !std::isfinite(H.sum())) return false;
-    const Matrix L = llt.matrixL();
+    Matrix L = Matrix::Identity(q_(), q_()) + lambda.transpose() * B * lambda;
+    if (!std::isfinite(L.sum()) || !linear_algebra::small::cholesky(q_(), L.data())) return false;
     for (int a = 0; a < q_(); ++a) log_determinant_[at] += std::log(L(a, a));
-    Eigen::Map<Matrix> Linv(Linv_.data() + at * static_cast<std::size_t>(q_() * q_()), q_(), q_());
-    Linv = L.template triangularView<Eigen::Lower>().solve(Matrix::Identity(q_(), q_()));
+    Matrix Linv(q_(), q_());
+    linear_algebra::small::inverse_of_lower(q_(), L.data(), Linv.data());
+    MatrixMap(Linv_.data() + at * static_cast<std::size_t>(q_() * q_()), q_(), q_()) = Linv;
     if (mode_covariance) {
-      Eigen::Map<Matrix> covariance(mode_covariance + static_cast<std::int64_t>(strip_.first_cluster + i) * q_() * q_(),
-                                    q_(), q_());
+      MatrixMap covariance(mode_covariance + static_cast<std::int64_t>(strip_.first_cluster + i) * q_() * q_(), q_(),
+                           q_());
       covariance = Linv.transpose() * Linv;
     }
     return true;
@@ -147,16 +152,16 @@ class PanelLikelihoodOf final : public PanelLikelihood {
 
   /// v_k = mode + L^-T t_k.
   Vector node_v(int i, int k, const double* mode) const {
-    const Eigen::Map<const Matrix> Linv(
-        Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(), q_());
-    return Eigen::Map<const Vector>(mode, q_()) + Linv.transpose() * Eigen::Map<const Vector>(rule_.node(k), q_());
+    const ConstMatrixMap Linv(Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(),
+                              q_());
+    return ConstVectorMap(mode, q_()) + Linv.transpose() * ConstVectorMap(rule_.node(k), q_());
   }
 
   /// f(v_k) + t't/2 + log omega_k of all clusters, and the rows' derivatives at the nodes.
   void evaluate_nodes(const Matrix& lambda, const double* phi, const double* modes) {
     const int m = strip_.n_clusters(), pairs = n_phi_ * (n_phi_ + 1) / 2;
     for (int k = 0; k < K_; ++k) {
-      const double node_square = Eigen::Map<const Vector>(rule_.node(k), q_()).squaredNorm();
+      const double node_square = ConstVectorMap(rule_.node(k), q_()).squaredNorm();
       for (int i = 0; i < m; ++i) {
         const Vector v = node_v(i, k, modes + i * q_());
         node_f_[index(i, k)] =
@@ -192,13 +197,13 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   }
 
   void add_cluster(int i, const Matrix& lambda, const double* mode, Sums& sums) {
-    ClusterState<Q, Max>& s = state_;
+    ClusterState<Q>& s = state_;
     const int first = first_row(i), n = cluster_rows(i), pairs = n_phi_ * (n_phi_ + 1) / 2;
-    s.v = Eigen::Map<const Vector>(mode, q_());
+    s.v = ConstVectorMap(mode, q_());
     s.b1 = z_sums(first, n, rows_.at_mode.eta[0]);
     s.B = -z_products(first, n, rows_.at_mode.eta[1]);
-    s.Linv = Eigen::Map<const Matrix>(
-        Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(), q_());
+    s.Linv =
+        ConstMatrixMap(Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(), q_());
     for (int r = 0; r < n_phi_; ++r) {
       s.b1_phi[static_cast<std::size_t>(r)] = z_sums(first, n, rows_.at_mode.phi[r][1]);
       s.B2_phi[static_cast<std::size_t>(r)] = z_products(first, n, rows_.at_mode.phi[r][2]);
@@ -224,12 +229,13 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       const double share = s.share[static_cast<std::size_t>(k)];
       if (share == 0.0) clear_node(k, first, n);  // far out, or outside the domain, where derivatives are no numbers
       const double *d1 = rows_.node_d1(k), *d2 = rows_.node_d2(k);
-      const Eigen::Map<const Vector> t(rule_.node(k), q_());
-      auto v_k = s.at(s.node_v, k), g_k = s.at(s.node_g, k), gamma_k = s.at(s.node_gamma, k), b1_k = s.at(s.node_b1, k);
-      v_k = s.v + s.Linv.transpose() * t;
-      b1_k = z_sums(first, n, d1);
-      g_k = lambda.transpose() * b1_k - v_k;
-      gamma_k = s.Linv * g_k;
+      const Vector t = ConstVectorMap(rule_.node(k), q_());
+      const Vector v_k = s.v + s.Linv.transpose() * t, b1_k = z_sums(first, n, d1),
+                   g_k = lambda.transpose() * b1_k - v_k, gamma_k = s.Linv * g_k;
+      s.at(s.node_v, k) = v_k;
+      s.at(s.node_b1, k) = b1_k;
+      s.at(s.node_g, k) = g_k;
+      s.at(s.node_gamma, k) = gamma_k;
       g_bar += share * g_k;
       s.C += share * t * gamma_k.transpose();
       b1_v += share * b1_k * v_k.transpose();
@@ -242,7 +248,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
                          : K_ > 1
                              ? node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)]
                              : numeric::sum(n, rows_.at_mode.phi[r][0] + first);
-        Eigen::Map<Vector>(s.node_b1_phi.data() + static_cast<std::ptrdiff_t>(at) * q_(), q_()) =
+        VectorMap(s.node_b1_phi.data() + static_cast<std::ptrdiff_t>(at) * q_(), q_()) =
             z_sums(first, n, rows_.node_d1_phi(k, r));
         numeric::add_multiple(n, share, rows_.node_d1_phi(k, r) + first, rows_.x_phi[r] + first);
       }
@@ -279,7 +285,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     }
     for (int r = 0; r < n_phi_; ++r) {
       const auto R = static_cast<std::size_t>(r);
-      double score = 0.5 * s.B2_phi[R].cwiseProduct(s.Az).sum() + s.b1_phi[R].dot(s.hz);
+      double score = 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], s.Az) + s.b1_phi[R].dot(s.hz);
       for (int k = 0; k < K_; ++k)
         score += s.share[static_cast<std::size_t>(k)] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
       sums.gradient[p_ + n_theta_ + r] += score;
@@ -369,7 +375,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
 
   /// tr(T D_a T D_b) / 2 with D_a = d(Lambda Lambda')/d theta_a and T = B - B Lambda H^-1 Lambda' B, the cluster's
   /// information about u in the working linear mixed model.
-  void add_theta_information(const ClusterState<Q, Max>& s, const Matrix& lambda, Eigen::MatrixXd& information) {
+  void add_theta_information(const ClusterState<Q>& s, const Matrix& lambda, Eigen::MatrixXd& information) {
     const Matrix half = s.Linv * lambda.transpose() * s.B;
     const Matrix T = s.B - half.transpose() * half;
     const Matrix TL = T * lambda, S = lambda.transpose() * TL;
@@ -425,7 +431,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     for (int k = 0; k < p_; ++k)
       wide_x_.col(k) = Eigen::Map<const Eigen::VectorXd>(strip_.x[static_cast<std::size_t>(k)], n);
     wide_dx_ = Eigen::Map<const Eigen::VectorXd>(rows_.curvature, n).asDiagonal() * wide_x_;
-    sums.hessian.topLeftCorner(p_, p_).noalias() += wide_x_.transpose() * wide_dx_;
+    linear_algebra::add_transposed_times(1.0, wide_x_, wide_dx_, sums.hessian.topLeftCorner(p_, p_));
   }
 
   const model::Model& model_;
@@ -438,9 +444,9 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   Strip strip_;
   RowArrays rows_;
   MomentColumns columns_;
-  ClusterState<Q, Max> state_;
-  ClusterHessian<Q, Max> second_;
-  std::unique_ptr<ConditionalModes<Q, Max>> finder_;
+  ClusterState<Q> state_;
+  ClusterHessian<Q> second_;
+  std::unique_ptr<ConditionalModes<Q>> finder_;
   std::vector<double> node_f_, node_phi_, node_phi_phi_, Linv_, log_determinant_;
   std::vector<std::vector<double>> weighted_;
   static constexpr int wide_ = 16;

@@ -6,8 +6,7 @@ std::unique_ptr<PanelLikelihood> make_panel_likelihood_n(const model::Model& mod
                                                          const model::Layout& layout,
                                                          const numeric::QuadratureRule& rule, Derivatives derivatives,
                                                          int q) {
-  return std::make_unique<PanelLikelihoodOf<Eigen::Dynamic, most_without_allocation>>(model, response, layout, rule,
-                                                                                      derivatives, q);
+  return std::make_unique<PanelLikelihoodOf<Eigen::Dynamic>>(model, response, layout, rule, derivatives, q);
 }
 
 }  // namespace multilevel::likelihood

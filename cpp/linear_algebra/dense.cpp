@@ -1,0 +1,78 @@
+#include "linear_algebra/dense.hpp"
+
+#include <Eigen/Cholesky>
+#include <Eigen/LU>
+
+namespace multilevel::linear_algebra {
+
+Eigen::MatrixXd times(const MatrixView& a, const MatrixView& b) { return a * b; }
+Eigen::MatrixXd transposed_times(const MatrixView& a, const MatrixView& b) { return a.transpose() * b; }
+Eigen::MatrixXd times_transposed(const MatrixView& a, const MatrixView& b) { return a * b.transpose(); }
+Eigen::VectorXd apply(const MatrixView& a, const VectorView& x) { return a * x; }
+Eigen::VectorXd apply_transposed(const MatrixView& a, const VectorView& x) { return a.transpose() * x; }
+
+Eigen::MatrixXd sandwich(const MatrixView& a, const MatrixView& s) { return a.transpose() * s * a; }
+
+void add_times(double factor, const MatrixView& a, const MatrixView& b, Eigen::Ref<Eigen::MatrixXd> to) {
+  to.noalias() += factor * a * b;
+}
+
+void add_transposed_times(double factor, const MatrixView& a, const MatrixView& b, Eigen::Ref<Eigen::MatrixXd> to) {
+  to.noalias() += factor * a.transpose() * b;
+}
+
+void add_times_transposed(double factor, const MatrixView& a, const MatrixView& b, Eigen::Ref<Eigen::MatrixXd> to) {
+  to.noalias() += factor * a * b.transpose();
+}
+
+void add_gram(const MatrixView& a, Eigen::MatrixXd& to) {
+  to.selfadjointView<Eigen::Lower>().rankUpdate(a.transpose());
+}
+
+Cholesky::Cholesky(const Eigen::MatrixXd& symmetric) {
+  const Eigen::LLT<Eigen::MatrixXd> llt(symmetric);
+  factor_ = llt.matrixLLT();
+  positive_definite_ = llt.info() == Eigen::Success;
+}
+
+double Cholesky::log_determinant() const { return 2.0 * factor_.diagonal().array().log().sum(); }
+
+Eigen::MatrixXd Cholesky::lower() const { return factor_.triangularView<Eigen::Lower>(); }
+
+Eigen::MatrixXd Cholesky::solve(const MatrixView& b) const {
+  return solve_lower_transposed(factor_, solve_lower(factor_, b));
+}
+
+Eigen::MatrixXd solve_semidefinite(const Eigen::MatrixXd& symmetric, const MatrixView& b) {
+  return Eigen::LDLT<Eigen::MatrixXd>(symmetric).solve(b);
+}
+
+Eigen::MatrixXd solve_lower(const MatrixView& lower, const MatrixView& b) {
+  Eigen::MatrixXd x = b;
+  if (x.cols() == 1) {
+    auto column = x.col(0);
+    lower.triangularView<Eigen::Lower>().solveInPlace(column);
+  } else {
+    lower.triangularView<Eigen::Lower>().solveInPlace(x);
+  }
+  return x;
+}
+
+Eigen::MatrixXd solve_lower_transposed(const MatrixView& lower, const MatrixView& b) {
+  Eigen::MatrixXd x = b;
+  if (x.cols() == 1) {
+    auto column = x.col(0);
+    lower.triangularView<Eigen::Lower>().transpose().solveInPlace(column);
+  } else {
+    lower.triangularView<Eigen::Lower>().transpose().solveInPlace(x);
+  }
+  return x;
+}
+
+Eigen::MatrixXd solve_square(const Eigen::MatrixXd& a, const MatrixView& b) { return a.fullPivLu().solve(b); }
+
+Eigen::MatrixXd inverse(const Eigen::MatrixXd& a) { return a.inverse(); }
+
+double determinant(const Eigen::MatrixXd& a) { return a.determinant(); }
+
+}  // namespace multilevel::linear_algebra
