@@ -404,7 +404,7 @@ def test_a_mode_is_found_from_outside_the_domain(family: str, link: str, two_fac
     for i in range(4):
         own = g == i
         v, step = np.linspace(-12, 12, 24_001), 1e-3
-        for _ in range(2):  # the second time around the best of the first
+        for _ in range(3):  # again around the best of the last time
             f, w = of_rows(family, link, (psi[0] + psi[1] * x[own])[:, None] + psi[2] * v, y[own][:, None], phi)
             f = f - v**2 / 2
             k = int(f.argmax())
