@@ -127,9 +127,9 @@ def gamma(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi
 def negative_binomial(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
     """Gamma(y + k) / (Gamma(k) k^y) is the product of (1 + j / k) over j < y, which needs no difference."""
     log_mu = log_rate(link, eta)
-    counts = np.unique(y)
-    rising = {c: float(np.log1p(np.arange(c) * np.exp(-phi[0])).sum()) for c in counts}
-    product = np.array([rising[c] for c in y.ravel()]).reshape(y.shape)
+    counts, place = np.unique(y, return_inverse=True)
+    rising = [np.log1p(np.arange(c) * np.exp(-phi[0])).sum() for c in counts]
+    product = np.array(rising)[place].reshape(y.shape)
     with np.errstate(under="ignore", over="ignore", invalid="ignore"):
         ratio = log_mu - phi[0]  # log1p of the mean over the size
         shrunk = np.where(ratio > 30, ratio + np.log1p(np.exp(-np.abs(ratio))), np.log1p(np.exp(np.minimum(ratio, 30))))
