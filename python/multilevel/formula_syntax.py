@@ -7,6 +7,7 @@ node. Only what is listed here is a node of a formula.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -50,6 +51,7 @@ OPERATORS = (
     *(ast.UAdd, ast.USub, ast.Invert),
     *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot),
 )
+_WORD = re.compile(r"\w+|[^\w\s]")
 _REFUSED = {
     **dict.fromkeys((ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp), "'for' is"),
     ast.Lambda: "'lambda' is",
@@ -149,7 +151,8 @@ def check_expression(text: str, tokens: Sequence[Token], pieces: Pieces) -> tupl
 
 @lru_cache(maxsize=512)
 def _read(expression: str) -> Syntax:
-    if len(expression) > 3 * MOST_CHARACTERS:  # translated, and every operand in parentheses
+    # What comes from a formula is shorter; what comes from a file need not be.
+    if len(expression) > 3 * MOST_CHARACTERS or len(_WORD.findall(expression)) > 4 * MOST_WORDS:
         raise _Refused("is too long", -1)
     try:
         body = ast.parse(expression, mode="eval").body

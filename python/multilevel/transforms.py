@@ -289,8 +289,9 @@ class UserFunctions(dict[str, Callable[..., Any]]):
                 pickle.dumps(value)
             except Exception as error:
                 raise pickle.PicklingError(
-                    f"the function '{name}' that was passed by functions= cannot be saved: it is a lambda, or defined "
-                    f"inside of another function; define it with def in a module ({error})"
+                    f"the function '{name}' that was passed by functions= cannot be pickled: it is a lambda, or "
+                    "defined inside of another function; define it with def in a module, or use results.save() "
+                    f"({error})"
                 ) from None
         return UserFunctions, (dict(self),)
 
