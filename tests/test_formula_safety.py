@@ -120,10 +120,10 @@ def test_columns_cannot_be_written_to() -> None:
 )
 def test_numbers_and_texts_that_would_explode(term: str, message: str) -> None:
     big = [10**30 + i for i in range(60)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(FormulaError, match=message):
         build(f"y ~ {term}", {**{name: DATA[name] for name in ("y", "x")}, "big": big})
-    assert time.perf_counter() - begun < 5.0
+    assert time.process_time() - begun < 5.0
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,11 @@ def test_numbers_and_texts_that_would_explode(term: str, message: str) -> None:
     ],
 )
 def test_limits(right: str, message: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(FormulaError) as caught:
         parse_formula(f"y ~ {right}")
     assert any(part in str(caught.value) for part in message.split("|"))
-    assert time.perf_counter() - begun < 10.0
+    assert time.process_time() - begun < 10.0
 
 
 def test_what_is_large_and_still_a_formula() -> None:
