@@ -20,13 +20,10 @@ class CaseData:
         The response, the covariates and the grouping columns.
     second_response : ndarray or None
         Another response (successes) drawn for the same rows, for timing a refit.
-    note : str
-        Where the data come from, if that has to be said.
     """
 
     frame: pd.DataFrame
     second_response: np.ndarray | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True)

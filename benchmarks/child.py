@@ -61,7 +61,7 @@ def _time_fit(case: Case, data: CaseData, fit: Fit, threads: int) -> dict[str, A
 
     fitted, usage = measure(call, case.n_calls)
     size = {"n_rows": len(data.frame), "frame_megabytes": float(data.frame.memory_usage().sum()) / 2**20}
-    answer = {**_describe(fitted), **asdict(usage), **size, "note": data.note}
+    answer = {**_describe(fitted), **asdict(usage), **size}
     return answer | {"core_seconds": statistics.median(core) if core else None}
 
 

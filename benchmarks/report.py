@@ -65,7 +65,6 @@ def _notes(records: list[Record], case: str, left_out: list[str]) -> list[str]:
     notes = [sentence for sentence in left_out if sentence.startswith(f"{case}:")]
     notes += sorted({f"{case}: {record.package} failed ({record.error})." for record in fits if record.error})
     done = [record for record in fits if record.answer]
-    notes += sorted({record.answer["note"] for record in done if record.answer["note"]})
     stuck = {record.package for record in done if record.answer["converged"] is False}
     notes += [f"{case}: {package} says that it did not converge." for package in sorted(stuck)]
     for package in dict.fromkeys(record.package for record in done):

@@ -7,42 +7,19 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from case import Case, CaseData, bernoulli, labels
-from published import find, high_school_and_beyond
+from published import high_school_and_beyond, read
 
 _N_DEPARTMENTS = 14
 
 
 def _verbal_aggression(small: bool) -> CaseData:
     """Give 24 items answered by 316 persons (Vansteelandt 2000, in De Boeck & Wilson 2004)."""
-    frame = find("VerbAgg", ("Gender", "item", "resp", "id", "btype", "situ", "mode", "r2"))
-    note = ""
-    if frame is None:
-        frame, note = _simulated_answers(), "VerbAgg was not found: simulated answers of the same number."
-    else:
-        frame["r2"] = (frame["r2"] == "Y").astype("int64")
+    frame = read("VerbAgg", ("Gender", "item", "resp", "id", "btype", "situ", "mode", "r2"))
+    frame["r2"] = (frame["r2"] == "Y").astype("int64")
     frame = frame[["r2", "Anger", "Gender", "btype", "situ", "id", "item"]]
     if small:
         frame = frame[frame["id"].isin(frame["id"].unique()[:60])].reset_index(drop=True)
-    return CaseData(frame, note=note)
-
-
-def _simulated_answers() -> pd.DataFrame:
-    rng = np.random.default_rng(11)
-    item, person = np.divmod(np.arange(24 * 316), 316)
-    anger, gender = rng.integers(11, 40, 316), rng.integers(0, 2, 316)
-    eta = -1.5 + 0.06 * anger[person] + 0.3 * gender[person] - 0.9 * (item % 3) - 0.5 * (item // 12)
-    eta += 1.3 * rng.normal(size=316)[person] + 0.5 * rng.normal(size=24)[item]
-    return pd.DataFrame(
-        {
-            "r2": bernoulli(eta, rng),
-            "Anger": anger[person],
-            "Gender": pd.Series(np.array(["F", "M"], dtype=object)[gender[person]]),
-            "btype": pd.Series(np.array(["curse", "scold", "shout"], dtype=object)[item % 3]),
-            "situ": pd.Series(np.array(["other", "self"], dtype=object)[item // 12]),
-            "id": labels(person, "person"),
-            "item": labels(item, "item"),
-        }
-    )
+    return CaseData(frame)
 
 
 def _ratings(small: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.random.Generator]:
@@ -125,20 +102,9 @@ def _immunization(small: bool) -> CaseData:
     """Give 2,159 children of 1,595 mothers in 161 communities (Pebley, Goldman & Rodriguez 1996)."""
     del small
     text = ("mom", "comm", "immun", "kid2p", "mom25p", "ord", "ethn", "momEd", "husEd", "momWork", "rural")
-    frame = find("guImmun", text)
-    if frame is not None:
-        frame["immun"] = (frame["immun"] == "Y").astype("int64")
-        return CaseData(frame[[*text, "pcInd81"]])
-    rng = np.random.default_rng(12)
-    mother = np.sort(np.concatenate([np.arange(1595), rng.integers(0, 1595, 2159 - 1595)]))
-    community = np.sort(rng.integers(0, 161, 1595))[mother]
-    eta = 2.3 * rng.normal(size=1595)[mother] + 1.0 * rng.normal(size=161)[community]
-    columns = {name: rng.integers(0, 2, 2159).astype(float) for name in text[3:]}
-    columns["pcInd81"] = rng.random(2159)
-    eta += sum(values - 0.5 for values in columns.values())
-    groups = {"mom": labels(mother, "mother"), "comm": labels(community, "community")}
-    note = "guImmun was not found: simulated children of the same number."
-    return CaseData(pd.DataFrame({"immun": bernoulli(eta, rng), **columns, **groups}), note=note)
+    frame = read("guImmun", text)
+    frame["immun"] = (frame["immun"] == "Y").astype("int64")
+    return CaseData(frame[[*text, "pcInd81"]])
 
 
 def _nested_case(name: str, title: str, n_rows: int, **options: object) -> Case:

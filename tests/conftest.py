@@ -1,54 +1,38 @@
-"""Data and reference numbers that may lie beside the checkout; tests that want them are skipped where they do not."""
+"""What tests compare with: the data sets and numbers of tests/reference, and data that may lie beside the checkout."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from .reference_files import read_data, read_numbers
 
-
-def _find(kind: str, file: str) -> Path:
-    path = SHARED / kind / file
-    if not path.is_file():
-        pytest.skip(f"no shared {kind}: {file} is not beside the checkout")
-    return path
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+NOT_KEPT = {"polls"}  # no licence is stated for these: tests want them beside the checkout, and are skipped without
 
 
 @pytest.fixture(scope="session")
-def shared_reference() -> Callable[[str], dict[str, Any]]:
-    """`shared_reference("cbpp")`: the reference numbers of a data set, as read from its file; skips without it."""
-
-    def read(name: str) -> dict[str, Any]:
-        return json.loads(_find("reference", f"{name}.json").read_text(encoding="utf-8"))
-
-    return read
+def reference_numbers() -> Callable[[str], dict[str, Any]]:
+    """`reference_numbers("cbpp")`: what other programs make of a data set."""
+    return read_numbers
 
 
 @pytest.fixture(scope="session")
-def shared_data(shared_reference: Callable[[str], dict[str, Any]]) -> Callable[[str], pd.DataFrame]:
-    """`shared_data("cbpp")`: a new data frame, factors as categoricals with their declared levels; skips without it."""
-    frames: dict[str, pd.DataFrame] = {}
+def reference_data() -> Callable[[str], pd.DataFrame]:
+    """`reference_data("cbpp")`: a new data frame; skips the test where the data are not to be had."""
 
+    @cache
     def read(name: str) -> pd.DataFrame:
-        if name not in frames:
-            path = _find("data", f"{name}.csv")
-            columns = _columns(name)
-            factors = {c: str for c, about in columns.items() if about["type"] in ("factor", "ordered")}
-            frame = pd.read_csv(path, dtype=factors, na_values=["NA"], keep_default_na=False)
-            for column in factors:
-                labels = columns[column].get("levels") or frame[column].dropna().unique()
-                ordered = columns[column]["type"] == "ordered" and "levels" in columns[column]
-                frame[column] = pd.Categorical(frame[column], categories=list(labels), ordered=ordered)
-            frames[name] = frame
-        return frames[name].copy()
+        if name not in NOT_KEPT:
+            return read_data(name)
+        file = BESIDE / f"{name}.csv"
+        if not file.is_file():
+            pytest.skip(f"{name}.csv has no known licence: it is not kept here, and not beside the checkout")
+        return pd.read_csv(file, na_values=["NA"], keep_default_na=False)
 
-    def _columns(name: str) -> dict[str, Any]:
-        return shared_reference(name).get("columns", {})
-
-    return read
+    return lambda name: read(name).copy()

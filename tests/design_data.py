@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multilevel.design import Design, build_design
+from multilevel.design.build import build_design
+from multilevel.design.design import Design
 
 
 def make_data(n: int = 60) -> pd.DataFrame:

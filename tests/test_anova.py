@@ -10,7 +10,7 @@ from scipy import stats
 
 import multilevel as ml
 from multilevel.inference.anova import anova, f_test
-from multilevel.inference.degrees_of_freedom import denominator_df
+from multilevel.inference.degrees_of_freedom.methods import denominator_df
 from multilevel.inference.term_contrasts import cross_products, term_contrasts
 
 from .small_samples import REFERENCE, fitted, read, refitted

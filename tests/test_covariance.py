@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel import _core, covariance
+from multilevel import _core
+from multilevel.fitting import covariance
 
 REFERENCE: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent / "reference" / "covariance_structures.json").read_text(encoding="utf-8")
@@ -460,8 +461,8 @@ def test_table_at_the_ends() -> None:
 # ---- other programs -------------------------------------------------------------------------------------------------
 
 
-def read(name: str, shared_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-    frame = getattr(ml.datasets, name)() if name in ml.datasets.names() else shared_data(name)
+def read(name: str, reference_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    frame = getattr(ml.datasets, name)() if name in ml.datasets.names() else reference_data(name)
     if name == "sleepstudy":
         frame["window"] = pd.Categorical(frame["Days"] // 2)
     if name == "epil":
@@ -473,9 +474,9 @@ def read(name: str, shared_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
 
 @pytest.mark.filterwarnings("ignore::multilevel.FitWarning")  # Laplace where quadrature would move the estimates
 @pytest.mark.parametrize("key", REFERENCE)
-def test_reference(key: str, shared_data: Callable[[str], pd.DataFrame]) -> None:
+def test_reference(key: str, reference_data: Callable[[str], pd.DataFrame]) -> None:
     reference = REFERENCE[key]
-    data = read(reference["dataset"], shared_data)
+    data = read(reference["dataset"], reference_data)
     results = ml.fit(reference["formula"], data, family=reference["family"], method=reference["method"])
     assert results.converged
     assert results.fit.design.random_terms[0].structure == reference["structure"]

@@ -87,8 +87,8 @@ def test_computed_columns_of_hsb() -> None:
 
 
 @pytest.mark.parametrize(("name", "file"), [(n, FILES.get(n, n)) for n in sorted(SHAPES)])
-def test_agreement_with_the_published_files(name: str, file: str, shared_data) -> None:
-    expected = shared_data(file)
+def test_agreement_with_the_published_files(name: str, file: str, reference_data) -> None:
+    expected = reference_data(file)
     frame = getattr(datasets, name)()[list(expected.columns)]
     pd.testing.assert_frame_equal(frame, expected, check_exact=False, rtol=0, atol=1e-15, check_categorical=False)
     for column in expected.columns:

@@ -7,17 +7,17 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel.fit import Fit
-from multilevel.inference import random_cross_products
-from multilevel.inference.degrees_of_freedom import (
+from multilevel.fitting.record import Fit
+from multilevel.inference.degrees_of_freedom import random_cross_products
+from multilevel.inference.degrees_of_freedom.kenward_roger import _adjustment, adjustment
+from multilevel.inference.degrees_of_freedom.methods import (
     METHODS,
     adjusted_covariance,
     default_method,
     degrees_of_freedom,
     denominator_df,
 )
-from multilevel.inference.kenward_roger import _adjustment, adjustment
-from multilevel.inference.variance_directions import linear_directions
+from multilevel.inference.degrees_of_freedom.variance_directions import linear_directions
 
 from .small_samples import REFERENCE, fitted, read, refitted
 
@@ -99,7 +99,7 @@ def response_covariance(z: list[np.ndarray], change: list[np.ndarray]) -> np.nda
 def root_of(structure: str, theta: np.ndarray, q: int) -> np.ndarray:
     """The lower factor of a term's covariance."""
     if structure not in ("unstructured", "diagonal"):
-        from multilevel.covariance import factor
+        from multilevel.fitting.covariance import factor
 
         return factor(structure, theta, q)
     root = np.zeros((q, q))
@@ -191,7 +191,7 @@ def test_satterthwaite_by_differences_of_dense_matrices(given: tuple[str, str, s
 def test_one_factor_as_several(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = case("factorial", "y ~ a + x + (1 + x | subject)", "size")
     by_level = adjustment(fit)
-    monkeypatch.setattr("multilevel.inference.kenward_roger.parts", random_cross_products._connected)
+    monkeypatch.setattr("multilevel.inference.degrees_of_freedom.kenward_roger.parts", random_cross_products._connected)
     connected = _adjustment(fit)
     monkeypatch.undo()
     monkeypatch.setattr(random_cross_products, "LEVELS", 5)

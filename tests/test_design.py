@@ -122,10 +122,10 @@ def test_weights_are_aligned_by_label() -> None:
     "name", ["cbpp", "bacteria", "Contraception", "epil", "hsb", "VerbAgg", "guImmun", "Owls", "grouseticks", "Exam"]
 )
 def test_columns_rows_and_groups_are_those_of_r(
-    name: str, shared_reference: Callable[[str], Any], shared_data: Callable[[str], pd.DataFrame]
+    name: str, reference_numbers: Callable[[str], Any], reference_data: Callable[[str], pd.DataFrame]
 ) -> None:
     """The names of R's coefficients, the rows used and the numbers of levels, for every reference fit."""
-    reference, data = shared_reference(name), shared_data(name)
+    reference, data = reference_numbers(name), reference_data(name)
     data["obs"] = np.arange(len(data))
     compared = 0
     for fit in reference["fits"].values():
@@ -178,7 +178,7 @@ def test_plain_formulas_do_not_import_formulaic() -> None:
     import sys
 
     code = (
-        "import sys, numpy as np; from multilevel.design import build_design;"
+        "import sys, numpy as np; from multilevel.design.build import build_design;"
         "d = {'y': np.arange(9.), 'x': np.arange(9.), 'g': list('aabacbbcc'), 'h': list('pqpqppqqp')};"
         "build_design('y ~ x*h + I(x^2) + scale(x) + (1 | g)', d, family='gaussian');"
         "assert not {'formulaic', 'scipy', 'narwhals'} & set(sys.modules), 'heavy import'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from multilevel.errors import FormulaError
-from multilevel.formula import Formula, parse_formula
+from multilevel.formula.parse import Formula, parse_formula
 
 
 def products(formula: Formula) -> list[str]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multilevel import formula_syntax, numpy_functions
+from multilevel.columns import numpy_functions
+from multilevel.columns.expressions import Rows, evaluate
+from multilevel.columns.frame import Frame
 from multilevel.errors import FormulaError
-from multilevel.expressions import Rows, evaluate
-from multilevel.formula import Atom, parse_expression, parse_formula
-from multilevel.frame import Frame
+from multilevel.formula import syntax
+from multilevel.formula.parse import Atom, parse_expression, parse_formula
 
 from .design_data import DATA, build, fixed_matrix
 
@@ -215,8 +216,8 @@ def test_contrasts_by_their_names_in_formulaic() -> None:
 
 
 def test_every_name_of_numpy_has_its_function() -> None:
-    assert set(numpy_functions.BY_NAME) == formula_syntax.NUMPY
-    for name in formula_syntax.NUMPY_UFUNCS:
+    assert set(numpy_functions.BY_NAME) == syntax.NUMPY
+    for name in syntax.NUMPY_UFUNCS:
         assert isinstance(numpy_functions.BY_NAME[name], np.ufunc), name
         assert numpy_functions.BY_NAME[name].nout == 1, name
 

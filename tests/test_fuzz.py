@@ -22,7 +22,7 @@ import pytest
 
 import multilevel as ml
 from multilevel.errors import DataError, FormulaError, SavedFileError
-from multilevel.formula import parse_formula
+from multilevel.formula.parse import parse_formula
 from multilevel.storage import archive
 
 from .design_data import DATA, build

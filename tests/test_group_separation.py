@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel.group_separation import constant_factor, reproduces
+from multilevel.fitting.group_separation import constant_factor, reproduces
 
 
 def constant_groups(n: int = 40, size: int = 5) -> pd.DataFrame:

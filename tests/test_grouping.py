@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import multilevel as ml
+from multilevel.columns.grouping import GroupingFactor, Relation, relations
 from multilevel.errors import DataError
-from multilevel.grouping import GroupingFactor, Relation, relations
 
 from .design_data import DATA, build
 

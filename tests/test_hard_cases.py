@@ -499,8 +499,9 @@ def test_redundant_columns() -> None:
     data["constant"] = 7.0
     with pytest.warns(
         ml.RedundantColumnWarning, match="dropped 3 redundant fixed-effect columns: 'twice', 'shifted', 'constant'"
-    ):
+    ) as said:
         results = ml.fit("y ~ x + twice + shifted + constant + (1 | g)", data, "binomial", n_quadrature=9)
+    assert said[0].filename == __file__
     assert results.fit.redundant == ("twice", "shifted", "constant")
     assert results.llf == ml.fit("y ~ x + (1 | g)", data, "binomial", n_quadrature=9).llf
 

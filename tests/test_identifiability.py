@@ -257,7 +257,7 @@ def test_more_effects_than_rows_of_counts() -> None:
 
 def test_checks_cost_little() -> None:
     """Next to nothing, of a design with a million rows and two crossed or nested factors; a generous bound."""
-    from multilevel.identifiability import check_identifiable
+    from multilevel.design.identifiability import check_identifiable
 
     n = 1_000_000
     rng = np.random.default_rng(2)

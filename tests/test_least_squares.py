@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multilevel.least_squares import CHUNK, dense, in_terms_of
+from multilevel.columns.least_squares import CHUNK, dense, in_terms_of
 
 
 def test_columns_in_terms_of_others() -> None:

@@ -335,10 +335,10 @@ def test_nodes_outside_the_domain_have_no_share() -> None:
 # ---- fits ----
 
 
-def test_children_in_mothers_in_communities(shared_data: Read, shared_reference: Read) -> None:
+def test_children_in_mothers_in_communities(reference_data: Read, reference_numbers: Read) -> None:
     """Where the Laplace approximation fails: it halves the standard deviation of the mothers."""
-    reference = shared_reference("guImmun")["fits"]["nested_agq3_31x15"]
-    results = quietly(CHILDREN, shared_data("guImmun"), family="binomial", n_quadrature=21)
+    reference = reference_numbers("guImmun")["fits"]["nested_agq3_31x15"]
+    results = quietly(CHILDREN, reference_data("guImmun"), family="binomial", n_quadrature=21)
     assert results.converged
     assert results.n_quadrature == 21
     assert results.llf == pytest.approx(reference["logLik"], abs=3e-5)
@@ -349,8 +349,8 @@ def test_children_in_mothers_in_communities(shared_data: Read, shared_reference:
         assert np.sqrt(results.random_cov[block["group"]].to_numpy().item()) == pytest.approx(block["sd"][0], rel=2e-5)
 
 
-def test_more_points_come_closer(shared_data: Read) -> None:
-    data = shared_data("guImmun")
+def test_more_points_come_closer(reference_data: Read) -> None:
+    data = reference_data("guImmun")
     values = [quietly(CHILDREN, data, family="binomial", n_quadrature=points).llf for points in (1, 5, 9)]
     assert values == pytest.approx([-1355.700896, -1325.579092, -1323.979106], abs=2e-6)
 

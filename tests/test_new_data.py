@@ -135,6 +135,9 @@ def test_offset_arguments_for_new_data() -> None:
     with pytest.raises(DataError, match="give the offsets of the new rows"):
         by_array.code_new(DATA[:5])
     np.testing.assert_array_equal(by_array.code_new(DATA[:2], offset=[1.0, 2.0]).offset, [1.0, 2.0])
+    by_expression = build("n ~ x", family="poisson", offset="2 * z")
+    with_column_of_that_name = DATA[:5].assign(**{"2 * z": -1.0})
+    np.testing.assert_array_equal(by_expression.code_new(with_column_of_that_name).offset, 2 * DATA["z"][:5])
 
 
 def test_splines_go_on_beyond_the_data() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multilevel.design import Design, RandomTerm
+from multilevel.design.design import Design
+from multilevel.design.random_terms import RandomTerm
 from multilevel.errors import DataError, FormulaError
 
 from .design_data import DATA, build, matrix, names

@@ -23,9 +23,9 @@ STANDARD_ERROR = 1e-3  # relative: the programs difference an objective that is 
 EVALUATIONS = 10
 
 
-def read(name: str, shared_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+def read(name: str, reference_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     """The data set as shipped, or as it lies beside the checkout, with the columns that the formulas want."""
-    frame = getattr(ml.datasets, name)() if name in ml.datasets.names() else shared_data(name)
+    frame = getattr(ml.datasets, name)() if name in ml.datasets.names() else reference_data(name)
     if name == "sleepstudy":
         frame["w"] = 1.0 + frame["Days"] % 3
     if name == "epil":
@@ -41,11 +41,11 @@ def read(name: str, shared_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
 
 @pytest.mark.filterwarnings("ignore::multilevel.FitWarning")  # Laplace where quadrature would move the estimates
 @pytest.mark.parametrize("key", FITS)
-def test_fit(key: str, shared_data: Callable[[str], pd.DataFrame]) -> None:
+def test_fit(key: str, reference_data: Callable[[str], pd.DataFrame]) -> None:
     reference = FITS[key]
     results = ml.fit(
         reference["formula"],
-        read(reference["dataset"], shared_data),
+        read(reference["dataset"], reference_data),
         family=reference["family"],
         link=reference["link"],
         weights=reference.get("weights"),
@@ -87,9 +87,9 @@ def test_cbpp_at_full_quadrature() -> None:
     assert results.theta.iloc[0] == pytest.approx(0.64751848, abs=1e-8)
 
 
-def polls(shared_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+def polls(reference_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     """The 1988 survey, rows with a missing answer included."""
-    return read("polls", shared_data)
+    return read("polls", reference_data)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def polls(shared_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     ],
 )
 def test_polls_log_likelihood(
-    formula: str, loglik: float, aic: float | None, bic: float | None, shared_data: Callable[[str], pd.DataFrame]
+    formula: str, loglik: float, aic: float | None, bic: float | None, reference_data: Callable[[str], pd.DataFrame]
 ) -> None:
-    results = ml.fit(formula, polls(shared_data), family="binomial")
+    results = ml.fit(formula, polls(reference_data), family="binomial")
     assert (results.nobs, results.n_groups) == (2015, {"state_label": 49})
     assert results.llf == pytest.approx(loglik, abs=1e-6)
     if aic is not None:
@@ -111,8 +111,8 @@ def test_polls_log_likelihood(
         assert results.bic == pytest.approx(bic, abs=0.05)
 
 
-def test_polls_figures(shared_data: Callable[[str], pd.DataFrame]) -> None:
-    results = ml.fit("bush ~ black + female + (1 | state_label)", polls(shared_data), family="binomial")
+def test_polls_figures(reference_data: Callable[[str], pd.DataFrame]) -> None:
+    results = ml.fit("bush ~ black + female + (1 | state_label)", polls(reference_data), family="binomial")
     np.testing.assert_allclose(results.params, [0.445235, -1.741584, -0.097046], atol=3e-6)
     np.testing.assert_allclose(results.bse, [0.101418, 0.209452, 0.095133], atol=1e-5)
     assert results.theta.iloc[0] == pytest.approx(0.411335, abs=1e-6)
@@ -122,11 +122,11 @@ def test_polls_figures(shared_data: Callable[[str], pd.DataFrame]) -> None:
     np.testing.assert_allclose([corr[1, 0], corr[2, 0], corr[2, 1]], [-0.119, -0.551, -0.005], atol=6e-4)
 
 
-def test_polls_redundant_column(shared_data: Callable[[str], pd.DataFrame]) -> None:
+def test_polls_redundant_column(reference_data: Callable[[str], pd.DataFrame]) -> None:
     # All sixteen cells of the two factors beside an intercept: one of them is redundant.
     with pytest.warns(ml.RedundantColumnWarning, match="dropped 1 redundant fixed-effect column: 'edu_label"):
         results = ml.fit(
-            "bush ~ black + female + edu_label:age_label + (1 | state_label)", polls(shared_data), family="binomial"
+            "bush ~ black + female + edu_label:age_label + (1 | state_label)", polls(reference_data), family="binomial"
         )
     assert len(results.fit.redundant) == 1
     assert results.llf == pytest.approx(-1314.930436, abs=1e-6)

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import multilevel as ml
-from multilevel import residuals
+from multilevel.prediction import residuals
 
 
 def at(eta: list[float], y: float, size: float, link: str) -> Any:

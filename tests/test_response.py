@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel.design import build_design
+from multilevel.design.build import build_design
 from multilevel.errors import DataError, DataWarning
 
 from .design_data import DATA, build
@@ -92,7 +92,7 @@ def test_successes_of_a_refit_are_checked_as_those_of_a_fit(trials: ml.MixedMode
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert trials.refit(y).llf == trials.fit().llf
-    with pytest.warns(DataWarning, match=r"'y' is not whole: 2.4 in position 0 and 0 more") as caught:
+    with pytest.warns(DataWarning, match=r"y is not whole: 2.4 at position 0 and 0 more") as caught:
         trials.refit(np.where(np.arange(56) == 0, 2.4, y))
     assert caught[0].filename == __file__
     size = trials.design.response.size
@@ -119,18 +119,18 @@ def quietly_refit(model: ml.MixedModel, y: object) -> None:
 
 def test_proportions_are_no_successes(trials: ml.MixedModel) -> None:
     data = ml.datasets.cbpp()
-    with pytest.warns(DataWarning, match="'y' is not whole"):
+    with pytest.warns(DataWarning, match="y is not whole"):
         quietly_refit(trials, data["incidence"] / data["size"])
     single = ml.MixedModel("use ~ age + (1 | district)", ml.datasets.contraception(), "binomial")
     y = np.where(np.arange(1934) % 3 == 0, 1.0, 0.0)
-    with pytest.warns(DataWarning, match="'y' is not whole: 0.5 in position 1 and 1288 more"):
+    with pytest.warns(DataWarning, match="y is not whole: 0.5 at position 1 and 1288 more"):
         quietly_refit(single, np.where(y == 0, 0.5, y))
 
 
 def test_counts_of_a_refit() -> None:
     model = ml.MixedModel("n ~ x + (1 | g)", DATA, "poisson")
     y = DATA["n"].to_numpy(float)
-    with pytest.warns(DataWarning, match="'y' is not whole: "):
+    with pytest.warns(DataWarning, match="y is not whole: "):
         quietly_refit(model, y + 0.25)
 
 

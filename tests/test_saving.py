@@ -223,7 +223,7 @@ NEW = DATA.iloc[[5, 2, 40]].assign(
 def test_new_data_after_loading(fitted: ml.MixedModelResults, tmp_path: Path) -> None:
     fitted.save(tmp_path / "results.fit")
     loaded = ml.load(tmp_path / "results.fit")
-    options = {"offset": 0.5} if fitted.fit.design.coding.offset_given else {}
+    options = {"offset": 0.5} if fitted.fit.design.coding.offset.array else {}
     expected = fitted.predict(NEW, **options)
     assert expected.notna().all()
     pd.testing.assert_series_equal(loaded.predict(NEW, **options), expected, check_exact=True)
@@ -396,7 +396,7 @@ def test_versions(path: Path) -> None:
     manifest = json.loads(content["manifest.json"])
     manifest.update(version=archive.VERSION + 1, written_by="99.1")
     rewrite(path, {**content, "manifest.json": json.dumps(manifest).encode()})
-    with pytest.raises(SavedFileError, match=r"written by multilevel 99\.1, in version 4 .* update multilevel"):
+    with pytest.raises(SavedFileError, match=r"written by multilevel 99\.1, in version 5 .* update multilevel"):
         ml.load(path)
     for wrong in (0, "3", None, [3], True):
         manifest["version"] = wrong

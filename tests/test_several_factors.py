@@ -1,9 +1,8 @@
-"""Crossed, nested and multiple terms, REML and ML: against R, and against each other."""
+"""Crossed, nested and multiple terms, REML and ML, against each other; against R: test_reference_fits.py."""
 
 from __future__ import annotations
 
 import pickle
-import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,37 +14,7 @@ from scipy import stats
 
 import multilevel as ml
 
-CHILDREN = "immun ~ kid2p + mom25p + ord + ethn + momEd + husEd + momWork + rural + pcInd81 + (1 | mom) + (1 | comm)"
 SCHOOLS = "mathach ~ meanses * cses + sector * cses + (cses | school)"
-REFERENCES = [  # data set, fit, and the formula where it is written otherwise here
-    ("Penicillin", "reml", None),
-    ("Penicillin", "ml", None),
-    ("Pastes", "reml", None),
-    ("Pastes", "ml", None),
-    ("Pastes", "nested_syntax_reml", "strength ~ 1 + (1 | cask:batch) + (1 | batch)"),
-    ("Pastes", "crossed_wrongly_reml", None),
-    ("sleepstudy", "intercept_reml", None),
-    ("sleepstudy", "slope_reml", None),
-    ("sleepstudy", "uncorrelated_reml", "Reaction ~ Days + (Days || Subject)"),
-    ("sleepstudy", "uncorrelated_reml", "Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)"),
-    ("sleepstudy", "slope_ml", None),
-    ("sleepstudy", "uncorrelated_ml", "Reaction ~ Days + (Days || Subject)"),
-    ("sleepstudy", "weighted_intercept_reml", None),
-    ("sleepstudy", "weighted_slope_ml", None),
-    ("hsb", "slope_reml", None),
-    ("hsb", "slope_ml", None),
-    ("hsb", "intercept_reml", None),
-    ("hsb", "null_reml", None),
-    ("Hsb82", "published_model_reml", None),
-    ("Exam", "slope_reml", None),
-    ("VerbAgg", "crossed_laplace", None),
-    ("grouseticks", "three_re", None),
-    ("guImmun", "nested_laplace", None),
-    ("slopes_sim", "crossed_slope", None),
-]
-FIT = {True: 1e-7, False: 1e-6}  # log-likelihood: linear models absolute and relative, the others relative
-ESTIMATE = 1e-4  # standard errors
-STANDARD_ERROR = 1e-3  # relative: lme4 differences an objective that is itself iterated
 
 Read = Callable[[str], Any]
 
@@ -57,76 +26,8 @@ def quietly(*args: Any, **options: Any) -> ml.MixedModelResults:
         return ml.fit(*args, **options)
 
 
-@pytest.mark.parametrize(("name", "key", "formula"), REFERENCES)
-def test_against_r(name: str, key: str, formula: str | None, shared_data: Read, shared_reference: Read) -> None:
-    reference = shared_reference(name)["fits"][key]
-    data = shared_data(name)
-    weights = 1.0 + data["Days"] % 3 if key.startswith("weighted") else None
-    linear = reference["family"] == "gaussian"
-    method = reference["method"].lower() if linear else None
-    results = quietly(formula or reference["formula"], data, family=reference["family"], weights=weights, method=method)
-    assert results.converged
-    assert results.nobs == reference["nobs"]
-    assert results.df_model == reference["df"]
-    tolerance = FIT[linear]
-    assert results.llf == pytest.approx(reference["logLik"], rel=tolerance, abs=tolerance if linear else 0)
-    assert results.aic == pytest.approx(reference["AIC"], rel=tolerance)
-    assert results.bic == pytest.approx(reference["BIC"], rel=tolerance)
-
-    estimate, se = (np.array([row[column] for row in reference["fixed"]]) for column in ("estimate", "se"))
-    assert np.abs((results.params.to_numpy() - estimate) / se).max() < ESTIMATE
-    np.testing.assert_allclose(results.bse, se, rtol=STANDARD_ERROR)
-    covariance = np.array(reference["vcov"])
-    assert np.abs((results.cov_params().to_numpy() - covariance) / np.outer(se, se)).max() < 2 * STANDARD_ERROR
-
-    check_components(results, reference)
-    if linear:
-        assert results.family_params["sigma"] == pytest.approx(reference["sigma"], rel=1e-5)
-    if "ranef" in reference:
-        check_modes(results, reference)
-    np.testing.assert_allclose(
-        results.predict(kind="link")[:10], reference["linpred_first10"], atol=1e-3 * np.ptp(results.fit.eta)
-    )
-    if "linpred_population_first10" in reference:
-        np.testing.assert_allclose(
-            results.predict(kind="link", random="zero")[:10], reference["linpred_population_first10"], atol=1e-3
-        )
-
-
-def check_components(results: ml.MixedModelResults, reference: dict[str, Any]) -> None:
-    """Every block of variances and correlations."""
-    blocks: dict[str, list[dict[str, Any]]] = {}
-    for block in reference["random"]:
-        blocks.setdefault(re.sub(r"\.\d+$", "", block["group"]), []).append(block)  # "Subject.1": a second term
-    assert set(blocks) == set(results.random_cov)
-    for group, own in blocks.items():
-        cov = results.random_cov[group].to_numpy()
-        sd = np.sqrt(np.diag(cov))
-        # the log-likelihood is flat at its top: a fit that is right to 1e-9 leaves the standard deviations 1e-4 free
-        np.testing.assert_allclose(sd, [s for block in own for s in block["sd"]], rtol=1e-4)
-        first = 0
-        for block in own:
-            last = first + len(block["sd"])
-            corr = cov[first:last, first:last] / np.outer(sd[first:last], sd[first:last])
-            np.testing.assert_allclose(corr, np.atleast_2d(block.get("corr", [[1.0]])), atol=5e-4)
-            first = last
-
-
-def check_modes(results: ml.MixedModelResults, reference: dict[str, Any]) -> None:
-    """Conditional modes and variances of the levels that the reference lists."""
-    table = results.random_effects().set_index(["group", "level", "term"])
-    table.index = table.index.set_levels(table.index.levels[1].astype(str), level=1)
-    for group, own in reference["ranef"].items():
-        for level, modes, variances in zip(own["levels"], own["mode"], own["condvar"], strict=False):
-            for k, term in enumerate(own["names"]):
-                found = table.loc[(group, str(level), term)]
-                sd = np.sqrt(np.atleast_2d(variances)[k, k])
-                assert found["mode"] == pytest.approx(modes[k], abs=1e-3 * sd)
-                assert found["sd"] == pytest.approx(sd, rel=2e-3)
-
-
-def test_schools_as_published(shared_data: Read) -> None:
-    results = ml.fit(SCHOOLS, shared_data("hsb"))
+def test_schools_as_published(reference_data: Read) -> None:
+    results = ml.fit(SCHOOLS, reference_data("hsb"))
     assert -2 * results.llf == pytest.approx(46503.66287, abs=1e-5)
     np.testing.assert_allclose(np.sqrt(np.diag(results.random_cov["school"])), [1.5425883, 0.3181451], rtol=3e-5)
     assert results.vcov_table().query("quantity == 'correlation'")["estimate"].item() == pytest.approx(

@@ -8,9 +8,9 @@ import pytest
 
 import multilevel as ml
 from multilevel import _core
-from multilevel.design import build_design
-from multilevel.family import Family
-from multilevel.fit import build_core
+from multilevel.design.build import build_design
+from multilevel.family.registry import Family
+from multilevel.fitting.core_model import build_core
 
 from .test_several_factors import laplace, marginal, quietly
 

@@ -15,7 +15,7 @@ from scipy.integrate import quad
 from scipy.stats import binom, multivariate_normal, norm, poisson
 
 import multilevel as ml
-from multilevel.verdict import Verdict
+from multilevel.fitting.verdict import Verdict
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 if not (BENCHMARKS / "stress").is_dir():

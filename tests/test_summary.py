@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
-from multilevel import tables
-from multilevel.certificate import BoundaryScore
+from multilevel.fitting.certificate import BoundaryScore
+from multilevel.fitting.verdict import Verdict, _singular
 from multilevel.inference import wald
-from multilevel.summary import _random_effects, summarize
-from multilevel.verdict import Verdict, _singular
+from multilevel.report.summary import _random_effects, summarize
+from multilevel.tables import page as tables
 
 POLLS = """\
 Generalized linear mixed model fit by maximum likelihood (Laplace approximation)
@@ -72,8 +72,8 @@ def summary_of(results: ml.MixedModelResults, **changes: Any) -> str:
 # ---- figures -------------------------------------------------------------------------------------------------------
 
 
-def test_polls(shared_data: Callable[[str], pd.DataFrame]) -> None:
-    results = ml.fit("bush ~ black + female + (1 | state_label)", shared_data("polls"), family="binomial")
+def test_polls(reference_data: Callable[[str], pd.DataFrame]) -> None:
+    results = ml.fit("bush ~ black + female + (1 | state_label)", reference_data("polls"), family="binomial")
     assert str(results.summary()).startswith(POLLS)
 
 

@@ -82,9 +82,11 @@ class Linear:
             v = np.append(-self.R @ (psi[:p] - self.fitted), 1.0)
             return float(-0.5 * (log_det + n * LOG_2PI + v @ cross @ v))
         sign, log_det_q = np.linalg.slogdet(cross[:p, :p])
+        if not sign > 0:
+            return -np.inf
         log_det_x = log_det_q + 2 * np.log(np.abs(np.diag(self.R))).sum()
         v = np.append(-np.linalg.solve(cross[:p, :p], cross[:p, p]), 1.0)
-        return float(-0.5 * (log_det + log_det_x + (n - p) * LOG_2PI + v @ cross @ v)) if sign > 0 else -np.inf
+        return float(-0.5 * (log_det + log_det_x + (n - p) * LOG_2PI + v @ cross @ v))
 
     def effects(self, psi: Array) -> list[Array]:
         """Conditional means of the random effects of every term, (levels, q), at the fixed effects of psi."""

@@ -2,16 +2,16 @@
 #include <stdexcept>
 
 #include "bind/bind.hpp"
-#include "estimate/fit.hpp"
-#include "estimate/joint_pattern.hpp"
+#include "fit/fit.hpp"
+#include "likelihood/joint/pattern.hpp"
 #include "numeric/parallel.hpp"
 
 namespace multilevel::bind {
 
 namespace {
 
-using estimate::FitRecord;
-using estimate::Monitor;
+using fit::FitRecord;
+using likelihood::Monitor;
 using model::Model;
 
 Monitor monitor(const py::object& report) {
@@ -34,7 +34,7 @@ auto without_gil(Function function) {
   try {
     const py::gil_scoped_release release;
     return function();
-  } catch (const estimate::Interrupted&) {
+  } catch (const likelihood::Interrupted&) {
     if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
     throw py::error_already_set();
   }
@@ -65,7 +65,7 @@ FitRecord fit(const Model& m, const DoubleArray& response, const std::string& me
               const Eigen::VectorXd& start, bool restarts, int threads, double tol, int max_iter, bool check_quadrature,
               const py::object& report, double most_bytes) {
   const double* y = checked(m, response);
-  estimate::FitOptions options;
+  fit::FitOptions options;
   if (method != "ml" && method != "reml") throw std::invalid_argument("method must be 'ml' or 'reml'");
   options.restricted = method == "reml";
   options.n_quadrature = n_quadrature;
@@ -83,7 +83,7 @@ FitRecord fit(const Model& m, const DoubleArray& response, const std::string& me
       const py::gil_scoped_acquire acquire;
       watching = monitor(report);
     }
-    auto record = estimate::fit(m, data, options, watching);
+    auto record = fit::fit(m, data, options, watching);
     {
       const py::gil_scoped_acquire acquire;
       watching = {};
@@ -101,34 +101,34 @@ py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::Vec
     const model::Response data = m.prepare(y, n_threads);
     const auto scale = m.user_scale(data);
     const Monitor silent;
-    const auto objective = estimate::make_objective(m, data, n_quadrature, n_threads, silent);
+    const auto objective = fit::make_objective(m, data, n_quadrature, n_threads, silent);
     std::vector<double> modes(static_cast<std::size_t>(m.n_modes()), 0.0);
-    estimate::Sums sums;
-    const Eigen::VectorXd inner = scale.matrix.fullPivLu().solve(psi - scale.shift);
+    likelihood::Sums sums;
+    const Eigen::VectorXd inner = scale.inward(psi);
     bool good = objective->evaluate(inner, modes, sums);
     if (good && !objective->has_exact_hessian()) good = objective->differentiate(inner, modes, sums);
-    const Eigen::MatrixXd back = scale.matrix.inverse();
-    return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value, back.transpose() * sums.gradient,
-                                                                      back.transpose() * sums.hessian * back, good);
+    auto [first, second] = scale.outward(sums.gradient, sums.hessian);
+    return std::tuple<double, Eigen::VectorXd, Eigen::MatrixXd, bool>(sums.value, std::move(first), std::move(second),
+                                                                      good);
   });
   return py::make_tuple(ok ? value : -std::numeric_limits<double>::infinity(), gradient, hessian);
 }
 
-std::string ending_name(estimate::Ending ending) {
+std::string ending_name(search::Ending ending) {
   switch (ending) {
-    case estimate::Ending::converged:
+    case search::Ending::converged:
       return "converged";
-    case estimate::Ending::iteration_limit:
+    case search::Ending::iteration_limit:
       return "iteration_limit";
-    case estimate::Ending::no_increase:
+    case search::Ending::no_increase:
       return "no_increase";
-    case estimate::Ending::separation:
+    case search::Ending::separation:
       return "separation";
-    case estimate::Ending::divergence:
+    case search::Ending::divergence:
       return "divergence";
-    case estimate::Ending::exact_fit:
+    case search::Ending::exact_fit:
       return "exact_fit";
-    case estimate::Ending::no_start:
+    case search::Ending::no_start:
       return "no_start";
   }
   return "unknown";
@@ -192,8 +192,8 @@ void bind_fit(py::module_& module) {
                              })
       .def_readonly("seconds", &FitRecord::seconds);
 
-  py::register_exception<estimate::TooLarge>(module, "TooLarge", PyExc_ValueError);
-  module.attr("most_nodes") = estimate::most_nodes;
+  py::register_exception<likelihood::TooLarge>(module, "TooLarge", PyExc_ValueError);
+  module.attr("most_nodes") = fit::most_nodes;
   module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("method") = "ml", py::arg("n_quadrature") = 1,
              py::arg("start") = Eigen::VectorXd(), py::arg("restarts") = true, py::arg("threads") = 0,
              py::arg("tol") = 1e-9, py::arg("max_iter") = 100, py::arg("check_quadrature") = true,

@@ -359,7 +359,7 @@ Response Model::prepare(const double* y, int threads) const {
   return r;
 }
 
-Model::UserScale Model::user_scale(const Response& response) const {
+UserScale Model::user_scale(const Response& response) const {
   const int P = n_parameters();
   UserScale u{Eigen::MatrixXd::Identity(P, P), Eigen::VectorXd::Zero(P)};
   for (int k = 0; k < p(); ++k) {

@@ -16,6 +16,7 @@
 #include "covariance/structure.hpp"
 #include "family/family.hpp"
 #include "model/source.hpp"
+#include "model/user_scale.hpp"
 #include "numeric/compensated_sum.hpp"
 
 namespace multilevel::model {
@@ -136,11 +137,6 @@ class Model {
   /// Throws std::invalid_argument when a value is not finite.
   Response prepare(const double* y, int threads) const;
 
-  /// psi = (beta, theta, phi) on the user's scale is matrix * psi + shift; the same matrix moves derivatives back.
-  struct UserScale {
-    Eigen::MatrixXd matrix;
-    Eigen::VectorXd shift;
-  };
   UserScale user_scale(const Response& response) const;
   /// What random effects on the internal scale (of a level, all columns of all factors) are multiplied by to be on the
   /// user's: lower triangular, a block for each term. The stored columns are the user's times this, but for the

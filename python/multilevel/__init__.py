@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         SeparationWarning,
         SingularFitWarning,
     )
-    from multilevel.family import Family, families
+    from multilevel.family.registry import Family, families
     from multilevel.inference.compare import compare
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
@@ -70,7 +70,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "ConvergenceWarning": "errors",
     "DataError": "errors",
     "DataWarning": "errors",
-    "Family": "family",
+    "Family": "family.registry",
     "FitWarning": "errors",
     "FormulaError": "errors",
     "LmList": "lm_list",
@@ -83,7 +83,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "SeparationWarning": "errors",
     "SingularFitWarning": "errors",
     "compare": "inference.compare",
-    "families": "family",
+    "families": "family.registry",
     "fit": "model",
     "lm_list": "lm_list",
     "load": "saved",
@@ -103,10 +103,10 @@ def __getattr__(name: str) -> object:
 
 
 class _Package(ModuleType):
-    """Keeps ``fit`` and ``lm_list`` the functions, which importing the submodules of these names would overwrite."""
+    """Keeps ``lm_list`` the function, which importing the submodule of this name would overwrite."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in ("fit", "lm_list") or not isinstance(value, ModuleType):
+        if name != "lm_list" or not isinstance(value, ModuleType):
             super().__setattr__(name, value)
 
 

@@ -1,4 +1,4 @@
-"""Words of other packages: what an argument of theirs is called here, and values that are written in another way.
+"""Arguments: what those of other packages are called here, values that are written in another way, and numbers checked.
 
 One table of arguments, one of values; `understands` makes a function use both.
 """
@@ -9,12 +9,19 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from .errors import ArgumentError
+import numpy as np
+
+from .errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+MOST = 1_000_000  # threads or iterations: more is a slip
 
 _TERM = "a term of the formula: (1 | g) for a random intercept, (1 + x | g) for a slope, too"
 _POINTS = "n_quadrature: 1 is the Laplace approximation, 9 are nine points, 'auto' as many as it takes"
@@ -116,3 +123,26 @@ def _unknown(function: str, word: str, value: object, known: list[str]) -> str:
     name, colon, more = WORDS[word].format(value=value, rest=rest).partition(":")
     other = f" ({shown})" if name.isidentifier() and name not in known else ""
     return f"{word!r} is {name} here{colon}{more}{other}"
+
+
+# ---- numbers -----------------------------------------------------------------------------------------------------
+
+
+def finite_numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """An argument as an array of finite numbers."""
+    try:
+        array = np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must hold numbers: {error}") from None
+    if not np.isfinite(array).all():
+        raise DataError(f"{name} is not finite at position {int(np.argmin(np.isfinite(array.ravel())))}")
+    return array
+
+
+def whole_number(value: object, name: str) -> int:
+    """A whole number from 0 on, of a size that makes sense; None is 0."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < MOST:
+        raise DataError(f"{name} is {value!r}; it is a whole number from 0 to {MOST - 1:,}")
+    return int(value)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from .arguments import understands
-from .design import build_design
+from .design.build import build_design
 from .errors import DataError, DataWarning, FormulaError, warn_caller
-from .formula_tokens import tokenize
+from .formula.tokens import tokenize
 from .inference.wald import p_values, quantile
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from .design import Design
+    from .design.design import Design
 
 FULL_RANK = 1e-7  # of its length: a column with less left after the columns before it adds nothing (as R's lm)
 MOST_NAMED = 10  # groups in a warning

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .arguments import understands
-from .design import build_design
+from .arguments import understands, whole_number
+from .design.build import build_design
+from .design.response import another_response
 from .errors import DataError
-from .family import Family
-from .fit import build_core, numbers, run
-from .progress import Progress
-from .response import check_again
+from .family.registry import Family
+from .fitting.core_model import build_core
+from .fitting.progress import Progress
+from .fitting.run import run
 from .results import MixedModelResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from .design import Design, RandomTerm
-
-MOST = 1_000_000  # threads or iterations: more is a slip
+    from .design.design import Design
+    from .design.random_terms import RandomTerm
 
 
 class MixedModel:
@@ -110,7 +110,7 @@ class MixedModel:
             functions=functions,
             missing=missing,
         )
-        self._core: Any = build_core(self.design, self.family, _whole(threads, "threads"))
+        self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
     @property
     def formula(self) -> str:
@@ -221,9 +221,8 @@ class MixedModel:
         DataError
             `y` has the wrong length, or values that the family cannot take.
         """
-        values = self._own_rows(y)
-        check_again(self.design.response, values, self.family.name)
-        design = replace(self.design, response=replace(self.design.response, values=values))
+        response = another_response(self.design.response, y, self.design.index, self.family.name)
+        design = replace(self.design, response=response)
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
     def _fit(
@@ -251,9 +250,9 @@ class MixedModel:
                 method=method,
                 n_quadrature=n_quadrature,
                 start=start,
-                threads=_whole(threads, "threads"),
+                threads=whole_number(threads, "threads"),
                 tol=float(tol),
-                max_iter=_whole(max_iter, "max_iter"),
+                max_iter=whole_number(max_iter, "max_iter"),
                 report=report if report.wanted else None,
             )
         finally:
@@ -284,15 +283,6 @@ class MixedModel:
             )
         return method
 
-    def _own_rows(self, y: ArrayLike) -> NDArray[np.float64]:
-        """A response given for the rows used; a Series with their labels in another order is put in theirs."""
-        index = self.design.index
-        if isinstance(y, pd.Series) and index is not None and not y.index.equals(index):
-            if not (index.is_unique and y.index.is_unique and len(y) == len(index) and y.index.isin(index).all()):
-                raise DataError("the index of y differs from that of the rows used; y.to_numpy() goes by position")
-            y = y.reindex(index)
-        return numbers(y, "y")
-
     def __repr__(self) -> str:
         groups = ", ".join(f"{name} ({count})" for name, count in self.n_groups.items()) or "none"
         return (
@@ -306,15 +296,6 @@ class MixedModel:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._core = build_core(self.design, self.family)
-
-
-def _whole(value: object, name: str) -> int:
-    """A whole number from 0 on, of a size that makes sense; None is 0."""
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < MOST:
-        raise DataError(f"{name} is {value!r}; it is a whole number from 0 to {MOST - 1:,}")
-    return int(value)
 
 
 @understands

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from . import predict, residuals, summary, tidy
 from .arguments import understands
 from .inference import anova, compare, information_criteria, variance_components, wald
+from .prediction import modes, predict, residuals
+from .report import summary, tidy
 from .storage import fits
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from .certificate import Certificate, Optimization
-    from .family import Family
-    from .fit import Fit
+    from .family.registry import Family
+    from .fitting.certificate import Certificate, Optimization
+    from .fitting.record import Fit
     from .model import MixedModel
-    from .tables import Page
+    from .tables.page import Page
 
 
 class MixedModelResults:
@@ -191,12 +192,12 @@ class MixedModelResults:
     @understands
     def random_effects(self) -> pd.DataFrame:
         """Conditional modes: columns group, level, term, mode, sd (the conditional standard deviation)."""
-        return predict.random_effects(self.fit)
+        return modes.random_effects(self.fit)
 
     @understands
     def coef(self) -> dict[str, pd.DataFrame]:
         """Coefficients per level (fixed effect plus conditional mode), one table per grouping factor."""
-        return predict.coef(self.fit)
+        return modes.coef(self.fit)
 
     # ---- fit statistics ----
 

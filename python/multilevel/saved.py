@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .columns.transforms import UserFunctions
 from .model import MixedModel
 from .results import MixedModelResults
 from .storage import archive, fits
-from .transforms import UserFunctions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from . import containment
-from .degrees_of_freedom import check_method, default_method, denominator_df, independent_rows
+from .degrees_of_freedom import containment
+from .degrees_of_freedom.methods import check_method, default_method, denominator_df, independent_rows
 from .term_contrasts import TYPES, kept_columns, term_contrasts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ..fit import Fit
+    from ..fitting.record import Fit
 
 
 class FTest(NamedTuple):

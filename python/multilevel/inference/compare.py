@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from ..arguments import understands
+from ..columns.least_squares import dense, in_terms_of
 from ..errors import DataError
-from ..least_squares import dense, in_terms_of
-from ..printed import Comparison
+from ..tables.printed import Comparison
 from .information_criteria import information_criteria
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..design import Design
-    from ..fit import Fit
+    from ..design.design import Design
+    from ..fitting.record import Fit
 
 COLUMNS = ["df", "aic", "bic", "loglik", "deviance", "chi2", "df_diff", "p_value", "note"]
 IN_SPAN = 1e-10  # squared share of a column that may lie outside the larger model's columns

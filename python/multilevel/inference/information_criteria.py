@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..fit import Fit
+    from ..fitting.record import Fit
 
 
 def information_criteria(fit: Fit, n: str = "rows") -> dict[str, float]:

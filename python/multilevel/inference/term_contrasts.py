@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..design import Design, FixedTerm
-    from ..fit import Fit
+    from ..design.design import Design
+    from ..design.fixed import FixedTerm
+    from ..fitting.record import Fit
 
 TYPES = (1, 2, 3)
 CHUNK = 65_536  # rows of the design that are dense at a time

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..coding import TermPart
-    from ..design import FixedTerm
+    from ..columns.coding import TermPart
+    from ..design.fixed import FixedTerm
 
 NULL = 1e-9  # of the largest singular value, or of columns scaled to length one
 SPAN = 1e-8  # of a column: what another coding may leave of it

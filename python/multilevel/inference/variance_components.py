@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .. import covariance as structures
+from ..fitting import covariance as structures
 
 if TYPE_CHECKING:
-    from ..fit import Fit
+    from ..fitting.record import Fit
 
 COLUMNS = ["group", "term", "term2", "quantity", "estimate", "std_error"]
 AT_BOUNDARY = 1e-12  # a correlation this close to +-1 is there: its distribution is not normal, so no standard error

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .degrees_of_freedom import adjusted_covariance, default_method, degrees_of_freedom
+from .degrees_of_freedom.methods import adjusted_covariance, default_method, degrees_of_freedom
 
 if TYPE_CHECKING:
-    from ..fit import Fit
+    from ..fitting.record import Fit
 
 
 def standard_errors(covariance: np.ndarray) -> np.ndarray:

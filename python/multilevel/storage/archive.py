@@ -26,11 +26,11 @@ import numpy as np
 from ..errors import SavedFileError
 
 NAME = "multilevel results"
-VERSION = 3
-OLDEST = 3  # that can be read; 1 and 2 were pickles
+VERSION = 4
+OLDEST = 4  # that can be read; those before were pickles
 MANIFEST, TREE = "manifest.json", "results.json"
 PLAIN = "biufmM"  # kinds of arrays: bool, int, unsigned, float, time spans, times
-_PICKLED = b"multilevel results\n"  # how files of versions 1 and 2 begin
+_PICKLED = b"multilevel results\n"  # how files of earlier versions begin
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
     r"\{'descr': '([<>|=]?[biufmM]\d{1,2}(?:\[\d{0,6}[a-zA-Z]{1,2}\])?)', 'fortran_order': (True|False), "

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..design import Design
+from ..design.design import Design
 from ..errors import DataError
-from ..family import Family
-from ..fit import Fit
+from ..family.registry import Family
+from ..fitting.record import Fit
 from . import archive
 from .codec import Decoder, Encoder
 

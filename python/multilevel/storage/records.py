@@ -19,18 +19,23 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .. import errors
-from ..certificate import BoundaryScore, Certificate, Optimization, QuadratureCheck
-from ..coding import Coding, TermPart, Variable
-from ..design import Design, DesignCoding, FixedColumn, FixedTerm
+from ..columns.coding import Coding, TermPart, Variable
+from ..columns.grouping import GroupCoding, GroupingFactor
+from ..columns.transforms import Contrast, UserFunctions
+from ..design.design import Design
+from ..design.fixed import FixedColumn, FixedTerm
+from ..design.new_data import DesignCoding
+from ..design.offset import OffsetCoding
+from ..design.random_terms import RandomCoding, RandomTerm
+from ..design.response import Response
+from ..design.times import Times
 from ..errors import DataError
-from ..family import Family
-from ..fit import Fit
-from ..formula import Atom, Bar, Formula, Terms
-from ..grouping import GroupCoding, GroupingFactor
-from ..random_terms import RandomCoding, RandomTerm, Times
-from ..response import Response
-from ..transforms import Contrast, UserFunctions
-from ..verdict import Verdict
+from ..family.registry import Family
+from ..fitting.certificate import BoundaryScore, Certificate, Optimization, QuadratureCheck
+from ..fitting.record import Fit
+from ..fitting.verdict import Verdict
+from ..formula.algebra import Atom, Bar, Terms
+from ..formula.parse import Formula
 
 
 class Kind:
@@ -86,6 +91,7 @@ RECORDS = {
         Kind(FixedTerm),
         Kind(TermPart),
         Kind(DesignCoding),
+        Kind(OffsetCoding),
         Kind(Coding, omitted={"contrasts": {}}),  # as asked for; `Variable` has what became of them
         Kind(Variable),
         Kind(Contrast),

@@ -1,0 +1,340 @@
+#include "fit/fit.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <tuple>
+
+#include "fit/start.hpp"
+#include "likelihood/joint/objective.hpp"
+#include "likelihood/linear/objective.hpp"
+#include "likelihood/nested/objective.hpp"
+#include "likelihood/one_factor/objective.hpp"
+#include "search/ascent.hpp"
+#include "search/boundary.hpp"
+
+namespace multilevel::fit {
+
+namespace {
+
+constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
+constexpr int least_subsample_clusters = 50;
+
+/// Nodes per cluster; of nested factors those of an inner unit for each of the outer level's.
+double node_count(const model::Model& model, int points) {
+  double nodes = 1.0;
+  if (points > 1)
+    for (const auto& factor : model.factors()) nodes *= static_cast<double>(numeric::node_count(points, factor.q));
+  return nodes;
+}
+
+/// Every how many panels give about the rows that starting values need.
+int start_stride(const model::Model& model) {
+  const double by_rows = static_cast<double>(model.n_rows()) / subsample_rows;
+  return std::max(1, static_cast<int>(std::min(by_rows, static_cast<double>(model.panels().size()) / 4.0)));
+}
+
+/// Every how many panels a first round of the fit itself takes; 1 when the data are too few for it to pay.
+int subsample_stride(const model::Model& model) {
+  if (static_cast<double>(model.n_rows()) < 10.0 * subsample_rows) return 1;
+  const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
+  const int stride = std::min(start_stride(model), static_cast<int>(by_clusters));
+  return stride >= 8 ? stride : 1;
+}
+
+bool has_quadrature(const model::Model& model) {
+  return model.q() > 0 && (model.factors().size() == 1 || model.nesting());
+}
+
+/// More points than the fit's, as many as the limit allows; 0 when it allows none.
+int check_points(const model::Model& model, int points) {
+  if (!has_quadrature(model)) return 0;
+  const int wanted = model.q() == 1 ? points + 4 : points + 2;
+  if (node_count(model, wanted) <= 4096.0) return wanted;
+  return node_count(model, points + 1) <= 4096.0 ? points + 1 : 0;
+}
+
+QuadratureCheck check_quadrature(const model::Model& model, const model::Response& response, const FitOptions& options,
+                                 const search::Optimum& optimum, const Eigen::MatrixXd& covariance,
+                                 const likelihood::Monitor& monitor) {
+  QuadratureCheck check;
+  check.exact = model.family().is_linear() || model.q() == 0;
+  check.n_points = check.exact ? options.n_quadrature : check_points(model, options.n_quadrature);
+  check.shift = Eigen::VectorXd::Zero(optimum.psi.size());
+  if (check.exact || check.n_points == 0) return check;
+  const auto finer =
+      make_objective(model, response, check.n_points, options.threads, monitor, likelihood::Derivatives::gradient);
+  std::vector<double> modes = optimum.modes;
+  likelihood::Sums sums;
+  if (!finer->evaluate(optimum.psi, modes, sums)) {
+    check.change_deviance = std::numeric_limits<double>::quiet_NaN();
+    check.shift.setConstant(std::numeric_limits<double>::quiet_NaN());
+    return check;
+  }
+  check.change_deviance = -2.0 * (sums.value - optimum.sums.value);
+  const Eigen::VectorXd change = sums.gradient - optimum.sums.gradient;
+  for (Eigen::Index a = 0; a < change.size(); ++a) {
+    double shift = 0.0;
+    for (Eigen::Index b = 0; b < change.size(); ++b)
+      if (!std::isnan(covariance(b, b))) shift += covariance(a, b) * change[b];
+    check.shift[a] = std::isnan(covariance(a, a)) ? covariance(a, a) : shift / std::sqrt(covariance(a, a));
+  }
+  return check;
+}
+
+/// M C M', where NaN rows of C (parameters at the boundary) stay NaN and reach no other.
+Eigen::MatrixXd transformed(const Eigen::MatrixXd& matrix, const Eigen::MatrixXd& covariance) {
+  Eigen::MatrixXd finite = covariance;
+  std::vector<Eigen::Index> missing;
+  for (Eigen::Index a = 0; a < covariance.rows(); ++a)
+    if (std::isnan(covariance(a, a))) missing.push_back(a);
+  for (const auto a : missing) {
+    finite.row(a).setZero();
+    finite.col(a).setZero();
+  }
+  Eigen::MatrixXd result = matrix * finite * matrix.transpose();
+  for (const auto a : missing) {
+    result.row(a).setConstant(std::numeric_limits<double>::quiet_NaN());
+    result.col(a).setConstant(std::numeric_limits<double>::quiet_NaN());
+  }
+  return result;
+}
+
+/// Beta given theta and phi: the inverse of its own block of the information.
+Eigen::MatrixXd conditional_beta_covariance(const search::Optimum& optimum, int p) {
+  const search::ScaledInformation own(optimum.sums.hessian.topLeftCorner(p, p),
+                                      std::vector<bool>(static_cast<std::size_t>(p), true));
+  return own.inverse(p);
+}
+
+search::NewtonOptions newton_options(const FitOptions& options) {
+  search::NewtonOptions newton;
+  newton.gain_tolerance = options.gain_tolerance;
+  newton.most_iterations = options.most_iterations;
+  return newton;
+}
+
+/// A linear mixed model: theta is searched for with beta and sigma profiled out, and the record is of all of them.
+search::Optimum search_linear(const model::Model& model, const model::Response& response, const FitOptions& options,
+                              std::vector<bool>& free, FitRecord& record, const likelihood::Monitor& monitor) {
+  likelihood::LinearObjective objective(model, response, options.restricted, options.threads, monitor,
+                                        options.most_bytes);
+  search::Optimum optimum;
+  optimum.ending = search::Ending::exact_fit;
+  if (objective.exact()) return optimum;
+  Eigen::VectorXd theta = objective.start();
+  if (options.start.size() > 0) {
+    theta = objective.relative(model.user_scale(response).inward(options.start));
+  }
+  std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
+  search::AscentOptions ascent;
+  ascent.newton = newton_options(options);
+  ascent.restarts = options.restarts;
+  ascent.plain_start = [&] { return objective.start(); };
+  ascent.floor = objective.plain_value();
+  search::Ascent found = search::ascend(objective, response, theta, std::move(modes), ascent, monitor);
+  record.other_starts = found.others;
+  record.evaluations = objective.evaluations() - found.other_evaluations;
+  record.other_evaluations = found.other_evaluations;
+  optimum = std::move(found.optimum);
+  if (optimum.ending == search::Ending::no_start) return optimum;
+  if (!objective.stand_at(optimum)) optimum.ending = search::Ending::no_increase;
+  objective.expand(optimum);
+  const Eigen::MatrixXd projection = objective.projection();
+  for (const auto& factor : model.factors())
+    record.projection.push_back(
+        projection.middleRows(factor.offset, std::int64_t{factor.n_levels} * factor.q).transpose());
+  free.assign(static_cast<std::size_t>(model.n_parameters()), true);
+  std::copy(found.free.begin(), found.free.end(), free.begin() + model.p());
+  return optimum;
+}
+
+search::Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options,
+                       const Start& plain, std::vector<bool>& free, FitRecord& record,
+                       const likelihood::Monitor& monitor) {
+  Eigen::VectorXd psi = plain.psi;
+  std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
+  search::AscentOptions ascent;
+  ascent.newton = newton_options(options);
+  ascent.restarts = options.restarts;
+  ascent.floor = plain.value;
+  ascent.plain_start = [&] {
+    return options.start.size() == 0
+               ? plain.psi
+               : starting_values(model, response, start_stride(model), options.threads, monitor).psi;
+  };
+  search::NewtonOptions rough = ascent.newton;
+  rough.look_for_separation = false;
+  likelihood::Monitor quiet;
+  quiet.keep_going = monitor.keep_going;
+  auto take = [&](search::Optimum& first, model::Layout& layout) {
+    if (first.ending == search::Ending::no_start || !first.psi.allFinite()) return;
+    psi = first.psi;
+    layout.restore_order(psi.data() + model.p());
+    modes = first.modes;
+  };
+  if (options.start.size() == 0) {
+    const int stride = model.factors().size() == 1 ? subsample_stride(model) : 1;
+    if (stride > 1) {
+      likelihood::PanelObjective part(model, response, 1, likelihood::Derivatives::hessian, true, options.threads,
+                                      quiet);
+      part.use_every(stride);
+      rough.gain_tolerance = 0.1;
+      rough.most_iterations = 20;
+      search::Optimum first = search::maximize(part, response, psi, modes, free, rough, quiet);
+      record.start_evaluations += part.evaluations();
+      take(first, part.layout());
+    }
+    if (options.n_quadrature > 1 && model.q() > 0 && !model.family().is_linear()) {
+      // The Laplace optimum is near and cheap.
+      const auto laplace = make_objective(model, response, 1, options.threads, quiet, likelihood::Derivatives::hessian,
+                                          options.most_bytes);
+      rough.gain_tolerance = 0.05;
+      rough.most_iterations = options.most_iterations;
+      rough.look_for_separation = true;
+      search::Optimum first = search::maximize(*laplace, response, psi, modes, free, rough, quiet);
+      record.start_evaluations += laplace->evaluations();
+      take(first, laplace->layout());
+      if (first.ending == search::Ending::separation)
+        ascent.newton.patience = 0;  // the same direction serves at every number of points
+    }
+  }
+  const auto objective = make_objective(model, response, options.n_quadrature, options.threads, monitor,
+                                        likelihood::Derivatives::hessian, options.most_bytes);
+  search::Ascent found = search::ascend(*objective, response, psi, std::move(modes), ascent, monitor);
+  free = found.free;
+  record.other_starts = found.others;
+  record.evaluations = objective->evaluations() - found.other_evaluations;
+  record.other_evaluations = found.other_evaluations;
+  return std::move(found.optimum);
+}
+
+/// A record without a fit keeps its shapes, and no number in it passes for one.
+FitRecord empty_record(const model::Model& model) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const int p = model.p(), P = model.n_parameters();
+  FitRecord record;
+  record.value = record.gain = nan;
+  record.psi = record.gradient = record.step = Eigen::VectorXd::Constant(P, nan);
+  record.hessian = record.covariance = Eigen::MatrixXd::Constant(P, P, nan);
+  record.beta_covariance = Eigen::MatrixXd::Constant(p, p, nan);
+  for (const auto& factor : model.factors()) {
+    record.modes.push_back(Eigen::MatrixXd::Constant(factor.q, factor.n_levels, nan));
+    record.mode_covariance.push_back(Eigen::MatrixXd::Constant(factor.q * factor.q, factor.n_levels, nan));
+  }
+  record.quadrature.shift = Eigen::VectorXd::Constant(P, nan);
+  return record;
+}
+
+}  // namespace
+
+std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model, const model::Response& response,
+                                                      int n_quadrature, int threads, const likelihood::Monitor& monitor,
+                                                      likelihood::Derivatives derivatives, double most_bytes) {
+  if (model.factors().size() <= 1)
+    return std::make_unique<likelihood::PanelObjective>(model, response, n_quadrature, derivatives, true, threads,
+                                                        monitor);
+  if (n_quadrature == 1)
+    return std::make_unique<likelihood::JointObjective>(model, response, threads, monitor, most_bytes);
+  if (!model.nesting()) throw std::invalid_argument("crossed grouping factors have no quadrature");
+  return std::make_unique<likelihood::NestedObjective>(model, response, n_quadrature, threads, monitor);
+}
+
+FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
+              const likelihood::Monitor& monitor) {
+  const auto begin = std::chrono::steady_clock::now();
+  const int p = model.p(), q = model.q(), P = model.n_parameters();
+  const bool linear = model.family().is_linear() && q > 0;
+  if (options.restricted && !linear) throw std::invalid_argument("REML is for linear mixed models");
+  if (options.n_quadrature < 1 || (!linear && node_count(model, options.n_quadrature) > most_nodes))
+    throw std::invalid_argument("too many quadrature points");
+  const auto scale = model.user_scale(response);
+  FitRecord record = empty_record(model);
+  std::vector<bool> free(static_cast<std::size_t>(P), true);
+  if (options.start.size() > 0 && options.start.size() != P) throw std::invalid_argument("start has the wrong length");
+  Start start;
+  if (linear) {
+    // Starts from cross-products.
+  } else if (options.start.size() > 0) {
+    start.psi = scale.inward(options.start);
+  } else {
+    start = starting_values(model, response, start_stride(model), options.threads, monitor);
+    record.ending = start.ending;
+    if (start.ending != search::Ending::converged) return record;
+  }
+  search::Optimum optimum = linear ? search_linear(model, response, options, free, record, monitor)
+                                   : search(model, response, options, start, free, record, monitor);
+  record.ending = optimum.ending;
+  record.trace = optimum.trace;
+  if (optimum.sums.failed_cluster >= 0) {
+    record.failed_factor = model.leading();
+    record.failed_level = model.cluster_level(optimum.sums.failed_cluster);
+  }
+  if (optimum.psi.size() != P || optimum.ending == search::Ending::no_start) return record;
+  record.psi = scale.outward(optimum.psi);
+  record.value = optimum.sums.value;
+  record.gain = optimum.gain;
+  record.step = scale.matrix * optimum.step;
+
+  const search::ScaledInformation information(optimum.sums.hessian, free);
+  record.eigenvalues = information.values;
+  const Eigen::MatrixXd covariance = information.inverse(P);
+  record.covariance = transformed(scale.matrix, covariance);
+  record.beta_covariance =
+      model.family().is_linear() && p > 0
+          ? Eigen::MatrixXd(scale.matrix.topLeftCorner(p, p) * conditional_beta_covariance(optimum, p) *
+                            scale.matrix.topLeftCorner(p, p).transpose())
+          : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
+  std::tie(record.gradient, record.hessian) = scale.outward(optimum.sums.gradient, optimum.sums.hessian);
+
+  const model::Layout layout(model);
+  const Eigen::MatrixXd basis = model.random_basis(response);
+  record.boundary = search::boundary_scores(layout, model, optimum, free);
+  for (auto& score : record.boundary) {
+    const int first = model.terms()[static_cast<std::size_t>(score.term)].first;
+    const int at = first + std::max(score.coefficient, 0);
+    score.score /= std::pow(basis(at, at), score.unit);
+  }
+  if (options.check_quadrature) {
+    record.quadrature = check_quadrature(model, response, options, optimum, covariance, monitor);
+    // Shifts in standard errors: the scale of theta and phi drops out; the intercept's is made anew.
+    if (record.quadrature.shift.size() == P && !record.quadrature.exact && record.quadrature.n_points > 0) {
+      Eigen::VectorXd moved(P);
+      for (int a = 0; a < P; ++a)
+        moved[a] = std::isnan(covariance(a, a)) ? 0.0 : record.quadrature.shift[a] * std::sqrt(covariance(a, a));
+      moved = (scale.matrix * moved).eval();
+      for (int a = 0; a < P; ++a) record.quadrature.shift[a] = moved[a] / std::sqrt(record.covariance(a, a));
+    }
+  }
+
+  const Eigen::MatrixXd all = basis * layout.lambda(optimum.psi.data() + p);
+  for (std::size_t f = 0; f < model.factors().size(); ++f) {
+    const auto& factor = model.factors()[f];
+    const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
+    record.modes[f] =
+        lambda * Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels);
+    for (int level = 0; level < factor.n_levels; ++level) {
+      const Eigen::Map<const Eigen::MatrixXd> own(
+          optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
+          factor.q, factor.q);
+      Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q) =
+          lambda * own * lambda.transpose();
+    }
+    if (!linear) continue;
+    // X'V^-1 Z: beta's scale on the left; the basis of the random columns, with the response's scale, on the right.
+    Eigen::MatrixXd& projection = record.projection[f];
+    projection = (scale.matrix.topLeftCorner(p, p).transpose().fullPivLu().solve(projection)).eval();
+    const Eigen::MatrixXd own = basis.block(factor.first, factor.first, factor.q, factor.q);
+    const Eigen::MatrixXd inverse =
+        own.triangularView<Eigen::Lower>().solve(Eigen::MatrixXd::Identity(factor.q, factor.q));
+    for (int level = 0; level < factor.n_levels; ++level) {
+      auto block = projection.middleCols(std::int64_t{level} * factor.q, factor.q);
+      block = (block * inverse).eval();
+    }
+  }
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return record;
+}
+
+}  // namespace multilevel::fit

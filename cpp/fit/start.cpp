@@ -1,0 +1,163 @@
+#include "fit/start.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "likelihood/one_factor/objective.hpp"
+#include "numeric/row_sums.hpp"
+
+namespace multilevel::fit {
+
+namespace {
+
+constexpr double exact_share = 1e-24;  // of the response's mean square: residuals this small are rounding
+
+/// One weighted least-squares step from a linear predictor made of the response itself, as R's glm() starts.
+struct LeastSquares {
+  Eigen::MatrixXd cross;
+  Eigen::VectorXd right;
+  double weight = 0.0, mean_eta = 0.0;
+};
+
+/// The rows of a panel as the working linear model has them: response and weight at a given linear predictor.
+struct WorkingRows {
+  explicit WorkingRows(const model::Model& model)
+      : eta(static_cast<std::size_t>(model.largest_panel())), value(eta), d1(eta), d2(eta), weight(eta), offset(eta) {}
+
+  void set_offset(const model::Model& model, const model::Panel& panel) {
+    const double* from = model.family().is_linear() ? nullptr : model.offset(panel);
+    for (int j = 0; j < panel.n_rows; ++j) offset[static_cast<std::size_t>(j)] = from ? from[j] : 0.0;
+  }
+
+  /// Score and expected information at eta; rows whose eta is outside the domain weigh nothing.
+  void evaluate(const model::Model& model, const model::Response& response, const model::Panel& panel,
+                const double* phi) {
+    const family::Rows rows{panel.n_rows, eta.data(), response.value.get() + panel.first_row,
+                            response.weight.get() + panel.first_row};
+    family::RowDerivatives out;
+    out.value = value.data();
+    out.eta[0] = d1.data();
+    out.eta[1] = d2.data();
+    model.family().derivatives(family::Order::step, rows, phi, out);
+    model.family().expected_information(rows, phi, weight.data());
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j)
+      if (!(weight[j] > 0.0) || !std::isfinite(d1[j])) weight[j] = d1[j] = 0.0;
+  }
+
+  std::vector<double> eta, value, d1, d2, weight, offset;
+};
+
+LeastSquares first_step(const model::Model& model, const model::Response& response, int stride) {
+  const int p = model.p();
+  LeastSquares sums{Eigen::MatrixXd::Zero(p, p), Eigen::VectorXd::Zero(p)};
+  WorkingRows rows(model);
+  std::vector<double> target(rows.eta.size());
+  const double phi[family::max_phi] = {};
+  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
+    const model::Panel& panel = model.panels()[i];
+    const double *y = response.value.get() + panel.first_row, *a = response.weight.get() + panel.first_row;
+    rows.set_offset(model, panel);
+    for (int j = 0; j < panel.n_rows; ++j) rows.eta[static_cast<std::size_t>(j)] = model.family().start_eta(y[j], a[j]);
+    rows.evaluate(model, response, panel, phi);
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
+      const double from_offset = rows.weight[j] * (rows.eta[j] - rows.offset[j]);
+      target[j] = from_offset + rows.d1[j];
+      sums.weight += rows.weight[j];
+      sums.mean_eta += from_offset;
+    }
+    for (int k = 0; k < p; ++k) {
+      const double* x = model.fixed_column(panel, k);
+      sums.right[k] += numeric::dot(panel.n_rows, x, target.data());
+      for (int m = 0; m <= k; ++m)
+        sums.cross(k, m) += numeric::dot(panel.n_rows, x, model.fixed_column(panel, m), rows.weight.data());
+    }
+  }
+  sums.cross.triangularView<Eigen::StrictlyUpper>() = sums.cross.transpose().eval();
+  return sums;
+}
+
+/// Mean squared working residual, weighted by the working weights: the scatter on the scale of eta. And the mean
+/// squared Pearson residual, for phi.
+struct Scatter {
+  double eta = 1.0, pearson = 1.0, response = 1.0;  ///< `response`: mean square of the response itself
+};
+
+Scatter scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
+                const double* phi, int stride) {
+  WorkingRows rows(model);
+  double squares = 0.0, weights = 0.0, responses = 0.0, n = 0.0;
+  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
+    const model::Panel& panel = model.panels()[i];
+    rows.set_offset(model, panel);
+    std::copy(rows.offset.begin(), rows.offset.end(), rows.eta.begin());
+    for (int k = 0; k < model.p(); ++k)
+      numeric::add_multiple(panel.n_rows, beta[k], model.fixed_column(panel, k), rows.eta.data());
+    rows.evaluate(model, response, panel, phi);
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
+      if (rows.weight[j] == 0.0) continue;
+      const auto row = static_cast<std::size_t>(panel.first_row) + j;
+      squares += rows.d1[j] * rows.d1[j] / rows.weight[j];
+      responses += response.weight[row] * response.value[row] * response.value[row];
+      weights += rows.weight[j];
+      n += 1.0;
+    }
+  }
+  if (!(n > 0.0) || !std::isfinite(squares)) return {};
+  return {squares / weights, squares / n, responses / n};
+}
+
+}  // namespace
+
+Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
+                      const likelihood::Monitor& monitor) {
+  const int p = model.p(), n_theta = model.n_theta(), n_phi = model.n_phi();
+  Eigen::VectorXd glm = Eigen::VectorXd::Zero(p + n_phi);
+  const LeastSquares step = first_step(model, response, stride);
+  const std::vector<bool> free(static_cast<std::size_t>(p + n_phi), true);
+  if (p > 0) {
+    const search::ScaledInformation cross(-step.cross, std::vector<bool>(static_cast<std::size_t>(p), true));
+    glm.head(p) = cross.solve(step.right);
+  }
+  bool exact = false;  // nothing is left of a response with a dispersion of its own
+  auto set_phi = [&] {
+    if (n_phi == 0) return;
+    const double zero[family::max_phi] = {};
+    const Scatter left = scatter(model, response, glm.head(p), zero, stride);
+    exact = !(left.pearson > exact_share * left.response);
+    model.family().start_phi(left.pearson, glm.data() + p);
+  };
+  Start start;
+  set_phi();
+  if (exact) {
+    start.ending = search::Ending::exact_fit;
+    return start;
+  }
+
+  likelihood::PanelObjective objective(model, response, 1, likelihood::Derivatives::hessian, false, threads, monitor);
+  objective.use_every(stride);
+  search::NewtonOptions options;
+  options.gain_tolerance = 1e-2;
+  options.most_iterations = 8;
+  options.look_for_separation = false;
+  likelihood::Monitor quiet;
+  quiet.keep_going = monitor.keep_going;
+  search::Optimum found = search::maximize(objective, response, glm, {}, free, options, quiet);
+  if (found.ending == search::Ending::no_start) {
+    // The least-squares step left the domain: the mean of the response alone stays inside, if there is an intercept.
+    glm.setZero();
+    if (model.has_intercept() && step.weight > 0.0) glm[model.intercept()] = step.mean_eta / step.weight;
+    set_phi();
+    found = search::maximize(objective, response, glm, {}, free, options, quiet);
+  }
+  if (found.ending == search::Ending::no_start) start.ending = search::Ending::no_start;
+  if (found.ending != search::Ending::no_start && stride == 1) start.value = found.sums.value;
+  start.psi.resize(p + n_theta + n_phi);
+  start.psi.head(p) = found.psi.head(p);
+  start.psi.tail(n_phi) = found.psi.tail(n_phi);
+  const double scale = 0.5 * std::sqrt(scatter(model, response, found.psi.head(p), found.psi.data() + p, stride).eta);
+  const model::Layout layout(model);
+  layout.start(std::isfinite(scale) && scale > 0.0 ? scale : 1.0, start.psi.data() + p);
+  return start;
+}
+
+}  // namespace multilevel::fit

@@ -1,0 +1,18 @@
+// Where a fit starts: the generalized linear model for beta and phi, a share of its residual scatter for theta.
+#pragma once
+
+#include "search/newton.hpp"
+
+namespace multilevel::fit {
+
+struct Start {
+  Eigen::VectorXd psi;        ///< (beta, theta, phi)
+  double value = -1.0 / 0.0;  ///< log-likelihood without random effects, where all rows were seen
+  search::Ending ending = search::Ending::converged;  ///< or no_start, or exact_fit: then psi is of no use
+};
+
+/// Uses every stride-th panel.
+Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
+                      const likelihood::Monitor& monitor);
+
+}  // namespace multilevel::fit

@@ -1,0 +1,167 @@
+#include "likelihood/joint/moments.hpp"
+
+#include "numeric/row_sums.hpp"
+
+namespace multilevel::likelihood {
+
+namespace {
+
+constexpr double well_conditioned = 1e-3;  // smallest singular value of Lambda beside its size
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+void scale_modes(const model::Model& model, const Eigen::MatrixXd& lambda, const double* v, double* u) {
+  for (const auto& factor : model.factors()) {
+    const int q = factor.q;
+    const double* from = v + factor.offset;
+    double* to = u + factor.offset;
+    for (int level = 0; level < factor.n_levels; ++level, from += q, to += q)
+      for (int a = 0; a < q; ++a) {
+        double s = 0.0;
+        for (int k = 0; k < q; ++k) s += lambda(factor.first + a, factor.first + k) * from[k];
+        to[a] = s;
+      }
+  }
+}
+
+void transpose_scale_modes(const model::Model& model, const Eigen::MatrixXd& lambda, double* x) {
+  std::vector<double> sums;
+  for (const auto& factor : model.factors()) {
+    const int q = factor.q;
+    sums.resize(at(q));
+    double* own = x + factor.offset;
+    for (int level = 0; level < factor.n_levels; ++level, own += q) {
+      for (int a = 0; a < q; ++a) {
+        double s = 0.0;
+        for (int k = 0; k < q; ++k) s += lambda(factor.first + k, factor.first + a) * own[k];
+        sums[at(a)] = s;
+      }
+      std::copy(sums.begin(), sums.end(), own);
+    }
+  }
+}
+
+void add_random_part(const model::Model& model, const model::Panel& panel, const double* u, double* eta) {
+  for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
+    const auto& factor = model.factors()[at(f)];
+    for (int a = 0; a < factor.q; ++a) {
+      const double* z = model.random_column(panel, factor.first + a);
+      const double* own = u + factor.offset + a;
+      if (f != model.leading()) {
+        const std::int32_t* level = model.levels(f) + panel.first_row;
+        for (int j = 0; j < panel.n_rows; ++j) eta[j] += own[std::int64_t{level[j]} * factor.q] * z[j];
+        continue;
+      }
+      for (int i = panel.first_cluster; i < panel.last_cluster; ++i) {
+        const auto first = model.cluster_start(i) - panel.first_row;
+        numeric::add_multiple(static_cast<int>(model.cluster_start(i + 1) - model.cluster_start(i)),
+                              own[std::int64_t{model.cluster_level(i)} * factor.q], z + first, eta + first);
+      }
+    }
+  }
+}
+
+void add_level_sums(const model::Model& model, const model::Panel& panel, const double* x, double* sums) {
+  for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
+    const auto& factor = model.factors()[at(f)];
+    for (int a = 0; a < factor.q; ++a) {
+      const double* z = model.random_column(panel, factor.first + a);
+      double* own = sums + factor.offset + a;
+      if (f != model.leading()) {
+        const std::int32_t* level = model.levels(f) + panel.first_row;
+        for (int j = 0; j < panel.n_rows; ++j) own[std::int64_t{level[j]} * factor.q] += z[j] * x[j];
+        continue;
+      }
+      for (int i = panel.first_cluster; i < panel.last_cluster; ++i) {
+        const auto first = model.cluster_start(i) - panel.first_row;
+        own[std::int64_t{model.cluster_level(i)} * factor.q] +=
+            numeric::dot(static_cast<int>(model.cluster_start(i + 1) - model.cluster_start(i)), z + first, x + first);
+      }
+    }
+  }
+}
+
+void add_level_outer(const model::Model& model, double scale, const double* x, const double* y, Eigen::MatrixXd& G) {
+  for (const auto& factor : model.factors()) {
+    const int q = factor.q;
+    const double *left = x + factor.offset, *right = y + factor.offset;
+    if (q == 1) {
+      G(factor.first, factor.first) += scale * numeric::dot(factor.n_levels, left, right);
+      continue;
+    }
+    const Eigen::Map<const Eigen::MatrixXd> X(left, q, factor.n_levels), Y(right, q, factor.n_levels);
+    G.block(factor.first, factor.first, q, q).noalias() += scale * X * Y.transpose();
+  }
+}
+
+void subtract_level_products(const model::Model& model, const double* N, Eigen::MatrixXd& G) {
+  for (const auto& factor : model.factors()) {
+    const int q = factor.q;
+    const double* own = N + factor.covariance_offset;
+    if (q == 1) {
+      G(factor.first, factor.first) -= numeric::sum(factor.n_levels, own);
+      continue;
+    }
+    for (int level = 0; level < factor.n_levels; ++level, own += q * q)
+      G.block(factor.first, factor.first, q, q) -= Eigen::Map<const Eigen::MatrixXd>(own, q, q);
+  }
+}
+
+Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProducts& products,
+                                  const Eigen::MatrixXd& lambda, const double* N, const model::Layout& layout) {
+  const auto& model = pattern.model();
+  const auto& entries = layout.entries();
+  const auto n = static_cast<Eigen::Index>(entries.size());
+  Eigen::MatrixXd information = Eigen::MatrixXd::Zero(n, n);
+  for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
+    const auto& factor = model.factors()[at(f)];
+    const int q = factor.q;
+    std::vector<Eigen::Index> own;
+    for (Eigen::Index e = 0; e < n; ++e)
+      if (entries[at(e)].row >= factor.first && entries[at(e)].row < factor.first + q) own.push_back(e);
+    const double* product = N + factor.covariance_offset;
+    if (q == 1) {
+      information(own[0], own[0]) = 2.0 * numeric::dot(factor.n_levels, product, product);
+      continue;
+    }
+    const Eigen::MatrixXd scale = lambda.block(factor.first, factor.first, q, q);
+    const bool divide =
+        model.factors().size() > 1 &&
+        Eigen::JacobiSVD<Eigen::MatrixXd>(scale).singularValues().minCoeff() > well_conditioned * scale.norm();
+    const Eigen::MatrixXd inverse = divide ? Eigen::MatrixXd(scale.inverse()) : Eigen::MatrixXd();
+    int other = -1;
+    for (int o = 0; o < pattern.n_others(); ++o)
+      if (pattern.others()[at(o)] == f) other = o;
+    Eigen::MatrixXd T(q, q), LN(q, q), P(q, q);
+    std::vector<int> level_of_cluster;
+    for (int index = 0; index < factor.n_levels; ++index) {
+      // The leading factor's cross-products stand by cluster, the others' by level.
+      const int level = other < 0 ? model.cluster_level(index) : index;
+      const double* values = other < 0
+                                 ? products.leading.data() + std::int64_t{index} * q * q
+                                 : products.blocks.data() + pattern.blocks()[at(pattern.own_block(other, level))].first;
+      const Eigen::Map<const Eigen::MatrixXd> B(values, q, q), own_N(product + std::int64_t{level} * q * q, q, q);
+      P = own_N;
+      if (divide)
+        T.noalias() = P * inverse;
+      else
+        T = B - P * (scale.transpose() * B);
+      T = (0.5 * (T + T.transpose())).eval();
+      LN.noalias() = scale.transpose() * P;
+      for (std::size_t a = 0; a < own.size(); ++a) {
+        const int r = entries[at(own[a])].row - factor.first, s = entries[at(own[a])].column - factor.first;
+        for (std::size_t b = 0; b <= a; ++b) {
+          const int r2 = entries[at(own[b])].row - factor.first, s2 = entries[at(own[b])].column - factor.first;
+          information(own[a], own[b]) += P(r, s2) * P(r2, s) + T(r, r2) * LN(s2, s);
+        }
+      }
+    }
+    for (std::size_t a = 0; a < own.size(); ++a)
+      for (std::size_t b = 0; b < a; ++b) information(own[b], own[a]) = information(own[a], own[b]);
+  }
+  return information;
+}
+
+}  // namespace multilevel::likelihood

@@ -1,0 +1,73 @@
+// Several grouping factors: the Laplace approximation over the random effects of all of them at once, with its exact
+// gradient.
+//
+//   f(v) = sum_j l_j(eta_j) - v'v/2,  eta = o + S v,  S = Z Lambda;   H = -f'' at the mode;
+//   log-likelihood = f(mode) - log|H| / 2.
+//
+// The gradient needs H^-1 only between random effects that meet in a row (joint_precision.hpp).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "likelihood/joint/moments.hpp"
+#include "likelihood/mode_scan.hpp"
+#include "likelihood/objective.hpp"
+
+namespace multilevel::likelihood {
+
+class JointObjective final : public Objective {
+ public:
+  JointObjective(const model::Model& model, const model::Response& response, int threads, const Monitor& monitor,
+                 double most_bytes = 0.0);
+
+  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
+                double* mode_covariance = nullptr) override;
+  bool has_exact_hessian() const override { return false; }
+  double work() const override { return 10.0 * static_cast<double>(model_.n_rows() + 10 * model_.n_modes()); }
+
+ private:
+  /// What it takes to look for the largest of several modes.
+  struct Several {
+    explicit Several(const model::Model& model);
+    ModeScan scan;
+    std::vector<double> slope, effect, peaks;
+    std::vector<int> level;
+    std::vector<double> best_v;
+    double best_f = 0.0;
+    bool found = false;
+  };
+
+  bool find_modes(const double* phi, std::vector<double>& modes, Sums& sums);
+  bool climb(const double* phi, std::vector<double>& modes, Sums& sums, double& f);
+  bool find_largest(const double* phi, std::vector<double>& modes, Sums& sums);
+  bool enter_domain(std::vector<double>& modes);
+  bool from_responses(const double* phi, double side, std::vector<double>& modes);
+  bool keep_best(double f, const std::vector<double>& modes, Sums& sums);
+  bool try_levels(const double* phi, std::vector<double>& modes, Sums& sums);
+  bool settle(const double* phi, std::vector<double>& modes, int first, int step);
+  ModeScan::Line scan_along(int factor, int a, const double* phi, const std::vector<double>& modes);
+  double evaluate_rows(family::Order order, const double* phi, const std::vector<double>& modes);
+  void set_weights(bool observed, const double* phi);
+  void penalized_gradient(const std::vector<double>& modes);
+  void approximate_hessian(const double* phi, Sums& sums);
+
+  const model::Response& response_;
+  int threads_;
+  JointPattern pattern_;
+  CrossProducts products_;
+  JointPrecision precision_;
+  bool factored_ = false;  ///< whether precision_ is that of the last evaluation
+  Eigen::MatrixXd lambda_;
+  // Rows:
+  std::vector<double> fixed_eta_, eta_, value_, weight_, leverage_, shift_;
+  std::vector<double> rows_;  ///< storage of what `at_mode_` points to
+  family::RowDerivatives at_mode_;
+  // Random effects of all factors:
+  std::vector<double> u_, gradient_, step_, old_;
+  std::vector<double> products_by_level_;
+  std::vector<numeric::CompensatedSum> partial_;
+  std::unique_ptr<Several> several_;  ///< null where the density is log-concave
+};
+
+}  // namespace multilevel::likelihood

@@ -1,0 +1,235 @@
+#include "likelihood/linear/curvature.hpp"
+
+namespace multilevel::likelihood {
+
+namespace {
+
+constexpr std::int64_t few_effects = 400;  // of several factors together: T is that many squared
+constexpr int few_per_level = 24;
+constexpr int fewest_per_level = 4;
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+bool LinearCurvature::affordable(const model::Model& model) {
+  if (model.factors().size() == 1) return model.q() <= few_per_level;
+  return model.n_modes() <= few_effects;
+}
+
+void LinearCurvature::set(const CrossProducts& products, const JointPrecision& precision, const Eigen::MatrixXd& lambda,
+                          const model::Layout& layout, const double* inverse, const Eigen::MatrixXd& residual,
+                          const Eigen::MatrixXd& cross, const Eigen::VectorXd& beta, bool restricted) {
+  const auto& model = pattern_.model();
+  const int p = model.p();
+  const auto n = layout.entries().size();
+  layout_ = &layout;
+  restricted_ = restricted;
+  log_part.setZero(static_cast<Eigen::Index>(n), static_cast<Eigen::Index>(n));
+  square = log_part;
+  const Eigen::LDLT<Eigen::MatrixXd> factor(cross);
+  weight_ = factor.solve(Eigen::MatrixXd::Identity(p, p));
+  contrast_.resize(p + 1);
+  contrast_ << -beta, 1.0;
+  slope_.assign(n, Eigen::MatrixXd::Zero(p + 1, p + 1));
+  moved_.resize(n);
+  turned_.resize(n);
+
+  if (model.factors().size() == 1 && model.q() <= fewest_per_level) {
+    add_by_moments(products, lambda, inverse, residual);
+  } else if (model.factors().size() == 1) {
+    const int q = model.q();
+    Eigen::MatrixXd P(q, q), BP(q, q);
+    for (int i = 0; i < model.n_clusters(); ++i) {
+      const int level = model.cluster_level(i);
+      const Eigen::Map<const Eigen::MatrixXd> B(products.leading.data() + std::int64_t{i} * q * q, q, q),
+          own(inverse + std::int64_t{level} * q * q, q, q);
+      P.noalias() = lambda * own;
+      BP.noalias() = B * P;
+      P.noalias() = BP * lambda.transpose();
+      T_ = B;
+      T_.noalias() -= P * B;
+      R_ = residual.middleRows(std::int64_t{level} * q, q);
+      add_block(lambda, {{0, 0}});
+    }
+  } else {
+    const auto size = model.n_modes();
+    const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(size, size);
+    Eigen::MatrixXd B(size, size), half, scaled(size, size);
+    products.multiply(pattern_, identity.data(), B.data(), static_cast<int>(size), size);
+    half = B;
+    std::vector<std::pair<int, int>> levels;
+    for (int f = 0; f < static_cast<int>(model.factors().size()); ++f)
+      for (int level = 0; level < model.factors()[at(f)].n_levels; ++level) levels.emplace_back(f, level);
+    Eigen::MatrixXd all = Eigen::MatrixXd::Zero(size, size);  // Lambda of all levels
+    for (const auto& [f, level] : levels) {
+      const auto& own = model.factors()[at(f)];
+      const auto first = own.offset + std::int64_t{level} * own.q;
+      all.block(first, first, own.q, own.q) = lambda.block(own.first, own.first, own.q, own.q);
+    }
+    half = all.transpose() * B;
+    scaled = half;
+    precision.solve(scaled.data(), static_cast<int>(size), size);
+    T_ = B - half.transpose() * scaled;
+    R_ = residual;
+    add_block(lambda, levels);
+  }
+
+  // M's derivatives are complete: what they give for log|M_xx|, r2 and beta.
+  beta_slope.resize(p, static_cast<Eigen::Index>(n));
+  for (std::size_t a = 0; a < n; ++a)
+    beta_slope.col(static_cast<Eigen::Index>(a)) = weight_ * (slope_[a] * contrast_).head(p);
+  for (std::size_t a = 0; a < n; ++a) {
+    const Eigen::MatrixXd weighted = weight_ * slope_[a].topLeftCorner(p, p);
+    for (std::size_t b = 0; b <= a; ++b) {
+      const auto r = static_cast<Eigen::Index>(a), c = static_cast<Eigen::Index>(b);
+      square(r, c) -= 2.0 * (slope_[a] * contrast_).head(p).dot(beta_slope.col(c));
+      if (restricted_)
+        log_part(r, c) -= (weighted * weight_).cwiseProduct(slope_[b].topLeftCorner(p, p).transpose()).sum();
+    }
+  }
+  for (auto* part : {&log_part, &square}) part->triangularView<Eigen::StrictlyUpper>() = part->transpose().eval();
+}
+
+/// tr(dSigma_a T dSigma_b X) summed over the levels is a contraction of sum vec(T) vec(X)', and dM_a one of the
+/// products of R's rows.
+void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen::MatrixXd& lambda,
+                                     const double* inverse, const Eigen::MatrixXd& residual) {
+  const auto& model = pattern_.model();
+  const auto& entries = layout_->entries();
+  const int q = model.q(), n_levels = model.n_clusters(), p = static_cast<int>(weight_.rows());
+  std::vector<Eigen::MatrixXd> R(at(q));
+  for (int k = 0; k < q; ++k)
+    R[at(k)] = Eigen::Map<const Eigen::MatrixXd, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>(
+        residual.data() + k, n_levels, p + 1, {residual.rows(), q});
+  Eigen::MatrixXd T(n_levels, q * q), X(n_levels, q * q), Y = Eigen::MatrixXd::Zero(n_levels, q * q);
+  double LB[fewest_per_level * fewest_per_level], M[fewest_per_level * fewest_per_level];  // Lambda'B, H^-1 Lambda'B
+  for (int i = 0; i < n_levels; ++i) {
+    const int level = model.cluster_level(i);
+    const double *B = products.leading.data() + std::int64_t{i} * q * q, *own = inverse + std::int64_t{level} * q * q;
+    for (int b = 0; b < q; ++b)
+      for (int a = 0; a < q; ++a) {
+        double s = 0.0;
+        for (int k = 0; k < q; ++k) s += lambda(k, a) * B[k + b * q];
+        LB[a + b * q] = s;
+      }
+    for (int b = 0; b < q; ++b)
+      for (int a = 0; a < q; ++a) {
+        double s = 0.0;
+        for (int k = 0; k < q; ++k) s += own[a + k * q] * LB[k + b * q];
+        M[a + b * q] = s;
+      }
+    for (int b = 0; b < q; ++b)
+      for (int a = 0; a < q; ++a) {
+        double s = B[a + b * q];
+        for (int k = 0; k < q; ++k) s -= LB[k + a * q] * M[k + b * q];
+        T(level, a + b * q) = s;
+      }
+  }
+  std::vector<Eigen::VectorXd> r(at(q));
+  for (int k = 0; k < q; ++k) r[at(k)] = R[at(k)] * contrast_;
+  for (int b = 0; b < q; ++b) {
+    const Eigen::MatrixXd weighted = restricted_ ? Eigen::MatrixXd(R[at(b)].leftCols(p) * weight_) : Eigen::MatrixXd();
+    for (int a = 0; a < q; ++a) {
+      X.col(a + b * q) = r[at(a)].cwiseProduct(r[at(b)]);
+      if (restricted_) Y.col(a + b * q) = R[at(a)].leftCols(p).cwiseProduct(weighted).rowwise().sum();
+    }
+  }
+  const Eigen::MatrixXd TT = T.transpose() * T, TX = T.transpose() * X, TY = T.transpose() * Y;
+  const Eigen::VectorXd sum_T = T.colwise().sum(), sum_X = X.colwise().sum(), sum_Y = Y.colwise().sum();
+  auto change = [&](const model::ThetaEntry& entry) {
+    Eigen::MatrixXd d = Eigen::MatrixXd::Zero(q, q);
+    d.row(entry.row) += lambda.col(entry.column).transpose();
+    d.col(entry.row) += lambda.col(entry.column);
+    return d;
+  };
+  for (int k = 0; k < q; ++k)
+    for (int l = 0; l <= k; ++l) {
+      const Eigen::MatrixXd W = R[at(k)].transpose() * R[at(l)];
+      for (std::size_t a = 0; a < entries.size(); ++a) {
+        const double weight = change(entries[a])(k, l);
+        if (weight == 0.0) continue;
+        slope_[a] -= weight * W;
+        if (k != l) slope_[a] -= weight * W.transpose();
+      }
+    }
+  for (std::size_t a = 0; a < entries.size(); ++a) {
+    const Eigen::MatrixXd left = change(entries[a]);
+    for (std::size_t b = 0; b <= a; ++b) {
+      const Eigen::MatrixXd right = change(entries[b]);
+      double log_value = 0.0, square_value = 0.0;
+      for (int k = 0; k < q; ++k)
+        for (int l = 0; l < q; ++l)
+          for (int m = 0; m < q; ++m)
+            for (int n = 0; n < q; ++n) {
+              const double both = left(k, l) * right(m, n);
+              const int lm = l + m * q, nk = n + k * q;
+              log_value += both * (2.0 * TY(lm, nk) - TT(lm, nk));
+              square_value += 2.0 * both * TX(lm, nk);
+            }
+      if (entries[a].column == entries[b].column) {
+        const int both = entries[a].row + entries[b].row * q;
+        log_value += 2.0 * (sum_T[both] - sum_Y[both]);
+        square_value -= 2.0 * sum_X[both];
+      }
+      log_part(static_cast<Eigen::Index>(a), static_cast<Eigen::Index>(b)) += log_value;
+      square(static_cast<Eigen::Index>(a), static_cast<Eigen::Index>(b)) += square_value;
+    }
+  }
+}
+
+void LinearCurvature::add_block(const Eigen::MatrixXd& lambda, const std::vector<std::pair<int, int>>& levels) {
+  const auto& model = pattern_.model();
+  const auto& entries = layout_->entries();
+  const auto p = weight_.rows();
+  const bool alone = model.factors().size() == 1;
+  // dSigma_a X: row r gets Lambda's column times X, and the rows of Lambda's column get X's row r.
+  auto apply = [&](const model::ThetaEntry& entry, const Eigen::MatrixXd& X, Eigen::MatrixXd& to) {
+    to.setZero(X.rows(), X.cols());
+    for (const auto& [f, level] : levels) {
+      const auto& factor = model.factors()[at(f)];
+      if (entry.row < factor.first || entry.row >= factor.first + factor.q) continue;
+      const auto first = alone ? 0 : factor.offset + std::int64_t{level} * factor.q;
+      const auto row = first + entry.row - factor.first;
+      for (int k = 0; k < factor.q; ++k) {
+        const double l = lambda(factor.first + k, entry.column);
+        if (l == 0.0) continue;
+        to.row(row) += l * X.row(first + k);
+        to.row(first + k) += l * X.row(row);
+      }
+    }
+  };
+  for (std::size_t a = 0; a < entries.size(); ++a) {
+    apply(entries[a], R_, moved_[a]);
+    apply(entries[a], T_, turned_[a]);
+    slope_[a].noalias() -= R_.transpose() * moved_[a];
+  }
+  const Eigen::VectorXd r = R_ * contrast_;
+  const Eigen::MatrixXd RW = restricted_ ? Eigen::MatrixXd(R_.leftCols(p) * weight_) : Eigen::MatrixXd();
+  for (std::size_t a = 0; a < entries.size(); ++a) {
+    const Eigen::VectorXd Tm = T_ * (moved_[a] * contrast_);
+    const Eigen::MatrixXd TW = restricted_ ? Eigen::MatrixXd(T_ * moved_[a].leftCols(p) * weight_) : Eigen::MatrixXd();
+    for (std::size_t b = 0; b <= a; ++b) {
+      const auto i = static_cast<Eigen::Index>(a), j = static_cast<Eigen::Index>(b);
+      double log_value = -turned_[a].cwiseProduct(turned_[b].transpose()).sum();
+      double square_value = 2.0 * Tm.dot(moved_[b] * contrast_);
+      if (restricted_) log_value += 2.0 * TW.cwiseProduct(moved_[b].leftCols(p)).sum();
+      // d2Sigma_ab has (row_a, row_b) and (row_b, row_a) where the columns agree.
+      if (entries[a].column == entries[b].column) {
+        for (const auto& [f, level] : levels) {
+          const auto& factor = model.factors()[at(f)];
+          if (entries[a].row < factor.first || entries[a].row >= factor.first + factor.q) continue;
+          const auto first = (alone ? 0 : factor.offset + std::int64_t{level} * factor.q) - factor.first;
+          const auto ra = first + entries[a].row, rb = first + entries[b].row;
+          log_value += 2.0 * T_(ra, rb);
+          square_value -= 2.0 * r[ra] * r[rb];
+          if (restricted_) log_value -= 2.0 * RW.row(ra).dot(R_.row(rb).head(p));
+        }
+      }
+      log_part(i, j) += log_value;
+      square(i, j) += square_value;
+    }
+  }
+}
+
+}  // namespace multilevel::likelihood

@@ -1,0 +1,339 @@
+#include "likelihood/linear/objective.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "numeric/parallel.hpp"
+#include "numeric/row_sums.hpp"
+
+namespace multilevel::likelihood {
+
+namespace {
+
+constexpr double exact_share = 1e-24;     // of the response's mean square: residuals this small are rounding
+constexpr double difference_step = 1e-4;  // relative to a theta of one
+
+bool same_point(const Eigen::VectorXd& a, const Eigen::VectorXd& b) { return a.size() == b.size() && a == b; }
+
+}  // namespace
+
+LinearObjective::LinearObjective(const model::Model& model, const model::Response& response, bool restricted,
+                                 int threads, const Monitor& monitor, double most_bytes)
+    : Objective(model, 0, model.n_theta(), 0, monitor),
+      response_(response),
+      restricted_(restricted),
+      pattern_(model, most_bytes),
+      products_(pattern_),
+      precision_(pattern_) {
+  const int p = model.p();
+  const auto n = static_cast<std::size_t>(model.n_rows());
+  nu_ = static_cast<double>(model.n_rows()) - (restricted ? p : 0);
+  const double* weight = response.weight.get();
+  products_.set(pattern_, weight);
+
+  // Least squares first: what is left of y keeps its digits in the cross-products, however far y is from zero.
+  const auto n_chunks = model.chunks().size();
+  std::vector<Eigen::MatrixXd> partial(n_chunks);
+  std::vector<double> y(response.value.get(), response.value.get() + n);
+  auto cross_products = [&](int first) {  // rows from `first` on
+    numeric::parallel_for(static_cast<int>(n_chunks), threads, [&](int c, int) {
+      auto& sum = partial[static_cast<std::size_t>(c)];
+      sum.setZero(p + 1, p + 1);
+      std::vector<double> weighted(static_cast<std::size_t>(model.largest_panel()));
+      std::vector<const double*> columns(static_cast<std::size_t>(p) + 1);
+      Eigen::VectorXd products(p + 1);
+      const auto& chunk = model.chunks()[static_cast<std::size_t>(c)];
+      for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
+        const auto& panel = model.panels()[static_cast<std::size_t>(i)];
+        for (int k = 0; k < p; ++k) columns[static_cast<std::size_t>(k)] = model.fixed_column(panel, k);
+        columns[static_cast<std::size_t>(p)] = y.data() + panel.first_row;
+        for (int k = first; k <= p; ++k) {
+          const double* x = columns[static_cast<std::size_t>(k)];
+          for (int j = 0; j < panel.n_rows; ++j)
+            weighted[static_cast<std::size_t>(j)] = weight[panel.first_row + j] * x[j];
+          const double* one = weighted.data();
+          numeric::cross_products(panel.n_rows, 1, &one, k + 1, columns.data(), products.data(), 1, 1);
+          sum.row(k).head(k + 1) += products.head(k + 1).transpose();
+        }
+      }
+    });
+    if (first == 0) xy_.resize(p + 1, p + 1);
+    xy_.bottomRows(p + 1 - first).setZero();
+    for (const auto& part : partial) xy_.bottomRows(p + 1 - first) += part.bottomRows(p + 1 - first);
+    xy_.triangularView<Eigen::StrictlyUpper>() = xy_.transpose().eval();
+  };
+  cross_products(0);
+  const double whole = xy_(p, p);
+  least_squares_ = Eigen::VectorXd::Zero(p);
+  if (p > 0) {
+    const Eigen::LDLT<Eigen::MatrixXd> factor(xy_.topLeftCorner(p, p));
+    least_squares_ = factor.solve(xy_.col(p).head(p));
+    for (const auto& panel : model.panels())
+      for (int k = 0; k < p; ++k)
+        numeric::add_multiple(panel.n_rows, -least_squares_[k], model.fixed_column(panel, k),
+                              y.data() + panel.first_row);
+    cross_products(p);
+  }
+  exact_ = !(xy_(p, p) > exact_share * whole);
+
+  zxy_.setZero(model.n_modes(), p + 1);
+  std::vector<double> weighted(static_cast<std::size_t>(model.largest_panel()));
+  for (const auto& panel : model.panels())
+    for (int k = 0; k <= p; ++k) {
+      const double* x = k < p ? model.fixed_column(panel, k) : y.data() + panel.first_row;
+      for (int j = 0; j < panel.n_rows; ++j) weighted[static_cast<std::size_t>(j)] = weight[panel.first_row + j] * x[j];
+      add_level_sums(model, panel, weighted.data(), zxy_.col(k).data());
+    }
+  if (p > 0) log_scale_ = std::log(std::fabs(model.user_scale(response).matrix.topLeftCorner(p, p).determinant()));
+  products_by_level_.resize(static_cast<std::size_t>(model.n_mode_covariances()));
+  inverse_by_level_.resize(products_by_level_.size());
+  if (LinearCurvature::affordable(model)) curvature_ = std::make_unique<LinearCurvature>(pattern_);
+}
+
+double LinearObjective::plain_value() const {
+  const int p = model_.p();
+  double log_part = 0.0;
+  if (restricted_ && p > 0) {
+    const Eigen::LLT<Eigen::MatrixXd> factor(xy_.topLeftCorner(p, p));
+    if (factor.info() != Eigen::Success) return -std::numeric_limits<double>::infinity();
+    log_part = 2.0 * factor.matrixLLT().diagonal().array().log().sum();
+  }
+  return profile_value(log_part, xy_(p, p)).total();
+}
+
+/// The log-likelihood from log|H| [+ log|M_xx|] and the penalized residual sum of squares.
+numeric::CompensatedSum LinearObjective::profile_value(double log_part, double square) const {
+  numeric::CompensatedSum sum;
+  sum.add(-0.5 * (log_part + nu_ * (1.0 + std::log(square / nu_))));
+  sum.add(response_.constant);
+  if (restricted_) {
+    // The constant counts n rows; and X is on the scale of the user's columns.
+    sum.add(0.91893853320467274178 * model_.p());
+    sum.add(log_scale_);
+  }
+  return sum;
+}
+
+Eigen::VectorXd LinearObjective::start() const {
+  Eigen::VectorXd theta(n_theta_);
+  layout_.start(1.0, theta.data());
+  return theta;
+}
+
+Eigen::VectorXd LinearObjective::relative(const Eigen::VectorXd& psi) const {
+  const Eigen::VectorXd unit = (-psi[model_.p() + n_theta_] * layout_.units()).array().exp();
+  return psi.segment(model_.p(), n_theta_).cwiseProduct(unit);
+}
+
+bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>& modes, Sums& sums,
+                               double* mode_covariance) {
+  ++evaluations_;
+  check_interrupt();
+  const int p = model_.p();
+  sums.start(n_theta_, n_theta_, gradient_only_ ? Derivatives::gradient : Derivatives::hessian);
+  theta_.resize(0);  // until the evaluation is complete
+  if (!theta.allFinite()) return false;
+  lambda_ = layout_.lambda(theta.data());
+  if (!precision_.factor(products_, lambda_)) return false;
+  const auto n_modes = model_.n_modes();
+  Eigen::MatrixXd half = zxy_;
+  for (int k = 0; k <= p; ++k) transpose_scale_modes(model_, lambda_, half.col(k).data());
+  solved_ = half;
+  precision_.solve(solved_.data(), p + 1, n_modes);
+  const Eigen::MatrixXd M = xy_ - half.transpose() * solved_;
+  cross_ = M.topLeftCorner(p, p);
+  log_part_ = precision_.log_determinant();
+  beta_.setZero(p);
+  square_ = M(p, p);
+  Eigen::LLT<Eigen::MatrixXd> factor(p);
+  if (p > 0) {
+    factor.compute(0.5 * (cross_ + cross_.transpose()));
+    if (factor.info() != Eigen::Success) return false;
+    beta_ = factor.solve(M.col(p).head(p));
+    square_ -= M.col(p).head(p).dot(beta_);
+    if (restricted_) log_part_ += 2.0 * factor.matrixLLT().diagonal().array().log().sum();
+  }
+  if (!(square_ > 0.0)) return false;
+  const double variance = square_ / nu_;
+  sums.log_dispersion = 0.5 * std::log(variance);
+  sums.log_likelihood = profile_value(log_part_, square_);
+  sums.value = sums.log_likelihood.total();
+
+  const Eigen::VectorXd modes_now = solved_.col(p) - solved_.leftCols(p) * beta_;
+  modes.assign(modes_now.data(), modes_now.data() + n_modes);
+
+  // Slopes: of log|H| 2 tr N; of r2 by the envelope theorem; of log|M_xx| likewise, column by column.
+  precision_.invert();
+  precision_.level_products(products_, lambda_, products_by_level_.data(), inverse_by_level_.data());
+  if (mode_covariance) std::copy(inverse_by_level_.begin(), inverse_by_level_.end(), mode_covariance);
+  Eigen::MatrixXd scaled(n_modes, p + 1);
+  for (int k = 0; k <= p; ++k) scale_modes(model_, lambda_, solved_.col(k).data(), scaled.col(k).data());
+  residual_.resize(n_modes, p + 1);
+  products_.multiply(pattern_, scaled.data(), residual_.data(), p + 1, n_modes);
+  residual_ = zxy_ - residual_;
+  const Eigen::VectorXd residual = residual_.col(p) - residual_.leftCols(p) * beta_;
+  Eigen::MatrixXd log_slope = Eigen::MatrixXd::Zero(model_.q(), model_.q()), square_slope = log_slope;
+  subtract_level_products(model_, products_by_level_.data(), log_slope);
+  log_slope *= -2.0;
+  Eigen::VectorXd log_determinant_slope(layout_.n_entries());  // of log|H| alone
+  for (int e = 0; e < layout_.n_entries(); ++e)
+    log_determinant_slope[e] = log_slope(layout_.entries()[static_cast<std::size_t>(e)].row,
+                                         layout_.entries()[static_cast<std::size_t>(e)].column);
+  add_level_outer(model_, -2.0, residual.data(), modes_now.data(), square_slope);
+  if (restricted_ && p > 0) {
+    const Eigen::MatrixXd weighted = factor.solve(residual_.leftCols(p).transpose()).transpose();
+    for (int k = 0; k < p; ++k) add_level_outer(model_, -2.0, weighted.col(k).data(), solved_.col(k).data(), log_slope);
+  }
+  slope_log_.resize(layout_.n_entries());
+  slope_square_.resize(layout_.n_entries());
+  for (int e = 0; e < layout_.n_entries(); ++e) {
+    const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
+    slope_log_[e] = log_slope(entry.row, entry.column);
+    slope_square_[e] = square_slope(entry.row, entry.column);
+  }
+  // From the entries of Lambda to theta, by the chain rule.
+  const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
+  entry_slope_log_ = slope_log_;
+  entry_slope_square_ = slope_square_;
+  slope_log_ = jacobian.transpose() * entry_slope_log_;
+  slope_square_ = jacobian.transpose() * entry_slope_square_;
+  sums.gradient = -0.5 * (slope_log_ + slope_square_ / variance);
+  theta_ = theta;
+  if (!gradient_only_) {
+    sums.theta_information = jacobian.transpose() *
+                             theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_) *
+                             jacobian;
+    // Sigma is estimated as well, and a change of all variances together is a change of sigma.
+    const Eigen::VectorXd together = jacobian.transpose() * log_determinant_slope;
+    sums.theta_information -= together * together.transpose() / (2.0 * static_cast<double>(model_.n_rows()));
+    sums.hessian = -sums.theta_information;
+    if (has_exact_hessian()) {
+      bend(theta);
+      sums.hessian = profile_hessian(slope_square_, variance);
+    }
+  }
+  return std::isfinite(sums.value) && sums.gradient.allFinite();
+}
+
+void LinearObjective::bend(const Eigen::VectorXd& theta) {
+  curvature_->set(products_, precision_, lambda_, layout_, inverse_by_level_.data(), residual_, cross_, beta_,
+                  restricted_);
+  const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
+  curve_log_ =
+      jacobian.transpose() * curvature_->log_part * jacobian + layout_.curvature(theta.data(), entry_slope_log_.data());
+  curve_square_ = jacobian.transpose() * curvature_->square * jacobian +
+                  layout_.curvature(theta.data(), entry_slope_square_.data());
+  beta_slope_ = curvature_->beta_slope * jacobian;
+  differentiated_ = theta;
+}
+
+bool LinearObjective::differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) {
+  std::vector<double> from = modes;
+  Sums side;
+  gradient_only_ = true;
+  bool good = same_point(theta_, theta) || evaluate(theta, from, side);
+  const double variance = square_ / nu_;
+  const Eigen::VectorXd square_here = slope_square_;
+  if (good && curvature_) {
+    gradient_only_ = false;
+    bend(theta);
+    sums.hessian = profile_hessian(slope_square_, variance);
+    return true;
+  }
+  curve_log_.resize(n_theta_, n_theta_);
+  curve_square_.resize(n_theta_, n_theta_);
+  beta_slope_.resize(model_.p(), n_theta_);
+  for (int k = 0; k < n_theta_ && good; ++k) {
+    Eigen::VectorXd moved = theta;
+    moved[k] = theta[k] + difference_step;
+    good = evaluate(moved, from, side);
+    const Eigen::VectorXd log_up = slope_log_, square_up = slope_square_, beta_up = beta_;
+    moved[k] = theta[k] - difference_step;
+    good = good && evaluate(moved, from, side);
+    if (!good) break;
+    curve_log_.col(k) = (log_up - slope_log_) / (2.0 * difference_step);
+    curve_square_.col(k) = (square_up - slope_square_) / (2.0 * difference_step);
+    beta_slope_.col(k) = (beta_up - beta_) / (2.0 * difference_step);
+  }
+  differentiated_ = theta;
+  gradient_only_ = false;
+  if (!good) return false;
+  curve_log_ = 0.5 * (curve_log_ + curve_log_.transpose()).eval();
+  curve_square_ = 0.5 * (curve_square_ + curve_square_.transpose()).eval();
+  sums.hessian = profile_hessian(square_here, variance);
+  return true;
+}
+
+Eigen::MatrixXd LinearObjective::profile_hessian(const Eigen::VectorXd& square_slope, double variance) const {
+  return -0.5 * (curve_log_ + curve_square_ / variance -
+                 square_slope * square_slope.transpose() / (variance * variance * nu_));
+}
+
+double LinearObjective::work() const {
+  double work = 0.0;
+  for (const auto& factor : model_.factors()) work += 10.0 * factor.n_levels * factor.q * factor.q;
+  return work;
+}
+
+bool LinearObjective::stand_at(Point& point) {
+  const Eigen::VectorXd& theta = point.psi;
+  Sums sums;
+  if (has_exact_hessian()) return same_point(differentiated_, theta) || evaluate(theta, point.modes, sums);
+  if (curvature_) return differentiate(theta, point.modes, sums);
+  if (!same_point(differentiated_, theta) && !differentiate(theta, point.modes, sums)) return false;
+  return same_point(theta_, theta) || evaluate(theta, point.modes, sums);
+}
+
+/// With t = (theta, phi): the profile is l = -(1/2) (log part + 2 nu phi + r2 exp(-2 phi)); then theta = relative theta
+/// times exp(phi).
+void LinearObjective::expand(Point& point) const {
+  const int p = model_.p(), m = n_theta_, P = p + m + 1;
+  const double variance = square_ / nu_, sigma = std::sqrt(variance), phi = std::log(sigma);
+  const Eigen::VectorXd theta = point.psi;
+
+  Eigen::VectorXd gradient(m + 1);
+  gradient << -0.5 * (slope_log_ + slope_square_ / variance), 0.0;
+  Eigen::MatrixXd hessian(m + 1, m + 1);
+  hessian.topLeftCorner(m, m) = -0.5 * (curve_log_ + curve_square_ / variance);
+  hessian.topRightCorner(m, 1) = slope_square_ / variance;
+  hessian.bottomLeftCorner(1, m) = slope_square_.transpose() / variance;
+  hessian(m, m) = -2.0 * nu_;
+  // Coordinates: relative theta = theta exp(-phi), but for the theta without a unit.
+  const Eigen::VectorXd unit = layout_.units(), scale = (phi * unit).array().exp(),
+                        slopes = gradient.head(m).cwiseProduct(unit);
+  Eigen::MatrixXd J = Eigen::MatrixXd::Identity(m + 1, m + 1);
+  J.topLeftCorner(m, m) = scale.cwiseInverse().asDiagonal();
+  J.topRightCorner(m, 1) = -theta.cwiseProduct(unit);
+  Eigen::MatrixXd moved = J.transpose() * hessian * J;
+  moved.topRightCorner(m, 1) -= slopes / sigma;
+  moved.bottomLeftCorner(1, m) -= slopes.transpose() / sigma;
+  moved(m, m) += slopes.dot(theta);
+  const Eigen::VectorXd moved_gradient = J.transpose() * gradient;
+
+  const Eigen::MatrixXd information = cross_ / variance;
+  Eigen::MatrixXd full = Eigen::MatrixXd::Zero(P, P);
+  full.topLeftCorner(p, p) = -information;
+  full.bottomRightCorner(m + 1, m + 1) = moved;
+  if (!restricted_) {
+    Eigen::MatrixXd slope(p, m + 1);
+    slope << beta_slope_, Eigen::VectorXd::Zero(p);
+    slope = (slope * J).eval();
+    full.topRightCorner(p, m + 1) = information * slope;
+    full.bottomLeftCorner(m + 1, p) = (information * slope).transpose();
+    full.bottomRightCorner(m + 1, m + 1) -= slope.transpose() * information * slope;
+  }
+  Eigen::VectorXd step = Eigen::VectorXd::Zero(P);
+  step.segment(p, m) =
+      point.step.size() == m ? Eigen::VectorXd(point.step.cwiseProduct(scale)) : Eigen::VectorXd::Zero(m);
+  point.step = step;
+  point.psi.resize(P);
+  point.psi << beta_ + least_squares_, theta.cwiseProduct(scale), phi;
+  point.sums.gradient = Eigen::VectorXd::Zero(P);
+  point.sums.gradient.tail(m + 1) = moved_gradient;
+  point.sums.hessian = full;
+  for (auto& v : point.modes) v /= sigma;
+}
+
+Eigen::MatrixXd LinearObjective::projection() const { return residual_.leftCols(model_.p()) * (nu_ / square_); }
+
+}  // namespace multilevel::likelihood

@@ -1,0 +1,84 @@
+// Where else may f(v) be large? A density that is not log-concave in eta can give a cluster several conditional modes,
+// and the one that counts is the largest. A scan moves one random effect of all levels of a grouping factor at once
+// over a grid, everything else held, and lists where f has peaks.
+//
+// The grid covers every place that can beat the present one: l is bounded, so for the level's rows j and its effect v a
+// larger f has v^2 / 2 < sum_j (sup l_j - l_j(present)) + v(present)^2 / 2. It also has a point in every piece of the
+// line between places where the density of a row vanishes.
+#pragma once
+
+#include <vector>
+
+#include "family/family.hpp"
+
+namespace multilevel::likelihood {
+
+inline constexpr int most_rounds = 3;       // of scans along every random effect
+inline constexpr double least_gain = 1e-6;  // of f, for an effect to move with the others held
+inline constexpr double same_mode = 1e-8;   // squared distance between modes, relative to 1 + v'v
+
+class ModeScan {
+ public:
+  static constexpr int most_peaks = 4;  ///< per level
+
+  /// The rows, and what moves them: eta_j changes by slope_j for each unit of the effect of level[j].
+  struct Line {
+    int n_rows, n_levels;
+    const double *eta, *slope, *response, *weight;
+    const int* level;
+    const double* effect;  ///< per level, at present
+  };
+
+  ModeScan(int most_rows, int most_levels);
+
+  /// Finds the peaks of all levels, the most promising first.
+  void run(const family::Family& family, const double* phi, const Line& line);
+  /// The r-th peak of a level: a value of its effect, near a mode; NaN past the last. The present value itself where
+  /// it is one.
+  double peak(int level, int r) const { return peaks_[index(level, r)]; }
+  /// Climbs from the peaks of all levels to the largest value of f on the line. best() is the effect there, and gain()
+  /// what it is better by than the present one; zero where nothing is better.
+  void climb(const family::Family& family, const double* phi, const Line& line);
+  double best(int level) const { return best_[static_cast<std::size_t>(level)]; }
+  double gain(int level) const { return gain_[static_cast<std::size_t>(level)]; }
+
+ private:
+  static constexpr int n_even = 12, most_pieces = 20, most_points = n_even + most_pieces + 1;
+  struct Point {
+    double at, f, slope, information;
+    bool after_zero;  ///< the density of a row vanishes between the point before and this one
+  };
+  struct Climb {
+    double at, f, step;
+    int halvings;
+    bool started, done;
+  };
+
+  static std::size_t index(int level, int r) {
+    return static_cast<std::size_t>(level) * most_peaks + static_cast<std::size_t>(r);
+  }
+  Point* points(int level) { return points_.data() + static_cast<std::size_t>(level) * most_points; }
+  void find_reach(const family::Family& family, const double* phi, const Line& line);
+  void find_zeros(const family::Family& family, const Line& line);
+  void make_grid(const family::Family& family, const Line& line, int level);
+  template <class Wanted>
+  void take_rows(const Line& line, Wanted wanted);
+  /// f and its derivatives on the line with every level's effect at at_[level].
+  void evaluate(const family::Family& family, const double* phi, const Line& line);
+  void list_peaks(int level);
+
+  // The rows of the levels that are looked at.
+  int n_rows_ = 0;
+  std::vector<double> eta_, base_, own_slope_, response_, weight_;
+  std::vector<int> level_;
+  std::vector<double> value_, d1_, d2_;
+  // Levels:
+  std::vector<double> at_, f_, slope_, information_;
+  std::vector<double> zeros_;
+  std::vector<int> zero_start_, n_points_;
+  std::vector<Point> points_;
+  std::vector<Climb> climbs_;
+  std::vector<double> peaks_, best_, gain_, present_, reach_;
+};
+
+}  // namespace multilevel::likelihood

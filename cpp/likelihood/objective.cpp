@@ -1,0 +1,45 @@
+#include "likelihood/objective.hpp"
+
+#include <cmath>
+
+namespace multilevel::likelihood {
+
+namespace {
+
+constexpr double step_in_errors = 1e-3;  // of a difference, in standard errors: the error is its square
+
+}  // namespace
+
+bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums) {
+  const auto P = psi.size();
+  Eigen::MatrixXd hessian(P, P);
+  Sums side;
+  std::vector<double> from;
+  gradient_only_ = true;
+  bool good = true;
+  for (Eigen::Index k = 0; k < P && good; ++k) {
+    const double information = std::fabs(sums.hessian(k, k));
+    const double size = information > 0.0 ? 1.0 / std::sqrt(information) : 1.0;
+    const double step = step_in_errors * std::min(size, 1.0);
+    for (const double sign : {1.0, -1.0}) {
+      Eigen::VectorXd moved = psi;
+      moved[k] += sign * step;
+      // On the other side the modes have moved the other way, to second order.
+      if (sign > 0.0)
+        from = modes;
+      else
+        for (std::size_t i = 0; i < from.size(); ++i) from[i] = 2.0 * modes[i] - from[i];
+      good = good && evaluate(moved, from, side);
+      if (!good) break;
+      if (sign > 0.0)
+        hessian.col(k) = side.gradient;
+      else
+        hessian.col(k) = (hessian.col(k) - side.gradient).eval() / (2.0 * step);
+    }
+  }
+  gradient_only_ = false;
+  if (good) sums.hessian = 0.5 * (hessian + hessian.transpose());
+  return good;
+}
+
+}  // namespace multilevel::likelihood

@@ -1,0 +1,83 @@
+// What the optimizer maximizes: a log-likelihood as a function of psi, whichever way it is computed.
+//
+//   PanelObjective      one grouping factor, or none: a sum over independent clusters (Laplace, quadrature)
+//   NestedObjective     two nested grouping factors: quadrature on both levels
+//   JointObjective      several grouping factors: Laplace over all random effects at once
+//   LinearObjective     linear mixed models: the profiled log-likelihood, by ML or REML, of theta alone
+//
+// All give the same bits for any number of threads.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "likelihood/sums.hpp"
+#include "model/layout.hpp"
+
+namespace multilevel::likelihood {
+
+/// Thrown out of a fit when the caller asks it to stop (Ctrl-C).
+struct Interrupted {};
+
+struct Monitor {
+  std::function<bool()> keep_going;                                      ///< asked now and then; false stops the fit
+  std::function<void(int iteration, double value, double gain)> report;  ///< told after every iteration
+};
+
+class Objective {
+ public:
+  Objective(const model::Model& model, int n_beta, int n_theta, int n_phi, const Monitor& monitor)
+      : model_(model), layout_(model), n_beta_(n_beta), n_theta_(n_theta), n_phi_(n_phi), monitor_(monitor) {}
+  virtual ~Objective() = default;
+  Objective(const Objective&) = delete;
+  Objective& operator=(const Objective&) = delete;
+
+  /// `modes` (Model::n_modes): where to start, and the conditional modes of v found; `mode_covariance`, if not null,
+  /// gets the blocks of their covariance, level by level. False when there is no mode, or the value is not finite.
+  virtual bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
+                        double* mode_covariance = nullptr) = 0;
+
+  /// Whether evaluate() gives the Hessian itself, or only something like it to search with (Fisher information).
+  virtual bool has_exact_hessian() const { return true; }
+
+  /// Whether the value is the same for any order of a term's coefficients in its Cholesky factor: not where a product
+  /// of quadrature rules follows it.
+  virtual bool any_order() const { return true; }
+
+  /// Whether the Hessian costs no more than an evaluation, so that it may be had at one more point.
+  virtual bool cheap_hessian() const { return has_exact_hessian(); }
+
+  /// Predicted gain below which differentiate() is asked: the point is then the one that is reported. Where an
+  /// evaluation is cheap a little more of the search costs nothing.
+  double near_enough() const { return model_.n_modes() > 1000 ? 5e-10 : 1e-12; }
+
+  /// The Hessian at a point that has been evaluated: central differences of the exact gradient. `sums` is of that
+  /// point, its hessian is replaced. False when a neighbouring point cannot be evaluated.
+  virtual bool differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums);
+
+  /// What an evaluation costs, in rows times nodes, and random effects that are solved for together.
+  virtual double work() const { return static_cast<double>(model_.n_rows()); }
+
+  int n_beta() const { return n_beta_; }
+  int n_theta() const { return n_theta_; }
+  int n_phi() const { return n_phi_; }
+  int n_parameters() const { return n_beta_ + n_theta_ + n_phi_; }
+  int evaluations() const { return evaluations_; }
+  const model::Model& model() const { return model_; }
+  const model::Layout& layout() const { return layout_; }
+  model::Layout& layout() { return layout_; }
+
+ protected:
+  void check_interrupt() const {
+    if (monitor_.keep_going && !monitor_.keep_going()) throw Interrupted{};
+  }
+
+  const model::Model& model_;
+  model::Layout layout_;
+  int n_beta_, n_theta_, n_phi_;
+  const Monitor& monitor_;
+  int evaluations_ = 0;
+  bool gradient_only_ = false;  ///< asked of evaluate() by differentiate()
+};
+
+}  // namespace multilevel::likelihood

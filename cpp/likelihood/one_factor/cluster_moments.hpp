@@ -1,0 +1,85 @@
+// Sums over the rows of one cluster, at its mode and at its nodes, that the gradient and the Hessian are made of.
+#pragma once
+
+#include <vector>
+
+#include "likelihood/one_factor/strip.hpp"
+#include "linear_algebra/small.hpp"
+
+namespace multilevel::likelihood {
+
+inline int pair_count(int q) { return q * (q + 1) / 2; }
+inline int pair_index(int a, int b) { return a >= b ? a * (a + 1) / 2 + b : b * (b + 1) / 2 + a; }
+
+/// Products of row quantities with z and with x. "Columns" are arrays of rows made once and multiplied with every x and
+/// z.
+class MomentColumns {
+ public:
+  MomentColumns(int rows, int q, bool nodes) : q_(q), rows_(static_cast<std::size_t>(rows) + 8) {
+    n_columns_ = 2 * q + pair_count(q) + (nodes ? q + q * q : 0);
+    data_.resize(rows_ * static_cast<std::size_t>(n_columns_));
+    for (int c = 0; c < n_columns_; ++c) columns_.push_back(data_.data() + static_cast<std::size_t>(c) * rows_);
+  }
+
+  int n_columns() const { return n_columns_; }
+  const double* const* all() const { return columns_.data(); }
+
+  // Where each block of columns begins.
+  int w_z(int a) const { return a; }                                                   ///< w z_a
+  int l3_zz(int a, int b) const { return q_ + pair_index(a, b); }                      ///< l''' z_a z_b
+  int l4_z(int a) const { return q_ + pair_count(q_) + a; }                            ///< l'''' (z'Az) z_a
+  int node_w_z(int a) const { return 2 * q_ + pair_count(q_) + a; }                    ///< sum_k p_k w_k z_a
+  int node_w_t_z(int a, int b) const { return 3 * q_ + pair_count(q_) + a * q_ + b; }  ///< sum_k p_k w_k t_kb z_a
+
+  double* column(int c) { return data_.data() + static_cast<std::size_t>(c) * rows_; }
+  const double* column(int c) const { return data_.data() + static_cast<std::size_t>(c) * rows_; }
+
+ private:
+  int q_, n_columns_;
+  std::size_t rows_;
+  std::vector<double> data_;
+  std::vector<const double*> columns_;
+};
+
+/// What a cluster's derivatives need, in the notation of panel_likelihood.hpp.
+template <int Q, int Max>
+struct ClusterState {
+  using Vector = typename linear_algebra::Small<Q, Max>::Vector;
+  using Matrix = typename linear_algebra::Small<Q, Max>::Matrix;
+
+  ClusterState(int q, int n_nodes, int n_phi, int p)
+      : v(q), b1(q), h(q), hz(q), zc(q), B(q, q), Linv(q, q), C(q, q), A(q, q), Az(q, q) {
+    const auto size = static_cast<std::size_t>(q), K = static_cast<std::size_t>(n_nodes),
+               R = static_cast<std::size_t>(n_phi);
+    share.resize(K);
+    node_v.resize(size * K);
+    node_g.resize(size * K);
+    node_gamma.resize(size * K);
+    node_b1.resize(size * K);
+    node_B.resize(size * size * K);
+    node_phi.resize(R * K);
+    node_b1_phi.resize(size * R * K);
+    b1_phi.resize(R, Vector::Zero(q));
+    B2_phi.resize(R, Matrix::Zero(q, q));
+    x1.resize(p, n_nodes);
+  }
+
+  Eigen::Map<Vector> at(std::vector<double>& values, int k) {
+    return Eigen::Map<Vector>(values.data() + k * v.size(), v.size());
+  }
+  Eigen::Map<Matrix> matrix_at(std::vector<double>& values, int k) {
+    return Eigen::Map<Matrix>(values.data() + k * v.size() * v.size(), v.size(), v.size());
+  }
+
+  Vector v, b1;  ///< mode; Z'l'
+  Vector h, hz;  ///< H^-1 kappa; Lambda h
+  Vector zc;     ///< Z'c, c_j = l'''_j z_j'Az z_j / 2
+  Matrix B, Linv, C, A, Az;
+  std::vector<Vector> b1_phi;  ///< Z'l'_phi
+  std::vector<Matrix> B2_phi;  ///< Z' diag(l''_phi) Z
+  // Per node: posterior share p_k, v_k, g_k = f'(v_k), gamma_k = L^-1 g_k, Z'l'(v_k), Z'W(v_k)Z, sum l_phi, Z'l'_phi.
+  std::vector<double> share, node_v, node_g, node_gamma, node_b1, node_B, node_phi, node_b1_phi;
+  Eigen::MatrixXd x1;  ///< X'l'(v_k), p x K
+};
+
+}  // namespace multilevel::likelihood

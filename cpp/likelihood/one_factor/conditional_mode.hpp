@@ -1,0 +1,375 @@
+// Conditional modes of the clusters of a strip: Newton's method on f(v), all clusters in step.
+//
+// Going in step lets one vectorised pass over the rows serve clusters of any size, two rows as well as a thousand.
+//
+// Where the density is log-concave there is one mode, and the search may start anywhere. Otherwise the largest is
+// looked for, from starts that the parameters and the data alone decide, so that a log-likelihood is a function of the
+// parameters and not of what was evaluated before.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "likelihood/mode_scan.hpp"
+#include "likelihood/one_factor/strip.hpp"
+#include "likelihood/sums.hpp"
+#include "linear_algebra/small.hpp"
+
+namespace multilevel::likelihood {
+
+inline constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen
+inline constexpr int most_newton_steps = 200;
+inline constexpr int most_halvings = 60;
+inline constexpr int most_start_halvings = 8;  // of a start outside the domain
+inline constexpr int most_entries = 60;        // steps from there towards the domain
+inline constexpr double outside_weight = 1e6;  // of a row outside, beside the prior's one
+inline constexpr int most_diagonal =
+    4;  // with so few random effects, scans go along sums and differences of two as well
+
+template <int Q, int Max>
+class ConditionalModes {
+  using Vector = typename linear_algebra::Small<Q, Max>::Vector;
+  using Matrix = typename linear_algebra::Small<Q, Max>::Matrix;
+
+ public:
+  ConditionalModes(const family::Family& family, int most_rows, int most_clusters, int q)
+      : q_(q),
+        states_(static_cast<std::size_t>(most_clusters)),
+        old_(static_cast<std::size_t>(most_clusters * q)),
+        step_(old_) {
+    if (!family.log_concave()) several_ = std::make_unique<Several>(most_rows, most_clusters, q);
+  }
+
+  /// Returns the first cluster (within the strip) without a mode, or -1. `modes`: the strip's first cluster's v; where
+  /// the density is log-concave the search starts there.
+  int find(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, const double* phi,
+           double* modes, Sums& sums) {
+    const int m = strip.n_clusters();
+    if (several_) return find_largest(strip, rows, family, lambda, phi, modes, sums);
+    for (int i = 0; i < m; ++i) states_[static_cast<std::size_t>(i)] = {};
+    climb(strip, rows, family, lambda, phi, modes, m, sums);
+    for (int i = 0; i < m; ++i)
+      if (states_[static_cast<std::size_t>(i)].failed) return i;
+    return -1;
+  }
+
+  /// eta of the rows of clusters [first, last) of the strip at u = Lambda v.
+  void linear_predictor(const Strip& strip, RowArrays& rows, const Matrix& lambda, const double* modes, int first,
+                        int last) {
+    for (int i = first; i < last; ++i) {
+      const Vector u = lambda * Eigen::Map<const Vector>(modes + i * q_(), q_());
+      add_random_effects(strip, rows, strip.start[static_cast<std::size_t>(i)],
+                         strip.start[static_cast<std::size_t>(i) + 1], u);
+    }
+  }
+
+  /// eta = o + Z u for rows [first, last).
+  void add_random_effects(const Strip& strip, RowArrays& rows, int first, int last, const Vector& u) const {
+    double* __restrict eta = rows.eta;
+    const double* __restrict o = rows.fixed_eta;
+    const double* z = strip.z[0];
+    const double u0 = u[0];
+    for (int j = first; j < last; ++j) eta[j] = o[j] + u0 * z[j];
+    for (int a = 1; a < q_(); ++a)
+      numeric::add_multiple(last - first, u[a], strip.z[static_cast<std::size_t>(a)] + first, eta + first);
+  }
+
+ private:
+  struct State {
+    double f = 0.0;
+    int halvings = 0;
+    bool started = false, done = false, failed = false;
+    int entries = 0;       ///< steps towards the domain
+    bool concave = false;  ///< whether the last step was made with the observed H
+  };
+
+  /// What it takes to look for the largest of several modes.
+  struct Several {
+    Several(int most_rows, int most_clusters, int q)
+        : scan(most_rows, most_clusters),
+          slope(static_cast<std::size_t>(most_rows) + 8),
+          level(slope.size()),
+          best_v(static_cast<std::size_t>(most_clusters * q)),
+          best_f(static_cast<std::size_t>(most_clusters)),
+          effect(best_f),
+          ended_elsewhere(best_f.size()) {}
+
+    ModeScan scan;
+    std::vector<double> slope;
+    std::vector<int> level;  ///< the cluster of each row
+    std::vector<double> best_v, best_f, effect;
+    std::vector<char> ended_elsewhere;  ///< searches for this cluster's mode have found more than one
+  };
+
+  /// Newton's method for the clusters that are not done; `active` of them.
+  void climb(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, const double* phi,
+             double* modes, int active, Sums& sums) {
+    const int m = strip.n_clusters();
+    auto fail = [&](State& state) {
+      state.failed = state.done = true;
+      --active;
+    };
+    for (int iteration = 0; active > 0 && iteration < most_newton_steps; ++iteration) {
+      evaluate_active(strip, rows, family, lambda, phi, modes);
+      for (int i = 0; i < m; ++i) {
+        State& state = states_[static_cast<std::size_t>(i)];
+        if (state.done) continue;
+        Eigen::Map<Vector> v(modes + i * q_(), q_()), old(old_.data() + i * q_(), q_()),
+            step(step_.data() + i * q_(), q_());
+        const int first = strip.start[static_cast<std::size_t>(i)],
+                  n = strip.start[static_cast<std::size_t>(i) + 1] - first;
+        const double f = numeric::sum(n, rows.at_mode.value + first) - 0.5 * v.squaredNorm();
+        if (!state.started && !std::isfinite(f)) {
+          // Outside the domain at the start: towards v = 0, then to where the responses are. Whether there is a mode
+          // must not depend on where the search began.
+          if (v.squaredNorm() != 0.0 && state.entries == 0 && ++state.halvings < most_start_halvings)
+            v *= 0.5;
+          else if (state.entries == 0 && v.squaredNorm() != 0.0)
+            v.setZero();
+          else if (++state.entries > most_entries || !enter_domain(strip, rows, family, lambda, first, n, v))
+            fail(state);
+          continue;
+        }
+        if (state.started && !(f >= state.f - 1e-9 * (1.0 + std::fabs(state.f)))) {
+          if (++state.halvings > most_halvings) {
+            fail(state);
+            continue;
+          }
+          step *= 0.5;
+          v = old + step;
+          continue;
+        }
+        const double decrement = newton_step(strip, rows, family, lambda, phi, first, n, v, step, state.concave);
+        if (!std::isfinite(decrement)) {
+          fail(state);
+          continue;
+        }
+        ++sums.newton_steps;
+        state.started = true;
+        state.halvings = 0;
+        state.f = f;
+        old = v;
+        v += step;
+        if (decrement < mode_tolerance) {
+          state.done = true;
+          --active;
+        }
+      }
+    }
+    for (int i = 0; i < m && active > 0; ++i) {
+      State& state = states_[static_cast<std::size_t>(i)];
+      if (!state.done) fail(state);
+    }
+  }
+
+  /// The largest mode that searches from zero, from what the responses alone say of v, and from the peaks along each
+  /// random effect arrive at.
+  int find_largest(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
+                   const double* phi, double* modes, Sums& sums) {
+    Several& s = *several_;
+    const int m = strip.n_clusters();
+    std::fill_n(s.best_v.data(), m * q_(), 0.0);
+    for (int i = 0; i < m; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      s.best_f[at] = -std::numeric_limits<double>::infinity();
+      s.ended_elsewhere[at] = 0;
+      for (int j = strip.start[at]; j < strip.start[at + 1]; ++j) s.level[static_cast<std::size_t>(j)] = i;
+    }
+    for (const double side : {0.0, 1.0, -1.0}) {
+      if (side < 0.0 && !family.is_even()) continue;
+      for (int i = 0; i < m; ++i) {
+        Eigen::Map<Vector> v(modes + i * q_(), q_());
+        states_[static_cast<std::size_t>(i)] = {};
+        if (side == 0.0)
+          v.setZero();
+        else
+          from_responses(strip, rows, family, lambda, phi, side, i, v);
+      }
+      climb(strip, rows, family, lambda, phi, modes, m, sums);
+      keep_best(m, modes);
+    }
+    Vector direction(q_());
+    for (int round = 0; round < (q_() == 1 ? 1 : most_rounds); ++round) {
+      bool better = false;
+      for (int a = 0; a < q_(); ++a)
+        for (int b = q_() <= most_diagonal ? 0 : a; b < q_(); ++b) {
+          direction.setZero();
+          direction[a] = a == b ? 1.0 : std::sqrt(0.5);
+          if (a != b) direction[b] = a < b ? std::sqrt(0.5) : -std::sqrt(0.5);
+          better |= look_along(direction, strip, rows, family, lambda, phi, modes, sums);
+          if (q_() > most_diagonal) break;
+        }
+      if (!better) break;
+    }
+    std::copy_n(s.best_v.data(), m * q_(), modes);
+    int failed = -1;
+    for (int i = m - 1; i >= 0; --i) {
+      sums.several_modes += s.ended_elsewhere[static_cast<std::size_t>(i)];
+      if (!std::isfinite(s.best_f[static_cast<std::size_t>(i)])) failed = i;
+    }
+    return failed;
+  }
+
+  /// Moves v so that rows outside the domain come nearer to what their responses make of eta. False where v cannot.
+  bool enter_domain(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, int first,
+                    int n, Eigen::Map<Vector>& v) {
+    double *eta = rows.eta + first, *weight = rows.scratch + first;
+    for (int j = 0; j < n; ++j) {
+      weight[j] = std::isfinite(rows.at_mode.value[first + j]) ? 0.0 : outside_weight;
+      eta[j] = family.start_eta(strip.response[first + j], strip.weight[first + j]) - eta[j];
+    }
+    Vector right(q_());
+    for (int a = 0; a < q_(); ++a)
+      right[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, weight, eta);
+    const Eigen::LLT<Matrix> factor(precision(strip, lambda, first, n, weight, 1.0));
+    if (factor.info() != Eigen::Success) return false;
+    const Vector step = factor.solve(lambda.transpose() * right);
+    v += step;
+    return v.allFinite() && step.squaredNorm() > 0.0;
+  }
+
+  /// v of the linear model in which every row says what its response alone would make of eta.
+  void from_responses(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
+                      const double* phi, double side, int i, Eigen::Map<Vector>& v) {
+    const int first = strip.start[static_cast<std::size_t>(i)],
+              n = strip.start[static_cast<std::size_t>(i) + 1] - first;
+    double *eta = rows.eta + first, *weight = rows.scratch + first;
+    for (int j = 0; j < n; ++j) eta[j] = side * family.start_eta(strip.response[first + j], strip.weight[first + j]);
+    family.expected_information({n, eta, strip.response + first, strip.weight + first}, phi, weight);
+    for (int j = 0; j < n; ++j) eta[j] -= rows.fixed_eta[first + j];
+    Vector right(q_());
+    for (int a = 0; a < q_(); ++a)
+      right[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, weight, eta);
+    const Eigen::LLT<Matrix> factor(precision(strip, lambda, first, n, weight, 1.0));
+    v.setZero();
+    if (factor.info() == Eigen::Success) v = factor.solve(lambda.transpose() * right);
+    if (!v.allFinite()) v.setZero();
+  }
+
+  /// Takes the modes that have just been found where they are better. True where one is.
+  bool keep_best(int m, const double* modes) {
+    Several& s = *several_;
+    bool better = false;
+    for (int i = 0; i < m; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const State& state = states_[at];
+      // A saddle point is no mode.
+      if (state.failed || !state.started || !state.concave) continue;
+      const Eigen::Map<const Vector> v(modes + i * q_(), q_());
+      Eigen::Map<Vector> best(s.best_v.data() + i * q_(), q_());
+      if (std::isfinite(s.best_f[at])) {
+        if (!((v - best).squaredNorm() > same_mode * (1.0 + best.squaredNorm()))) continue;
+        s.ended_elsewhere[at] = 1;
+        if (!(state.f > s.best_f[at])) continue;
+      }
+      s.best_f[at] = state.f;
+      best = v;
+      better = true;
+    }
+    return better;
+  }
+
+  /// Searches from the peaks of f along a direction of unit length. True where one of them led to a better mode.
+  bool look_along(const Vector& direction, const Strip& strip, RowArrays& rows, const family::Family& family,
+                  const Matrix& lambda, const double* phi, double* modes, Sums& sums) {
+    Several& s = *several_;
+    const int m = strip.n_clusters();
+    linear_predictor(strip, rows, lambda, s.best_v.data(), 0, m);
+    const Vector move = lambda * direction;
+    std::fill_n(s.slope.data(), strip.n_rows, 0.0);
+    for (int b = 0; b < q_(); ++b)
+      numeric::add_multiple(strip.n_rows, move[b], strip.z[static_cast<std::size_t>(b)], s.slope.data());
+    for (int i = 0; i < m; ++i)
+      s.effect[static_cast<std::size_t>(i)] = direction.dot(Eigen::Map<const Vector>(s.best_v.data() + i * q_(), q_()));
+    const ModeScan::Line line{strip.n_rows,   m, rows.eta, s.slope.data(), strip.response, strip.weight, s.level.data(),
+                              s.effect.data()};
+    s.scan.run(family, phi, line);
+    bool better = false;
+    for (int r = 0; r < ModeScan::most_peaks; ++r) {
+      int active = 0;
+      for (int i = 0; i < m; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        State& state = states_[at];
+        state = {};
+        const double peak = s.scan.peak(i, r);
+        state.done = std::isnan(peak) || peak == s.effect[at];
+        if (state.done) continue;
+        ++active;
+        Eigen::Map<Vector> v(modes + i * q_(), q_());
+        v = Eigen::Map<const Vector>(s.best_v.data() + i * q_(), q_()) + (peak - s.effect[at]) * direction;
+      }
+      if (active == 0) continue;
+      climb(strip, rows, family, lambda, phi, modes, active, sums);
+      better |= keep_best(m, modes);
+    }
+    return better;
+  }
+
+  /// One call of the family for every run of neighbouring clusters that still move.
+  void evaluate_active(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
+                       const double* phi, const double* modes) {
+    const int m = strip.n_clusters();
+    for (int i = 0; i < m;) {
+      if (states_[static_cast<std::size_t>(i)].done) {
+        ++i;
+        continue;
+      }
+      int last = i + 1;
+      while (last < m && !states_[static_cast<std::size_t>(last)].done) ++last;
+      linear_predictor(strip, rows, lambda, modes, i, last);
+      const int first_row = strip.start[static_cast<std::size_t>(i)],
+                n = strip.start[static_cast<std::size_t>(last)] - first_row;
+      family::RowDerivatives out;
+      out.value = rows.at_mode.value + first_row;
+      out.eta[0] = rows.at_mode.eta[0] + first_row;
+      out.eta[1] = rows.at_mode.eta[1] + first_row;
+      family.derivatives(family::Order::step,
+                         {n, rows.eta + first_row, strip.response + first_row, strip.weight + first_row}, phi, out);
+      i = last;
+    }
+  }
+
+  /// step = H^-1 f'(v); returns the Newton decrement f'(v)'step. Where the observed H is not positive definite (a
+  /// density that is not log-concave) the expected information takes its place: it never points downhill.
+  double newton_step(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
+                     const double* phi, int first, int n, const Vector& v, Eigen::Map<Vector>& step, bool& concave) {
+    Vector gradient(q_());
+    for (int a = 0; a < q_(); ++a)
+      gradient[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, rows.at_mode.eta[0] + first);
+    gradient = (lambda.transpose() * gradient - v).eval();
+    for (const bool observed : {true, false}) {
+      const double* w = rows.at_mode.eta[1] + first;
+      if (!observed) {
+        family.expected_information({n, rows.eta + first, strip.response + first, strip.weight + first}, phi,
+                                    rows.scratch + first);
+        w = rows.scratch + first;
+      }
+      const Eigen::LLT<Matrix> factor(precision(strip, lambda, first, n, w, observed ? -1.0 : 1.0));
+      if (factor.info() == Eigen::Success) {
+        concave = observed;
+        step = factor.solve(gradient);
+        return gradient.dot(step);
+      }
+    }
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+
+  /// I + Lambda' Z' diag(sign w) Z Lambda of a cluster.
+  Matrix precision(const Strip& strip, const Matrix& lambda, int first, int n, const double* w, double sign) const {
+    Matrix h(q_(), q_());
+    for (int a = 0; a < q_(); ++a)
+      for (int b = 0; b <= a; ++b)
+        h(a, b) = h(b, a) = sign * numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first,
+                                                strip.z[static_cast<std::size_t>(b)] + first, w);
+    return Matrix::Identity(q_(), q_()) + lambda.transpose() * h * lambda;
+  }
+
+  linear_algebra::Dimension<Q> q_;
+  std::vector<State> states_;
+  std::vector<double> old_, step_;
+  std::unique_ptr<Several> several_;  ///< null where the density is log-concave
+};
+
+}  // namespace multilevel::likelihood

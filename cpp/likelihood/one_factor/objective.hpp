@@ -1,0 +1,36 @@
+// The log-likelihood of independent clusters, in parallel over fixed chunks of panels.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "likelihood/objective.hpp"
+#include "likelihood/one_factor/likelihood.hpp"
+
+namespace multilevel::likelihood {
+
+class PanelObjective final : public Objective {
+ public:
+  /// Without random effects it is a generalized linear model, whatever the grouping factors.
+  PanelObjective(const model::Model& model, const model::Response& response, int n_quadrature, Derivatives derivatives,
+                 bool with_random_effects, int threads, const Monitor& monitor);
+
+  /// Only every stride-th panel takes part: for starting values from a part of the data.
+  void use_every(int stride) { stride_ = stride; }
+
+  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
+                double* mode_covariance = nullptr) override;
+  bool any_order() const override { return rule_.size == 1 || model_.q() <= 1; }
+  double work() const override { return static_cast<double>(model_.n_rows()) * rule_.size; }
+
+ private:
+  const model::Response& response_;
+  numeric::QuadratureRule rule_;
+  Derivatives derivatives_;
+  bool with_random_effects_;
+  int threads_, stride_ = 1;
+  std::vector<std::unique_ptr<PanelLikelihood>> workers_;
+  std::vector<Sums> partial_;
+};
+
+}  // namespace multilevel::likelihood

@@ -1,0 +1,233 @@
+#include "search/ascent.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "search/boundary.hpp"
+#include "search/bounds.hpp"
+#include "search/other_starts.hpp"
+#include "search/vanishing_residual.hpp"
+
+namespace multilevel::search {
+
+namespace {
+
+constexpr double negligible_theta = 1e-8;  // on the internal scale, where the scatter of eta is near one
+constexpr double settled_gain = 1e-13;     // below it the step left moves estimates by 5e-7 standard errors at most
+constexpr double rounding_gain = 1e-6;     // what may be left where the arithmetic shows no rise any more
+constexpr int most_rounds = 4;             // of certifying and searching on
+constexpr double better = 1e-7;            // in log-likelihood: less is the same maximum
+constexpr double rough_gain = 1e-2;
+constexpr int rough_iterations = 25;
+constexpr double near_zero = 1e-6;  // of theta, on the internal scale
+constexpr int many_starts = 8;      // where as many are affordable, moves from the best optimum are too
+constexpr int most_moves = 3;       // rounds of them
+constexpr double hopeless = 0.05;   // a rough search that has less left to gain than it lacks, by this margin
+
+/// A search and its boundaries, from a start in the user's order.
+Optimum climb(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
+              std::vector<double> modes, std::vector<bool>& free, const NewtonOptions& options,
+              const likelihood::Monitor& monitor) {
+  objective.layout().reset_order();
+  free.assign(static_cast<std::size_t>(start.size()), true);
+  // The certificate takes the last step; of a linear model evaluations are cheap.
+  NewtonOptions until = options;
+  until.last_step_later = objective.n_beta() > 0;
+  Optimum optimum = maximize(objective, response, start, std::move(modes), free, until, monitor);
+  if (objective.n_theta() > 0 && worth_settling(optimum.ending) && options.most_iterations > 0)
+    settle_boundary(objective, response, optimum, free, options, monitor);
+  return optimum;
+}
+
+/// The same point in the user's order of coefficients, with nothing negative on the diagonal; one more step is taken
+/// whose gain is too small to see, where that is free.
+void put_in_order(likelihood::Objective& objective, Optimum& optimum, bool polish) {
+  const int p = objective.n_beta(), n_theta = objective.n_theta();
+  const Eigen::VectorXd before = optimum.psi;
+  if (n_theta > 0) objective.layout().restore_order(optimum.psi.data() + p);
+  // A search that ended early, or the step that it left, can leave what is a zero for all purposes.
+  const auto clear = [&] {
+    for (int e = 0; e < n_theta; ++e)
+      if (std::fabs(optimum.psi[p + e]) < negligible_theta) optimum.psi[p + e] = 0.0;
+  };
+  clear();
+  if (optimum.psi != before)
+    optimum.step.setZero();  // it belongs to the other coordinates
+  else if (polish && Bounds(objective.layout(), objective.model(), p).allows(optimum.psi + optimum.step))
+    optimum.psi += optimum.step;
+  clear();
+  if (n_theta > 0) make_diagonal_positive(objective.layout(), objective.model(), p, optimum);
+}
+
+/// Certifies, and searches on where the certificate is refused.
+void conclude(likelihood::Objective& objective, const model::Response& response, Optimum& optimum,
+              std::vector<bool>& free, const NewtonOptions& options, const likelihood::Monitor& monitor) {
+  NewtonOptions own = options;
+  own.reorder = false;
+  std::vector<Iteration> trace = optimum.trace;
+  for (int round = 0;; ++round) {
+    const bool converged = optimum.ending == Ending::converged;
+    const bool polish =
+        converged && options.most_iterations > 0 && objective.cheap_hessian() && optimum.gain > settled_gain;
+    put_in_order(objective, optimum, polish);
+    // Who allows no iteration asks for the verdict on a point that rounding may have kept from being better.
+    const double tolerance = options.most_iterations > 0 ? options.gain_tolerance : rounding_gain;
+    const Finding finding = certify(objective, optimum, free, tolerance);
+    if (finding == Finding::certified && worth_settling(optimum.ending)) optimum.ending = Ending::converged;
+    if (finding == Finding::certified || !worth_settling(optimum.ending) || optimum.ending == Ending::iteration_limit)
+      break;
+    if (options.most_iterations == 0) {
+      optimum.ending = Ending::iteration_limit;
+      break;
+    }
+    if (finding == Finding::unmeasured || round == (converged ? most_rounds : 1)) {
+      optimum.ending = Ending::no_increase;
+      break;
+    }
+    // Where nothing more can be had of a gain that rounding may have made up, it is as good as none.
+    const double value = optimum.sums.value;
+    const bool small = optimum.gain < rounding_gain;
+    const Ending ended = optimum.ending;
+    std::vector<bool> all(free.size(), true);
+    Optimum further = maximize(objective, response, optimum.psi, optimum.modes, all, own, monitor);
+    if (objective.n_theta() > 0 && worth_settling(further.ending))
+      settle_boundary(objective, response, further, all, own, monitor);
+    trace.insert(trace.end(), further.trace.begin(), further.trace.end());
+    if (!(further.sums.value > value + std::max(better, noise(optimum.sums)))) {
+      if (further.sums.value >= value - noise(optimum.sums) && further.gain < optimum.gain) {
+        optimum = std::move(further);
+        put_in_order(objective, optimum, false);
+      }
+      const Finding last = certify(objective, optimum, free, small ? rounding_gain : options.gain_tolerance);
+      optimum.ending = last == Finding::certified   ? Ending::converged
+                       : ended == Ending::converged ? Ending::no_increase
+                                                    : ended;
+      break;
+    }
+    optimum = std::move(further);
+  }
+  if (optimum.ending == Ending::converged && residual_vanishes(objective, optimum)) optimum.ending = Ending::divergence;
+  optimum.trace = std::move(trace);
+}
+
+/// Whether another start could lead to something better: not after the user's own limit of iterations, nor where the
+/// data are separated.
+bool may_be_bettered(Ending ending) {
+  return ending == Ending::converged || ending == Ending::no_increase || ending == Ending::divergence;
+}
+
+/// Whether what is at an edge (a zero of theta, a correlation near one) is so in both.
+bool same_edges(const likelihood::Objective& objective, const Optimum& best, const Optimum& other) {
+  const int p = objective.n_beta();
+  const Bounds bounds(objective.layout(), objective.model(), p);
+  for (int i = p; i < p + objective.n_theta(); ++i)
+    if ((std::fabs(best.psi[i]) < near_zero) != (std::fabs(other.psi[i]) < near_zero)) return false;
+  for (const int i : bounds.correlations())
+    if ((std::fabs(best.psi[i]) > far_tau) != (std::fabs(other.psi[i]) > far_tau)) return false;
+  return true;
+}
+
+/// Whether a rough search stands where the best one does: no further than the best one's curvature forgives.
+bool same_place(const likelihood::Objective& objective, const Optimum& best, const Optimum& other) {
+  const Eigen::VectorXd d = other.psi - best.psi;
+  return std::fabs(other.sums.value - best.sums.value) < hopeless && -0.5 * d.dot(best.sums.hessian * d) < hopeless &&
+         same_edges(objective, best, other);
+}
+
+/// In all searches from elsewhere: a second or so where an evaluation takes long, less where it does not.
+int most_evaluations(const likelihood::Objective& objective) {
+  const bool exact = objective.has_exact_hessian();
+  // Looking for the largest of several modes takes many times as long as finding one.
+  const double mode_search = objective.model().family().log_concave() ? 1.0 : 8.0;
+  return static_cast<int>(std::clamp((exact ? 4e6 : 1e7) / (mode_search * (1.0 + objective.work())),
+                                     exact ? 120.0 : 300.0, exact ? 1000.0 : 2000.0));
+}
+
+/// Searches from elsewhere, and keeps what is better.
+class Elsewhere {
+ public:
+  Elsewhere(likelihood::Objective& objective, const model::Response& response, const AscentOptions& options,
+            const likelihood::Monitor& monitor, Ascent& ascent)
+      : objective_(objective),
+        response_(response),
+        newton_(options.newton),
+        rough_(options.newton),
+        ascent_(ascent),
+        before_(objective.evaluations()),
+        most_evaluations_(most_evaluations(objective)) {
+    rough_.gain_tolerance = rough_gain;
+    rough_.most_iterations = std::min(rough_.most_iterations, rough_iterations);
+    rough_.look_for_separation = false;
+    quiet_.keep_going = monitor.keep_going;
+  }
+  ~Elsewhere() { ascent_.other_evaluations = objective_.evaluations() - before_; }
+  Elsewhere(const Elsewhere&) = delete;
+  Elsewhere& operator=(const Elsewhere&) = delete;
+
+  /// True when it led to something better.
+  bool from(const NamedStart& start) {
+    if (objective_.evaluations() - before_ > most_evaluations_) return false;
+    Optimum& best = ascent_.optimum;
+    std::vector<bool> free(ascent_.free.size(), true);
+    objective_.layout().reset_order();
+    const std::vector<double> none(best.modes.size(), 0.0);
+    Optimum found = maximize(objective_, response_, start.psi, none, free, rough_, quiet_);
+    if (found.ending == Ending::no_start) return false;
+    put_in_order(objective_, found, false);
+    if (found.sums.value + 10.0 * found.gain + hopeless > best.sums.value && !same_place(objective_, best, found) &&
+        (may_be_bettered(found.ending) || found.ending == Ending::iteration_limit)) {
+      // A rough search has a limit of its own; what it ran into is not the user's.
+      const Eigen::VectorXd psi = found.psi;
+      found = climb(objective_, response_, psi, found.modes, free, newton_, quiet_);
+      put_in_order(objective_, found, false);
+    }
+    ascent_.others.push_back({start.name, found.sums.value});
+    if (found.ending == Ending::iteration_limit) found.ending = Ending::no_increase;
+    const double gained = found.sums.value - best.sums.value;
+    const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -better;
+    if (!(gained > better) && !sound) return false;
+    best = std::move(found);
+    ascent_.free = free;
+    return true;
+  }
+
+ private:
+  likelihood::Objective& objective_;
+  const model::Response& response_;
+  const NewtonOptions& newton_;
+  NewtonOptions rough_;
+  Ascent& ascent_;
+  likelihood::Monitor quiet_;
+  int before_, most_evaluations_;
+};
+
+}  // namespace
+
+Ascent ascend(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
+              std::vector<double> modes, const AscentOptions& options, const likelihood::Monitor& monitor) {
+  Ascent ascent;
+  auto& best = ascent.optimum;
+  best = climb(objective, response, start, std::move(modes), ascent.free, options.newton, monitor);
+  if (best.ending == Ending::no_start) return ascent;
+  const bool restarts = options.restarts && objective.n_theta() > 0 && may_be_bettered(best.ending);
+  const int most = restarts ? affordable_starts(objective) : 0;
+  if (most > 0 && (best.sums.value < options.floor || looks_odd(objective, best, ascent.free))) {
+    put_in_order(objective, best, false);
+    certify(objective, best, ascent.free, options.newton.gain_tolerance);
+    Elsewhere search(objective, response, options, monitor, ascent);
+    std::vector<NamedStart> starts = other_starts(objective, options.plain_start());
+    if (static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
+    for (const auto& other : starts) search.from(other);
+    // From the best one, one component of the variances changed at a time, as long as that helps.
+    bool bettered = most >= many_starts;
+    for (int round = 0; bettered && round < most_moves; ++round) {
+      bettered = false;
+      for (const auto& move : moves(objective, best.psi, options.plain_start()))
+        if (search.from(move)) bettered = true;
+    }
+  }
+  conclude(objective, response, best, ascent.free, options.newton, monitor);
+  return ascent;
+}
+
+}  // namespace multilevel::search

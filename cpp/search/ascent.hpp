@@ -1,0 +1,36 @@
+// From starting values to a certified optimum: the search, boundaries, other starts where anything looks odd, and the
+// certifying step, which alone decides what is reported.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "search/certify.hpp"
+
+namespace multilevel::search {
+
+/// What a search from elsewhere reached.
+struct OtherStart {
+  std::string name;
+  double value;
+};
+
+struct AscentOptions {
+  NewtonOptions newton;
+  bool restarts = true;                          ///< search from elsewhere where anything looks odd
+  std::function<Eigen::VectorXd()> plain_start;  ///< starting values that do not come from another fit
+  double floor = -1.0 / 0.0;                     ///< a log-likelihood that is known to be within reach
+};
+
+struct Ascent {
+  Optimum optimum;         ///< in the user's order of coefficients, as certified
+  std::vector<bool> free;  ///< parameters that are not at a boundary
+  std::vector<OtherStart> others;
+  int other_evaluations = 0;  ///< of the searches from elsewhere
+};
+
+Ascent ascend(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
+              std::vector<double> modes, const AscentOptions& options, const likelihood::Monitor& monitor);
+
+}  // namespace multilevel::search

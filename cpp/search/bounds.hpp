@@ -1,0 +1,49 @@
+// Where theta has an end. Of several standard deviations that share a correlation the signs matter: they stay at or
+// above zero, and the likelihood may well be falling there. A correlation reaches one, or its least value, only as its
+// tau grows without end: from `largest_tau` on it is there for all purposes.
+#pragma once
+
+#include <vector>
+
+#include "model/layout.hpp"
+
+namespace multilevel::search {
+
+/// 1 - |rho| is near 1e-10.
+inline constexpr double largest_tau = 12.0;
+/// A correlation within 0.005 of its end may be on its way there.
+inline constexpr double far_tau = 3.0;
+
+class Bounds {
+ public:
+  Bounds(const model::Layout& layout, const model::Model& model, int n_beta);
+
+  /// Positions in psi of the standard deviations that may not be negative, and of all tau.
+  const std::vector<int>& positive() const { return positive_; }
+  const std::vector<int>& correlations() const { return correlations_; }
+  bool empty() const { return positive_.empty() && correlations_.empty(); }
+
+  /// The nearest point that the bounds allow.
+  void project(Eigen::VectorXd& psi) const;
+  bool allows(const Eigen::VectorXd& psi) const;
+  /// At least one; the step divided by it takes no standard deviation below a tenth of what it is, and no tau further
+  /// than one.
+  double excess(const Eigen::VectorXd& psi, const Eigen::VectorXd& step) const;
+  /// Takes from `free` the standard deviations that are zero, and the tau that are at their end or that nothing depends
+  /// on because too few standard deviations are left.
+  void mark_held(const Eigen::VectorXd& psi, std::vector<bool>& free) const;
+  /// Theta, or a step in it, with zeros for tau, which has no size to compare with.
+  Eigen::VectorXd without_tau(const Eigen::VectorXd& psi, int n_theta) const;
+
+ private:
+  struct Term {
+    std::vector<int> scales;
+    int tau;
+  };
+
+  int n_beta_;
+  std::vector<Term> terms_;
+  std::vector<int> positive_, correlations_;
+};
+
+}  // namespace multilevel::search

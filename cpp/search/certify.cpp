@@ -1,0 +1,49 @@
+#include "search/certify.hpp"
+
+#include <algorithm>
+
+#include "search/boundary.hpp"
+
+namespace multilevel::search {
+
+namespace {
+
+constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that the arithmetic could show
+
+}  // namespace
+
+Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<bool>& free, double gain_tolerance) {
+  const int p = objective.n_beta();
+  likelihood::Sums sums;
+  double* covariance = optimum.mode_covariance.empty() ? nullptr : optimum.mode_covariance.data();
+  if (!objective.evaluate(optimum.psi, optimum.modes, sums, covariance)) return Finding::unmeasured;
+  if (!objective.has_exact_hessian()) {
+    const auto& at = optimum.differentiated;
+    if (at.size() == optimum.psi.size() && at == optimum.psi) {
+      sums.hessian = optimum.sums.hessian;
+    } else {
+      if (!objective.differentiate(optimum.psi, optimum.modes, sums)) return Finding::unmeasured;
+      optimum.differentiated = optimum.psi;
+    }
+  }
+  if (!sums.hessian.allFinite()) return Finding::unmeasured;
+  const double fall = optimum.sums.value - sums.value;  // the search saw more than there is
+  optimum.sums = sums;
+  if (objective.n_theta() > 0)
+    free = free_parameters(objective.layout(), objective.model(), p, optimum.psi);
+  else
+    free.assign(static_cast<std::size_t>(optimum.psi.size()), true);
+  Eigen::VectorXd gradient = sums.gradient;
+  for (std::size_t i = 0; i < free.size(); ++i)
+    if (!free[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
+  const ScaledInformation information(sums.hessian, free);
+  const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
+  optimum.step = information.solve(gradient, !concave);
+  optimum.gain = 0.5 * gradient.dot(optimum.step);
+  const double rounding = noise(sums);
+  if (fall > 1e3 * rounding + rounding_gain) return Finding::can_rise;
+  const bool flat = optimum.gain < std::max(gain_tolerance, rounding);
+  return flat && concave && is_maximum(objective, optimum) ? Finding::certified : Finding::can_rise;
+}
+
+}  // namespace multilevel::search

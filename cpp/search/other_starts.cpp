@@ -1,0 +1,216 @@
+#include "search/other_starts.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "search/bounds.hpp"
+
+namespace multilevel::search {
+
+namespace {
+
+constexpr double much_overlap = 0.8;  // squared cosine of two random columns that are not free to be recombined
+constexpr int few_levels = 10;
+constexpr double few_rows = 50.0;
+constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
+constexpr int long_search = 15;          // iterations
+constexpr double large_effect = 2.0;     // of a standard deviation, on the scale of eta or beside the residual's
+constexpr double negligible = 1e-6;      // of theta, on the internal scale
+constexpr std::size_t most_scales = 8;   // of a structure, to be changed one by one
+constexpr int most_loadings = 8;
+constexpr double near_one = 0.995;  // of a correlation
+
+/// Sizes of the columns of Lambda that a start may choose apart: one per term, or per coefficient where they are
+/// independent. As positions in theta.
+std::vector<std::vector<int>> components(const likelihood::Objective& objective) {
+  const auto& terms = objective.model().terms();
+  const model::Layout& layout = objective.layout();
+  std::vector<std::vector<int>> found;
+  for (std::size_t t = 0; t < terms.size(); ++t) {
+    const auto& term = terms[t];
+    const int own = static_cast<int>(t), first = layout.first_theta(own), last = layout.first_theta(own + 1);
+    const auto kind = term.structure->kind();
+    const auto scales = term.structure->scale_parameters(term.q);
+    if (kind == covariance::Kind::diagonal && last - first > 1 && term.q <= 4) {
+      for (int k = first; k < last; ++k) found.push_back({k});
+    } else if (kind == covariance::Kind::full && term.q > 1 && term.q <= 3) {
+      // Row by row of the factor, which is coefficient by coefficient.
+      for (int row = 0; row < term.q; ++row) {
+        std::vector<int> at;
+        const auto entries = term.structure->entries(term.q);
+        for (std::size_t e = 0; e < entries.size(); ++e)
+          if (entries[e].row == row) at.push_back(first + static_cast<int>(e));
+        found.push_back(at);
+      }
+    } else if (kind == covariance::Kind::scaled) {
+      std::vector<int> at;
+      for (const int k : scales) at.push_back(first + k);
+      found.push_back(at);
+    } else {
+      std::vector<int> at;
+      for (int k = first; k < last; ++k) at.push_back(k);
+      found.push_back(at);
+    }
+  }
+  return found;
+}
+
+/// The random column that each theta is proportional to, or -1; of unstructured terms, which have a basis of their own,
+/// none.
+std::vector<int> theta_rows(const likelihood::Objective& objective) {
+  std::vector<int> rows;
+  for (const auto& term : objective.model().terms())
+    for (const int row : term.structure->theta_rows(term.q))
+      rows.push_back(row < 0 || (term.structure->kind() == covariance::Kind::full && term.q > 1) ? -1
+                                                                                                 : term.first + row);
+  return rows;
+}
+
+}  // namespace
+
+bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free) {
+  const auto& model = objective.model();
+  if (optimum.ending != Ending::converged || static_cast<int>(optimum.trace.size()) > long_search) return true;
+  if (std::find(free.begin(), free.end(), false) != free.end()) return true;
+  if (model.random_overlap() > much_overlap || static_cast<double>(model.n_rows()) < few_rows) return true;
+  if (!model.family().log_concave()) return true;
+  const bool linear = model.family().is_linear();
+  if (!linear && static_cast<double>(model.n_modes()) * rows_per_effect > static_cast<double>(model.n_rows()))
+    return true;
+  if (model.factors().size() > 1)
+    for (const auto& factor : model.factors())
+      if (factor.n_levels < few_levels) return true;
+  for (std::size_t t = 0; t < model.terms().size(); ++t) {
+    const auto& term = model.terms()[t];
+    if (term.structure->kind() == covariance::Kind::scaled || term.structure->kind() == covariance::Kind::loadings)
+      return true;
+    const Eigen::MatrixXd factor =
+        objective.layout().term_factor(static_cast<int>(t), optimum.psi.data() + objective.n_beta());
+    const Eigen::MatrixXd sigma = factor * factor.transpose();
+    for (int a = 0; a < term.q; ++a) {
+      if (!linear && sigma(a, a) > large_effect * large_effect) return true;
+      for (int b = 0; b < a; ++b)
+        if (std::fabs(sigma(a, b)) > near_one * std::sqrt(sigma(a, a) * sigma(b, b))) return true;
+    }
+  }
+  return false;
+}
+
+int affordable_starts(const likelihood::Objective& objective) {
+  const double work = objective.work();
+  if (work < 3e5) return 8;
+  if (work < 3e6) return 4;
+  return work < 3e7 ? 1 : 0;
+}
+
+std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain) {
+  const int p = objective.n_beta(), n_theta = objective.n_theta();
+  const auto& model = objective.model();
+  const Bounds bounds(objective.layout(), model, p);
+  auto with = [&](double factor, const char* name) {
+    NamedStart start{name, plain};
+    start.psi.segment(p, n_theta) *= factor;
+    for (const int i : bounds.correlations()) start.psi[i] = plain[i];
+    return start;
+  };
+  std::vector<NamedStart> starts{with(0.15, "small variances"), with(4.0, "large variances")};
+  if (model.random_overlap() > much_overlap) {
+    // Effects of columns that nearly repeat each other must be large to show in what tells them apart.
+    NamedStart start{"as if columns were centred", plain};
+    const auto rows = theta_rows(objective);
+    for (int k = 0; k < n_theta; ++k)
+      if (rows[static_cast<std::size_t>(k)] >= 0)
+        start.psi[p + k] /= std::sqrt(model.random_left()[rows[static_cast<std::size_t>(k)]]);
+    starts.insert(starts.begin(), start);
+  }
+  const auto parts = components(objective);
+  for (std::size_t one = 0; parts.size() > 1 && one < std::min<std::size_t>(parts.size(), 4); ++one) {
+    NamedStart start = with(0.15, "one variance large");
+    start.name += " (" + std::to_string(one + 1) + ")";
+    for (const int k : parts[one]) start.psi[p + k] = 2.0 * plain[p + k];
+    starts.push_back(start);
+  }
+  // Of a non-linear model, as far out as responses can be that random effects all but reproduce.
+  if (!model.family().is_linear() || static_cast<double>(model.n_rows()) < few_rows)
+    starts.insert(starts.begin() + 2, with(20.0, "very large variances"));
+  if (!bounds.correlations().empty()) {
+    for (const double tau : {1.5, -0.5}) {
+      NamedStart start{tau > 0.0 ? "high correlation" : "negative correlation", plain};
+      for (const int i : bounds.correlations()) start.psi[i] = tau;
+      starts.insert(starts.begin(), start);
+    }
+  }
+  return starts;
+}
+
+std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                              const Eigen::VectorXd& plain) {
+  const int p = objective.n_beta();
+  std::vector<NamedStart> found;
+  auto parts = components(objective);
+  const auto& terms = objective.model().terms();
+  for (std::size_t t = 0; t < terms.size(); ++t) {
+    const auto scales = terms[t].structure->scale_parameters(terms[t].q);
+    if (terms[t].structure->kind() != covariance::Kind::scaled || scales.size() < 2 || scales.size() > most_scales)
+      continue;
+    for (const int k : scales) parts.push_back({objective.layout().first_theta(static_cast<int>(t)) + k});
+  }
+  for (std::size_t one = 0; one < parts.size(); ++one) {
+    double size = 0.0;
+    for (const int k : parts[one]) size = std::max(size, std::fabs(best[p + k]));
+    const std::string which = " (" + std::to_string(one + 1) + ")";
+    if (size < negligible) {
+      NamedStart start{"from the best, not zero" + which, best};
+      for (const int k : parts[one]) start.psi[p + k] = plain[p + k];
+      found.push_back(start);
+      continue;
+    }
+    for (const double factor : {0.2, 4.0}) {
+      NamedStart start{(factor < 1.0 ? "from the best, smaller" : "from the best, larger") + which, best};
+      for (const int k : parts[one]) start.psi[p + k] *= factor;
+      found.push_back(start);
+    }
+  }
+  const Bounds bounds(objective.layout(), objective.model(), p);
+  for (const int i : bounds.correlations())
+    for (const double tau : {far_tau, -far_tau}) {
+      if (std::fabs(best[i] - tau) < 1.0) continue;
+      NamedStart start{tau > 0.0 ? "from the best, correlated" : "from the best, correlated negatively", best};
+      start.psi[i] = tau;
+      // Without variance a correlation says nothing.
+      for (int k = 0; k < objective.n_theta(); ++k)
+        if (std::fabs(best[p + k]) < negligible) start.psi[p + k] = plain[p + k];
+      found.push_back(start);
+    }
+  for (std::size_t t = 0; t < terms.size(); ++t) {
+    const int q = terms[t].q, first = p + objective.layout().first_theta(static_cast<int>(t));
+    if (terms[t].structure->kind() == covariance::Kind::loadings) {
+      const int last = p + objective.layout().first_theta(static_cast<int>(t) + 1);
+      for (int k = first + 1; k < last && last - first <= most_loadings; ++k) {
+        NamedStart start{"from the best, loading reversed", best};
+        start.psi[k] = -start.psi[k];
+        found.push_back(start);
+      }
+      continue;
+    }
+    if (terms[t].structure->kind() != covariance::Kind::full || q < 2 || q > 3) continue;
+    const auto entries = terms[t].structure->entries(q);
+    NamedStart apart{"from the best, uncorrelated", best};
+    for (int row = 1; row < q; ++row) {
+      NamedStart reversed{"from the best, correlation reversed", best};
+      double square = 0.0;
+      for (std::size_t e = 0; e < entries.size(); ++e) {
+        if (entries[e].row != row) continue;
+        const int k = first + static_cast<int>(e);
+        square += best[k] * best[k];
+        apart.psi[k] = entries[e].column == row ? std::sqrt(square) : 0.0;
+        if (entries[e].column != row) reversed.psi[k] = -best[k];
+      }
+      if (reversed.psi != best) found.push_back(reversed);
+    }
+    found.push_back(apart);
+  }
+  return found;
+}
+
+}  // namespace multilevel::search

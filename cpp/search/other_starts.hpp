@@ -1,0 +1,33 @@
+// A likelihood can have several maxima. When a fit looks odd, the search is run again from elsewhere, and the best
+// wins.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "search/newton.hpp"
+
+namespace multilevel::search {
+
+struct NamedStart {
+  std::string name;
+  Eigen::VectorXd psi;
+};
+
+/// Whether anything about an optimum suggests that there may be another: a boundary, a search that had trouble, few
+/// data, random effects whose columns nearly repeat each other, a structure or density known for several maxima.
+bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free);
+
+/// Starting values that differ from `plain` in the variances: small, large, each in turn the larger one, and in the
+/// correlations of structures. The most telling first.
+std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain);
+
+/// Starting values that differ from the best point in one component of the variances, which is four times as large, a
+/// fifth as large, or not zero any more, or in the correlations.
+std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                              const Eigen::VectorXd& plain);
+
+/// How many of other_starts() the size of the data allows.
+int affordable_starts(const likelihood::Objective& objective);
+
+}  // namespace multilevel::search

@@ -1,0 +1,26 @@
+#include "search/vanishing_residual.hpp"
+
+#include "search/bounds.hpp"
+
+namespace multilevel::search {
+
+namespace {
+
+constexpr double vanished = 3e2, nearly_settled = 1e-4, no_opinion = 1e-3;  // theta beside sigma, gain, information
+
+}  // namespace
+
+bool is_relative_to_sigma(const likelihood::Objective& objective) {
+  return objective.n_beta() == 0 && objective.n_phi() == 0 && objective.model().family().is_linear();
+}
+
+bool residual_vanishes(const likelihood::Objective& objective, const Optimum& optimum) {
+  if (!is_relative_to_sigma(objective) || optimum.gain > nearly_settled) return false;
+  const int n_theta = objective.n_theta();
+  const Bounds bounds(objective.layout(), objective.model(), 0);
+  const Eigen::VectorXd now = bounds.without_tau(optimum.psi, n_theta);
+  if (!(now.norm() > vanished)) return false;
+  return -now.dot(optimum.sums.hessian.topLeftCorner(n_theta, n_theta) * now) < no_opinion;
+}
+
+}  // namespace multilevel::search

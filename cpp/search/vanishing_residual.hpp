@@ -1,0 +1,14 @@
+// A linear mixed model whose random effects can take all of the response has no maximum: sigma goes to zero.
+#pragma once
+
+#include "search/newton.hpp"
+
+namespace multilevel::search {
+
+/// Whether theta stands beside a sigma that the objective has profiled out.
+bool is_relative_to_sigma(const likelihood::Objective& objective);
+
+/// Whether nothing is left of sigma beside the random effects, and the likelihood has no opinion on how little.
+bool residual_vanishes(const likelihood::Objective& objective, const Optimum& optimum);
+
+}  // namespace multilevel::search

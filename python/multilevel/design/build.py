@@ -1,0 +1,127 @@
+"""From a formula and a data frame to a design. Columns made only of numbers are handed on as they are.
+
+What is read goes one way, each step from the ones before:
+
+    the formula                          formula/parse
+    the data, and the names used         columns/frame, names, offset
+    the rows used                        columns/selection; response, where rows have no trials
+    columns                              columns/coding: each variable once, then the fixed part
+    random effects                       random_terms, columns/grouping
+    whether data could tell them apart   identifiability
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..columns.coding import Coding, code_terms
+from ..columns.expressions import Rows
+from ..columns.frame import Frame
+from ..columns.selection import argument_column, select_rows
+from ..columns.transforms import UserFunctions
+from ..errors import DataError
+from ..formula.parse import parse_formula
+from .design import Design
+from .fixed import fixed_part
+from .identifiability import check_identifiable
+from .names import checked_contrasts, columns_used
+from .new_data import DesignCoding
+from .offset import offset_values, read_offset
+from .random_terms import bar_atoms, build_random_terms
+from .response import build_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import ArrayLike
+
+
+def build_design(
+    formula: str,
+    data: Any,
+    *,
+    family: str,
+    weights: ArrayLike | str | None = None,
+    offset: ArrayLike | str | None = None,
+    contrasts: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    missing: str = "drop",
+) -> Design:
+    """Read a formula and a data frame into the arrays of a model.
+
+    Parameters
+    ----------
+    formula : str
+        lme4's syntax. It is data, not code: it calls functions of formulas and those in `functions`, and no others.
+    data : data frame or dict of columns
+        pandas, polars, pyarrow, anything narwhals reads. It is never modified.
+    family : str
+        Decides what the response may be.
+    weights, offset : array or column name, optional
+        As long as the data. Weights are prior weights; of a binomial proportion they are the trials. An offset may also
+        be an expression, such as "log(t)".
+    contrasts : dict, optional
+        Per factor: "treatment" (the default, of ordered factors too), "sum", "helmert", "poly", "diff", a code for each
+        level (a list, or a mapping of levels to codes), or a matrix.
+    functions : dict, optional
+        The user's own functions, by the names that the formula calls them.
+    missing : {"drop", "raise"}
+        What to do with rows that have a missing value in a column used.
+
+    Returns
+    -------
+    Design
+    """
+    if missing not in ("drop", "raise"):
+        raise ValueError(f"missing is 'drop' or 'raise'; got {missing!r}")
+    parsed = parse_formula(formula)
+
+    frame = Frame(data)
+    if frame.n_rows == 0:
+        raise DataError("the data have no rows")
+    own = UserFunctions(functions)
+    used = columns_used(parsed, (*parsed.response, *parsed.predictor_atoms), parsed.bars, frame, own)
+    weight_column = argument_column("weights", weights, frame)
+    given_offset, offset_coding = read_offset(offset, frame, own)
+
+    columns = [frame[name] for name in dict.fromkeys((*used, *given_offset.needs))]
+    columns += [column for column in (weight_column, given_offset.column) if column is not None]
+    selection = select_rows(columns, frame.n_rows, missing, weight_column)
+    rows = Rows(frame, selection.rows, own)
+    response, row_weights = build_response(parsed, rows, family, selection.weights)
+    n_zero_weight = selection.n_zero_weight
+    if response.size is not None and not response.size.all():
+        # Rows without trials say nothing: they leave as rows of weight zero do.
+        keep = np.flatnonzero(response.size)
+        if not len(keep):
+            raise DataError(f"'{response.name}' has no trials in any row")
+        n_zero_weight += rows.n - len(keep)
+        rows = Rows(frame, keep if rows.rows is None else rows.rows[keep], own)
+        response = response.take(keep)
+        row_weights = None if row_weights is None else row_weights[keep]
+
+    coding = Coding(contrasts=checked_contrasts(contrasts, parsed), functions=own)
+    values = {atom: coding.learn(atom, rows) for atom in (*parsed.fixed.atoms, *bar_atoms(parsed.bars))}
+    fixed, fixed_terms = fixed_part(code_terms(parsed.fixed, values, coding.variables))
+    offsets = offset_values(parsed, given_offset, rows, coding.state)
+    factors, random_terms, random_coding = build_random_terms(parsed, values, coding, rows)
+    single = response.size is None and (row_weights is None or bool(np.all(row_weights == 1.0)))
+    check_identifiable(parsed.bars, factors, random_terms, rows.n, family, single, fixed)
+    return Design(
+        formula=parsed,
+        response=response,
+        fixed=fixed,
+        fixed_terms=fixed_terms,
+        grouping_factors=factors,
+        random_terms=random_terms,
+        offset=offsets,
+        weights=row_weights,
+        n_rows=rows.n,
+        n_missing=selection.n_missing,
+        n_zero_weight=n_zero_weight,
+        rows=rows.rows,
+        index=frame.index if frame.index is None or rows.rows is None else frame.index.take(rows.rows),
+        coding=DesignCoding(coding, random_coding, offset_coding),
+    )

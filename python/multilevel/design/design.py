@@ -1,0 +1,100 @@
+"""The arrays of a model, with their names. No statistics here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..columns.grouping import GroupingFactor, Relation, relations
+from ..formula.parse import Formula
+from .fixed import FixedColumn, FixedTerm
+from .new_data import DesignCoding, NewDesign, code_new
+from .random_terms import RandomTerm
+from .response import Response
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Design:
+    """The arrays of a model, with their names.
+
+    Attributes
+    ----------
+    formula : Formula
+    response : Response
+    fixed : tuple of FixedColumn
+        Redundant columns included: the core finds them.
+    fixed_terms : tuple of FixedTerm
+        Which columns of `fixed` belong together.
+    grouping_factors : tuple of GroupingFactor
+    random_terms : tuple of RandomTerm
+    offset, weights : ndarray of float64, or None
+    n_rows : int
+        Rows used.
+    n_missing : int
+        Rows left out for a missing value in a column used.
+    n_zero_weight : int
+        Rows left out for a weight of zero (or no trials).
+    rows : ndarray of int64, or None
+        Positions in the user's frame of the rows used; None is all.
+    index : pandas.Index or None
+        The index of the rows used, when the frame is pandas'.
+    coding : DesignCoding
+    """
+
+    formula: Formula
+    response: Response
+    fixed: tuple[FixedColumn, ...]
+    fixed_terms: tuple[FixedTerm, ...]
+    grouping_factors: tuple[GroupingFactor, ...]
+    random_terms: tuple[RandomTerm, ...]
+    offset: NDArray[np.float64] | None
+    weights: NDArray[np.float64] | None
+    n_rows: int
+    n_missing: int
+    n_zero_weight: int
+    rows: NDArray[np.int64] | None
+    index: pd.Index | None
+    coding: DesignCoding = field(repr=False)
+
+    @cached_property
+    def relations(self) -> tuple[Relation, ...]:
+        """How each pair of grouping factors relates: equal, nested or crossed."""
+        return relations(self.grouping_factors)
+
+    def code_new(
+        self,
+        data: Any,
+        *,
+        need_random: bool | Collection[str] = True,
+        offset: ArrayLike | str | None = None,
+    ) -> NewDesign:
+        """Code new rows as the rows of the fit were.
+
+        Parameters
+        ----------
+        data : data frame or dict of columns
+            The response is not needed.
+        need_random : bool or collection of str
+            Whether to code the random effects, too, or the grouping factors for which to; the columns of the others
+            may be absent.
+        offset : array, number, column name or expression, optional
+            In place of the fit's ``offset=`` argument. Offsets in the formula are always evaluated.
+
+        Returns
+        -------
+        NewDesign
+
+        Raises
+        ------
+        DataError
+            A column is not there, a factor has a level that the fit did not see, a value is infinite.
+        """
+        return code_new(self.formula, self.coding, data, need_random, offset)

@@ -1,0 +1,119 @@
+"""New rows, coded as the rows of the fit were: nothing is learned from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..columns.coding import Coding, code_terms
+from ..columns.expressions import Rows
+from ..columns.frame import Frame
+from ..errors import DataError, FormulaError
+from ..formula.parse import Formula
+from .fixed import FixedColumn, FixedTerm, fixed_part
+from .names import columns_used
+from .offset import OffsetCoding, offset_values, read_new_offset
+from .random_terms import RandomCoding, bar_atoms, code_new_random
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class DesignCoding:
+    """All that is needed to code new data: levels and transforms' parameters, but none of the fit's data."""
+
+    terms: Coding
+    random: RandomCoding
+    offset: OffsetCoding
+
+
+@dataclass(frozen=True)
+class NewDesign:
+    """New rows, coded as the rows of the fit were. All rows are kept.
+
+    Attributes
+    ----------
+    fixed : tuple of FixedColumn
+    fixed_terms : tuple of FixedTerm
+        With the values of the new rows in their parts.
+    offset : ndarray of float64, or None
+    codes : tuple of ndarray of int32
+        Per grouping factor; -1 where the level was not seen in the fit, or is missing. Empty without `need_random`; the
+        same holds of single factors, and of the terms below.
+    unseen : tuple of pandas.Index
+        Per grouping factor, the labels of levels not seen in the fit.
+    random_columns : tuple of tuple of (ndarray or None)
+        Per random-effects term.
+    missing : ndarray of bool
+        Rows with a missing value in a column needed: their other values mean nothing.
+    n_rows : int
+    index : pandas.Index or None
+    """
+
+    fixed: tuple[FixedColumn, ...]
+    fixed_terms: tuple[FixedTerm, ...]
+    offset: NDArray[np.float64] | None
+    codes: tuple[NDArray[np.int32], ...]
+    unseen: tuple[pd.Index, ...]
+    random_columns: tuple[tuple[NDArray[Any] | None, ...], ...]
+    missing: NDArray[np.bool_]
+    n_rows: int
+    index: pd.Index | None
+
+
+def code_new(
+    formula: Formula,
+    coding: DesignCoding,
+    data: Any,
+    need_random: bool | Collection[str],
+    offset: ArrayLike | str | None,
+) -> NewDesign:
+    """What `Design.code_new` returns."""
+    terms = coding.terms
+    frame = Frame(data)
+    wanted = _wanted_factors(coding.random, need_random)
+    bars = tuple(bar for bar in formula.bars if bar.group_name in wanted)
+    atoms = (*formula.fixed.atoms, *formula.offsets, *(atom for bar in bars for atom in bar.terms.atoms))
+    try:
+        used = columns_used(formula, atoms, bars, frame, terms.functions)
+    except FormulaError as error:
+        raise DataError(f"new data: {error}") from None
+    given = read_new_offset(coding.offset, offset, frame, terms.functions)
+    missing = np.zeros(frame.n_rows, dtype=bool)
+    for column in (*(frame[name] for name in dict.fromkeys((*used, *given.needs))), given.column):
+        if column is not None and column.missing is not None:
+            missing |= column.missing
+    rows = Rows(frame, None, terms.functions)
+    values = {
+        atom: terms.apply(atom, rows, missing) for atom in dict.fromkeys((*formula.fixed.atoms, *bar_atoms(bars)))
+    }
+    fixed, fixed_terms = fixed_part(code_terms(formula.fixed, values, terms.variables))
+    random = code_new_random(formula, coding.random, values, terms, rows, missing, wanted)
+    codes, unseen, random_columns = random if wanted else ((), (), ())
+    return NewDesign(
+        fixed=fixed,
+        fixed_terms=fixed_terms,
+        offset=offset_values(formula, given, rows, terms.state, missing),
+        codes=codes,
+        unseen=unseen,
+        random_columns=random_columns,
+        missing=missing,
+        n_rows=frame.n_rows,
+        index=frame.index,
+    )
+
+
+def _wanted_factors(random: RandomCoding, need_random: bool | Collection[str]) -> tuple[str, ...]:
+    """Names of the grouping factors that are to be coded."""
+    names = tuple(group.name for group in random.groups)
+    if isinstance(need_random, bool):
+        return names if need_random else ()
+    for name in need_random:
+        if name not in names:
+            raise DataError(f"there is no grouping factor '{name}'; there are {', '.join(names) or 'none'}")
+    return tuple(need_random)

@@ -1,0 +1,143 @@
+"""Random-effects terms: the columns before each bar, and again for new data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..columns.coding import Coding, code_terms, named_columns
+from ..columns.expressions import Numbers, Rows
+from ..columns.grouping import GroupCoding, GroupingFactor, build_grouping_factor
+from ..columns.transforms import Categories
+from ..errors import DataError
+from ..formula.parse import Atom, Bar, Formula
+from ..formula.structures import ORDERED, UNCORRELATED, rank_of
+from ..formula.tokens import complain
+from .times import Times, learn_times
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RandomColumns = tuple["NDArray[Any] | None", ...]
+
+
+@dataclass(frozen=True)
+class RandomTerm:
+    """One random-effects term.
+
+    Attributes
+    ----------
+    grouping_factor : int
+        Its position in `Design.grouping_factors`.
+    names : tuple of str
+    columns : tuple of (ndarray or None)
+        None is the constant 1. Only a time in a gap of an autoregressive term is zero in every row.
+    structure : str
+        "unstructured", "diagonal", "homogeneous diagonal", "compound symmetry", "homogeneous compound symmetry", "ar1",
+        "heterogeneous ar1", or "reduced rank 2" with the rank in the name.
+    """
+
+    grouping_factor: int
+    names: tuple[str, ...]
+    columns: RandomColumns
+    structure: str
+
+
+@dataclass(frozen=True)
+class RandomCoding:
+    """What new data need: the grouping factors, and per random-effects term its times, if it has any."""
+
+    groups: tuple[GroupCoding, ...]
+    times: tuple[Times | None, ...]
+
+
+def bar_atoms(bars: Sequence[Bar]) -> tuple[Atom, ...]:
+    """The variables before the bars, each once, but those that are times."""
+    return tuple(dict.fromkeys(atom for bar in bars if bar.structure not in ORDERED for atom in bar.terms.atoms))
+
+
+def build_random_terms(
+    formula: Formula, values: Mapping[Atom, Numbers | Categories], coding: Coding, rows: Rows
+) -> tuple[tuple[GroupingFactor, ...], tuple[RandomTerm, ...], RandomCoding]:
+    """The grouping factors and the terms of the rows of the fit."""
+    built: dict[tuple[str, ...], tuple[GroupingFactor, GroupCoding]] = {}
+    for bar in formula.bars:
+        if bar.group not in built:
+            # A single series of many times tells its variance and correlation.
+            series = all(other.structure == "ar1" for other in formula.bars if other.group == bar.group)
+            labels = {name for other in formula.bars if other.group == bar.group for name in other.labels}
+            built[bar.group] = build_grouping_factor(bar.group, rows, labels=labels, single_level=series)
+    position = {group: i for i, group in enumerate(built)}
+    terms: list[RandomTerm] = []
+    times: list[Times | None] = []
+    for bar in formula.bars:
+        if bar.structure in ORDERED:
+            found, codes = learn_times(bar, rows, coding)
+            times.append(found)
+            named = [(name, codes == i) for i, name in enumerate(found.names)]
+        else:
+            times.append(None)
+            named = named_columns(code_terms(bar.terms, values, coding.variables))
+            for name, column in named:
+                if column is not None and not column.any():
+                    raise DataError(f"the random-effects column '{name}' of {bar.text} is zero in every row; remove it")
+        names = tuple(name for name, _ in named)
+        _check_columns(formula, bar, names)
+        terms.append(RandomTerm(position[bar.group], names, tuple(column for _, column in named), bar.structure))
+    factors, groups = tuple(f for f, _ in built.values()), tuple(c for _, c in built.values())
+    return factors, tuple(terms), RandomCoding(groups, tuple(times))
+
+
+def _check_columns(formula: Formula, bar: Bar, names: tuple[str, ...]) -> None:
+    """A structure of correlations needs columns that correlate, and more of them than dimensions."""
+    rank = rank_of(bar.structure)
+    if bar.structure in UNCORRELATED or bar.structure == "unstructured":
+        return
+    if len(names) < 2:
+        complain(
+            formula.source,
+            bar.position,
+            f"{bar.text} has one column, '{names[0]}': a structure of correlations needs at least two; "
+            f"for one write ({_left(bar)} | {bar.group_name})",
+        )
+    if rank is not None and rank >= len(names):
+        most = len(names) - 1
+        complain(
+            formula.source,
+            bar.position,
+            f"{bar.text} has {rank} dimensions for {len(names)} columns: d must be less, such as d={most}; "
+            f"for every correlation write ({_left(bar)} | {bar.group_name})",
+        )
+
+
+def _left(bar: Bar) -> str:
+    products = [":".join(atom.text for atom in product) for product in bar.terms.products]
+    return " + ".join(["1" if bar.terms.intercept else "0", *products]) if products else "1"
+
+
+def code_new_random(
+    formula: Formula,
+    random: RandomCoding,
+    values: Mapping[Atom, Numbers | Categories],
+    coding: Coding,
+    rows: Rows,
+    missing: NDArray[np.bool_],
+    wanted: Collection[str],
+) -> tuple[tuple[NDArray[np.int32], ...], tuple[pd.Index, ...], tuple[RandomColumns, ...]]:
+    """Codes, new levels and columns of new rows; nothing for the grouping factors that are not wanted."""
+    nothing = (np.empty(0, dtype=np.int32), pd.Index([]))
+    groups = [group.apply(rows, missing) if group.name in wanted else nothing for group in random.groups]
+    columns: list[RandomColumns] = []
+    for bar, times in zip(formula.bars, random.times, strict=True):
+        if bar.group_name not in wanted:
+            columns.append(())
+        elif times is None:
+            columns.append(tuple(c for _, c in named_columns(code_terms(bar.terms, values, coding.variables))))
+        else:
+            codes = times.apply(rows, coding, missing)
+            columns.append(tuple(codes == i for i in range(len(times.levels))))
+    return tuple(codes for codes, _ in groups), tuple(unseen for _, unseen in groups), tuple(columns)

@@ -1,0 +1,183 @@
+"""The response of each family: what may stand on the left of ``~``, and what it becomes. Used by `design`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..arguments import finite_numbers
+from ..columns.expressions import Numbers, Rows, evaluate
+from ..columns.levels import drop_unused, label_of
+from ..columns.transforms import Categories
+from ..errors import DataError, DataWarning, warn_caller
+from ..family.response_kinds import TOLERANCE, check_not_negative, check_values, first, warn_not_whole
+from ..formula.parse import Atom, Formula
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Response:
+    """The response, as the core takes it.
+
+    Attributes
+    ----------
+    name : str
+        The left-hand side as written.
+    values : ndarray of float64
+        Successes when the family is binomial.
+    size : ndarray of float64, or None
+        Trials; None is one each.
+    levels : (str, str) or None
+        The labels of failure and success, when the response was a text, categorical or bool column.
+    """
+
+    name: str
+    values: NDArray[np.float64]
+    size: NDArray[np.float64] | None = None
+    levels: tuple[str, str] | None = None
+
+    def take(self, keep: NDArray[np.int64]) -> Response:
+        """The response of some of its rows."""
+        return replace(self, values=self.values[keep], size=None if self.size is None else self.size[keep])
+
+
+def build_response(
+    formula: Formula, rows: Rows, family: str, weights: NDArray[np.float64] | None
+) -> tuple[Response, NDArray[np.float64] | None]:
+    """The response, and the weights that are left: those of a binomial proportion become trials."""
+    name = formula.response_text
+    if len(formula.response) == 2:
+        if family != "binomial":
+            raise DataError(f"'{name}' is a response of the binomial family; the family is {family}")
+        return _successes_failures(name, formula.response, rows), weights
+    atom = formula.response[0]
+    value = evaluate(atom, rows, {})
+    if isinstance(value, Categories) and not (value.logical and family != "binomial"):
+        return _two_levels(name, value, family), weights
+    if isinstance(value, Categories):
+        return Response(name, value.codes.astype(np.float64)), weights
+    values = _one_column(name, value)
+    if family == "binomial":
+        return _proportion(name, values, rows, weights)
+    check_values(family, f"the response '{name}'", values, None, _in_row(rows))
+    return Response(name, values), weights
+
+
+def _in_row(rows: Rows) -> Callable[[int], str]:
+    return lambda row: f"in {rows.at(row)}"
+
+
+def _one_column(name: str, value: Numbers) -> NDArray[np.float64]:
+    if len(value.columns) != 1:
+        raise DataError(f"the response '{name}' has {len(value.columns)} columns; one is needed")
+    return np.ascontiguousarray(value.columns[0][1], dtype=np.float64)
+
+
+def _two_levels(name: str, value: Categories, family: str) -> Response:
+    if family != "binomial":
+        shown = ", ".join(repr(label_of(v)) for v in value.levels[:5])
+        raise DataError(f"the response '{name}' holds categories ({shown}); a number is needed for the {family} family")
+    codes, levels = value.codes, value.levels
+    if len(levels) != 2 or not (value.declared or value.logical):
+        codes, levels = drop_unused(codes, levels)
+    if len(levels) != 2:
+        shown = ", ".join(repr(label_of(v)) for v in levels[:8]) + (", ..." if len(levels) > 8 else "")
+        raise DataError(
+            f"the response '{name}' has {len(levels)} level{'s' if len(levels) != 1 else ''} ({shown}); "
+            "the binomial family needs two, the second of which is the success"
+        )
+    return Response(name, codes.astype(np.float64), None, (label_of(levels[0]), label_of(levels[1])))
+
+
+def _successes_failures(name: str, atoms: tuple[Atom, ...], rows: Rows) -> Response:
+    counts = []
+    for atom in atoms:
+        value = evaluate(atom, rows, {})
+        if isinstance(value, Categories):
+            if not value.logical:
+                raise DataError(f"'{atom.text}' in {name} holds categories; a number is needed")
+            value = Numbers((("", value.codes),))
+        counts.append(_one_column(atom.text, value))
+    successes, failures = counts
+    check_not_negative(f"'{atoms[0].text}'", successes, _in_row(rows))
+    row = first(failures < 0)
+    if row is not None and atoms[1].name is None:  # computed, as size - successes is
+        raise DataError(
+            f"'{atoms[1].text}' is {failures[row]:g} in {rows.at(row)}: more successes ({successes[row]:g}) than trials"
+        )
+    check_not_negative(f"'{atoms[1].text}'", failures, _in_row(rows))
+    for atom, values in zip(atoms, counts, strict=True):
+        warn_not_whole(f"'{atom.text}'", values, _in_row(rows))
+    size = successes + failures
+    return Response(name, successes, None if np.all(size == 1.0) else size)
+
+
+def _proportion(
+    name: str, values: NDArray[np.float64], rows: Rows, weights: NDArray[np.float64] | None
+) -> tuple[Response, NDArray[np.float64] | None]:
+    row = first((values < 0.0) | (values > 1.0))
+    if row is not None:
+        raise DataError(
+            f"the response '{name}' is {values[row]:g} in {rows.at(row)}; the binomial family needs 0 and 1, "
+            "proportions with weights= the trials, or counts as cbind(successes, failures)"
+        )
+    if np.all((values == 0.0) | (values == 1.0)):
+        return Response(name, values), weights
+    size = np.ones_like(values) if weights is None else weights
+    successes = values * size
+    nearest = np.round(successes)
+    far = np.abs(successes - nearest) > TOLERANCE
+    row = first(far)
+    if row is None:
+        successes = np.where(np.abs(successes - nearest) < 1e-8 * np.maximum(1.0, size), nearest, successes)
+    else:
+        advice = "give the trials as weights=" if weights is None else "weights= should hold the trials"
+        warn_caller(
+            f"the response '{name}' times its trials is not whole: {values[row]:g} times {size[row]:g} "
+            f"in {rows.at(row)} and {int(far.sum()) - 1} more; {advice}",
+            DataWarning,
+        )
+    return Response(name, successes, None if weights is None else size), None
+
+
+def another_response(given: Response, y: ArrayLike, index: pd.Index | None, family: str) -> Response:
+    """A response given as numbers, for the same rows and trials.
+
+    Parameters
+    ----------
+    given : Response
+        The first one.
+    y : array_like, (n,)
+        One value for each row used; for the binomial family successes. A Series with the labels of the rows in another
+        order is put in theirs.
+    index : pandas.Index or None
+        Labels of the rows used.
+    family : str
+
+    Warns
+    -----
+    DataWarning
+        Counts or successes that are not whole.
+
+    Raises
+    ------
+    DataError
+        The wrong number of values, or values that the family cannot take.
+    """
+    if isinstance(y, pd.Series) and index is not None and not y.index.equals(index):
+        if not (index.is_unique and y.index.is_unique and len(y) == len(index) and y.index.isin(index).all()):
+            raise DataError("the index of y differs from that of the rows used; y.to_numpy() goes by position")
+        y = y.reindex(index)
+    values, n_rows = finite_numbers(y, "y"), len(given.values)
+    if values.shape != (n_rows,):
+        meant = f"successes of '{given.name}'" if family == "binomial" else f"values of '{given.name}'"
+        raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
+    check_values(family, "y", values, given.size, "at position {}".format)
+    return replace(given, values=values)

@@ -1,0 +1,117 @@
+"""Families and links by name, and what the layers after a fit need of them. The core's registry is the one list."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from multilevel import _core
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+
+ELSEWHERE = {"normal": "gaussian", "bernoulli": "binomial", "logistic": "binomial"}  # other packages' names
+SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
+
+
+class Family:
+    """A family of densities with its link.
+
+    Parameters
+    ----------
+    name : str
+        One of the names that `multilevel.families()` lists.
+    link : str, optional
+        One of the family's links; without it, its default link.
+
+    Raises
+    ------
+    DataError
+        The family or the link does not exist; the message lists those that do.
+    """
+
+    def __init__(self, name: str, link: str | None = None) -> None:
+        table = dict(_core.families())
+        if not isinstance(name, str):
+            raise DataError(f"family is a {type(name).__name__}; give its name, one of {', '.join(table)}, and link=")
+        name, link = name.lower(), link.lower() if isinstance(link, str) else link
+        if name not in table:
+            word, call, _ = name.partition("(")
+            near = [ELSEWHERE[word]] if word in ELSEWHERE else difflib.get_close_matches(word, table, n=1)
+            hint = f"; did you mean {near[0]!r}{' with link=' if call else ''}?" if near else ""
+            raise DataError(f"there is no family {name!r}; there are {', '.join(table)}{hint}")
+        if link is None:
+            link = table[name][0]
+        if link not in table[name]:
+            raise DataError(f"the {name} family has no link {link!r}; it has {', '.join(table[name])}")
+        self.name = name
+        self.link = link
+        self._core = _core.Family(name, link)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the family's own parameters, on the scale that is optimized."""
+        return tuple(self._core.parameters)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the model is the linear mixed model, for which the Laplace approximation is exact."""
+        return bool(self._core.is_linear)
+
+    def mean(self, eta: ArrayLike) -> NDArray[np.float64]:
+        """Mean of the response (of a binomial one: the probability) at the linear predictor `eta`."""
+        return self._core.mean(np.ascontiguousarray(eta, dtype=np.float64))
+
+    def link_of_mean(self, mu: ArrayLike) -> NDArray[np.float64]:
+        """Linear predictor at the mean `mu`."""
+        return self._core.link_of_mean(np.ascontiguousarray(mu, dtype=np.float64))
+
+    def variance(self, mu: ArrayLike) -> NDArray[np.float64]:
+        """Variance function at `mu`: the variance of one trial, without a dispersion parameter."""
+        return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64))
+
+    def unit_deviance(self, y: ArrayLike, mu: ArrayLike) -> NDArray[np.float64]:
+        """Deviance of one observation (of a binomial one: of one trial, `y` a proportion)."""
+        return self._core.unit_deviance(
+            np.ascontiguousarray(y, dtype=np.float64), np.ascontiguousarray(mu, dtype=np.float64)
+        )
+
+    def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Logarithms of the probabilities of success and of failure of a binomial trial at the linear predictor `eta`.
+
+        They are exact where the probabilities themselves are 0 or 1 in floating-point numbers.
+        """
+        at = np.ascontiguousarray(eta, dtype=np.float64)
+        one, zero = np.ones_like(at), np.zeros_like(at)
+
+        def log_density(eta: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+            return self._core.derivatives(eta, y, one, one, [])["value"]
+
+        # a success at eta is a failure at -eta, whose logarithm keeps its digits where it is close to zero
+        return log_density(-at, zero) if self.link in SYMMETRIC else log_density(at, one), log_density(at, zero)
+
+    def __repr__(self) -> str:
+        return f"Family({self.name!r}, {self.link!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Family) and (self.name, self.link) == (other.name, other.link)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.link))
+
+    def __reduce__(self) -> tuple[type[Family], tuple[str, str]]:
+        return (Family, (self.name, self.link))
+
+
+def families() -> pd.DataFrame:
+    """Families, their links (the default first) and their own parameters, one row each."""
+    import pandas as pd
+
+    rows = [(name, ", ".join(links), ", ".join(Family(name).parameters)) for name, links in _core.families()]
+    return pd.DataFrame(rows, columns=["family", "links", "parameters"])

@@ -1,0 +1,76 @@
+"""What the response of each family may be, and what is said of values that it may not be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError, DataWarning, warn_caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Place = Callable[[int], str]  # where the value at a position came from: "in row 3", "at position 3"
+
+TOLERANCE = 1e-3  # as R: how far from a whole number a count may be before it is remarked upon
+
+
+def check_values(
+    family: str, what: str, values: NDArray[np.float64], size: NDArray[np.float64] | None, place: Place
+) -> None:
+    """Checks the numbers of a response as the core takes them.
+
+    Parameters
+    ----------
+    family : str
+    what : str
+        The response, as messages call it.
+    values : ndarray of float64
+        Successes when the family is binomial.
+    size : ndarray of float64, or None
+        Trials; None is one each.
+    place : callable
+
+    Warns
+    -----
+    DataWarning
+        Counts or successes that are not whole.
+
+    Raises
+    ------
+    DataError
+        Values that the family cannot take.
+    """
+    if family == "gaussian":
+        return
+    check_not_negative(what, values, place)
+    if family == "binomial":
+        trials = np.ones(len(values)) if size is None else size
+        row = first(values > trials)
+        if row is not None:
+            raise DataError(f"{what} is {values[row]:g} {place(row)}: more successes than trials ({trials[row]:g})")
+    warn_not_whole(what, values, place)
+
+
+def check_not_negative(what: str, values: NDArray[np.float64], place: Place) -> None:
+    """Refuses counts below zero."""
+    row = first(values < 0)
+    if row is not None:
+        raise DataError(f"{what} is {values[row]:g} {place(row)}; a count cannot be negative")
+
+
+def warn_not_whole(what: str, values: NDArray[np.float64], place: Place) -> None:
+    """Remarks upon counts that are not whole, and are used as they are."""
+    far = np.abs(values - np.round(values)) > TOLERANCE
+    row = first(far)
+    if row is not None:
+        text = f"{what} is not whole: {values[row]:g} {place(row)} and {int(far.sum()) - 1} more"
+        warn_caller(text, DataWarning)
+
+
+def first(condition: NDArray[np.bool_]) -> int | None:
+    """Position of the first value for which a condition holds."""
+    return int(np.argmax(condition)) if condition.any() else None

@@ -1,0 +1,28 @@
+"""The core's model, from a design: the one place that hands arrays over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multilevel import _core
+
+if TYPE_CHECKING:
+    from ..design.design import Design
+    from ..family.registry import Family
+
+
+def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
+    """The core's model: rows sorted by cluster, columns scaled, redundant columns found."""
+    return _core.Model(
+        family.name,
+        family.link,
+        design.n_rows,
+        design.response.size,
+        design.weights,
+        design.offset,
+        [column.values for column in design.fixed],
+        [factor.codes for factor in design.grouping_factors],
+        [len(factor.levels) for factor in design.grouping_factors],
+        [(term.grouping_factor, list(term.columns), term.structure) for term in design.random_terms],
+        threads,
+    )

@@ -1,0 +1,85 @@
+"""Which numbers of quadrature points a design allows: what they cost, and which factors must nest."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from multilevel import _core
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from ..design.design import Design
+
+LAPLACE = "n_quadrature=1, the Laplace approximation"
+
+
+def check_points(n_quadrature: object, design: Design, linear: bool) -> None:
+    """Refuses a number of points that is none, that costs more than the limit, or that the factors do not allow.
+
+    For a `linear` model one point is exact, so any number will do that is one.
+    """
+    automatic = isinstance(n_quadrature, str) and n_quadrature == "auto"
+    if not automatic and (
+        isinstance(n_quadrature, bool) or not isinstance(n_quadrature, (int, np.integer)) or n_quadrature < 1
+    ):
+        raise DataError(f"n_quadrature is {n_quadrature!r}; it is a number of points from 1 on, or 'auto'")
+    if n_quadrature == 1:
+        return
+    factors = design.grouping_factors
+    if len(factors) > 1 and not linear:
+        _check_nested(n_quadrature, design)
+    if automatic or (len(factors) > 1 and linear):
+        return
+    assert isinstance(n_quadrature, (int, np.integer))
+    points = int(n_quadrature)
+    nodes = n_nodes(points, design)
+    if nodes > _core.most_nodes:
+        raise DataError(_too_many(points, nodes, design))
+
+
+def n_nodes(points: int, design: Design) -> int:
+    """Nodes at which the density of a row is evaluated: those of the factors it belongs to, multiplied."""
+    return math.prod(_core.node_count(points, q) for q in dimensions(design))
+
+
+def dimensions(design: Design) -> list[int]:
+    """Random effects per level of each grouping factor; several terms on one factor count together."""
+    sizes = [0] * len(design.grouping_factors)
+    for term in design.random_terms:
+        sizes[term.grouping_factor] += len(term.names)
+    return sizes
+
+
+def _too_many(points: int, nodes: int, design: Design) -> str:
+    sizes = dimensions(design)
+    most = points - 1
+    while most > 1 and n_nodes(most, design) > _core.most_nodes:
+        most -= 1
+    q = sum(sizes)
+    power = f"{points}^{q} = " if nodes == points**q else ""
+    remedy = f"Use n_quadrature={most} or fewer" if most > 1 else f"Use {LAPLACE}"
+    return (
+        f"{points} quadrature points for each of {q} random effects are {power}{nodes:,} nodes per "
+        f"{'group' if len(sizes) == 1 else 'row'}; the limit is {_core.most_nodes:,}. {remedy}"
+    )
+
+
+def _check_nested(n_quadrature: object, design: Design) -> None:
+    """Quadrature takes the integral over an inner factor level by level of the outer one, so they must nest."""
+    for relation in design.relations:
+        if relation.kind == "crossed":
+            raise DataError(
+                f"n_quadrature={n_quadrature!r} needs one grouping factor, or two that nest: only then does the "
+                f"integral over the random effects fall apart into small ones. Here {relation}. Use {LAPLACE}"
+            )
+    factors = design.grouping_factors
+    if len(factors) > 2:
+        names = ", ".join(f"'{factor.name}'" for factor in factors)
+        raise DataError(
+            f"n_quadrature={n_quadrature!r} needs one grouping factor, or two that nest, and the model has "
+            f"{len(factors)}: {names}. Use {LAPLACE}"
+        )

@@ -1,0 +1,179 @@
+"""The record of a fit with names: everything after a fit reads a `Fit` and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .core_model import build_core
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..design.design import Design
+    from ..family.registry import Family
+    from .certificate import Certificate, Optimization
+    from .verdict import Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fit, frozen, on the user's scale. With p fixed effects, q random effects, P parameters and n rows.
+
+    Attributes
+    ----------
+    design, family
+        What was fitted.
+    model_core : multilevel._core.Model or None
+        The sorted data; None after unpickling.
+    method : {"ml", "reml"}
+        Maximum likelihood, or restricted maximum likelihood (Gaussian models with the identity link).
+    n_quadrature : int
+        Points per random effect; 1 is the Laplace approximation.
+    fixed_names, redundant : tuple of str
+        Columns kept, and columns dropped as linear combinations of earlier ones.
+    psi : ndarray, (P,)
+        (beta, theta, phi), where the likelihood has its maximum; theta holds the covariance parameters of each term, as
+        its structure defines them.
+    parameter_names : tuple of str
+    beta : ndarray, (p,)
+    theta_values, theta, random_cov : tuple of ndarray
+        Per random-effects term: its own part of theta, its lower Cholesky factor, and its covariance.
+    phi : dict
+        The family's own parameters, on the scale of their name. Of linear models without random effects `sigma` is the
+        square root of the (weighted) residual sum of squares over n - p, as lm() has it, not over n as in psi.
+    gradient, hessian, covariance
+        Of the log-likelihood with respect to psi; the inverse of -hessian, NaN where theta is at the boundary. The
+        covariances of linear models without random effects are multiplied by n / (n - p).
+    beta_covariance : ndarray, (p, p)
+        What standard errors come from. For linear models given theta and phi (generalized least squares), else jointly.
+    loglik : float
+        With every constant; restricted where `method` is "reml". Infinite where the fixed part reproduces the response:
+        then beta is that of least squares, theta and sigma are zero, and there are no standard errors (NaN).
+    modes, mode_cov : tuple of ndarray, (n_levels, q) and (n_levels, q, q)
+        Per grouping factor: conditional modes of its random effects and their conditional covariances. The terms of a
+        factor stand side by side; `term_columns` tells which columns are whose.
+    projection : tuple of ndarray, (n_levels, q, p)
+        Per grouping factor: Z'V^-1 X, level by level, where V is the covariance of the response. Linear models only.
+    verdict : Verdict
+        Converged or not, in words.
+    certificate, optimization
+    quadrature_table : tuple of (int, float, float)
+        Points, log-likelihood and largest shift to be expected, for n_quadrature="auto".
+    """
+
+    design: Design
+    family: Family
+    model_core: Any = field(repr=False, compare=False)
+    method: str
+    n_quadrature: int
+    fixed_names: tuple[str, ...]
+    redundant: tuple[str, ...]
+    psi: NDArray[np.float64]
+    parameter_names: tuple[str, ...]
+    beta: NDArray[np.float64]
+    theta_values: tuple[NDArray[np.float64], ...]
+    theta: tuple[NDArray[np.float64], ...]
+    random_cov: tuple[NDArray[np.float64], ...]
+    phi: dict[str, float]
+    gradient: NDArray[np.float64]
+    hessian: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    beta_covariance: NDArray[np.float64]
+    loglik: float
+    modes: tuple[NDArray[np.float64], ...]
+    mode_cov: tuple[NDArray[np.float64], ...]
+    projection: tuple[NDArray[np.float64], ...]
+    verdict: Verdict
+    certificate: Certificate
+    optimization: Optimization
+    quadrature_table: tuple[tuple[int, float, float], ...] = ()
+
+    @property
+    def converged(self) -> bool:
+        """Whether the optimum is certified."""
+        return self.verdict.converged
+
+    @property
+    def status(self) -> str:
+        """How the fit ended, in a word or two."""
+        return self.verdict.status
+
+    @property
+    def message(self) -> str:
+        """Why it did not converge; empty when it did."""
+        return self.verdict.message
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the fit has to say about itself, one sentence each."""
+        return self.verdict.warnings
+
+    @property
+    def singular(self) -> bool:
+        """Whether a variance is exactly zero or a correlation exactly plus or minus one."""
+        return bool(self.certificate.boundary)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows used."""
+        return self.design.n_rows
+
+    @property
+    def n_groups(self) -> dict[str, int]:
+        """Levels of each grouping factor."""
+        return {factor.name: len(factor.levels) for factor in self.design.grouping_factors}
+
+    @property
+    def df_model(self) -> int:
+        """Parameters estimated; with REML, too, the fixed effects are among them."""
+        return len(self.psi)
+
+    @property
+    def df_resid(self) -> int:
+        """Rows minus parameters; of linear models without random effects rows minus coefficients, as lm() has it."""
+        return self.n_rows - (len(self.beta) if self.is_least_squares else self.df_model)
+
+    @property
+    def is_least_squares(self) -> bool:
+        """Whether this is a linear model without random effects."""
+        return self.is_linear and not self.design.random_terms
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether this is a linear (mixed) model: Gaussian with the identity link."""
+        return self.family.is_linear
+
+    @property
+    def term_columns(self) -> tuple[NDArray[np.int64], ...]:
+        """Per random-effects term, its columns in the `modes` of its grouping factor."""
+        used = [0] * len(self.design.grouping_factors)
+        columns = []
+        for term in self.design.random_terms:
+            first, q = used[term.grouping_factor], len(term.names)
+            columns.append(np.arange(first, first + q))
+            used[term.grouping_factor] += q
+        return tuple(columns)
+
+    @cached_property
+    def eta(self) -> NDArray[np.float64]:
+        """Linear predictor of the rows used, given the conditional modes, offset included, (n,)."""
+        return self.linear_predictor(self.modes)
+
+    def linear_predictor(self, modes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+        """Linear predictor of the rows used at other random effects, one array per grouping factor, (n,)."""
+        threads = self.optimization.threads
+        core = self.model_core if self.model_core is not None else build_core(self.design, self.family, threads)
+        return core.linear_predictor(self.beta, [np.ascontiguousarray(own) for own in modes], threads)
+
+    @cached_property
+    def mu(self) -> NDArray[np.float64]:
+        """Mean of the rows used, given the conditional modes, (n,)."""
+        return self.family.mean(self.eta)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The compiled model is built again from the design when it is needed.
+        return {**self.__dict__, "model_core": None}

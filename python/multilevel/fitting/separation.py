@@ -1,0 +1,108 @@
+"""Which columns separate the responses: a linear program over the rows, run only when a fit has run away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..design.design import Design
+
+MOST_ROWS = 20_000  # distinct rows beyond which the step's own direction must do
+MOVING_SHARE = 1e-3  # of the column that moves furthest
+
+
+def separating_columns(design: Design, trials: bool, kept: tuple[str, ...], step: NDArray[np.float64]) -> list[str]:
+    """Names of the fixed-effect columns whose coefficients are infinite.
+
+    The coefficients d with x'd >= 0 where the response is at its upper end, x'd <= 0 at its lower end and x'd = 0 in
+    between form a cone; the element of it that moves the rows furthest in all names every column that is involved.
+
+    Parameters
+    ----------
+    design : Design
+    trials : bool
+        Whether the response has an upper end (binomial), or only a lower one (counts).
+    kept : tuple of str
+        Columns in the fit.
+    step : ndarray, (p,)
+        The direction in which the fit ran away, used when there are too many rows.
+
+    References
+    ----------
+    Konis (2007) Linear programming algorithms for detecting separated data in binary logistic regression models.
+    """
+    columns = [column for column in design.fixed if column.name in set(kept)]
+    n = design.n_rows
+    x = np.column_stack([np.ones(n) if c.values is None else np.asarray(c.values, dtype=float) for c in columns])
+    scale = np.where(x.std(axis=0) > 0, x.std(axis=0), np.abs(x).max(axis=0))
+    x = x / np.where(scale > 0, scale, 1.0)
+    y = design.response.values
+    size = np.ones(n) if design.response.size is None else design.response.size
+    side = np.where(y == 0, -1, np.where(trials & (y == size), 1, 0))
+    rows = np.unique(np.column_stack([side, x]), axis=0)
+    found: NDArray[np.float64] | None = None
+    if len(rows) <= MOST_ROWS:
+        found = _cone(rows[:, 1:], rows[:, 0])
+    if found is None:
+        found = np.asarray(step[: len(columns)] * scale)
+    reach = np.abs(found)
+    moving = [c.name for c, r in zip(columns, reach, strict=True) if r > MOVING_SHARE * reach.max()]
+    named = [name for name in moving if name != "(Intercept)"]
+    return named or moving
+
+
+def _cone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """A direction that names the columns; None when there is none."""
+    between = side == 0
+    signed = x[~between] * side[~between, None]
+    alone = _alone(x, side)
+    if not between.any() and alone.any():
+        return alone.astype(float)
+    if not between.any():
+        complete = _shortest(signed)
+        if complete is not None:
+            return complete
+    return _furthest(signed, x[between])
+
+
+def _alone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Columns that separate the responses completely by themselves."""
+    low, high = x[side < 0], x[side > 0]
+    if not len(low) or not len(high):
+        return np.zeros(x.shape[1], dtype=bool)
+    return (low.max(axis=0) < high.min(axis=0)) | (high.max(axis=0) < low.min(axis=0))
+
+
+def _shortest(signed: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Complete separation: every direction near a separating one separates as well, so take the one of fewest columns,
+    by way of the smallest sum of absolute coefficients with all margins at least one.
+    """
+    from scipy.optimize import linprog
+
+    both = np.hstack([signed, -signed])
+    answer = linprog(np.ones(both.shape[1]), A_ub=-both, b_ub=-np.ones(len(both)), bounds=(0, None), method="highs")
+    if answer.status != 0:
+        return None
+    positive, negative = np.split(np.asarray(answer.x), 2)
+    return positive - negative
+
+
+def _furthest(signed: NDArray[np.float64], still: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Quasi-complete separation: the direction that moves the rows furthest in all involves every such column."""
+    from scipy.optimize import linprog
+
+    answer = linprog(
+        -signed.sum(axis=0),
+        A_ub=-signed,
+        b_ub=np.zeros(len(signed)),
+        A_eq=still if len(still) else None,
+        b_eq=np.zeros(len(still)) if len(still) else None,
+        bounds=(-1, 1),
+        method="highs",
+    )
+    direction = np.asarray(answer.x) if answer.status == 0 else np.zeros(signed.shape[1])
+    return direction if np.abs(direction).max() > 1e-9 else None

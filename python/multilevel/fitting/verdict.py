@@ -1,0 +1,309 @@
+"""What a fit has to say about itself: converged or not, and warnings, each with the number measured and its limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..columns.least_squares import root_mean_square
+from ..errors import (
+    ConvergenceWarning,
+    FitWarning,
+    QuadratureWarning,
+    RedundantColumnWarning,
+    SeparationWarning,
+    SingularFitWarning,
+    warn_caller,
+)
+from .group_separation import constant_factor, reproduces
+from .separation import separating_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .._core import FitRecord
+    from ..design.design import Design
+    from ..family.registry import Family
+    from .certificate import BoundaryScore, Certificate
+    from .parameters import Parts
+
+LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
+LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
+# Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
+# what the fixed part leaves, where the information on its logarithm (about twice the degrees of freedom anywhere else)
+# is less than the limit. Below the second share rounding leaves nothing to certify, and below the third where more gain
+# is left than the limit.
+VANISHING = ("converged", "no_increase", "iteration_limit", "divergence")
+SMALL, NO_INFORMATION = 1e-2, 0.1
+GONE, HARDLY_LEFT, UNSETTLED = 1e-5, 1e-3, 1e-6
+LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`converged`, `status` (a word or two), `message` (why not; else empty), `remarks`: warnings by category, and
+    `unbounded`: whether a variance has no bound, so that no log-likelihood is one.
+    """
+
+    converged: bool
+    status: str
+    message: str
+    remarks: tuple[tuple[type[FitWarning], str], ...]
+    unbounded: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences of the remarks."""
+        return tuple(text for _, text in self.remarks)
+
+    def announce(self) -> None:
+        """Issues the warnings, as seen from the user's own line."""
+        for category, text in self.remarks:
+            warn_caller(text, category)
+
+
+def judge(
+    design: Design,
+    family: Family,
+    record: FitRecord,
+    certificate: Certificate,
+    parts: Parts,
+    dropped: tuple[str, ...],
+    unsettled: str,
+    folded: tuple[int, int] = (0, 0),
+) -> Verdict:
+    """Reads the record of a fit.
+
+    `dropped` names redundant columns; `unsettled` is what is left to say when the number of quadrature points could not
+    be raised far enough, `folded` how many rows have a linear predictor below and above zero where the link gives both
+    sides the same mean.
+    """
+    names = parts.names
+    remarks: list[tuple[type[FitWarning], str]] = []
+    if dropped:
+        remarks.append((RedundantColumnWarning, _redundant(dropped)))
+    status, message = "converged", ""
+    unidentified = _unidentified(record, names) if record.ending == "converged" else ""
+    vanishing, hidden = "", False
+    if record.ending in VANISHING and family.is_linear and design.random_terms:
+        vanishing, hidden = _vanishing_residual(design, record, names)
+    largest_sd = _largest_random_sd(design, parts.random_cov) if family.name == "binomial" else 0.0
+    large = largest_sd > LARGE_EFFECT
+    factor = constant_factor(design) if large else ""
+    together = large and not factor and reproduces(design)
+    if together:
+        status, message = "separation", _reproduced(design, largest_sd)
+        remarks.append((SeparationWarning, message))
+    elif factor:
+        status, message = "separation", _separated_groups(design, factor, record)
+        remarks.append((SeparationWarning, message))
+    elif record.ending == "separation":
+        status, message = "separation", _separation(design, family, record, names)
+        remarks.append((SeparationWarning, message))
+    elif vanishing and (hidden or unidentified or record.ending != "converged"):
+        status, message = "not converged", vanishing
+        remarks.append((ConvergenceWarning, message))
+    elif vanishing:
+        remarks.append((SingularFitWarning, f"singular fit: {vanishing}"))
+    elif unidentified:
+        status, message = "not identified", unidentified
+        remarks.append((ConvergenceWarning, message))
+    elif record.ending != "converged":
+        status, message = "not converged", _reason(design, record, names)
+        remarks.append((ConvergenceWarning, message))
+    elif min(folded) > 0:
+        status, message = "several maxima", _folded(*folded)
+        remarks.append((ConvergenceWarning, message))
+    if certificate.boundary and status != "separation":
+        remarks.append((SingularFitWarning, _singular(certificate.boundary)))
+    check = certificate.quadrature
+    if status == "converged" and unsettled:
+        remarks.append((QuadratureWarning, unsettled))
+    elif status == "converged" and check is not None and check.largest_shift > LARGEST_SHIFT:
+        moved = names[int(np.nanargmax(np.abs(check.shift_se)))]
+        text = (
+            f"with {check.n_points} quadrature points the estimate of '{moved}' would move by about "
+            f"{check.largest_shift:.2g} standard errors (limit {LARGEST_SHIFT}): "
+            "use n_quadrature='auto', or more points"
+        )
+        remarks.append((QuadratureWarning, text))
+    return Verdict(status == "converged", status, message, tuple(remarks), bool(factor))
+
+
+def _largest_random_sd(design: Design, random_cov: tuple[NDArray[np.float64], ...]) -> float:
+    """Over the random effects: standard deviation times the root mean square of the column that it belongs to."""
+    largest = 0.0
+    for term, covariance in zip(design.random_terms, random_cov, strict=True):
+        for column, variance in zip(term.columns, np.diag(covariance), strict=True):
+            largest = max(largest, root_mean_square(column) * float(np.sqrt(variance)))
+    return largest
+
+
+def _separated_groups(design: Design, factor: str, record: FitRecord) -> str:
+    n = len(next(own.levels for own in design.grouping_factors if own.name == factor))
+    return (
+        f"the groups of '{factor}' separate the responses: the random effects of its {n} levels can reproduce every "
+        f"value of '{design.response.name}', so their variance grows without bound and the likelihood has no maximum. "
+        "No number of quadrature points gives it where the fit stopped, and it is reported as NaN (the approximation "
+        f"there was {record.loglik:.6g}); leave the term out, or use a grouping factor whose groups hold both outcomes"
+    )
+
+
+def _reproduced(design: Design, largest_sd: float) -> str:
+    factors = ", ".join(repr(factor.name) for factor in design.grouping_factors)
+    return (
+        f"fixed and random effects (of {factors}) together can reproduce every value of '{design.response.name}', and "
+        f"the largest standard deviation of a random effect is {largest_sd:.3g} on the scale of the link: variances "
+        "grow without bound there, or as good as that, and no approximation of the likelihood resolves where they end; "
+        "leave a random-effects term out, or collect more rows for each group"
+    )
+
+
+def _folded(below: int, above: int) -> str:
+    return (
+        f"the linear predictor is below zero in {below} rows and above it in {above}: both sides of zero give the "
+        "same mean with the sqrt link, so the likelihood has several maxima, and this one need not be the highest; use "
+        "another link, or start= with parameters that keep it on one side"
+    )
+
+
+def _redundant(dropped: tuple[str, ...]) -> str:
+    columns = "column" if len(dropped) == 1 else "columns"
+    named = ", ".join(map(repr, dropped))
+    return f"dropped {len(dropped)} redundant fixed-effect {columns}: {named} (linear combinations of earlier columns)"
+
+
+def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...]) -> tuple[str, bool]:
+    """What to say where the random effects leave no residuals, or nothing; and whether rounding hides what there is."""
+    at = names.index("log_sigma")
+    sigma, information = float(np.exp(record.psi[at])), float(-record.hessian[at, at])
+    largest, hidden = SMALL, not information < NO_INFORMATION
+    if hidden:
+        largest = HARDLY_LEFT if record.predicted_gain > UNSETTLED else GONE
+    left = design.response.values - (0.0 if design.offset is None else design.offset)
+    weight = 1.0 if design.weights is None else float(np.mean(design.weights))
+    if not sigma < largest * np.std(left) * np.sqrt(weight):
+        return "", False
+    coefficients = dict(zip(names, record.psi, strict=True))
+    for column in design.fixed:
+        if column.name in coefficients:
+            left = left - coefficients[column.name] * (1.0 if column.values is None else column.values)
+    spread = float(np.std(left) * np.sqrt(weight))
+    if not sigma < largest * spread:
+        return "", False
+    measured = f"{sigma:.2g} now; around the fixed part '{design.response.name}' has {spread:.3g}"
+    if hidden:
+        text = (
+            f"the residual standard deviation goes to zero or close to it ({measured}): the random effects take all of "
+            "the response but for what rounding hides, too little to certify a maximum"
+        )
+    else:
+        text = (
+            f"the residual standard deviation goes to zero ({measured}): the random effects take all of the response, "
+            "and the likelihood is highest without residuals. The other estimates are close to what they are there"
+        )
+    return f"{text}; fewer random effects would leave residuals", hidden
+
+
+def _unidentified(record: FitRecord, names: tuple[str, ...]) -> str:
+    """Empty, or what to say of a maximum that is a ridge: parameters that can move together at no cost."""
+    if not len(record.eigenvalues) or record.eigenvalues.min() > LEAST_EIGENVALUE:
+        return ""
+    information = -record.hessian
+    diagonal = np.diag(information)
+    empty = [names[k] for k in np.flatnonzero(diagonal == 0)]
+    free = np.flatnonzero(diagonal > 0)
+    scale = 1 / np.sqrt(diagonal[free])
+    _, vectors = np.linalg.eigh(information[np.ix_(free, free)] * np.outer(scale, scale))
+    together = [names[k] for k, v in zip(free, vectors[:, 0], strict=True) if abs(v) > 0.1] if len(free) else []
+    moving = ", ".join(map(repr, empty or together or names))
+    return (
+        f"the parameters are not identified: {moving} can move without changing the likelihood (the smallest "
+        f"eigenvalue of the scaled information is {record.eigenvalues.min():.1g}, limit {LEAST_EIGENVALUE:g}); "
+        "drop one of the terms"
+    )
+
+
+def _separation(design: Design, family: Family, record: FitRecord, names: tuple[str, ...]) -> str:
+    response = design.response
+    rows = f"{len(response.values)} rows: the likelihood has no maximum (the intercept runs off)"
+    size = 1.0 if response.size is None else response.size
+    trials = family.name == "binomial"
+    if np.all(response.values == 0):
+        return f"the response '{response.name}' is zero in all {rows}"
+    if trials and np.all(response.values == size):
+        return f"the response '{response.name}' has no failure in any of {rows}"
+    columns = separating_columns(design, trials, names, record.step)
+    named = ", ".join(map(repr, columns))
+    predict = f"columns {named} predict" if len(columns) > 1 else f"column {named} predicts"
+    furthest = np.abs(record.step[: sum(column.name in names for column in design.fixed)]).max()
+    return (
+        f"the fixed-effect {predict} some responses perfectly (separation), so the likelihood has no maximum and the "
+        f"fit stopped (a further step would gain {record.predicted_gain:.1g} in log-likelihood and still change a "
+        f"coefficient by {furthest:.2g}); drop or merge levels, or collect more data there"
+    )
+
+
+def _reason(design: Design, record: FitRecord, names: tuple[str, ...]) -> str:
+    if record.ending == "no_start":
+        return _no_start(design, record)
+    if record.ending == "exact_fit":
+        name, values = design.response.name, design.response.values
+        constant = f"'{name}' is {values[0]:g} in all {len(values)} rows"
+        what = constant if np.ptp(values) == 0 else f"the model fits '{name}' exactly"
+        text = f"{what}: the residual standard deviation goes to zero and the likelihood has no maximum"
+        if not np.isfinite(record.psi).all():
+            text += "; the coefficients are those of least squares, and they have no standard errors"
+        return text
+    least = float(record.eigenvalues.min()) if len(record.eigenvalues) else 0.0
+    measured = (
+        f"a further step is predicted to gain {record.predicted_gain:.3g} in log-likelihood and "
+        f"the smallest eigenvalue of the scaled information is {least:.3g}"
+    )
+    if record.ending == "divergence":
+        k = int(np.argmax(np.abs(record.step) / (np.abs(record.psi) + 1e-8)))
+        growing = f"'{names[k]}' grows without bound ({record.psi[k]:.4g} now)"
+        return f"the log-likelihood keeps rising as {growing}: {measured}"
+    if record.ending == "iteration_limit":
+        return f"stopped at the limit of iterations, {len(record.trace) - 1}: {measured}; raise max_iter"
+    return (
+        f"no step raises the log-likelihood any further, although the quadratic model promises more: {measured}. "
+        "The maximum may lie on the edge of the domain of the link, or the log-likelihood may have several"
+    )
+
+
+def _no_start(design: Design, record: FitRecord) -> str:
+    text = "the log-likelihood is not finite at the starting values"
+    which, level = record.failed_level
+    if which >= 0:
+        factor = design.grouping_factors[which]
+        text += f" (group '{factor.levels[level]}' of '{factor.name}' has no conditional mode)"
+    return f"{text}: the link cannot take the means that these data need; try another link, or give start="
+
+
+def _singular(boundary: tuple[BoundaryScore, ...]) -> str:
+    parts = []
+    limits = any(score.kind == "limit" for score in boundary)
+    for score in boundary:
+        where = f"'{score.name}' in '{score.term}'"
+        if score.kind == "variance":
+            what = f"the variance of {where} is exactly zero"
+        elif score.kind == "limit":
+            what = f"the correlation of {where} is at an end of its range"
+        else:
+            what = f"a correlation of {where} is exactly 1 or -1 (nothing is left of its conditional variance)"
+        parts.append(f"{what}, score {score.score:.4g}")
+    meanings = []
+    if any(score.kind != "limit" for score in boundary):
+        meanings.append(
+            "The score is d log-likelihood / d variance there; negative: the log-likelihood falls as the variance "
+            "rises from zero"
+        )
+    if limits:
+        meanings.append(
+            "The score at the end of a range is d log-likelihood / d correlation towards the inside; negative: the "
+            "log-likelihood falls on the way in"
+        )
+    return f"singular fit: {'; '.join(parts)}. {'. '.join(meanings)}"

@@ -1,0 +1,154 @@
+"""Reading a formula: text in, a frozen `Formula` out, or a complaint that marks the place. Knows nothing of the data.
+
+A formula is data, not code: `syntax` says what it may hold, and anything else is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..errors import FormulaError
+from .algebra import Atom, Bar, Terms, atom_from_tokens, parse_right_side
+from .tokens import Token, complain, display, matching, split_arguments, tokenize
+
+__all__ = ["Atom", "Bar", "Formula", "Terms", "parse_expression", "parse_formula"]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula, read.
+
+    Attributes
+    ----------
+    text : str
+        The formula with white space normalized.
+    source : str
+        The formula as given; positions refer to it.
+    response : tuple of Atom
+        One atom, or two for ``cbind(successes, failures)``.
+    response_text : str
+        The left-hand side as written.
+    fixed : Terms
+    bars : tuple of Bar
+        ``(1 | a/b)`` counts as two.
+    offsets : tuple of Atom
+    """
+
+    text: str
+    source: str
+    response: tuple[Atom, ...]
+    response_text: str
+    fixed: Terms
+    bars: tuple[Bar, ...]
+    offsets: tuple[Atom, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def predictor_atoms(self) -> tuple[Atom, ...]:
+        """Atoms of the fixed part, the offsets and the left sides of the bars, each once."""
+        bars = (atom for bar in self.bars for atom in bar.terms.atoms)
+        return tuple(dict.fromkeys((*self.fixed.atoms, *self.offsets, *bars)))
+
+    def group_atoms(self, bars: Iterable[Bar]) -> tuple[Atom, ...]:
+        """The columns of the grouping factors of some bars, where they stand in the source."""
+        atoms = []
+        for bar in bars:
+            bar_at = self.source.find("|", bar.position)
+            for name in bar.group:
+                at = max(self.source.find(name, bar_at), bar.position)
+                atoms.append(Atom(name, name=name, variables=(name,), position=at))
+        return tuple(atoms)
+
+
+def parse_formula(text: str) -> Formula:
+    """Read ``response ~ fixed + (terms | group) + ...``.
+
+    Parameters
+    ----------
+    text : str
+        The formula, in lme4's syntax.
+
+    Returns
+    -------
+    Formula
+
+    Raises
+    ------
+    FormulaError
+        With the place marked, where the text is not a formula.
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is a string such as 'y ~ x + (1 | g)'; got {type(text).__name__}")
+    return _parse(text)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str) -> Formula:
+    tokens = tokenize(text)
+    depth, tildes = 0, []
+    for i, token in enumerate(tokens):
+        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}")) if token.kind == "op" else 0
+        if token.text == "~" and token.kind == "op":
+            if depth:
+                complain(text, token.start, "'~' inside brackets")
+            tildes.append(i)
+    if not tildes:
+        complain(text, len(text), "no '~' in the formula: expected 'response ~ terms', such as 'y ~ x + (1 | g)'")
+    if len(tildes) > 1:
+        complain(text, tokens[tildes[1]].start, "a formula has one '~'; this is the second")
+    left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
+    if not left:
+        complain(text, tokens[tildes[0]].start, "nothing before '~': expected the response")
+    if right[0].kind == "end":
+        complain(text, right[0].start, "nothing after '~': expected terms; '1' is the intercept alone")
+    response = _response(text, left)
+    parsed = parse_right_side(text, right)
+    return Formula(
+        text=display(tokens[:-1]),
+        source=text,
+        response=response,
+        response_text=display(left),
+        fixed=parsed.fixed,
+        bars=parsed.bars,
+        offsets=parsed.offsets,
+    )
+
+
+def parse_expression(text: str) -> Atom:
+    """Read a column or an expression of columns, such as ``log(t)``, that is no part of a formula.
+
+    Raises
+    ------
+    FormulaError
+        With the place marked, where the text is no expression.
+    """
+    tokens = tokenize(text)[:-1]
+    if not tokens:
+        raise FormulaError("an empty text is no expression; give the name of a column, or an expression of columns")
+    return atom_from_tokens(text, tokens)
+
+
+def _response(text: str, tokens: Sequence[Token]) -> tuple[Atom, ...]:
+    first = tokens[0]
+    depth = 0
+    for token in tokens:
+        if token.kind == "op":
+            depth += (token.text in "([{") - (token.text in ")]}")
+            if token.text in ("|", "||") and depth == 0:
+                complain(text, token.start, "'|' on the left of '~': random terms belong to the right-hand side")
+    is_call = len(tokens) > 2 and first.kind == "name" and tokens[1].text == "("
+    whole = is_call and matching(text, tokens, 1) == len(tokens) - 1
+    if whole and first.value == "c":
+        complain(
+            text, first.start, "c(...) is no response: for successes and failures write cbind(successes, failures)"
+        )
+    if whole and first.value == "cbind":
+        parts = split_arguments(tokens[2:-1])
+        if len(parts) != 2 or not all(parts):
+            complain(text, first.start, f"cbind takes two arguments, successes and failures; got {len(parts)}")
+        return tuple(atom_from_tokens(text, part) for part in parts)
+    return (atom_from_tokens(text, tokens),)

@@ -1,0 +1,1 @@
+"""Denominator degrees of freedom of linear models, one module per method, and the choice among them."""

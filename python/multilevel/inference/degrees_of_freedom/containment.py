@@ -1,0 +1,78 @@
+"""Degrees of freedom by containment: every column belongs to the innermost level of grouping at which it still varies.
+
+With nested grouping factors of m_1 < m_2 < ... levels, m_0 = 1 with an intercept and 0 without, and n rows last,
+stratum i has m_i - m_(i-1) - p_i degrees of freedom, where p_i counts the columns that vary within the levels of factor
+i - 1 but not within those of factor i. The intercept gets the largest of them. These are the numbers that nlme prints,
+except without an intercept: its inner strata then have one more than their contrasts within groups can give.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...columns.grouping import GroupingFactor
+    from ...fitting.record import Fit
+
+CONSTANT = 1e-8  # relative: a column that varies less within a level is constant there
+
+
+def of_columns(fit: Fit) -> NDArray[np.float64]:
+    """Per coefficient, (p,); NaN where none are left.
+
+    Raises
+    ------
+    DataError
+        Grouping factors cross.
+
+    References
+    ----------
+    Pinheiro & Bates (2000) Mixed-Effects Models in S and S-PLUS, section 2.4.2.
+    """
+    factors = _outer_to_inner(fit)
+    named = {column.name: column.values for column in fit.design.fixed}
+    strata: list[int | None] = []
+    for name in fit.fixed_names:
+        values = named[name]
+        if values is None or _is_constant(np.asarray(values, dtype=np.float64)):
+            strata.append(None)
+            continue
+        column = np.asarray(values, dtype=np.float64)
+        strata.append(max((i + 1 for i, factor in enumerate(factors) if _varies_within(column, factor)), default=0))
+    m = [int(None in strata), *(len(factor.levels) for factor in factors), fit.n_rows]
+    left = [float(m[i + 1] - m[i] - strata.count(i)) for i in range(len(factors) + 1)]
+    df = np.array([max(left) if i is None else left[i] for i in strata])
+    return np.where(df > 0, df, np.nan)
+
+
+def of_rows(fit: Fit, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest degrees of freedom among the columns that a row involves, (k,)."""
+    involved = np.abs(rows) > CONSTANT * np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
+    df = np.where(involved, of_columns(fit), np.inf).min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(df), df, np.nan)
+
+
+def _outer_to_inner(fit: Fit) -> list[GroupingFactor]:
+    crossed = [relation for relation in fit.design.relations if relation.kind == "crossed"]
+    if crossed:
+        raise DataError(
+            f"df_method='containment' needs nested grouping factors, and {crossed[0]}; "
+            "use df_method='satterthwaite' or 'kenward-roger'"
+        )
+    return sorted(fit.design.grouping_factors, key=lambda factor: len(factor.levels))
+
+
+def _is_constant(column: NDArray[np.float64]) -> bool:
+    return bool(np.ptp(column) <= CONSTANT * np.abs(column).max())
+
+
+def _varies_within(column: NDArray[np.float64], factor: GroupingFactor) -> bool:
+    some = np.empty(len(factor.levels))
+    some[factor.codes] = column  # the value of one row of each level
+    return bool(np.abs(column - some[factor.codes]).max() > CONSTANT * np.abs(column).max())

@@ -1,0 +1,102 @@
+"""Residuals of a fit: how far each row lies from its mean, given the conditional modes of the random effects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..fitting.record import Fit
+
+
+FAR = 1e-8  # probabilities closer to 0 or 1 than this are known by their logarithms only
+
+
+def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
+    """Residuals of the rows used, (n_rows,).
+
+    Parameters
+    ----------
+    fit : Fit
+    kind : {"pearson", "deviance", "response"}
+        With y the response (for binomial counts the proportion of successes), mu its conditional mean, w the prior
+        weight (times the trials for binomial) and V the variance function of the family:
+
+        - "response": y - mu
+        - "pearson": (y - mu) sqrt(w / V(mu)). As in lme4 the dispersion is not divided out, so the residuals of a
+          Gaussian model stay in the units of the response; `scaled` divides by it.
+        - "deviance": sign(y - mu) sqrt(w d(y, mu)), with d the unit deviance.
+
+    Raises
+    ------
+    ValueError
+        For any other `kind`.
+    """
+    kinds = {"pearson": pearson, "deviance": deviance, "response": response}
+    if kind not in kinds:
+        raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {', '.join(map(repr, kinds))}")
+    return kinds[kind](fit)
+
+
+def response(fit: Fit) -> np.ndarray:
+    """Response minus mean, (n_rows,)."""
+    return observed(fit) - fit.mu
+
+
+def pearson(fit: Fit) -> np.ndarray:
+    """(y - mu) sqrt(w / V(mu)), (n_rows,)."""
+    if fit.family.name == "binomial":
+        # y (1 - mu) - (1 - y) mu over sqrt(mu (1 - mu)): exact where a probability is too close to 0 or 1 for doubles
+        y = observed(fit)
+        log_mu, log_rest = fit.family.log_probabilities(fit.eta)
+        half = (log_rest - log_mu) / 2.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = np.where(y > 0, y * np.exp(half), 0.0) - np.where(y < 1, (1.0 - y) * np.exp(-half), 0.0)
+        return ratio * np.sqrt(_weights(fit))
+    difference, spread = response(fit), np.sqrt(fit.family.variance(fit.mu))
+    # where a mean has run to 0 the residual is zero with it, or infinite
+    with np.errstate(divide="ignore"):
+        ratio = np.divide(difference, spread, out=np.zeros_like(difference), where=difference != 0)
+    return ratio * np.sqrt(_weights(fit))
+
+
+def scaled(fit: Fit) -> np.ndarray:
+    """Pearson residuals divided by the residual standard deviation where the family has one, (n_rows,).
+
+    These are the "Scaled residuals" of `summary()` in lme4 and here; NaN where that is zero.
+    """
+    sigma = fit.phi.get("sigma", 1.0)
+    return pearson(fit) / (sigma if sigma > 0 else np.nan)
+
+
+def deviance(fit: Fit) -> np.ndarray:
+    """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
+    y = observed(fit)
+    unit_deviance = np.maximum(fit.family.unit_deviance(y, fit.mu), 0.0)  # rounding may leave -1e-17
+    sign = np.sign(y - fit.mu)
+    if fit.family.name == "binomial":
+        log_mu, log_rest = fit.family.log_probabilities(fit.eta)
+        # exact where a probability is too close to 0 or 1 for doubles
+        unit_deviance = np.where(y == 1, -2.0 * log_mu, np.where(y == 0, -2.0 * log_rest, unit_deviance))
+        sign = np.where(y == 1, 1.0, np.where(y == 0, -1.0, sign))
+        far = (y > 0) & (y < 1) & ((fit.mu < FAR) | (fit.mu > 1.0 - FAR))
+        own, rest = y[far], 1.0 - y[far]
+        unit_deviance[far] = 2.0 * (own * (np.log(own) - log_mu[far]) + rest * (np.log(rest) - log_rest[far]))
+    return sign * np.sqrt(_weights(fit) * unit_deviance)
+
+
+def observed(fit: Fit) -> np.ndarray:
+    """The response on the scale of the mean: for binomial counts, successes / trials."""
+    given = fit.design.response
+    return given.values if given.size is None else given.values / given.size
+
+
+def _weights(fit: Fit) -> np.ndarray | float:
+    size, weights = fit.design.response.size, fit.design.weights
+    return (1.0 if size is None else size) * (1.0 if weights is None else weights)
+
+
+def pearson_chi2(fit: Fit) -> float:
+    """Sum of squared Pearson residuals."""
+    return float(np.sum(pearson(fit) ** 2))

@@ -1,0 +1,1 @@
+"""What is told of a whole fit: the summary and the tidy tables."""

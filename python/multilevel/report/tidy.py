@@ -1,0 +1,93 @@
+"""Tidy tables of a fit with the columns that broom and broom.mixed made familiar: parameters, fit, rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..inference import wald
+from ..inference.information_criteria import information_criteria
+from ..inference.variance_components import vcov_table
+from ..prediction.predict import predict, row_index
+from ..prediction.residuals import observed, response
+from ..tables.printed import Parameters
+
+if TYPE_CHECKING:
+    from ..fitting.record import Fit
+
+
+def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:
+    """One row per parameter.
+
+    Returns
+    -------
+    DataFrame
+        effect ("fixed" or "ran_pars"), group (missing for fixed effects), term, estimate, std_error, df (infinite for
+        normal tests), statistic, p_value, conf_low, conf_high. Random-effects parameters are sds and correlations, with
+        broom.mixed's names `sd__(Intercept)`, `cor__(Intercept).x`, `sd__Observation`; they have no test and no Wald
+        interval. It prints whole in 80 columns, with fewer digits than it holds.
+    """
+    fixed = wald.coefficient_table(fit, level, df_method).rename_axis("term").reset_index()
+    fixed.insert(0, "effect", "fixed")
+    fixed.insert(1, "group", None)
+    components = vcov_table(fit).query("quantity in ('sd', 'correlation')")
+    if components.empty:
+        return Parameters(fixed)
+    name = np.where(components["group"] == "Residual", "Observation", components["term"])
+    pair = components["term2"] != ""
+    random = pd.DataFrame(
+        {
+            "effect": "ran_pars",
+            "group": components["group"].to_numpy(),
+            "term": np.where(pair, "cor__" + name + "." + components["term2"], "sd__" + name),
+            "estimate": components["estimate"].to_numpy(),
+            "std_error": components["std_error"].to_numpy(),
+        }
+    )
+    random = random.reindex(columns=fixed.columns)
+    return Parameters({c: list(fixed[c]) + list(random[c]) for c in fixed.columns})
+
+
+def glance(fit: Fit) -> pd.DataFrame:
+    """One row: what was fitted, to how much data, and how well."""
+    criteria = information_criteria(fit)
+    row = {
+        "family": fit.family.name,
+        "link": fit.family.link,
+        "method": fit.method,
+        "n_quadrature": fit.n_quadrature,
+        "nobs": fit.n_rows,
+        **{f"n_{name}": count for name, count in fit.n_groups.items()},
+        "df_model": fit.df_model,
+        "df_resid": fit.df_resid,
+        **fit.phi,
+        "llf": fit.loglik,
+        "deviance": -2.0 * fit.loglik,
+        "aic": criteria["aic"],
+        "bic": criteria["bic"],
+        "converged": fit.converged,
+        "singular": fit.singular,
+    }
+    return pd.DataFrame([row])
+
+
+def augment(fit: Fit) -> pd.DataFrame:
+    """The rows used, labelled as in the user's frame.
+
+    Returns
+    -------
+    DataFrame, (n_rows, 4)
+        The response (for binomial counts the proportion), `.fitted` (mean given the conditional modes), `.resid`
+        (response minus `.fitted`) and `.fixed` (mean with the random effects at zero).
+    """
+    return pd.DataFrame(
+        {
+            fit.design.response.name: observed(fit),
+            ".fitted": fit.mu,
+            ".resid": response(fit),
+            ".fixed": predict(fit, random="zero").to_numpy(),
+        },
+        index=row_index(fit.design),
+    )
