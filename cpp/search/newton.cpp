@@ -16,6 +16,7 @@ namespace {
 
 constexpr double largest_beta_step = 4.0;  // on the scale of eta: columns have a root mean square near one
 constexpr double far_away = 0.5;           // predicted gain above which Fisher information is made anew
+constexpr double far_parameter = 5.0;      // the logarithm of one that may be on its way to its limit
 constexpr double small_deviation = 0.05;   // beside the term's size or the residual's: zero is worth a try
 constexpr double least_share = 0.1;        // of the gain that a step promises: less, and the next kind of step is tried
 constexpr double enough = 1.0;             // but this much is always enough
@@ -46,12 +47,12 @@ class Search {
         p_(objective.n_beta()),
         n_theta_(objective.n_theta()),
         n_phi_(objective.n_phi()),
-        bounds_(objective.layout(), objective.model(), p_),
+        bounds_(objective),
         all_free_(std::find(free.begin(), free.end(), false) == free.end()) {}
 
   Optimum run(const Eigen::VectorXd& start, std::vector<double> modes) {
     best_.psi = start;
-    if (n_theta_ > 0) bounds_.project(best_.psi);
+    bounds_.project(best_.psi);
     best_.modes = std::move(modes);
     best_.step = Eigen::VectorXd::Zero(start.size());
     const auto size = static_cast<std::size_t>(n_theta_ > 0 ? model_.n_mode_covariances() : 0);
@@ -61,8 +62,7 @@ class Search {
       best_.ending = Ending::no_start;
       return best_;
     }
-    first_phi_ = best_.psi.tail(n_phi_);
-    first_log_dispersion_ = best_.sums.log_dispersion;
+    first_log_dispersion_ = log_dispersion();
     exact_ = objective_.has_exact_hessian();
     std::string how = "start";
     int stalls = 0, helped = 0;
@@ -90,8 +90,7 @@ class Search {
                                             ? options_.gain_tolerance
                                             : std::min(options_.gain_tolerance, objective_.near_enough()),
                                         noise(best_.sums));
-      if (n_theta_ > 0 && !bounds_.empty() && iteration < options_.most_iterations &&
-          meets_bounds(concave && best_.gain < tolerance)) {
+      if (!bounds_.empty() && iteration < options_.most_iterations && meets_bounds(concave && best_.gain < tolerance)) {
         how = "bound";
         continue;
       }
@@ -189,11 +188,12 @@ class Search {
     return false;
   }
 
-  bool dispersion_fell(double fall) const {
-    if (best_.sums.log_dispersion < first_log_dispersion_ - fall) return true;
-    for (Eigen::Index r = 0; r < first_phi_.size(); ++r)
-      if (best_.psi[p_ + n_theta_ + r] < first_phi_[r] - fall) return true;
-    return false;
+  bool dispersion_fell(double fall) const { return log_dispersion() < first_log_dispersion_ - fall; }
+
+  /// Of the standard deviation that the family leaves to a response.
+  double log_dispersion() const {
+    if (n_phi_ == 0) return best_.sums.log_dispersion;
+    return 0.5 * std::log(model_.family().dispersion(best_.psi.data() + p_ + n_theta_));
   }
 
   static double* covariance(std::vector<double>& values) { return values.empty() ? nullptr : values.data(); }
@@ -255,6 +255,12 @@ class Search {
           now + best_.step[i] <= 0.0 && try_at(i, 0.0, best_.sums.value))
         return true;
     }
+    for (const auto& limit : bounds_.limits()) {
+      const int i = limit.position;
+      if (free_[static_cast<std::size_t>(i)] && best_.psi[i] > far_parameter && best_.step[i] > 0.3 &&
+          try_at(i, limit.value, best_.sums.value))
+        return true;
+    }
     for (const int i : bounds_.correlations()) {
       const double now = best_.psi[i], outwards = best_.step[i] * std::copysign(1.0, now);
       if (free_[static_cast<std::size_t>(i)] && std::fabs(now) > far_tau && outwards > 0.3 &&
@@ -280,6 +286,11 @@ class Search {
       if (!may_come_back(i) || std::fabs(now) < largest_tau || best_.sums.gradient[i] * now >= 0.0) continue;
       for (const double nearer : {2.0, 3.0, 4.0, 6.0, 8.0})
         if (try_at(i, std::copysign(nearer, now), better)) return released_[static_cast<std::size_t>(i)] = true;
+    }
+    for (const auto& limit : bounds_.limits()) {
+      if (!may_come_back(limit.position) || best_.psi[limit.position] < limit.value) continue;
+      for (const double nearer : {6.0, 8.0, 10.0, 13.0})
+        if (try_at(limit.position, nearer, better)) return released_[static_cast<std::size_t>(limit.position)] = true;
     }
     return false;
   }
@@ -318,7 +329,7 @@ class Search {
   /// Takes the point if its log-likelihood is at least `least`; best_ changes only then. From a `jump` nothing is
   /// learned about the curvature.
   bool try_point(const Eigen::VectorXd& psi, double least, bool jump = false) {
-    if (n_theta_ > 0 && !bounds_.allows(psi)) return false;
+    if (!bounds_.allows(psi)) return false;
     trial_modes_ = best_.modes;
     if (!objective_.evaluate(psi, trial_modes_, trial_, covariance(trial_covariance_)) || !(trial_.value >= least))
       return false;
@@ -484,7 +495,6 @@ class Search {
   double first_log_dispersion_ = 0.0;
   double radius_ = -1.0;  ///< of the trust region, in the coordinates of the scaled information; negative: none yet
   Optimum best_;
-  Eigen::VectorXd first_phi_;
   likelihood::Sums trial_;
   std::vector<double> trial_modes_, trial_covariance_;
 };
