@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import special, stats
 
+import multilevel as ml
 from multilevel import _core
 
+from .family_cases import CASES, PAIRS, Phi, log_probabilities, mean_of, name_of, settings
+
 Array = NDArray[np.float64]
-PAIRS = [(family, link) for family, links in _core.families() for link in links]
-SIGMA = 0.7
 
 # Central differences of order eight.
 OFFSETS = np.array([-4, -3, -2, -1, 1, 2, 3, 4])
@@ -37,76 +37,29 @@ class RowCase:
     y: Array
     size: Array
     weights: Array
-    phi: list[float]
+    phi: Phi
 
 
-def rows(family: str, link: str) -> RowCase:
+def rows(family: str, link: str, phi: Phi | None = None, grid: Array | None = None) -> RowCase:
     """Every linear predictor of a grid with several responses."""
-    grid = np.linspace(-3.0, 3.0, 13)
-    if (family, link) == ("binomial", "log"):
-        grid = np.linspace(-4.0, -0.6, 13)
-    if (family, link) in (("poisson", "identity"), ("poisson", "sqrt")):
-        grid = np.linspace(0.8, 6.0, 13)
-    if family == "binomial":
-        responses = [(0.0, 1.0), (1.0, 1.0), (2.0, 5.0), (5.0, 5.0), (3.0, 7.0)]
-    elif family == "poisson":
-        responses = [(0.0, 1.0), (1.0, 1.0), (4.0, 1.0), (30.0, 1.0)]
-    else:
-        responses = [(-1.3, 1.0), (0.0, 1.0), (2.5, 1.0)]
-    eta = np.tile(grid, len(responses))
-    y = np.repeat([r[0] for r in responses], len(grid))
-    size = np.repeat([r[1] for r in responses], len(grid))
-    weights = np.linspace(0.5, 2.5, len(eta))
-    return RowCase(eta, y, size, weights, [np.log(SIGMA)] if family == "gaussian" else [])
+    case = CASES[family]
+    grid = case.grids[link] if grid is None else grid
+    eta = np.tile(grid, len(case.responses))
+    y = np.repeat([r[0] for r in case.responses], len(grid))
+    size = np.repeat([r[1] for r in case.responses], len(grid))
+    return RowCase(eta, y, size, np.linspace(0.5, 2.5, len(eta)), case.phi[0] if phi is None else phi)
 
 
-def log_mean(link: str, eta: Array) -> tuple[Array, Array]:
-    """Logarithms of a probability and of its complement, both accurate in the tails."""
-    if link == "logit":
-        return special.log_expit(eta), special.log_expit(-eta)
-    if link == "probit":
-        return special.log_ndtr(eta), special.log_ndtr(-eta)
-    if link == "cloglog":
-        with np.errstate(over="ignore", divide="ignore", under="ignore"):
-            mass = np.exp(eta)
-            return np.where(mass < 1e-8, eta - mass / 2, np.log(-np.expm1(-mass))), -mass
-    if link == "cauchit":
-        with np.errstate(divide="ignore"):
-            far = np.arctan(1 / np.where(eta == 0, 1.0, np.abs(eta))) / np.pi
-            least = np.where(np.abs(eta) > 1, far, 0.5 - np.arctan(np.abs(eta)) / np.pi)
-        return np.log(np.where(eta > 0, 1 - least, least)), np.log(np.where(eta > 0, least, 1 - least))
-    with np.errstate(under="ignore"):
-        return eta, np.log(-np.expm1(eta))
+def log_density(family: str, link: str, case: RowCase) -> Array:
+    """Without the core."""
+    return CASES[family].log_density(link, case.eta, case.y, case.size, case.weights, case.phi)
 
 
-def log_density(
-    family: str, link: str, eta: Array, y: Array, size: Array, weights: Array, sigma: float = SIGMA
-) -> Array:
-    """As R defines it: prior weights multiply the log density, but are the precision of a Gaussian row."""
-    if family == "binomial":
-        p, q = log_mean(link, eta)
-        choose = special.gammaln(size + 1) - special.gammaln(y + 1) - special.gammaln(size - y + 1)
-        return weights * (choose + np.where(y > 0, y * p, 0.0) + np.where(size > y, (size - y) * q, 0.0))
-    if family == "poisson":
-        log_mu = {
-            "log": eta,
-            "sqrt": 2 * np.log(np.abs(eta) + (eta == 0)),
-            "identity": np.log(np.abs(eta) + (eta == 0)),
-        }[link]
-        with np.errstate(under="ignore"):
-            return weights * (y * log_mu - np.exp(log_mu) - special.gammaln(y + 1))
-    with np.errstate(under="ignore"):
-        mu = eta if link == "identity" else np.exp(eta)
-    return stats.norm.logpdf(y, mu, sigma / np.sqrt(weights))
-
-
-def derivatives(
-    family: str, link: str, case: RowCase, eta: Array | None = None, phi: list[float] | None = None
-) -> dict:
+def derivatives(family: str, link: str, case: RowCase, eta: Array | None = None, phi: Phi | None = None) -> dict:
     """What the core says."""
     f = _core.Family(family, link)
     eta = case.eta if eta is None else eta
-    return f.derivatives(eta, case.y, case.size, case.weights, case.phi if phi is None else phi)
+    return f.derivatives(eta, case.y, case.size, case.weights, list(case.phi if phi is None else phi))
 
 
 def assert_near(value: Array, expected: Array, tolerance: float, what: str, size: Array | float = 0.0) -> None:
@@ -116,89 +69,113 @@ def assert_near(value: Array, expected: Array, tolerance: float, what: str, size
     assert error.max() < tolerance, f"{what}: error {error.max():.2g} at {int(error.argmax())}"
 
 
-@pytest.mark.parametrize(("family", "link"), PAIRS)
-def test_log_density(family: str, link: str) -> None:
-    case = rows(family, link)
+@pytest.mark.parametrize(("family", "link", "phi"), settings(extreme=True), ids=name_of)
+def test_log_density(family: str, link: str, phi: Phi) -> None:
+    case = rows(family, link, phi)
     d = derivatives(family, link, case)
-    assert_near(
-        d["value"] + d["constant"], log_density(family, link, case.eta, case.y, case.size, case.weights), 1e-12, "value"
-    )
+    assert_near(d["value"] + d["constant"], log_density(family, link, case), 1e-12, "value")
 
 
-@pytest.mark.parametrize(("family", "link"), PAIRS)
-def test_derivatives_by_eta(family: str, link: str) -> None:
-    case = rows(family, link)
+@pytest.mark.parametrize(("family", "link", "phi"), settings(extreme=True), ids=name_of)
+def test_derivatives_by_eta(family: str, link: str, phi: Phi) -> None:
+    case = rows(family, link, phi)
     d = derivatives(family, link, case)
     for order, lower in enumerate(("value", "d1", "d2", "d3"), start=1):
         expected = difference(lambda h, name=lower: derivatives(family, link, case, case.eta + h)[name], 0.0, 0.015)
         assert_near(d[f"d{order}"], expected, 1e-8, f"d{order}", size=d[lower])
 
 
-@pytest.mark.parametrize(("family", "link"), [pair for pair in PAIRS if pair[0] == "gaussian"])
-def test_derivatives_by_phi(family: str, link: str) -> None:
-    case = rows(family, link)
+@pytest.mark.parametrize(("family", "link", "phi"), [s for s in settings(extreme=True) if s[2]], ids=name_of)
+def test_derivatives_by_phi(family: str, link: str, phi: Phi) -> None:
+    """Of every parameter, and of every pair of them."""
+    case = rows(family, link, phi)
     d = derivatives(family, link, case)
-    at = case.phi[0]
-    for order, name in enumerate(("value", "d1", "d2", "d3")):
-        expected = difference(lambda p, name=name: derivatives(family, link, case, phi=[p])[name], at, 0.015)
-        assert_near(d[f"phi0_d{order}"], expected, 1e-9, f"phi0_d{order}")
-    for order in range(3):
-        name = f"phi0_d{order}"
-        expected = difference(lambda p, name=name: derivatives(family, link, case, phi=[p])[name], at, 0.015)
-        assert_near(d[f"phi00_d{order}"], expected, 1e-9, f"phi00_d{order}")
+
+    def by(r: int, name: str) -> Array:
+        def at(p: float) -> Array:
+            return derivatives(family, link, case, phi=(*phi[:r], p, *phi[r + 1 :]))[name]
+
+        return difference(at, phi[r], 0.015)
+
+    # far out a density hardly depends on phi, and what differences of it lose is relative to its own size
+    far = float(phi in CASES[family].extreme)
+    for r in range(len(phi)):
+        for order, name in enumerate(("value", "d1", "d2", "d3")):
+            assert_near(d[f"phi{r}_d{order}"], by(r, name), 1e-9, f"phi{r}_d{order}", size=far * d[name])
+        for other in range(r + 1):
+            for order, name in enumerate(("value", "d1", "d2")):
+                second = f"phi{r}{other}_d{order}"
+                assert_near(d[second], by(other, f"phi{r}_d{order}"), 1e-9, second, size=far * d[name])
 
 
-@pytest.mark.parametrize(("family", "link"), PAIRS)
-def test_expected_information(family: str, link: str) -> None:
-    case = rows(family, link)
+@pytest.mark.parametrize("size", [1e6, 1e8, 1e10, 1e12])
+@pytest.mark.parametrize("link", ["log", "identity"])
+def test_negative_binomial_close_to_the_poisson(link: str, size: float) -> None:
+    """Its log density is the Poisson's + ((y - mu)^2 - y) / (2 size), up to mu^3 / size^2: to the last digits, both."""
+    case = rows("negative_binomial", link, (np.log(size),))
+    d = derivatives("negative_binomial", link, case)
+    poisson = derivatives("poisson", link, case, phi=())
+    mu = _core.Family("poisson", link).mean(case.eta)
+    more = case.weights * ((case.y - mu) ** 2 - case.y) / (2 * size)
+    rounding = 1e-13 * (1 + mu + case.y * (1 + np.abs(np.log(mu))))
+    beyond = 10 * (1 + mu + case.y) ** 3 / size**2
+    assert (
+        np.abs(d["value"] + d["constant"] - poisson["value"] - poisson["constant"] - more) < rounding + beyond
+    ).all()
+    assert (np.abs(d["phi0_d0"] + more) < rounding + beyond).all()
+    assert (np.abs(d["phi00_d0"] - more) < rounding + beyond).all()
+    for name in ("d1", "d2", "d3", "d4"):
+        scale = 1 + np.abs(poisson[name]).max()
+        assert (np.abs(d[name] - poisson[name]) < scale * (1e-13 + 100 * (1 + mu + case.y) / size)).all()
+
+
+@pytest.mark.parametrize(("family", "link", "phi"), settings(extreme=True), ids=name_of)
+def test_expected_information(family: str, link: str, phi: Phi) -> None:
+    case = rows(family, link, phi)
     f = _core.Family(family, link)
     mu = f.mean(case.eta)
     slope = difference(lambda h: f.mean(case.eta + h), 0.0, 0.01)
-    precision = case.weights * case.size / (SIGMA**2 if family == "gaussian" else f.variance(mu))
+    precision = case.weights * case.size / (f.dispersion(list(phi)) * f.variance(mu, list(phi)))
     assert_near(derivatives(family, link, case)["expected_information"], precision * slope**2, 1e-9, "information")
 
 
 TAIL_CASES = [
-    ("binomial", "logit", (-700.0, -30.0, 30.0, 700.0)),
-    ("binomial", "probit", (-700.0, -30.0, 30.0, 700.0)),
-    ("binomial", "cloglog", (-700.0, -30.0, 5.0, 700.0)),
-    ("binomial", "cauchit", (-1e6, -700.0, -30.0, 30.0, 700.0, 1e6)),
-    ("binomial", "log", (-700.0, -30.0, -1e-6, -1e-12)),
-    ("poisson", "log", (-700.0, -30.0, 30.0, 700.0)),
-    ("poisson", "sqrt", (-700.0, -30.0, 30.0, 700.0, 1e-5)),
-    ("poisson", "identity", (30.0, 700.0, 1e-8, 1e8)),
-    ("gaussian", "log", (-700.0, -30.0, 30.0, 150.0)),
-    ("gaussian", "identity", (-1e8, -30.0, 30.0, 1e8)),
+    (family, link, phi, CASES[family].tails[link])
+    for family, link, phi in settings(extreme=True)
+    if family != "gaussian" or phi == CASES[family].phi[0]
 ]
 
 
-def tail_rows(family: str, points: tuple[float, ...]) -> RowCase:
+def tail_rows(family: str, points: tuple[float, ...], phi: Phi = ()) -> RowCase:
     """Each point with a response of each kind."""
-    responses = {"binomial": [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)], "poisson": [(0.0, 1.0), (3.0, 1.0)]}.get(
-        family, [(2.5, 1.0)]
-    )
+    kinds = {"trials": [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)], "counts": [(0.0, 1.0), (3.0, 1.0)]}
+    responses = kinds.get(ml.Family(family).support, [(2.5, 1.0)])
     y = np.repeat([r[0] for r in responses], len(points))
     size = np.repeat([r[1] for r in responses], len(points))
     eta = np.tile(np.array(points), len(responses))
-    return RowCase(eta, y, size, np.ones(len(eta)), [np.log(SIGMA)] if family == "gaussian" else [])
+    return RowCase(eta, y, size, np.ones(len(eta)), phi)
 
 
-@pytest.mark.parametrize(("family", "link", "points"), TAIL_CASES)
-def test_tails_are_finite_and_accurate(family: str, link: str, points: tuple[float, ...]) -> None:
-    case = tail_rows(family, points)
+@pytest.mark.parametrize(("family", "link", "phi", "points"), TAIL_CASES, ids=name_of)
+def test_tails_are_finite_and_accurate(family: str, link: str, phi: Phi, points: tuple[float, ...]) -> None:
+    case = tail_rows(family, points, phi)
     d = derivatives(family, link, case)
-    expected = log_density(family, link, case.eta, case.y, case.size, case.weights)
+    expected = log_density(family, link, case)
     value = d["value"] + d["constant"]
     np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-13)
-    for name in ("d1", "d2", "d3", "d4", "expected_information"):
+    by_phi = [name for name in d if name.startswith("phi")]
+    for name in ("d1", "d2", "d3", "d4", "expected_information", *by_phi):
         assert np.isfinite(d[name]).all(), f"{name}: {d[name]}"
     assert (d["expected_information"] >= 0).all()
+
+
+BINOMIAL_TAILS = [(family, link, points) for family, link, _, points in TAIL_CASES if family == "binomial"]
 
 
 def slope_in_tails(link: str, case: RowCase) -> tuple[Array, Array]:
     """First derivative and expected information of a binomial row, from logarithms."""
     eta = case.eta
-    p, q = log_mean(link, eta)
+    p, q = log_probabilities(link, eta)
     with np.errstate(under="ignore", over="ignore"):
         log_slope = {
             "logit": p + q,
@@ -216,14 +193,14 @@ def slope_in_tails(link: str, case: RowCase) -> tuple[Array, Array]:
     return first, information
 
 
-@pytest.mark.parametrize(("family", "link", "points"), [c for c in TAIL_CASES if c[0] == "binomial"])
+@pytest.mark.parametrize(("family", "link", "points"), BINOMIAL_TAILS)
 def test_first_derivative_in_the_tails(family: str, link: str, points: tuple[float, ...]) -> None:
     case = tail_rows(family, points)
     first, _ = slope_in_tails(link, case)
     np.testing.assert_allclose(derivatives(family, link, case)["d1"], first, rtol=1e-10, atol=1e-300)
 
 
-@pytest.mark.parametrize(("family", "link", "points"), [c for c in TAIL_CASES if c[0] == "binomial"])
+@pytest.mark.parametrize(("family", "link", "points"), BINOMIAL_TAILS)
 def test_expected_information_in_the_tails(family: str, link: str, points: tuple[float, ...]) -> None:
     case = tail_rows(family, tuple(p for p in points if abs(p) <= 30))
     _, information = slope_in_tails(link, case)
@@ -239,19 +216,13 @@ def test_second_derivative_in_the_tails_of_probit() -> None:
     np.testing.assert_allclose(d["d2"], -1 + eta**-2 - 6 * eta**-4, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("family", "link", "eta", "y"),
-    [
-        ("binomial", "log", 0.1, 0.0),
-        ("binomial", "log", 0.1, 1.0),
-        ("poisson", "identity", -0.1, 0.0),
-        ("poisson", "identity", -0.1, 2.0),
-    ],
-)
-def test_outside_the_domain_there_is_no_density(family: str, link: str, eta: float, y: float) -> None:
-    one = np.ones(1)
-    value = _core.Family(family, link).derivatives(eta * one, y * one, one, one, [])["value"]
-    assert not np.isfinite(value).any()
+EDGES = [(family, link, eta) for family, case in CASES.items() for link, eta in case.outside.items()]
+
+
+@pytest.mark.parametrize(("family", "link", "eta"), EDGES)
+def test_outside_the_domain_there_is_no_density(family: str, link: str, eta: float) -> None:
+    case = rows(family, link, grid=np.array([eta]))
+    assert not np.isfinite(derivatives(family, link, case)["value"]).any()
 
 
 @pytest.mark.parametrize(("family", "link"), PAIRS)
@@ -289,24 +260,17 @@ def simulated(family: str, link: str, q: int, structure: str) -> tuple[_core.Mod
     eta = 0.3 + 0.3 * x + b[codes, 0] + (b[codes, 1] * z if q > 1 else 0) + (b[codes, 2] * z2 if q > 2 else 0)
     size = weights = None
     offset: Array | None = rng.normal(size=n) * 0.1
+    case, start = CASES[family], CASES[family].starts[link]
     beta, scale = [0.3, 0.2], 0.4
-    if family == "binomial":
+    if link in case.outside or link == "sqrt":  # far from the edge of the domain
+        eta, offset = start.intercept + start.scale * (eta - 0.3), None
+        beta, scale = [start.intercept, 0.3 * start.scale], 0.5 * start.scale
+    phi = case.phi[0]
+    if case.trials:
         size = rng.integers(1, 5, n).astype(float)
-        if link == "log":
-            eta, offset, beta, scale = -1.2 + 0.1 * x + 0.1 * b[codes, 0], None, [-1.3, 0.05], 0.15
-        y = rng.binomial(
-            size.astype(int), np.clip(_core.Family(family, link).mean(np.ascontiguousarray(eta)), 0, 1)
-        ).astype(float)
-    elif family == "poisson":
-        weights = rng.integers(1, 4, n).astype(float)
-        if link == "sqrt":
-            eta, offset, beta = 3 + eta, None, [3.3, 0.2]
-        if link == "identity":
-            eta, offset, beta = 10 + eta, None, [10.0, 0.3]
-        y = rng.poisson(_core.Family(family, link).mean(np.ascontiguousarray(eta))).astype(float)
     else:
-        weights = rng.uniform(0.5, 2, n)
-        y = _core.Family(family, link).mean(np.ascontiguousarray(eta)) + rng.normal(size=n) * 0.5
+        weights = rng.uniform(0.5, 2, n) if case.precision_weights else rng.integers(1, 4, n).astype(float)
+    y = case.draw(rng, mean_of(family, link, eta), np.ones(n) if size is None else size, phi)
     terms = [(0, [None, z, z2][:q], structure)] if q else []
     model = _core.Model(
         family, link, n, size, weights, offset, [None, x], [codes] if q else [], [clusters] if q else [], terms, 1
@@ -315,8 +279,8 @@ def simulated(family: str, link: str, q: int, structure: str) -> tuple[_core.Mod
         theta = [1.0, 0.8, 0.6][:q]
     else:
         theta = [[], [1.0], [1.0, 0.1, 0.7], [1.0, 0.1, -0.2, 0.7, 0.15, 0.5]][q]
-    phi = [-0.5] if family == "gaussian" else []
-    return model, y, np.array([*beta, *(scale * t for t in theta), *phi])
+    # not where the data came from, where a mistake could hide
+    return model, y, np.array([*beta, *(scale * t for t in theta), *(p + 0.3 for p in phi)])
 
 
 @pytest.mark.parametrize(("q", "points", "structure"), SHAPES)

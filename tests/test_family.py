@@ -4,52 +4,110 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+import multilevel as ml
 from multilevel import _core
 
-Array = NDArray[np.float64]
-PAIRS = [(family, link) for family, links in _core.families() for link in links]
-TRIALS = 9.0
-SIGMA = 0.7
+from .family_cases import CASES, FAMILIES, PAIRS, Phi, name_of, settings
 
 
-def support(family: str, mean: float) -> tuple[Array, Array]:
-    """Values of the response that carry all the probability, and the weight of each in a sum over them."""
-    if family == "binomial":
-        return np.arange(TRIALS + 1), np.ones(int(TRIALS) + 1)
-    if family == "poisson":
-        return np.arange(200.0), np.ones(200)
-    y = np.linspace(mean - 12 * SIGMA, mean + 12 * SIGMA, 4001)
-    return y, np.full(len(y), y[1] - y[0])
+def test_every_family_of_the_registry_has_its_case() -> None:
+    """Without one the tests that run over the registry would have nothing to compare with."""
+    assert set(CASES) == set(FAMILIES)
+    for name, links in _core.families():
+        case, family = CASES[name], ml.Family(name)
+        assert set(case.grids) == set(case.tails) == set(case.starts) == set(links), name
+        assert {len(phi) for phi in case.phi + case.extreme} == {len(family.parameters)}, name
+        assert bool(case.extreme) == bool(family.parameters), name
+        assert case.trials == (family.support == "trials"), name
 
 
-@pytest.mark.parametrize(("name", "link"), PAIRS)
+def test_what_the_registry_says() -> None:
+    table = ml.families().set_index("family")
+    assert table["response"].to_dict() == {
+        "binomial": "trials",
+        "poisson": "counts",
+        "gaussian": "numbers",
+        "gamma": "positive",
+        "negative_binomial": "counts",
+    }
+    assert table.loc["gamma", "links"] == "log, inverse, identity"
+    assert table.loc["negative_binomial", "parameters"] == "size: the variance is mu + mu^2 / size"
+    assert (table["reference"] != "").all()
+    (size,) = ml.Family("negative_binomial").parameters
+    assert (size.internal, size.becomes) == ("log_size", "poisson")
+    assert 25 < size.limit < 35
+    (shape,) = ml.Family("gamma").parameters
+    assert (shape.internal, shape.limit, shape.becomes) == ("log_shape", np.inf, "")
+    assert [name for name in FAMILIES if ml.Family(name).has_residual] == ["gaussian"]
+
+
+@pytest.mark.parametrize(("name", "link", "phi"), settings(extreme=True), ids=name_of)
 @pytest.mark.parametrize("mean", [0.07, 0.4, 0.93])
-def test_density_mean_and_variance(name: str, link: str, mean: float) -> None:
+def test_density_mean_and_variance(name: str, link: str, phi: Phi, mean: float) -> None:
     family = _core.Family(name, link)
     eta = float(family.link_of_mean(np.array([mean]))[0])
     assert family.mean(np.array([eta]))[0] == pytest.approx(mean, rel=1e-12)
-    y, weight = support(name, mean)
-    size = np.full(len(y), TRIALS if name == "binomial" else 1.0)
-    phi = [np.log(SIGMA)] if name == "gaussian" else []
-    rows = family.derivatives(np.full(len(y), eta), y, size, np.ones(len(y)), phi)
-    probability = weight * np.exp(rows["value"] + rows["constant"])
+    all_of = CASES[name].outcomes(mean, phi)
+    y, size = all_of.y, np.full(len(all_of.y), all_of.size)
+    rows = family.derivatives(np.full(len(y), eta), y, size, np.ones(len(y)), list(phi))
+    probability = all_of.weight * np.exp(rows["value"] + rows["constant"])
     assert probability.sum() == pytest.approx(1.0, abs=1e-10)
     proportion = y / size
-    assert probability @ proportion == pytest.approx(mean, abs=1e-10)
-    variance = float(family.variance(np.array([mean]))[0]) * (SIGMA**2 if name == "gaussian" else 1.0)
-    assert probability @ (proportion - mean) ** 2 == pytest.approx(variance / size[0], abs=1e-10)
+    # where the spread is far from one, relative to it
+    spread = float(family.dispersion(list(phi)) * family.variance(np.array([mean]), list(phi))[0]) / size[0]
+    scale = max(1.0, np.sqrt(spread))
+    assert probability @ proportion == pytest.approx(mean, abs=1e-10 * scale)
+    assert probability @ (proportion - mean) ** 2 == pytest.approx(spread, abs=1e-10 * scale**2)
     # The score has mean zero, and its variance is the expected information.
-    assert probability @ rows["d1"] == pytest.approx(0.0, abs=1e-9)
-    assert probability @ rows["d1"] ** 2 == pytest.approx(rows["expected_information"][0], rel=1e-8)
+    information = rows["expected_information"][0]
+    assert probability @ rows["d1"] == pytest.approx(0.0, abs=1e-9 * max(1.0, np.sqrt(information)))
+    assert probability @ rows["d1"] ** 2 == pytest.approx(information, rel=1e-8)
 
 
-@pytest.mark.parametrize(("name", "link"), PAIRS)
-def test_deviance_is_twice_the_distance_to_the_best_fit(name: str, link: str) -> None:
+WITH_PARAMETERS = [
+    (name, link, phi)
+    for name, link, phi in settings(extreme=True)
+    if phi and CASES[name].outcomes(0.4, phi).lost < 1e-12  # what is lost has logarithms without bound
+]
+
+
+@pytest.mark.parametrize(("name", "link", "phi"), WITH_PARAMETERS, ids=name_of)
+@pytest.mark.parametrize("mean", [0.4, 3.0])
+def test_scores_of_the_parameters(name: str, link: str, phi: Phi, mean: float) -> None:
+    """Those of log phi have mean zero, and their variance is minus the mean of the second derivative."""
+    family = _core.Family(name, link)
+    all_of = CASES[name].outcomes(mean, phi)
+    y, one = all_of.y, np.ones(len(all_of.y))
+    eta = float(family.link_of_mean(np.array([mean]))[0])
+    rows = family.derivatives(eta * one, y, one, one, list(phi))
+    probability = all_of.weight * np.exp(rows["value"] + rows["constant"])
+    for r in range(len(phi)):
+        score, second = rows[f"phi{r}_d0"], rows[f"phi{r}{r}_d0"]
+        variance = probability @ score**2
+        assert probability @ score == pytest.approx(0.0, abs=1e-9 * max(1.0, np.sqrt(variance)))
+        assert -(probability @ second) == pytest.approx(variance, rel=1e-7, abs=1e-9)
+        cross = probability @ (score * rows["d1"])
+        assert -(probability @ rows[f"phi{r}_d1"]) == pytest.approx(cross, rel=1e-7, abs=1e-8)
+
+
+@pytest.mark.parametrize(("name", "link", "phi"), settings(), ids=name_of)
+def test_deviance_is_twice_the_distance_to_the_best_fit(name: str, link: str, phi: Phi) -> None:
+    """In units of the dispersion."""
     family = _core.Family(name, link)
     y, mu = np.array([0.3, 0.6]), np.array([0.5, 0.2])
     one = np.ones(2)
-    phi = [0.0] if name == "gaussian" else []
-    at = [family.derivatives(family.link_of_mean(mean), y, one, one, phi)["value"] for mean in (y, mu)]
-    np.testing.assert_allclose(family.unit_deviance(y, mu), 2 * (at[0] - at[1]), rtol=1e-10)
+    at = [family.derivatives(family.link_of_mean(mean), y, one, one, list(phi))["value"] for mean in (y, mu)]
+    expected = 2 * (at[0] - at[1]) * family.dispersion(list(phi))
+    np.testing.assert_allclose(family.unit_deviance(y, mu, list(phi)), expected, rtol=1e-10)
+    assert np.abs(family.unit_deviance(y, y, list(phi))).max() < 1e-15
+
+
+@pytest.mark.parametrize(("name", "link"), PAIRS)
+def test_deviance_of_zero_is_the_limit(name: str, link: str) -> None:
+    if ml.Family(name).support == "positive":
+        return  # where zero cannot be observed there is none
+    family, phi = _core.Family(name, link), list(CASES[name].phi[0])
+    at = [family.unit_deviance(np.array([y]), np.array([0.4]), phi)[0] for y in (0.0, 1e-12)]
+    assert at[0] == pytest.approx(at[1], abs=1e-10)
+    assert at[0] > 0

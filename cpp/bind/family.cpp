@@ -18,13 +18,32 @@ py::array_t<double> map(const DoubleArray& x, Function function) {
   return result;
 }
 
+const double* checked(const Family& f, const std::vector<double>& phi) {
+  if (static_cast<int>(phi.size()) != f.n_phi()) throw std::invalid_argument("phi has the wrong length");
+  return phi.data();
+}
+
+const char* support_name(family::Support support) {
+  switch (support) {
+    case family::Support::numbers:
+      return "numbers";
+    case family::Support::positive:
+      return "positive";
+    case family::Support::counts:
+      return "counts";
+    case family::Support::trials:
+      return "trials";
+  }
+  return "";
+}
+
 /// All derivatives of a family's log density, for tests and for the curious.
 py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray& y, const DoubleArray& size,
                      const DoubleArray& weights, const std::vector<double>& phi) {
   const auto n = eta.size();
   if (y.size() != n || size.size() != n || weights.size() != n)
     throw std::invalid_argument("the arrays must have the same length");
-  if (static_cast<int>(phi.size()) != f.n_phi()) throw std::invalid_argument("phi has the wrong length");
+  checked(f, phi);
   std::vector<double> response(static_cast<std::size_t>(n)), weight(response);
   py::dict result;
   auto array = [&](const std::string& name) {
@@ -57,7 +76,7 @@ py::array_t<double> supremum(const Family& f, const DoubleArray& y, const Double
                              const std::vector<double>& phi) {
   const auto n = y.size();
   if (size.size() != n || weights.size() != n) throw std::invalid_argument("the arrays must have the same length");
-  if (static_cast<int>(phi.size()) != f.n_phi()) throw std::invalid_argument("phi has the wrong length");
+  checked(f, phi);
   py::array_t<double> result(n);
   for (py::ssize_t i = 0; i < n; ++i) {
     double response = 0.0, weight = 0.0;
@@ -75,7 +94,22 @@ void bind_family(py::module_& module) {
            py::arg("name"), py::arg("link"))
       .def_property_readonly("name", &Family::name)
       .def_property_readonly("link", &Family::link)
-      .def_property_readonly("parameters", &Family::phi_names)
+      .def_property_readonly("support", [](const Family& f) { return support_name(f.support()); })
+      .def_property_readonly("reference", &Family::reference)
+      .def_property_readonly("has_residual", &Family::has_residual)
+      .def_property_readonly("parameters",
+                             [](const Family& f) {
+                               py::list list;
+                               for (const auto& own : f.parameters()) {
+                                 py::dict facts;
+                                 facts["name"] = own.name;
+                                 facts["meaning"] = own.meaning;
+                                 facts["limit"] = own.limit;
+                                 facts["becomes"] = own.becomes;
+                                 list.append(facts);
+                               }
+                               return list;
+                             })
       .def_property_readonly("is_linear", &Family::is_linear)
       .def_property_readonly("log_concave", &Family::log_concave)
       .def("supremum", &supremum, py::arg("y"), py::arg("size"), py::arg("weights"), py::arg("phi"))
@@ -88,16 +122,21 @@ void bind_family(py::module_& module) {
           py::arg("mu"))
       .def(
           "variance",
-          [](const Family& f, const DoubleArray& mu) { return map(mu, [&](double x) { return f.variance(x); }); },
-          py::arg("mu"))
+          [](const Family& f, const DoubleArray& mu, const std::vector<double>& phi) {
+            return map(mu, [&](double x) { return f.variance(x, checked(f, phi)); });
+          },
+          py::arg("mu"), py::arg("phi"))
+      .def(
+          "dispersion", [](const Family& f, const std::vector<double>& phi) { return f.dispersion(checked(f, phi)); },
+          py::arg("phi"))
       .def(
           "unit_deviance",
-          [](const Family& f, const DoubleArray& y, const DoubleArray& mu) {
+          [](const Family& f, const DoubleArray& y, const DoubleArray& mu, const std::vector<double>& phi) {
             if (y.size() != mu.size()) throw std::invalid_argument("y and mu must have the same length");
             const double* at = mu.data();
-            return map(y, [&](double x) { return f.unit_deviance(x, *at++); });
+            return map(y, [&](double x) { return f.unit_deviance(x, *at++, checked(f, phi)); });
           },
-          py::arg("y"), py::arg("mu"))
+          py::arg("y"), py::arg("mu"), py::arg("phi"))
       .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("size"), py::arg("weights"),
            py::arg("phi"));
 

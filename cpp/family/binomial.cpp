@@ -53,6 +53,8 @@ class Binomial final : public Family {
  public:
   std::string name() const override { return "binomial"; }
   std::string link() const override { return Link::name; }
+  Support support() const override { return Support::trials; }
+  std::string reference() const override { return "McCullagh and Nelder (1989), chapter 4"; }
 
   double prepare(double y, double size, double prior_weight, double* response, double* weight) const override {
     *response = prior_weight * y;
@@ -103,8 +105,8 @@ class Binomial final : public Family {
 
   double mean(double eta) const override { return Link::inverse(eta); }
   double link_of_mean(double mu) const override { return Link::of_mean(mu); }
-  double variance(double mu) const override { return mu * (1.0 - mu); }
-  double unit_deviance(double y, double mu) const override {
+  double variance(double mu, const double*) const override { return mu * (1.0 - mu); }
+  double unit_deviance(double y, double mu, const double*) const override {
     const double success = y > 0.0 ? y * std::log(y / mu) : 0.0;
     const double failure = y < 1.0 ? (1.0 - y) * (std::log1p(-y) - std::log1p(-mu)) : 0.0;
     return 2.0 * (success + failure);

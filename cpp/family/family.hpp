@@ -2,6 +2,7 @@
 // derivatives of it. Everything works on arrays of rows; nothing here knows of random effects.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,14 +38,38 @@ struct RowDerivatives {
   double* phi_phi[max_phi_pairs][3] = {};  ///< phi_phi[pair][a] = d^a/d eta^a d2/(d phi_r d phi_s) value
 };
 
+/// What a response may be.
+enum class Support {
+  numbers,   ///< any
+  positive,  ///< numbers above zero
+  counts,    ///< 0, 1, 2, ...
+  trials,    ///< successes out of a number of trials
+};
+
+/// A parameter of the family's own. The search moves its logarithm.
+struct Parameter {
+  std::string name;     ///< as results have it, on its natural scale
+  std::string meaning;  ///< in a few words, with the variance it makes
+  /// The logarithm from which on the density is that of another family for all purposes, and which family that is.
+  double limit = std::numeric_limits<double>::infinity();
+  std::string becomes = "";
+};
+
 class Family {
  public:
   virtual ~Family() = default;
 
+  // What the family is. The layers above know of it what stands here, and no names.
   virtual std::string name() const = 0;
   virtual std::string link() const = 0;
-  virtual std::vector<std::string> phi_names() const { return {}; }
-  int n_phi() const { return static_cast<int>(phi_names().size()); }
+  virtual Support support() const = 0;
+  virtual std::vector<Parameter> parameters() const { return {}; }
+  /// Where the density comes from.
+  virtual std::string reference() const = 0;
+  /// Whether its one parameter is the standard deviation of a residual, on the scale of eta if the link is the
+  /// identity.
+  virtual bool has_residual() const { return false; }
+  int n_phi() const { return static_cast<int>(parameters().size()); }
 
   /// True where the Laplace approximation is exact: Gaussian with the identity link.
   virtual bool is_linear() const { return false; }
@@ -92,11 +117,16 @@ class Family {
     return 0;
   }
 
-  // Scalars for the layers above.
+  // Scalars for the layers above. The variance of a response of unit weight is dispersion(phi) variance(mu, phi).
   virtual double mean(double eta) const = 0;
   virtual double link_of_mean(double mu) const = 0;
-  virtual double variance(double mu) const = 0;
-  virtual double unit_deviance(double y, double mu) const = 0;
+  virtual double variance(double mu, const double* phi) const = 0;
+  virtual double dispersion(const double* phi) const {
+    (void)phi;
+    return 1.0;
+  }
+  /// Twice what the log density at mu lacks to that at its best mean, in units of the dispersion.
+  virtual double unit_deviance(double y, double mu, const double* phi) const = 0;
 };
 
 }  // namespace multilevel::family

@@ -52,7 +52,10 @@ class Gaussian final : public Family {
  public:
   std::string name() const override { return "gaussian"; }
   std::string link() const override { return Link::name; }
-  std::vector<std::string> phi_names() const override { return {"log_sigma"}; }
+  Support support() const override { return Support::numbers; }
+  std::vector<Parameter> parameters() const override { return {{"sigma", "residual standard deviation"}}; }
+  std::string reference() const override { return "McCullagh and Nelder (1989), chapter 3"; }
+  bool has_residual() const override { return true; }
   bool is_linear() const override { return std::is_same_v<Link, link::Identity>; }
 
   double prepare(double y, double, double prior_weight, double* response, double* weight) const override {
@@ -101,8 +104,9 @@ class Gaussian final : public Family {
 
   double mean(double eta) const override { return Link::inverse(eta); }
   double link_of_mean(double mu) const override { return Link::of_mean(mu); }
-  double variance(double) const override { return 1.0; }
-  double unit_deviance(double y, double mu) const override { return (y - mu) * (y - mu); }
+  double variance(double, const double*) const override { return 1.0; }
+  double dispersion(const double* phi) const override { return std::exp(2.0 * phi[0]); }
+  double unit_deviance(double y, double mu, const double*) const override { return (y - mu) * (y - mu); }
 };
 
 template <class Link>

@@ -51,6 +51,21 @@ struct Log {
   static double of_mean(double mu) { return std::log(mu); }
 };
 
+struct Inverse {
+  static constexpr const char* name = "inverse";
+  template <class T>
+  static T mean(const T& eta) {
+    return numeric::constant_like(eta, broadcast(1.0)) / eta;
+  }
+  template <class T>
+  static T log_mean(const T& eta) {
+    return -log(eta);
+  }
+  static LaneBits feasible_rate(Lanes eta) { return eta > 0.0; }
+  static double inverse(double eta) { return 1.0 / eta; }
+  static double of_mean(double mu) { return 1.0 / mu; }
+};
+
 struct Sqrt {
   static constexpr const char* name = "sqrt";
   template <class T>

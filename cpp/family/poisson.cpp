@@ -42,6 +42,8 @@ class Poisson final : public Family {
  public:
   std::string name() const override { return "poisson"; }
   std::string link() const override { return Link::name; }
+  Support support() const override { return Support::counts; }
+  std::string reference() const override { return "McCullagh and Nelder (1989), chapter 6"; }
 
   double prepare(double y, double, double prior_weight, double* response, double* weight) const override {
     *response = y;
@@ -88,8 +90,8 @@ class Poisson final : public Family {
 
   double mean(double eta) const override { return Link::inverse(eta); }
   double link_of_mean(double mu) const override { return Link::of_mean(mu); }
-  double variance(double mu) const override { return mu; }
-  double unit_deviance(double y, double mu) const override {
+  double variance(double mu, const double*) const override { return mu; }
+  double unit_deviance(double y, double mu, const double*) const override {
     return 2.0 * ((y > 0.0 ? y * std::log(y / mu) : 0.0) - (y - mu));
   }
 };

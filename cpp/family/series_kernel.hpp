@@ -11,6 +11,10 @@
 
 namespace multilevel::family {
 
+// For plain lanes, which have no namespace that a call could be looked up in.
+using numeric::exp;
+using numeric::log1p;
+
 using numeric::lane_count;
 using numeric::Lanes;
 using numeric::Taylor;
@@ -37,6 +41,18 @@ template <int D, class T>
 inline Taylor<D, T> only_where(numeric::LaneBits feasible, Taylor<D, T> series) {
   series.c[0] = only_where(feasible, series.c[0]);
   return series;
+}
+
+/// A function of what does not depend on eta, such as the parameters of a family: of the series in phi alone.
+template <class Function>
+inline Lanes of_parameter(Lanes x, Function function) {
+  return function(x);
+}
+template <int D, class T, class Function>
+inline Taylor<D, T> of_parameter(const Taylor<D, T>& x, Function function) {
+  Taylor<D, T> r = numeric::constant_like(x, numeric::broadcast(0.0));
+  r.c[0] = function(x.c[0]);
+  return r;
 }
 
 namespace series_kernel {

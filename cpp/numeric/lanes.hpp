@@ -153,6 +153,13 @@ inline Lanes lane_by_lane(Lanes x, Function function) {
   return x;
 }
 
+/// log(1 + x), exact for small x: what 1 + x loses is added to first order.
+inline Lanes log1p(Lanes x) {
+  const Lanes u = 1.0 + x;
+  const Lanes lost = select(x < 1e300, (x - (u - 1.0)) / u, broadcast(0.0));
+  return log(u) + lost;
+}
+
 inline Lanes expm1(Lanes x) {
   return lane_by_lane(x, [](double v) { return std::expm1(v); });
 }

@@ -123,6 +123,11 @@ inline Taylor<D, T> log(const Taylor<D, T>& x) {
   return integrate(x, log(x.c[0]), constant_like(x, broadcast(1.0)) / x);
 }
 
+template <int D, class T>
+inline Taylor<D, T> log1p(const Taylor<D, T>& x) {
+  return integrate(x, log1p(x.c[0]), constant_like(x, broadcast(1.0)) / (x + 1.0));
+}
+
 /// 1 / (1 + e^-x), in the form that does not overflow.
 inline Lanes logistic(Lanes x) {
   const Lanes e = exp(-abs(x));

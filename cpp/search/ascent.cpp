@@ -24,6 +24,8 @@ constexpr int many_starts = 8;      // where as many are affordable, moves from 
 constexpr int most_moves = 3;       // rounds of them
 constexpr double hopeless = 0.05;   // a rough search that has less left to gain than it lacks, by this margin
 
+bool has_boundaries(const likelihood::Objective& objective) { return objective.n_theta() + objective.n_phi() > 0; }
+
 /// A search and its boundaries, from a start in the user's order.
 Optimum climb(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
               std::vector<double> modes, std::vector<bool>& free, const NewtonOptions& options,
@@ -34,7 +36,7 @@ Optimum climb(likelihood::Objective& objective, const model::Response& response,
   NewtonOptions until = options;
   until.last_step_later = objective.n_beta() > 0;
   Optimum optimum = maximize(objective, response, start, std::move(modes), free, until, monitor);
-  if (objective.n_theta() > 0 && worth_settling(optimum.ending) && options.most_iterations > 0)
+  if (has_boundaries(objective) && worth_settling(optimum.ending) && options.most_iterations > 0)
     settle_boundary(objective, response, optimum, free, options, monitor);
   return optimum;
 }
@@ -53,7 +55,7 @@ void put_in_order(likelihood::Objective& objective, Optimum& optimum, bool polis
   clear();
   if (optimum.psi != before)
     optimum.step.setZero();  // it belongs to the other coordinates
-  else if (polish && Bounds(objective.layout(), objective.model(), p).allows(optimum.psi + optimum.step))
+  else if (polish && Bounds(objective).allows(optimum.psi + optimum.step))
     optimum.psi += optimum.step;
   clear();
   if (n_theta > 0) make_diagonal_positive(objective.layout(), objective.model(), p, optimum);
@@ -90,7 +92,7 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     const Ending ended = optimum.ending;
     std::vector<bool> all(free.size(), true);
     Optimum further = maximize(objective, response, optimum.psi, optimum.modes, all, own, monitor);
-    if (objective.n_theta() > 0 && worth_settling(further.ending))
+    if (has_boundaries(objective) && worth_settling(further.ending))
       settle_boundary(objective, response, further, all, own, monitor);
     trace.insert(trace.end(), further.trace.begin(), further.trace.end());
     if (!(further.sums.value > value + std::max(better, noise(optimum.sums)))) {
@@ -119,7 +121,7 @@ bool may_be_bettered(Ending ending) {
 /// Whether what is at an edge (a zero of theta, a correlation near one) is so in both.
 bool same_edges(const likelihood::Objective& objective, const Optimum& best, const Optimum& other) {
   const int p = objective.n_beta();
-  const Bounds bounds(objective.layout(), objective.model(), p);
+  const Bounds bounds(objective);
   for (int i = p; i < p + objective.n_theta(); ++i)
     if ((std::fabs(best.psi[i]) < near_zero) != (std::fabs(other.psi[i]) < near_zero)) return false;
   for (const int i : bounds.correlations())

@@ -104,12 +104,17 @@ void make_diagonal_positive(const model::Layout& layout, const model::Model& mod
 }
 
 bool is_maximum(const likelihood::Objective& objective, const Optimum& smaller) {
-  const Bounds bounds(objective.layout(), objective.model(), objective.n_beta());
+  const Bounds bounds(objective);
   std::vector<bool> judged(static_cast<std::size_t>(smaller.psi.size()), true);
   for (const int i : bounds.correlations())
     if (std::fabs(smaller.psi[i]) >= largest_tau) {
       if (smaller.sums.gradient[i] * smaller.psi[i] < -flat_slope) return false;
       judged[static_cast<std::size_t>(i)] = false;
+    }
+  for (const auto& limit : bounds.limits())
+    if (smaller.psi[limit.position] >= limit.value) {
+      if (smaller.sums.gradient[limit.position] < -flat_slope) return false;
+      judged[static_cast<std::size_t>(limit.position)] = false;
     }
   for (const int i : bounds.positive())
     if (smaller.psi[i] == 0.0) {
@@ -159,8 +164,7 @@ int discordant(const likelihood::Objective& objective, const Optimum& optimum) {
 bool try_smaller(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& psi,
                  double least, Optimum& optimum, std::vector<bool>& free, const NewtonOptions& options,
                  const likelihood::Monitor& monitor) {
-  const auto& model = objective.model();
-  const std::vector<bool> still_free = free_parameters(objective.layout(), model, objective.n_beta(), psi);
+  const std::vector<bool> still_free = free_parameters(objective, psi);
   // In the smaller space the rest may move a little; then the whole Hessian is the judge.
   Optimum smaller = maximize(objective, response, psi, optimum.modes, still_free, options, monitor);
   if (smaller.ending != Ending::converged || !(smaller.sums.value >= least) || !is_maximum(objective, smaller))
@@ -207,21 +211,22 @@ void settle_boundary(likelihood::Objective& objective, const model::Response& re
     if (!try_smaller(objective, response, psi, optimum.sums.value + allowed_loss, optimum, free, options, monitor))
       break;
   }
-  const Bounds bounds(layout, model, p);
+  const Bounds bounds(objective);
   for (const int i : bounds.correlations()) {
     const double tau = optimum.psi[i];
-    if (!free_parameters(layout, model, p, optimum.psi)[static_cast<std::size_t>(i)] || std::fabs(tau) < far_tau)
-      continue;
+    if (!free_parameters(objective, optimum.psi)[static_cast<std::size_t>(i)] || std::fabs(tau) < far_tau) continue;
     Eigen::VectorXd psi = optimum.psi;
     psi[i] = std::copysign(largest_tau, tau);
     try_smaller(objective, response, psi, optimum.sums.value - allowed_loss, optimum, free, options, monitor);
   }
 }
 
-std::vector<bool> free_parameters(const model::Layout& layout, const model::Model& model, int p,
-                                  const Eigen::VectorXd& psi) {
+std::vector<bool> free_parameters(const likelihood::Objective& objective, const Eigen::VectorXd& psi) {
+  const auto& model = objective.model();
+  const auto& layout = objective.layout();
+  const int p = objective.n_beta();
   std::vector<bool> free(static_cast<std::size_t>(psi.size()), true);
-  for (std::size_t t = 0; t < model.terms().size(); ++t) {
+  for (std::size_t t = 0; objective.n_theta() > 0 && t < model.terms().size(); ++t) {
     if (!model.terms()[t].structure->is_linear()) continue;
     const int own = static_cast<int>(t), first = layout.first_entry(own), theta = p + layout.first_theta(own);
     const int n = layout.first_entry(own + 1) - first;
@@ -232,7 +237,7 @@ std::vector<bool> free_parameters(const model::Layout& layout, const model::Mode
       free[static_cast<std::size_t>(theta + e)] = any;
     }
   }
-  Bounds(layout, model, p).mark_held(psi, free);
+  Bounds(objective).mark_held(psi, free);
   return free;
 }
 

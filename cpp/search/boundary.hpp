@@ -33,8 +33,7 @@ void settle_boundary(likelihood::Objective& objective, const model::Response& re
 
 /// Which parameters are free at psi: all but the entries of columns of Lambda that are zero, standard deviations that
 /// are zero, tau at their end, and tau that nothing depends on.
-std::vector<bool> free_parameters(const model::Layout& layout, const model::Model& model, int n_beta,
-                                  const Eigen::VectorXd& psi);
+std::vector<bool> free_parameters(const likelihood::Objective& objective, const Eigen::VectorXd& psi);
 
 /// Scores at the boundary, on the internal scale.
 std::vector<BoundaryScore> boundary_scores(const model::Layout& layout, const model::Model& model,

@@ -5,10 +5,12 @@
 
 namespace multilevel::search {
 
-Bounds::Bounds(const model::Layout& layout, const model::Model& model, int n_beta) : n_beta_(n_beta) {
-  for (std::size_t t = 0; t < model.terms().size(); ++t) {
+Bounds::Bounds(const likelihood::Objective& objective) : n_beta_(objective.n_beta()) {
+  const auto& model = objective.model();
+  const auto& layout = objective.layout();
+  for (std::size_t t = 0; objective.n_theta() > 0 && t < model.terms().size(); ++t) {
     const auto& term = model.terms()[t];
-    const int first = n_beta + layout.first_theta(static_cast<int>(t));
+    const int first = n_beta_ + layout.first_theta(static_cast<int>(t));
     Term own{term.structure->scale_parameters(term.q), term.structure->correlation_parameter(term.q)};
     if (own.scales.empty()) continue;
     for (int& k : own.scales) k += first;
@@ -16,11 +18,17 @@ Bounds::Bounds(const model::Layout& layout, const model::Model& model, int n_bet
     if (own.scales.size() > 1) positive_.insert(positive_.end(), own.scales.begin(), own.scales.end());
     terms_.push_back(std::move(own));
   }
+  const auto parameters = model.family().parameters();
+  for (int r = 0; r < objective.n_phi(); ++r) {
+    const double limit = parameters[static_cast<std::size_t>(r)].limit;
+    if (std::isfinite(limit)) limits_.push_back({n_beta_ + objective.n_theta() + r, limit});
+  }
 }
 
 void Bounds::project(Eigen::VectorXd& psi) const {
   for (const int i : positive_) psi[i] = std::fabs(psi[i]);
   for (const int i : correlations_) psi[i] = std::clamp(psi[i], -largest_tau, largest_tau);
+  for (const auto& limit : limits_) psi[limit.position] = std::min(psi[limit.position], limit.value);
 }
 
 bool Bounds::allows(const Eigen::VectorXd& psi) const {
@@ -48,6 +56,8 @@ void Bounds::mark_held(const Eigen::VectorXd& psi, std::vector<bool>& free) cons
     const std::size_t needed = std::min<std::size_t>(term.scales.size(), 2);
     if (left < needed || std::fabs(psi[term.tau]) >= largest_tau) free[static_cast<std::size_t>(term.tau)] = false;
   }
+  for (const auto& limit : limits_)
+    if (psi[limit.position] >= limit.value) free[static_cast<std::size_t>(limit.position)] = false;
 }
 
 Eigen::VectorXd Bounds::without_tau(const Eigen::VectorXd& psi, int n_theta) const {

@@ -1,11 +1,12 @@
 // Where theta has an end. Of several standard deviations that share a correlation the signs matter: they stay at or
 // above zero, and the likelihood may well be falling there. A correlation reaches one, or its least value, only as its
-// tau grows without end: from `largest_tau` on it is there for all purposes.
+// tau grows without end: from `largest_tau` on it is there for all purposes. So it is with a parameter of the family at
+// its limit (family::Parameter).
 #pragma once
 
 #include <vector>
 
-#include "model/layout.hpp"
+#include "likelihood/objective.hpp"
 
 namespace multilevel::search {
 
@@ -16,12 +17,18 @@ inline constexpr double far_tau = 3.0;
 
 class Bounds {
  public:
-  Bounds(const model::Layout& layout, const model::Model& model, int n_beta);
+  explicit Bounds(const likelihood::Objective& objective);
 
   /// Positions in psi of the standard deviations that may not be negative, and of all tau.
   const std::vector<int>& positive() const { return positive_; }
   const std::vector<int>& correlations() const { return correlations_; }
-  bool empty() const { return positive_.empty() && correlations_.empty(); }
+  bool empty() const { return positive_.empty() && correlations_.empty() && limits_.empty(); }
+  struct Limit {
+    int position;  ///< in psi
+    double value;
+  };
+  /// Of the family's parameters.
+  const std::vector<Limit>& limits() const { return limits_; }
 
   /// The nearest point that the bounds allow.
   void project(Eigen::VectorXd& psi) const;
@@ -30,7 +37,7 @@ class Bounds {
   /// than one.
   double excess(const Eigen::VectorXd& psi, const Eigen::VectorXd& step) const;
   /// Takes from `free` the standard deviations that are zero, and the tau that are at their end or that nothing depends
-  /// on because too few standard deviations are left.
+  /// on because too few standard deviations are left, and the parameters of the family at their limit.
   void mark_held(const Eigen::VectorXd& psi, std::vector<bool>& free) const;
   /// Theta, or a step in it, with zeros for tau, which has no size to compare with.
   Eigen::VectorXd without_tau(const Eigen::VectorXd& psi, int n_theta) const;
@@ -44,6 +51,7 @@ class Bounds {
   int n_beta_;
   std::vector<Term> terms_;
   std::vector<int> positive_, correlations_;
+  std::vector<Limit> limits_;
 };
 
 }  // namespace multilevel::search

@@ -13,7 +13,6 @@ constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that t
 }  // namespace
 
 Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<bool>& free, double gain_tolerance) {
-  const int p = objective.n_beta();
   likelihood::Sums sums;
   double* covariance = optimum.mode_covariance.empty() ? nullptr : optimum.mode_covariance.data();
   if (!objective.evaluate(optimum.psi, optimum.modes, sums, covariance)) return Finding::unmeasured;
@@ -29,8 +28,8 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   if (!sums.hessian.allFinite()) return Finding::unmeasured;
   const double fall = optimum.sums.value - sums.value;  // the search saw more than there is
   optimum.sums = sums;
-  if (objective.n_theta() > 0)
-    free = free_parameters(objective.layout(), objective.model(), p, optimum.psi);
+  if (objective.n_theta() + objective.n_phi() > 0)
+    free = free_parameters(objective, optimum.psi);
   else
     free.assign(static_cast<std::size_t>(optimum.psi.size()), true);
   Eigen::VectorXd gradient = sums.gradient;

@@ -16,6 +16,7 @@ namespace {
 
 constexpr double largest_beta_step = 4.0;  // on the scale of eta: columns have a root mean square near one
 constexpr double far_away = 0.5;           // predicted gain above which Fisher information is made anew
+constexpr double far_parameter = 5.0;      // the logarithm of one that may be on its way to its limit
 constexpr double small_deviation = 0.05;   // beside the term's size or the residual's: zero is worth a try
 constexpr double least_share = 0.1;        // of the gain that a step promises: less, and the next kind of step is tried
 constexpr double enough = 1.0;             // but this much is always enough
@@ -46,32 +47,17 @@ class Search {
         p_(objective.n_beta()),
         n_theta_(objective.n_theta()),
         n_phi_(objective.n_phi()),
-        bounds_(objective.layout(), objective.model(), p_),
+        bounds_(objective),
         all_free_(std::find(free.begin(), free.end(), false) == free.end()) {}
 
   Optimum run(const Eigen::VectorXd& start, std::vector<double> modes) {
-    best_.psi = start;
-    if (n_theta_ > 0) bounds_.project(best_.psi);
-    best_.modes = std::move(modes);
-    best_.step = Eigen::VectorXd::Zero(start.size());
-    const auto size = static_cast<std::size_t>(n_theta_ > 0 ? model_.n_mode_covariances() : 0);
-    best_.mode_covariance.resize(size);
-    trial_covariance_.resize(size);
-    if (!evaluate_start()) {
+    if (!begin(start, std::move(modes))) {
       best_.ending = Ending::no_start;
       return best_;
     }
-    first_phi_ = best_.psi.tail(n_phi_);
-    first_log_dispersion_ = best_.sums.log_dispersion;
-    exact_ = objective_.has_exact_hessian();
     std::string how = "start";
-    int stalls = 0, helped = 0;
     for (int iteration = 0;; ++iteration) {
-      Eigen::VectorXd gradient = best_.sums.gradient;
-      for (std::size_t i = 0; i < free_.size(); ++i)
-        if (!free_[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
-      ScaledInformation information(best_.sums.hessian, free_);
-      bool concave = take_measure(information, gradient);
+      View view = look();
       // The end is judged by the Hessian itself.
       if (!exact_ && (best_.gain < std::max(objective_.near_enough(), noise(best_.sums)) ||
                       iteration >= options_.most_iterations || iteration % 15 == 14)) {
@@ -79,24 +65,19 @@ class Search {
           best_.ending = Ending::no_increase;
           return best_;
         }
-        information = ScaledInformation(best_.sums.hessian, free_);
-        concave = take_measure(information, gradient);
+        view = look();
       }
       best_.trace.push_back({best_.sums.value, best_.gain, how});
       if (monitor_.report) monitor_.report(iteration, best_.sums.value, best_.gain);
 
-      // Where the Hessian is not known yet the gain is not, either.
-      const double tolerance = std::max(exact_ || options_.gain_tolerance > rough
-                                            ? options_.gain_tolerance
-                                            : std::min(options_.gain_tolerance, objective_.near_enough()),
-                                        noise(best_.sums));
-      if (n_theta_ > 0 && !bounds_.empty() && iteration < options_.most_iterations &&
-          meets_bounds(concave && best_.gain < tolerance)) {
+      const double tolerance = gain_tolerance();
+      if (!bounds_.empty() && iteration < options_.most_iterations &&
+          meets_bounds(view.concave && best_.gain < tolerance)) {
         how = "bound";
         continue;
       }
-      if (runs_away(iteration, concave, tolerance, information)) return best_;
-      if (concave && (best_.gain < tolerance || one_step_is_enough(how))) {
+      if (runs_away(iteration, view.concave, tolerance, view.information)) return best_;
+      if (view.concave && (best_.gain < tolerance || one_step_is_enough(how))) {
         best_.ending = Ending::converged;
         return best_;
       }
@@ -104,43 +85,87 @@ class Search {
         best_.ending = Ending::iteration_limit;
         return best_;
       }
-      // Creeping along the edge of a link's domain, where the quadratic promises what is never had.
-      const auto& trace = best_.trace;
-      const double gained = iteration > 0 ? trace[trace.size() - 1].value - trace[trace.size() - 2].value : 1.0;
-      stalls = gained < 0.1 && gained < stalled_share * trace[trace.size() - 2].gain ? stalls + 1 : 0;
-      if (!exact_ && stalls >= stalls_without_hessian && helped < most_help && make_exact()) {
-        ++helped;
-        stalls = 0;  // near a zero variance Fisher information promises anything
+      if (helps_to_see_the_hessian()) {
         how = "exact";
         continue;
       }
-      if (stalls >= most_stalls) {
+      if (stalls_ >= most_stalls) {
         best_.ending = dispersion_fell(exact_fall) ? Ending::exact_fit : Ending::no_increase;
         return best_;
       }
-      if (concave && try_leap()) {
-        how = "leap";
-      } else if (!exact_ && n_theta_ > 0 && best_.gain > far_away && try_fisher(gradient)) {
-        how = "fisher";
-      } else if (concave && moderate(best_.step) && try_line(best_.step, gradient)) {
-        how = "newton";
-      } else if (n_theta_ > 0 && best_.gain > 1e-6 && try_fisher(gradient)) {
-        how = "fisher";
-      } else if (try_trust(information, gradient)) {
-        how = "trust";
-      } else if (!concave && try_curvature(information)) {
-        how = "curvature";
-      } else if (!exact_ && make_exact()) {
-        how = "exact";  // the same point, seen with its own Hessian
-      } else {
+      how = advance(view);
+      if (how.empty()) {
         // What is left may be below what the arithmetic can show.
-        best_.ending = concave && best_.gain < 1e-6 ? Ending::converged : Ending::no_increase;
+        best_.ending = view.concave && best_.gain < 1e-6 ? Ending::converged : Ending::no_increase;
         return best_;
       }
     }
   }
 
  private:
+  /// The best point as the quadratic sees it.
+  struct View {
+    Eigen::VectorXd gradient;  ///< zero where parameters are held
+    ScaledInformation information;
+    bool concave;
+  };
+
+  bool begin(const Eigen::VectorXd& start, std::vector<double> modes) {
+    best_.psi = start;
+    bounds_.project(best_.psi);
+    best_.modes = std::move(modes);
+    best_.step = Eigen::VectorXd::Zero(start.size());
+    const auto size = static_cast<std::size_t>(n_theta_ > 0 ? model_.n_mode_covariances() : 0);
+    best_.mode_covariance.resize(size);
+    trial_covariance_.resize(size);
+    if (!evaluate_start()) return false;
+    first_log_dispersion_ = log_dispersion();
+    exact_ = objective_.has_exact_hessian();
+    return true;
+  }
+
+  View look() {
+    View view{best_.sums.gradient, ScaledInformation(best_.sums.hessian, free_), false};
+    for (std::size_t i = 0; i < free_.size(); ++i)
+      if (!free_[i]) view.gradient[static_cast<Eigen::Index>(i)] = 0.0;
+    view.concave = take_measure(view.information, view.gradient);
+    return view;
+  }
+
+  /// Where the Hessian is not known yet the gain is not, either.
+  double gain_tolerance() const {
+    const double own = exact_ || options_.gain_tolerance > rough
+                           ? options_.gain_tolerance
+                           : std::min(options_.gain_tolerance, objective_.near_enough());
+    return std::max(own, noise(best_.sums));
+  }
+
+  /// Counts iterations that creep along the edge of a link's domain, where the quadratic promises what is never had.
+  /// Where it rests on Fisher information, which near a zero variance promises anything, the Hessian itself is made;
+  /// then true.
+  bool helps_to_see_the_hessian() {
+    const auto& trace = best_.trace;
+    const auto n = trace.size();
+    const double gained = n > 1 ? trace[n - 1].value - trace[n - 2].value : 1.0;
+    stalls_ = gained < 0.1 && gained < stalled_share * trace[n - 2].gain ? stalls_ + 1 : 0;
+    if (exact_ || stalls_ < stalls_without_hessian || helped_ >= most_help || !make_exact()) return false;
+    ++helped_;
+    stalls_ = 0;
+    return true;
+  }
+
+  /// The first kind of step that leads higher, by name; empty if none does.
+  std::string advance(const View& view) {
+    if (view.concave && try_leap()) return "leap";
+    if (!exact_ && n_theta_ > 0 && best_.gain > far_away && try_fisher(view.gradient)) return "fisher";
+    if (view.concave && moderate(best_.step) && try_line(best_.step, view.gradient)) return "newton";
+    if (n_theta_ > 0 && best_.gain > 1e-6 && try_fisher(view.gradient)) return "fisher";
+    if (try_trust(view.information, view.gradient)) return "trust";
+    if (!view.concave && try_curvature(view.information)) return "curvature";
+    if (!exact_ && make_exact()) return "exact";  // the same point, seen with its own Hessian
+    return "";
+  }
+
   /// Newton step and predicted gain at the best point; whether the log-likelihood is concave there.
   bool take_measure(const ScaledInformation& information, const Eigen::VectorXd& gradient) {
     const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
@@ -189,11 +214,12 @@ class Search {
     return false;
   }
 
-  bool dispersion_fell(double fall) const {
-    if (best_.sums.log_dispersion < first_log_dispersion_ - fall) return true;
-    for (Eigen::Index r = 0; r < first_phi_.size(); ++r)
-      if (best_.psi[p_ + n_theta_ + r] < first_phi_[r] - fall) return true;
-    return false;
+  bool dispersion_fell(double fall) const { return log_dispersion() < first_log_dispersion_ - fall; }
+
+  /// Of the standard deviation that the family leaves to a response.
+  double log_dispersion() const {
+    if (n_phi_ == 0) return best_.sums.log_dispersion;
+    return 0.5 * std::log(model_.family().dispersion(best_.psi.data() + p_ + n_theta_));
   }
 
   static double* covariance(std::vector<double>& values) { return values.empty() ? nullptr : values.data(); }
@@ -255,6 +281,12 @@ class Search {
           now + best_.step[i] <= 0.0 && try_at(i, 0.0, best_.sums.value))
         return true;
     }
+    for (const auto& limit : bounds_.limits()) {
+      const int i = limit.position;
+      if (free_[static_cast<std::size_t>(i)] && best_.psi[i] > far_parameter && best_.step[i] > 0.3 &&
+          try_at(i, limit.value, best_.sums.value))
+        return true;
+    }
     for (const int i : bounds_.correlations()) {
       const double now = best_.psi[i], outwards = best_.step[i] * std::copysign(1.0, now);
       if (free_[static_cast<std::size_t>(i)] && std::fabs(now) > far_tau && outwards > 0.3 &&
@@ -280,6 +312,11 @@ class Search {
       if (!may_come_back(i) || std::fabs(now) < largest_tau || best_.sums.gradient[i] * now >= 0.0) continue;
       for (const double nearer : {2.0, 3.0, 4.0, 6.0, 8.0})
         if (try_at(i, std::copysign(nearer, now), better)) return released_[static_cast<std::size_t>(i)] = true;
+    }
+    for (const auto& limit : bounds_.limits()) {
+      if (!may_come_back(limit.position) || best_.psi[limit.position] < limit.value) continue;
+      for (const double nearer : {6.0, 8.0, 10.0, 13.0})
+        if (try_at(limit.position, nearer, better)) return released_[static_cast<std::size_t>(limit.position)] = true;
     }
     return false;
   }
@@ -318,7 +355,7 @@ class Search {
   /// Takes the point if its log-likelihood is at least `least`; best_ changes only then. From a `jump` nothing is
   /// learned about the curvature.
   bool try_point(const Eigen::VectorXd& psi, double least, bool jump = false) {
-    if (n_theta_ > 0 && !bounds_.allows(psi)) return false;
+    if (!bounds_.allows(psi)) return false;
     trial_modes_ = best_.modes;
     if (!objective_.evaluate(psi, trial_modes_, trial_, covariance(trial_covariance_)) || !(trial_.value >= least))
       return false;
@@ -482,9 +519,9 @@ class Search {
   bool all_free_;
   bool exact_ = true;  ///< whether best_.sums.hessian is the Hessian
   double first_log_dispersion_ = 0.0;
+  int stalls_ = 0, helped_ = 0;
   double radius_ = -1.0;  ///< of the trust region, in the coordinates of the scaled information; negative: none yet
   Optimum best_;
-  Eigen::VectorXd first_phi_;
   likelihood::Sums trial_;
   std::vector<double> trial_modes_, trial_covariance_;
 };

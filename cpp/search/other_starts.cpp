@@ -106,7 +106,7 @@ int affordable_starts(const likelihood::Objective& objective) {
 std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain) {
   const int p = objective.n_beta(), n_theta = objective.n_theta();
   const auto& model = objective.model();
-  const Bounds bounds(objective.layout(), model, p);
+  const Bounds bounds(objective);
   auto with = [&](double factor, const char* name) {
     NamedStart start{name, plain};
     start.psi.segment(p, n_theta) *= factor;
@@ -171,7 +171,7 @@ std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eige
       found.push_back(start);
     }
   }
-  const Bounds bounds(objective.layout(), objective.model(), p);
+  const Bounds bounds(objective);
   for (const int i : bounds.correlations())
     for (const double tau : {far_tau, -far_tau}) {
       if (std::fabs(best[i] - tau) < 1.0) continue;

@@ -17,7 +17,7 @@ bool is_relative_to_sigma(const likelihood::Objective& objective) {
 bool residual_vanishes(const likelihood::Objective& objective, const Optimum& optimum) {
   if (!is_relative_to_sigma(objective) || optimum.gain > nearly_settled) return false;
   const int n_theta = objective.n_theta();
-  const Bounds bounds(objective.layout(), objective.model(), 0);
+  const Bounds bounds(objective);
   const Eigen::VectorXd now = bounds.without_tau(optimum.psi, n_theta);
   if (!(now.norm() > vanished)) return false;
   return -now.dot(optimum.sums.hessian.topLeftCorner(n_theta, n_theta) * now) < no_opinion;

@@ -11,6 +11,7 @@ import pandas as pd
 from .arguments import understands
 from .design.build import build_design
 from .errors import DataError, DataWarning, FormulaError, warn_caller
+from .family.registry import Family
 from .formula.tokens import tokenize
 from .inference.wald import p_values, quantile
 
@@ -84,7 +85,7 @@ def lm_list(
     design = build_design(
         _with_random_intercept(formula),
         data,
-        family="gaussian",
+        family=Family("gaussian"),
         weights=weights,
         offset=offset,
         contrasts=contrasts,

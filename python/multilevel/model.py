@@ -40,7 +40,8 @@ class MixedModel:
     data : data frame or dict of columns
         pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
     family : str or Family
-        ``"gaussian"``, ``"binomial"``, ``"poisson"``; `multilevel.families()` lists them with their links.
+        ``"gaussian"``, ``"binomial"``, ``"poisson"``, ``"gamma"``, ``"negative_binomial"``; `multilevel.families()`
+        lists them with their links, parameters and references.
     link : str, optional
         The family's default link without it.
     weights : str or array_like, optional
@@ -103,7 +104,7 @@ class MixedModel:
         self.design: Design = build_design(
             formula,
             data,
-            family=self.family.name,
+            family=self.family,
             weights=weights,
             offset=offset,
             contrasts=contrasts,
@@ -221,7 +222,7 @@ class MixedModel:
         DataError
             `y` has the wrong length, or values that the family cannot take.
         """
-        response = another_response(self.design.response, y, self.design.index, self.family.name)
+        response = another_response(self.design.response, y, self.design.index, self.family)
         design = replace(self.design, response=response)
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
 

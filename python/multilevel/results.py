@@ -9,6 +9,7 @@ import pandas as pd
 
 from .arguments import understands
 from .inference import anova, compare, information_criteria, variance_components, wald
+from .inference.family_parameters import family_parameters
 from .prediction import modes, predict, residuals
 from .report import summary, tidy
 from .storage import fits
@@ -167,6 +168,22 @@ class MixedModelResults:
         rows minus coefficients, as in lm() and statsmodels' OLS and WLS; `llf` is at the maximum, as theirs is.
         """
         return dict(self.fit.phi)
+
+    def family_parameters(self, level: float = 0.95) -> pd.DataFrame:
+        """The family's own parameters (`size`, `shape`, `sigma`) with standard errors and intervals.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals, which are made on the logarithmic scale.
+
+        Returns
+        -------
+        DataFrame, one row per parameter
+            Index `parameter`; estimate, std_error (delta method), conf_low, conf_high. NaN where a parameter is at its
+            limit, as `size` is where counts vary no more than the Poisson's.
+        """
+        return family_parameters(self.fit, level)
 
     @property
     def residual_sd(self) -> float:

@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from ..family.registry import Family
+
 
 def build_design(
     formula: str,
     data: Any,
     *,
-    family: str,
+    family: Family,
     weights: ArrayLike | str | None = None,
     offset: ArrayLike | str | None = None,
     contrasts: Mapping[str, Any] | None = None,
@@ -57,7 +59,7 @@ def build_design(
         lme4's syntax. It is data, not code: it calls functions of formulas and those in `functions`, and no others.
     data : data frame or dict of columns
         pandas, polars, pyarrow, anything narwhals reads. It is never modified.
-    family : str
+    family : Family
         Decides what the response may be.
     weights, offset : array or column name, optional
         As long as the data. Weights are prior weights; of a binomial proportion they are the trials. An offset may also

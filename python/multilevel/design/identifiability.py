@@ -23,6 +23,8 @@ from .random_terms import RandomTerm
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..family.registry import Family
+
 INTERCEPT = "(Intercept)"
 # Pairs of structures that stay apart although both terms have the same columns: what one adds, the other cannot.
 _SAME_COLUMNS = frozenset(
@@ -43,7 +45,7 @@ def check_identifiable(
     factors: Sequence[GroupingFactor],
     terms: Sequence[RandomTerm],
     n_rows: int,
-    family: str,
+    family: Family,
     single: bool,
     fixed: Sequence[FixedColumn] = (),
 ) -> None:
@@ -55,7 +57,7 @@ def check_identifiable(
         The terms as written and as coded.
     factors : sequence of GroupingFactor
     n_rows : int
-    family : str
+    family : Family
     single : bool
         Whether each row is one trial of a binomial.
     fixed : sequence of FixedColumn
@@ -209,7 +211,7 @@ def _check_fixed(
     term: RandomTerm,
     fixed: Sequence[FixedColumn],
     n_rows: int,
-    family: str,
+    family: Family,
 ) -> None:
     """Random effects of which the fixed part has one for every level already: nothing is left for their variance."""
     m = len(factor.levels)
@@ -223,7 +225,7 @@ def _check_fixed(
     # One variance, or one set of loadings, for all columns is told by any of them; where a correlation moves the origin
     # of a slope, other families than the Gaussian can tell a little.
     own_variances = term.structure in ("unstructured", "diagonal", "compound symmetry", "heterogeneous ar1")
-    if not held or (len(held) < len(term.names) and not (own_variances and family == "gaussian")):
+    if not held or (len(held) < len(term.names) and not (own_variances and family.has_residual)):
         return
     columns = list(dict.fromkeys(name for by in held.values() for name in by if name != INTERCEPT or len(by) == 1))
     what = "every level" if list(held) == [INTERCEPT] else f"{_quoted(list(held))} for every level"
@@ -273,15 +275,17 @@ def _levels_in_terms_of(
 # ---- how many ----------------------------------------------------------------------------------------------------
 
 
-def _check_number(bar: Bar, factor: GroupingFactor, term: RandomTerm, n_rows: int, family: str, single: bool) -> None:
+def _check_number(
+    bar: Bar, factor: GroupingFactor, term: RandomTerm, n_rows: int, family: Family, single: bool
+) -> None:
     """As many effects as rows cannot be told from residuals, nor as many levels as rows from `single` trials."""
     n_levels = len(factor.levels)
-    if family == "binomial" and single and n_levels >= n_rows:
+    if family.support == "trials" and single and n_levels >= n_rows:
         raise DataError(
             f"{bar.text}: '{factor.name}' has {n_levels} levels in {n_rows} rows of one trial each, "
             "so its effects cannot be told from the spread of the trials"
         )
-    if family == "gaussian" and n_levels >= n_rows:
+    if family.has_residual and n_levels >= n_rows:
         raise DataError(
             f"{bar.text}: '{factor.name}' has {n_levels} levels in {n_rows} rows, "
             "so its effects cannot be told from the residuals"
@@ -290,13 +294,13 @@ def _check_number(bar: Bar, factor: GroupingFactor, term: RandomTerm, n_rows: in
         return
     # Effects that no row has do not count, such as those of items that a person was not asked.
     n_effects = sum(_n_present(factor, column) for column in term.columns)
-    with_residuals = family == "gaussian" and not _apart_from_residuals(term)
+    with_residuals = family.has_residual and not _apart_from_residuals(term)
     if n_effects < n_rows + (not with_residuals):
         return
     number = f"{n_levels} levels of '{factor.name}' times {len(term.names)}"
     if n_effects < n_levels * len(term.names):
         number += f", {n_levels * len(term.names) - n_effects} of them in no row"
-    reason = "they cannot be told from the residuals" if family == "gaussian" else "there are fewer rows than effects"
+    reason = "they cannot be told from the residuals" if family.has_residual else "there are fewer rows than effects"
     remedy = "use fewer columns before the bar"
     if term.structure == "homogeneous compound symmetry" and with_residuals and _holds_constant(term):
         remedy = f"write (1 | {factor.name}), which together with the residuals is the same covariance"

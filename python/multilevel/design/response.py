@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from ..family.registry import Family
+
 
 @dataclass(frozen=True)
 class Response:
@@ -49,24 +51,24 @@ class Response:
 
 
 def build_response(
-    formula: Formula, rows: Rows, family: str, weights: NDArray[np.float64] | None
+    formula: Formula, rows: Rows, family: Family, weights: NDArray[np.float64] | None
 ) -> tuple[Response, NDArray[np.float64] | None]:
     """The response, and the weights that are left: those of a binomial proportion become trials."""
     name = formula.response_text
     if len(formula.response) == 2:
-        if family != "binomial":
-            raise DataError(f"'{name}' is a response of the binomial family; the family is {family}")
+        if family.support != "trials":
+            raise DataError(f"'{name}' is a response of the binomial family; the family is {family.name}")
         return _successes_failures(name, formula.response, rows), weights
     atom = formula.response[0]
     value = evaluate(atom, rows, {})
-    if isinstance(value, Categories) and not (value.logical and family != "binomial"):
+    if isinstance(value, Categories) and not (value.logical and family.support != "trials"):
         return _two_levels(name, value, family), weights
     if isinstance(value, Categories):
         return Response(name, value.codes.astype(np.float64)), weights
     values = _one_column(name, value)
-    if family == "binomial":
+    if family.support == "trials":
         return _proportion(name, values, rows, weights)
-    check_values(family, f"the response '{name}'", values, None, _in_row(rows))
+    check_values(family.support, f"the response '{name}'", values, None, _in_row(rows))
     return Response(name, values), weights
 
 
@@ -80,10 +82,12 @@ def _one_column(name: str, value: Numbers) -> NDArray[np.float64]:
     return np.ascontiguousarray(value.columns[0][1], dtype=np.float64)
 
 
-def _two_levels(name: str, value: Categories, family: str) -> Response:
-    if family != "binomial":
+def _two_levels(name: str, value: Categories, family: Family) -> Response:
+    if family.support != "trials":
         shown = ", ".join(repr(label_of(v)) for v in value.levels[:5])
-        raise DataError(f"the response '{name}' holds categories ({shown}); a number is needed for the {family} family")
+        raise DataError(
+            f"the response '{name}' holds categories ({shown}); a number is needed for the {family.name} family"
+        )
     codes, levels = value.codes, value.levels
     if len(levels) != 2 or not (value.declared or value.logical):
         codes, levels = drop_unused(codes, levels)
@@ -147,7 +151,7 @@ def _proportion(
     return Response(name, successes, None if weights is None else size), None
 
 
-def another_response(given: Response, y: ArrayLike, index: pd.Index | None, family: str) -> Response:
+def another_response(given: Response, y: ArrayLike, index: pd.Index | None, family: Family) -> Response:
     """A response given as numbers, for the same rows and trials.
 
     Parameters
@@ -159,7 +163,7 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
         order is put in theirs.
     index : pandas.Index or None
         Labels of the rows used.
-    family : str
+    family : Family
 
     Warns
     -----
@@ -177,7 +181,7 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
         y = y.reindex(index)
     values, n_rows = finite_numbers(y, "y"), len(given.values)
     if values.shape != (n_rows,):
-        meant = f"successes of '{given.name}'" if family == "binomial" else f"values of '{given.name}'"
+        meant = f"successes of '{given.name}'" if family.support == "trials" else f"values of '{given.name}'"
         raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
-    check_values(family, "y", values, given.size, "at position {}".format)
+    check_values(family.support, "y", values, given.size, "at position {}".format)
     return replace(given, values=values)

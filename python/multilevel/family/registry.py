@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,12 +13,49 @@ from multilevel import _core
 from ..errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
+Support = Literal["numbers", "positive", "counts", "trials"]
 
-ELSEWHERE = {"normal": "gaussian", "bernoulli": "binomial", "logistic": "binomial"}  # other packages' names
+# other packages' names
+ELSEWHERE = {
+    "normal": "gaussian",
+    "bernoulli": "binomial",
+    "logistic": "binomial",
+    "nbinom2": "negative_binomial",
+    "negbin": "negative_binomial",
+    "negativebinomial": "negative_binomial",
+    "nb2": "negative_binomial",
+}
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a family's own; the fit moves its logarithm.
+
+    Attributes
+    ----------
+    name : str
+        As results have it, on its natural scale.
+    meaning : str
+    limit : float
+        The logarithm from which on the density is for all purposes that of the family `becomes`; infinite without one.
+    becomes : str
+    """
+
+    name: str
+    meaning: str
+    limit: float
+    becomes: str
+
+    @property
+    def internal(self) -> str:
+        """The name of what is optimized."""
+        return f"log_{self.name}"
 
 
 class Family:
@@ -55,9 +93,24 @@ class Family:
         self._core = _core.Family(name, link)
 
     @property
-    def parameters(self) -> tuple[str, ...]:
-        """Names of the family's own parameters, on the scale that is optimized."""
-        return tuple(self._core.parameters)
+    def support(self) -> Support:
+        """What a response may be: any numbers, positive numbers, counts, or successes out of trials."""
+        return self._core.support
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The family's own parameters."""
+        return tuple(Parameter(**facts) for facts in self._core.parameters)
+
+    @property
+    def has_residual(self) -> bool:
+        """Whether the one parameter is the standard deviation of a residual."""
+        return self._core.has_residual
+
+    @property
+    def reference(self) -> str:
+        """Where the density comes from."""
+        return self._core.reference
 
     @property
     def is_linear(self) -> bool:
@@ -72,15 +125,28 @@ class Family:
         """Linear predictor at the mean `mu`."""
         return self._core.link_of_mean(np.ascontiguousarray(mu, dtype=np.float64))
 
-    def variance(self, mu: ArrayLike) -> NDArray[np.float64]:
-        """Variance function at `mu`: the variance of one trial, without a dispersion parameter."""
-        return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64))
+    def variance(self, mu: ArrayLike, phi: Mapping[str, float]) -> NDArray[np.float64]:
+        """Variance function at `mu`: the variance of one observation or trial over the dispersion.
 
-    def unit_deviance(self, y: ArrayLike, mu: ArrayLike) -> NDArray[np.float64]:
-        """Deviance of one observation (of a binomial one: of one trial, `y` a proportion)."""
+        `phi` holds the family's parameters by name, on their natural scale.
+        """
+        return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._logarithms(phi))
+
+    def dispersion(self, phi: Mapping[str, float]) -> float:
+        """What the variance function is multiplied by: sigma^2, 1 / shape; 1 for families without a dispersion."""
+        return self._core.dispersion(self._logarithms(phi))
+
+    def unit_deviance(self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float]) -> NDArray[np.float64]:
+        """Deviance of one observation (of a binomial one: of one trial, `y` a proportion), times the dispersion."""
         return self._core.unit_deviance(
-            np.ascontiguousarray(y, dtype=np.float64), np.ascontiguousarray(mu, dtype=np.float64)
+            np.ascontiguousarray(y, dtype=np.float64),
+            np.ascontiguousarray(mu, dtype=np.float64),
+            self._logarithms(phi),
         )
+
+    def _logarithms(self, phi: Mapping[str, float]) -> list[float]:
+        with np.errstate(divide="ignore"):
+            return [float(np.log(phi[own.name])) for own in self.parameters]
 
     def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Logarithms of the probabilities of success and of failure of a binomial trial at the linear predictor `eta`.
@@ -110,8 +176,19 @@ class Family:
 
 
 def families() -> pd.DataFrame:
-    """Families, their links (the default first) and their own parameters, one row each."""
+    """What can be fitted: one row per family.
+
+    Returns
+    -------
+    DataFrame
+        family, links (the default first), response ("numbers", "positive", "counts" or "trials"), parameters (the
+        family's own, with their meaning) and reference.
+    """
     import pandas as pd
 
-    rows = [(name, ", ".join(links), ", ".join(Family(name).parameters)) for name, links in _core.families()]
-    return pd.DataFrame(rows, columns=["family", "links", "parameters"])
+    rows = []
+    for name, links in _core.families():
+        family = Family(name)
+        parameters = "; ".join(f"{own.name}: {own.meaning}" for own in family.parameters)
+        rows.append((name, ", ".join(links), family.support, parameters, family.reference))
+    return pd.DataFrame(rows, columns=["family", "links", "response", "parameters", "reference"])

@@ -13,23 +13,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .registry import Support
+
     Place = Callable[[int], str]  # where the value at a position came from: "in row 3", "at position 3"
 
 TOLERANCE = 1e-3  # as R: how far from a whole number a count may be before it is remarked upon
 
 
 def check_values(
-    family: str, what: str, values: NDArray[np.float64], size: NDArray[np.float64] | None, place: Place
+    support: Support, what: str, values: NDArray[np.float64], size: NDArray[np.float64] | None, place: Place
 ) -> None:
     """Checks the numbers of a response as the core takes them.
 
     Parameters
     ----------
-    family : str
+    support : {"numbers", "positive", "counts", "trials"}
     what : str
         The response, as messages call it.
     values : ndarray of float64
-        Successes when the family is binomial.
+        Successes, of trials.
     size : ndarray of float64, or None
         Trials; None is one each.
     place : callable
@@ -44,10 +46,15 @@ def check_values(
     DataError
         Values that the family cannot take.
     """
-    if family == "gaussian":
+    if support == "numbers":
+        return
+    if support == "positive":
+        row = first(~(values > 0))
+        if row is not None:
+            raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs numbers above zero")
         return
     check_not_negative(what, values, place)
-    if family == "binomial":
+    if support == "trials":
         trials = np.ones(len(values)) if size is None else size
         row = first(values > trials)
         if row is not None:

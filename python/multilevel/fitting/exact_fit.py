@@ -35,7 +35,10 @@ def exact_parameters(design: Design, family: Family, kept: tuple[str, ...], n_pa
     columns = [column.values for column in design.fixed if column.name in names]
     eta = family.link_of_mean(design.response.values) - (0.0 if design.offset is None else design.offset)
     psi = np.zeros(n_parameters)
-    psi[n_parameters - len(family.parameters) :] = -np.inf
+    # whichever way a parameter goes as the dispersion vanishes
+    for r, own in enumerate(family.parameters):
+        falls = family.dispersion({own.name: np.e}) < family.dispersion({own.name: 1.0})
+        psi[n_parameters - len(family.parameters) + r] = np.inf if falls else -np.inf
     if columns:
         psi[: len(columns)] = _regression(columns, eta)
         psi[: len(columns)] += _regression(columns, eta - _product(columns, psi, n))  # the last digits

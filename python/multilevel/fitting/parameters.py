@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..design.design import Design
-    from ..family.registry import Family
+    from ..family.registry import Family, Parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +40,17 @@ def parts(design: Design, family: Family, kept: tuple[str, ...], psi: NDArray[np
         at += len(own)
     share = float(np.sqrt(variance_share(design, family, len(kept))))
     return Parts(
-        names=(*names, *family.parameters),
+        names=(*names, *(own.internal for own in family.parameters)),
         beta=psi[: len(kept)],
         theta_values=tuple(values),
         theta=tuple(factors),
         random_cov=tuple(half @ half.T for half in factors),
-        phi={name.removeprefix("log_"): float(np.exp(psi[at + r])) * share for r, name in enumerate(family.parameters)},
+        phi={own.name: _natural(own, psi[at + r]) * share for r, own in enumerate(family.parameters)},
     )
+
+
+def _natural(parameter: Parameter, logarithm: float) -> float:
+    return float(np.exp(logarithm)) if logarithm < parameter.limit else float("inf")
 
 
 def variance_share(design: Design, family: Family, n_fixed: int) -> float:

@@ -148,6 +148,11 @@ class Fit:
         return self.family.is_linear
 
     @property
+    def sigma(self) -> float | None:
+        """The residual standard deviation, of families that have one."""
+        return next(iter(self.phi.values())) if self.family.has_residual else None
+
+    @property
     def term_columns(self) -> tuple[NDArray[np.int64], ...]:
         """Per random-effects term, its columns in the `modes` of its grouping factor."""
         used = [0] * len(self.design.grouping_factors)

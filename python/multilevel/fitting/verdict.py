@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .._core import FitRecord
     from ..design.design import Design
-    from ..family.registry import Family
+    from ..family.registry import Family, Parameter
     from .certificate import BoundaryScore, Certificate
     from .parameters import Parts
 
@@ -89,7 +89,7 @@ def judge(
     vanishing, hidden = "", False
     if record.ending in VANISHING and family.is_linear and design.random_terms:
         vanishing, hidden = _vanishing_residual(design, record, names)
-    largest_sd = _largest_random_sd(design, parts.random_cov) if family.name == "binomial" else 0.0
+    largest_sd = _largest_random_sd(design, parts.random_cov) if family.support == "trials" else 0.0
     large = largest_sd > LARGE_EFFECT
     factor = constant_factor(design) if large else ""
     together = large and not factor and reproduces(design)
@@ -118,6 +118,11 @@ def judge(
         remarks.append((ConvergenceWarning, message))
     if certificate.boundary and status != "separation":
         remarks.append((SingularFitWarning, _singular(certificate.boundary)))
+    remarks += [
+        (SingularFitWarning, _at_limit(family, own))
+        for own in family.parameters
+        if np.isinf(parts.phi[own.name]) and status != "separation" and own.becomes
+    ]
     check = certificate.quadrature
     if status == "converged" and unsettled:
         remarks.append((QuadratureWarning, unsettled))
@@ -169,6 +174,13 @@ def _folded(below: int, above: int) -> str:
     )
 
 
+def _at_limit(family: Family, parameter: Parameter) -> str:
+    return (
+        f"'{parameter.name}' of the {family.name} family is at its limit, where it is the {parameter.becomes} family: "
+        f"the likelihood falls as it comes back; family='{parameter.becomes}' is the same model with a parameter less"
+    )
+
+
 def _redundant(dropped: tuple[str, ...]) -> str:
     columns = "column" if len(dropped) == 1 else "columns"
     named = ", ".join(map(repr, dropped))
@@ -177,7 +189,7 @@ def _redundant(dropped: tuple[str, ...]) -> str:
 
 def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...]) -> tuple[str, bool]:
     """What to say where the random effects leave no residuals, or nothing; and whether rounding hides what there is."""
-    at = names.index("log_sigma")
+    at = len(names) - 1
     sigma, information = float(np.exp(record.psi[at])), float(-record.hessian[at, at])
     largest, hidden = SMALL, not information < NO_INFORMATION
     if hidden:
@@ -230,7 +242,7 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
     response = design.response
     rows = f"{len(response.values)} rows: the likelihood has no maximum (the intercept runs off)"
     size = 1.0 if response.size is None else response.size
-    trials = family.name == "binomial"
+    trials = family.support == "trials"
     if np.all(response.values == 0):
         return f"the response '{response.name}' is zero in all {rows}"
     if trials and np.all(response.values == size):

@@ -83,9 +83,8 @@ def vcov_table(fit: Fit) -> pd.DataFrame:
         )
         for row in zip(names, others, quantities, estimates, _delta(slopes, covariance), strict=True):
             rows.append((group, *row))
-    if "sigma" in fit.phi:
-        sigma = fit.phi["sigma"]
-        place = fit.parameter_names.index("log_sigma")
+    if fit.sigma is not None:
+        sigma, place = fit.sigma, len(fit.psi) - 1
         relative = float(np.sqrt(fit.covariance[place, place]))
         rows.append(("Residual", "", "", "variance", sigma**2, 2 * sigma**2 * relative))
         rows.append(("Residual", "", "", "sd", sigma, sigma * relative))
@@ -141,6 +140,6 @@ def residual_sd(fit: Fit) -> float:
     AttributeError
         The family has none.
     """
-    if "sigma" not in fit.phi:
+    if fit.sigma is None:
         raise AttributeError(f"residual_sd: the {fit.family.name} family has no residual standard deviation")
-    return fit.phi["sigma"]
+    return fit.sigma

@@ -46,7 +46,7 @@ def response(fit: Fit) -> np.ndarray:
 
 def pearson(fit: Fit) -> np.ndarray:
     """(y - mu) sqrt(w / V(mu)), (n_rows,)."""
-    if fit.family.name == "binomial":
+    if fit.family.support == "trials":
         # y (1 - mu) - (1 - y) mu over sqrt(mu (1 - mu)): exact where a probability is too close to 0 or 1 for doubles
         y = observed(fit)
         log_mu, log_rest = fit.family.log_probabilities(fit.eta)
@@ -54,7 +54,7 @@ def pearson(fit: Fit) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             ratio = np.where(y > 0, y * np.exp(half), 0.0) - np.where(y < 1, (1.0 - y) * np.exp(-half), 0.0)
         return ratio * np.sqrt(_weights(fit))
-    difference, spread = response(fit), np.sqrt(fit.family.variance(fit.mu))
+    difference, spread = response(fit), np.sqrt(fit.family.variance(fit.mu, fit.phi))
     # where a mean has run to 0 the residual is zero with it, or infinite
     with np.errstate(divide="ignore"):
         ratio = np.divide(difference, spread, out=np.zeros_like(difference), where=difference != 0)
@@ -62,20 +62,20 @@ def pearson(fit: Fit) -> np.ndarray:
 
 
 def scaled(fit: Fit) -> np.ndarray:
-    """Pearson residuals divided by the residual standard deviation where the family has one, (n_rows,).
+    """Pearson residuals divided by the root of the family's dispersion where it has one, (n_rows,).
 
     These are the "Scaled residuals" of `summary()` in lme4 and here; NaN where that is zero.
     """
-    sigma = fit.phi.get("sigma", 1.0)
+    sigma = np.sqrt(fit.family.dispersion(fit.phi)) if fit.sigma is None else fit.sigma
     return pearson(fit) / (sigma if sigma > 0 else np.nan)
 
 
 def deviance(fit: Fit) -> np.ndarray:
     """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
     y = observed(fit)
-    unit_deviance = np.maximum(fit.family.unit_deviance(y, fit.mu), 0.0)  # rounding may leave -1e-17
+    unit_deviance = np.maximum(fit.family.unit_deviance(y, fit.mu, fit.phi), 0.0)  # rounding may leave -1e-17
     sign = np.sign(y - fit.mu)
-    if fit.family.name == "binomial":
+    if fit.family.support == "trials":
         log_mu, log_rest = fit.family.log_probabilities(fit.eta)
         # exact where a probability is too close to 0 or 1 for doubles
         unit_deviance = np.where(y == 1, -2.0 * log_mu, np.where(y == 0, -2.0 * log_rest, unit_deviance))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..inference import wald
+from ..inference.family_parameters import family_parameters
 from ..inference.information_criteria import information_criteria
 from ..prediction.residuals import scaled
 from ..tables.page import Page, Paragraph, Table, abbreviate, format_fixed, format_numbers, format_p, format_small
@@ -45,10 +46,12 @@ def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
     yield Paragraph(tuple(_heading(fit)), hanging=4)
     yield _fit_statistics(fit, criteria)
     yield _scaled_residuals(residual)
-    if fit.design.random_terms or "sigma" in fit.phi:
+    if fit.design.random_terms or fit.sigma is not None:
         yield _random_effects(fit)
     else:
         yield Paragraph((_counts(fit),))
+    if fit.phi and fit.sigma is None:
+        yield _family_parameters(fit, family_parameters(fit))
     yield _fixed_effects(fit, coefficients, method, unasked=df_method is None)
     p = len(fit.fixed_names)
     if 1 < p <= MOST_CORRELATIONS:
@@ -146,9 +149,9 @@ def _random_effects(fit: Fit) -> Table:
         correlations += cells
         if len(term.names) > 1 and term.structure != "unstructured":
             notes.append(_structure(group, term.names, term.structure))
-    if "sigma" in fit.phi:
+    if fit.sigma is not None:
         labels.append(("Residual", ""))
-        variances.append(fit.phi["sigma"] ** 2)
+        variances.append(fit.sigma**2)
         correlations.append([])
     n_corr = max(len(row) for row in correlations)
     columns = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] + [""] * (n_corr - 1) if n_corr else []))
@@ -160,6 +163,25 @@ def _random_effects(fit: Fit) -> Table:
     )
     title = "Random effects:" if fit.design.random_terms else "Residual:"
     return Table(columns, rows, title=title, n_labels=2, notes=(*notes, _counts(fit)))
+
+
+def _family_parameters(fit: Fit, table: pd.DataFrame) -> Table:
+    meaning = {own.name: own.meaning for own in fit.family.parameters}
+    rows = tuple(
+        (str(name), *cells, meaning[str(name)])
+        for name, *cells in zip(
+            table.index,
+            format_numbers(list(table["estimate"]), 6),
+            format_numbers(list(table["std_error"]), 4),
+            strict=True,
+        )
+    )
+    return Table(
+        ("", "Estimate", "Std. Error", "Meaning"),
+        rows,
+        title=f"Parameters of the {fit.family.name} family:",
+        n_labels=1,
+    )
 
 
 def _term_rows(

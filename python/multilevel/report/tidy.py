@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..inference import wald
+from ..inference.family_parameters import family_parameters
 from ..inference.information_criteria import information_criteria
 from ..inference.variance_components import vcov_table
 from ..prediction.predict import predict, row_index
@@ -24,17 +25,21 @@ def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.Data
     Returns
     -------
     DataFrame
-        effect ("fixed" or "ran_pars"), group (missing for fixed effects), term, estimate, std_error, df (infinite for
-        normal tests), statistic, p_value, conf_low, conf_high. Random-effects parameters are sds and correlations, with
-        broom.mixed's names `sd__(Intercept)`, `cor__(Intercept).x`, `sd__Observation`; they have no test and no Wald
-        interval. It prints whole in 80 columns, with fewer digits than it holds.
+        effect ("fixed", "ran_pars" or "family"), group (missing but for random effects), term, estimate, std_error, df
+        (infinite for normal tests), statistic, p_value, conf_low, conf_high. Random-effects parameters are sds and
+        correlations, with broom.mixed's names `sd__(Intercept)`, `cor__(Intercept).x`, `sd__Observation`; they have no
+        test and no Wald interval. The family's own parameters have an interval made on the logarithmic scale. It prints
+        whole in 80 columns, with fewer digits than it holds.
     """
     fixed = wald.coefficient_table(fit, level, df_method).rename_axis("term").reset_index()
     fixed.insert(0, "effect", "fixed")
     fixed.insert(1, "group", None)
+    tables = [fixed, _random(fit, list(fixed.columns)), _family(fit, level, list(fixed.columns))]
+    return Parameters({c: [value for table in tables for value in table[c]] for c in fixed.columns})
+
+
+def _random(fit: Fit, columns: list[str]) -> pd.DataFrame:
     components = vcov_table(fit).query("quantity in ('sd', 'correlation')")
-    if components.empty:
-        return Parameters(fixed)
     name = np.where(components["group"] == "Residual", "Observation", components["term"])
     pair = components["term2"] != ""
     random = pd.DataFrame(
@@ -46,8 +51,15 @@ def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.Data
             "std_error": components["std_error"].to_numpy(),
         }
     )
-    random = random.reindex(columns=fixed.columns)
-    return Parameters({c: list(fixed[c]) + list(random[c]) for c in fixed.columns})
+    return random.reindex(columns=columns)
+
+
+def _family(fit: Fit, level: float, columns: list[str]) -> pd.DataFrame:
+    """The family's own parameters, but for a residual standard deviation, which stands with those of random effects."""
+    own = family_parameters(fit, level).iloc[: 0 if fit.sigma is not None else None]
+    table = own.rename_axis("term").reset_index()
+    table.insert(0, "effect", "family")
+    return table.reindex(columns=columns)
 
 
 def glance(fit: Fit) -> pd.DataFrame:

@@ -1,0 +1,90 @@
+// Gamma(y | mean mu, shape k), variance mu^2 / k, phi = log k; y > 0. With r = y / mu the log density is
+// k (1 + log r - r) + log(k / (2 pi)) / 2 - s(k) - log y, where s is the remainder of Stirling's formula: nothing large
+// cancels when the shape is large. The prior weight multiplies the log density.
+#include <cmath>
+
+#include "family/link.hpp"
+#include "family/registry.hpp"
+#include "family/series_kernel.hpp"
+#include "numeric/log_gamma.hpp"
+
+namespace multilevel::family {
+
+namespace {
+
+template <class Link>
+struct Density {
+  static constexpr int n_phi = 1;
+  template <class T>
+  static T value(const T& eta, Lanes y, Lanes weight, const T* phi) {
+    const T shape = of_parameter(phi[0], [](const auto& own) { return exp(own); });
+    const T constant = of_parameter(phi[0], [](const auto& own) {
+      return 0.5 * own - numeric::stirling_remainder(exp(own)) + -0.91893853320467274178;
+    });
+    const T log_ratio = numeric::constant_like(eta, numeric::log(y)) - Link::log_mean(eta);
+    const T value = shape * (log_ratio - exp(log_ratio) + 1.0) + constant;
+    return only_where(Link::feasible_rate(numeric::constant_term(eta)), weighted(weight, value));
+  }
+};
+
+template <class Link>
+class Gamma final : public Family {
+ public:
+  std::string name() const override { return "gamma"; }
+  std::string link() const override { return Link::name; }
+  Support support() const override { return Support::positive; }
+  std::vector<Parameter> parameters() const override { return {{"shape", "the variance is mu^2 / shape"}}; }
+  std::string reference() const override { return "McCullagh and Nelder (1989), chapter 8"; }
+
+  double prepare(double y, double, double prior_weight, double* response, double* weight) const override {
+    *response = y;
+    *weight = prior_weight;
+    return -prior_weight * std::log(y);
+  }
+
+  void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
+    series_derivatives<Density<Link>>(order, rows, phi, out);
+  }
+
+  void expected_information(const Rows& rows, const double* phi, double* out) const override {
+    using namespace series_kernel;
+    const double shape = std::exp(phi[0]);
+    for (int i = 0; i < rows.n; i += lane_count) {
+      const Block b = block(rows, i);
+      const Lanes slope = Link::log_mean(variable<1>(b.eta, Lanes{})).c[1];
+      const Lanes information = shape * b.weight * slope * slope;
+      put(out, i, b.n, numeric::select(information > 0.0, information, numeric::broadcast(0.0)));
+    }
+  }
+
+  double start_eta(double response, double) const override { return Link::of_mean(response); }
+  void start_phi(double mean_square, double* phi) const override {
+    phi[0] = mean_square > 0.0 ? -std::log(mean_square) : 0.0;
+  }
+
+  // With the mean itself the density falls off like 1 / mu.
+  bool log_concave() const override { return !std::is_same_v<Link, link::Identity>; }
+  double supremum(double, double weight, const double* phi) const override {
+    return weight * (0.5 * phi[0] - numeric::stirling_remainder(numeric::broadcast(std::exp(phi[0])))[0] -
+                     0.91893853320467274178);
+  }
+
+  double mean(double eta) const override { return Link::inverse(eta); }
+  double link_of_mean(double mu) const override { return Link::of_mean(mu); }
+  double variance(double mu, const double*) const override { return mu * mu; }
+  double dispersion(const double* phi) const override { return std::exp(-phi[0]); }
+  double unit_deviance(double y, double mu, const double*) const override {
+    return 2.0 * ((y - mu) / mu - std::log(y / mu));
+  }
+};
+
+template <class Link>
+Entry entry() {
+  return {"gamma", Link::name, []() -> std::unique_ptr<Family> { return std::make_unique<Gamma<Link>>(); }};
+}
+
+}  // namespace
+
+std::vector<Entry> gamma_entries() { return {entry<link::Log>(), entry<link::Inverse>(), entry<link::Identity>()}; }
+
+}  // namespace multilevel::family

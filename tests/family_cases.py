@@ -1,0 +1,290 @@
+"""What tests need of every family and the registry does not tell: densities by NumPy and SciPy alone, typical values.
+
+A new family is one entry in `CASES`. There is no fallback: a family without an entry fails (`test_family.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from multilevel import _core
+
+Array = NDArray[np.float64]
+Phi = tuple[float, ...]  # the family's parameters as the fit moves them: logarithms
+
+PAIRS = [(family, link) for family, links in _core.families() for link in links]
+FAMILIES = [family for family, _ in _core.families()]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Responses that carry all the probability: a sum of `weight` times the density is one."""
+
+    y: Array
+    weight: Array
+    size: float = 1.0
+    lost: float = 0.0  # probability below the smallest number there is, added to the first value
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where small data of a link may be simulated: far from the edge of its domain."""
+
+    intercept: float
+    scale: float  # of what varies around it
+
+
+@dataclass(frozen=True)
+class Case:
+    """What tests need of a family. Links are keys; every link of the registry is in `grids`, `tails` and `starts`."""
+
+    log_density: Callable[[str, Array, Array, Array, Array, Phi], Array]  # link, eta, y, trials, weights, phi
+    outcomes: Callable[[float, Phi], Outcomes]  # of a mean
+    draw: Callable[[np.random.Generator, Array, Array, Phi], Array]  # means, trials, phi
+    responses: tuple[tuple[float, float], ...]  # with trials
+    grids: Mapping[str, Array]  # linear predictors in the domain
+    tails: Mapping[str, tuple[float, ...]]  # far out in it, or close to its edge
+    starts: Mapping[str, Start]
+    phi: tuple[Phi, ...] = ((),)  # ordinary values; the first is what other tests use
+    extreme: tuple[Phi, ...] = ()
+    outside: Mapping[str, float] = field(default_factory=dict)  # of links with a domain, a linear predictor outside
+    trials: bool = False
+    precision_weights: bool = False  # whether prior weights are a precision; otherwise they multiply the log density
+    flat_links: tuple[str, ...] = ()  # with these a log density is not concave
+
+
+# ---- links --------------------------------------------------------------------------------------------------------
+
+
+def log_probabilities(link: str, eta: Array) -> tuple[Array, Array]:
+    """Logarithms of a probability and of its complement, both accurate in the tails."""
+    if link == "logit":
+        return special.log_expit(eta), special.log_expit(-eta)
+    if link == "probit":
+        return special.log_ndtr(eta), special.log_ndtr(-eta)
+    if link == "cloglog":
+        with np.errstate(over="ignore", divide="ignore", under="ignore"):
+            mass = np.exp(eta)
+            return np.where(mass < 1e-8, eta - mass / 2, np.log(-np.expm1(-mass))), -mass
+    if link == "cauchit":
+        with np.errstate(divide="ignore"):
+            far = np.arctan(1 / np.where(eta == 0, 1.0, np.abs(eta))) / np.pi
+            least = np.where(np.abs(eta) > 1, far, 0.5 - np.arctan(np.abs(eta)) / np.pi)
+        return np.log(np.where(eta > 0, 1 - least, least)), np.log(np.where(eta > 0, least, 1 - least))
+    if link == "log":
+        with np.errstate(under="ignore"):
+            return eta, np.log(-np.expm1(eta))
+    raise KeyError(link)
+
+
+def log_rate(link: str, eta: Array) -> Array:
+    """Logarithm of a positive mean."""
+    if link == "log":
+        return eta
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {"sqrt": 2 * np.log(np.abs(eta)), "identity": np.log(eta), "inverse": -np.log(eta)}[link]
+
+
+# ---- densities ----------------------------------------------------------------------------------------------------
+
+
+def binomial(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    p, q = log_probabilities(link, eta)
+    choose = special.gammaln(size + 1) - special.gammaln(y + 1) - special.gammaln(size - y + 1)
+    return weights * (choose + np.where(y > 0, y * p, 0.0) + np.where(size > y, (size - y) * q, 0.0))
+
+
+def poisson(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    log_mu = log_rate(link, eta)
+    with np.errstate(under="ignore", invalid="ignore"):
+        return weights * (np.where(y > 0, y * log_mu, 0.0) - np.exp(log_mu) - special.gammaln(y + 1))
+
+
+def gaussian(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    with np.errstate(under="ignore"):
+        mu = {"identity": np.array, "log": np.exp}[link](eta)
+    return stats.norm.logpdf(y, mu, np.exp(phi[0]) / np.sqrt(weights))
+
+
+def gamma(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    """k (log r - r + 1) with r = y / mu, and what makes the integral one; log Gamma(k) - k log k + k by its series
+    where the shape k is so large that the difference would have no digits."""
+    shape = np.exp(phi[0])
+    if shape < 100:
+        constant = shape * np.log(shape) - shape - special.gammaln(shape)
+    else:
+        constant = 0.5 * np.log(shape / (2 * np.pi)) - 1 / (12 * shape) + 1 / (360 * shape**3)
+    d = np.log(y) - log_rate(link, eta)
+    with np.errstate(over="ignore", under="ignore"):
+        return weights * (shape * (d - np.expm1(d)) + constant - np.log(y))
+
+
+def negative_binomial(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    """Gamma(y + k) / (Gamma(k) k^y) is the product of (1 + j / k) over j < y, which needs no difference."""
+    log_mu = log_rate(link, eta)
+    counts, place = np.unique(y, return_inverse=True)
+    rising = [np.log1p(np.arange(c) * np.exp(-phi[0])).sum() for c in counts]
+    product = np.array(rising)[place].reshape(y.shape)
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        ratio = log_mu - phi[0]  # log1p of the mean over the size
+        shrunk = np.where(ratio > 30, ratio + np.log1p(np.exp(-np.abs(ratio))), np.log1p(np.exp(np.minimum(ratio, 30))))
+        powers = np.where(y > 0, y * log_mu, 0.0) - (y + np.exp(phi[0])) * shrunk
+    return weights * (product + powers - special.gammaln(y + 1))
+
+
+# ---- all that can happen ------------------------------------------------------------------------------------------
+
+
+def all_counts(mean: float, phi: Phi) -> Outcomes:
+    """Counts up to where nothing is left: far for a small size, whose tail falls off like exp(-y size / mean)."""
+    reach = 45.0 * (1.0 + mean * np.exp(-phi[0]) if phi else 1.0)
+    y = np.arange(np.ceil(200 + 3 * mean + reach))
+    return Outcomes(y, np.ones(len(y)))
+
+
+def normal_values(mean: float, phi: Phi) -> Outcomes:
+    y = np.linspace(mean - 12 * np.exp(phi[0]), mean + 12 * np.exp(phi[0]), 4001)
+    return Outcomes(y, np.full(len(y), y[1] - y[0]))
+
+
+def positive_values(mean: float, phi: Phi) -> Outcomes:
+    """The trapezoidal rule over log y, which for a density that falls off on either side is as good as exact.
+
+    With a small shape much lies below the smallest number there is: it is added to the smallest value.
+    """
+    shape = np.exp(phi[0])
+    low = max(np.log(mean) - 40 / shape - 12 / np.sqrt(shape), -700.0)
+    high = np.log(mean) + np.log1p(12 / np.sqrt(shape) + 45 / shape)
+    t = np.linspace(low, high, 40001)
+    y = np.exp(t)
+    weight = (high - low) / 40000 * y
+    weight[0] /= 2
+    lost = float(special.gammainc(shape, shape * y[0] / mean))
+    weight[0] += lost / stats.gamma.pdf(y[0], shape, scale=mean / shape)
+    return Outcomes(y, weight, lost=lost)
+
+
+def clipped_mean(mean: Array) -> Array:
+    return np.clip(mean, 0.0, 1.0)
+
+
+# ---- the families -------------------------------------------------------------------------------------------------
+
+WIDE = np.linspace(-3.0, 3.0, 13)
+POSITIVE = np.linspace(0.8, 6.0, 13)
+
+CASES: dict[str, Case] = {
+    "binomial": Case(
+        log_density=binomial,
+        outcomes=lambda mean, phi: Outcomes(np.arange(10.0), np.ones(10), 9.0),
+        draw=lambda rng, mean, size, phi: rng.binomial(size.astype(int), clipped_mean(mean)).astype(float),
+        responses=((0.0, 1.0), (1.0, 1.0), (2.0, 5.0), (5.0, 5.0), (3.0, 7.0)),
+        grids={
+            "logit": WIDE, "probit": WIDE, "cloglog": WIDE, "cauchit": WIDE, "log": np.linspace(-4.0, -0.6, 13),
+        },
+        tails={
+            "logit": (-700.0, -30.0, 30.0, 700.0),
+            "probit": (-700.0, -30.0, 30.0, 700.0),
+            "cloglog": (-700.0, -30.0, 5.0, 700.0),
+            "cauchit": (-1e6, -700.0, -30.0, 30.0, 700.0, 1e6),
+            "log": (-700.0, -30.0, -1e-6, -1e-12),
+        },
+        starts={
+            **dict.fromkeys(("logit", "probit", "cloglog", "cauchit"), Start(0.2, 0.8)), "log": Start(-2.0, 0.15),
+        },
+        outside={"log": 0.1},
+        trials=True,
+        flat_links=("cauchit",),
+    ),
+    "poisson": Case(
+        log_density=poisson,
+        outcomes=all_counts,
+        draw=lambda rng, mean, size, phi: rng.poisson(np.maximum(mean, 0.01)).astype(float),
+        responses=((0.0, 1.0), (1.0, 1.0), (4.0, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE, "sqrt": POSITIVE, "identity": POSITIVE},
+        tails={
+            "log": (-700.0, -30.0, 30.0, 700.0),
+            "sqrt": (-700.0, -30.0, 30.0, 700.0, 1e-5),
+            "identity": (30.0, 700.0, 1e-8, 1e8),
+        },
+        starts={"log": Start(0.2, 0.8), "sqrt": Start(6.0, 0.5), "identity": Start(20.0, 1.5)},
+        outside={"identity": -0.1},
+        flat_links=("sqrt",),
+    ),
+    "gaussian": Case(
+        log_density=gaussian,
+        outcomes=normal_values,
+        draw=lambda rng, mean, size, phi: mean + np.exp(phi[0]) * rng.normal(size=len(mean)),
+        responses=((-1.3, 1.0), (0.0, 1.0), (2.5, 1.0)),
+        grids={"identity": WIDE, "log": WIDE},
+        tails={"identity": (-1e8, -30.0, 30.0, 1e8), "log": (-700.0, -30.0, 30.0, 150.0)},
+        starts={"identity": Start(0.2, 0.8), "log": Start(0.2, 0.8)},
+        phi=((np.log(0.7),),),
+        extreme=((np.log(1e-3),), (np.log(1e5),)),
+        precision_weights=True,
+        flat_links=("log",),
+    ),
+    "gamma": Case(
+        log_density=gamma,
+        outcomes=positive_values,
+        draw=lambda rng, mean, size, phi: rng.gamma(np.exp(phi[0]), np.maximum(mean, 0.01) / np.exp(phi[0])),
+        responses=((0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE, "inverse": POSITIVE, "identity": POSITIVE},
+        tails={
+            "log": (-300.0, -30.0, 30.0, 700.0),
+            "inverse": (30.0, 700.0, 1e-8, 1e8),
+            "identity": (30.0, 700.0, 1e-8, 1e8),
+        },
+        starts={"log": Start(0.2, 0.8), "inverse": Start(3.0, 0.25), "identity": Start(8.0, 0.6)},
+        phi=((np.log(2.5),), (np.log(0.6),)),
+        extreme=((np.log(1e-2),), (np.log(0.1),), (np.log(1e3),), (np.log(1e6),)),
+        outside={"inverse": -0.1, "identity": -0.1},
+        flat_links=("identity",),
+    ),
+    "negative_binomial": Case(
+        log_density=negative_binomial,
+        outcomes=all_counts,
+        draw=lambda rng, mean, size, phi: rng.poisson(
+            rng.gamma(np.exp(phi[0]), np.maximum(mean, 0.01) / np.exp(phi[0]))
+        ).astype(float),
+        responses=((0.0, 1.0), (1.0, 1.0), (4.0, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE, "identity": POSITIVE},
+        tails={"log": (-700.0, -30.0, 30.0, 700.0), "identity": (30.0, 700.0, 1e-8, 1e8)},
+        starts={"log": Start(0.2, 0.8), "identity": Start(20.0, 1.5)},
+        phi=((np.log(1.7),), (np.log(12.0),)),
+        extreme=((np.log(1e-3),), (np.log(1e5),), (np.log(1e10),)),
+        outside={"identity": -0.1},
+        flat_links=("identity",),
+    ),
+}  # fmt: skip
+
+
+def settings(*, extreme: bool = False) -> list[tuple[str, str, Phi]]:
+    """Every family with each of its links and ordinary (or also extreme) values of its parameters."""
+    found = []
+    for family, link in PAIRS:
+        case = CASES[family]
+        found += [(family, link, phi) for phi in case.phi + (case.extreme if extreme else ())]
+    return found
+
+
+def name_of(value: object) -> str | None:
+    """Of phi in the id of a test."""
+    if isinstance(value, tuple) and len(value) <= 2:
+        return ",".join(f"{np.exp(v):.3g}" for v in value)
+    return None
+
+
+def several_modes() -> list[tuple[str, str]]:
+    """The families and links whose log density is not concave in the linear predictor."""
+    return [(family, link) for family, link in PAIRS if link in CASES[family].flat_links]
+
+
+def mean_of(family: str, link: str, eta: Array) -> Array:
+    """The core's, of any array."""
+    return _core.Family(family, link).mean(np.ascontiguousarray(eta, dtype=np.float64))
