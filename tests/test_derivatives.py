@@ -303,6 +303,33 @@ def test_gradient_and_hessian(family: str, link: str, q: int, points: int, struc
         assert np.abs(hessian[:, k] - expected[1:]).max() < 1e-8 * (1 + np.abs(hessian).max()), f"hessian[:, {k}]"
 
 
+@pytest.mark.parametrize("q", [4, 6, 7, 12, 13, 17])
+@pytest.mark.parametrize(("family", "link"), [("binomial", "logit"), ("gaussian", "log")])
+def test_many_random_effects(family: str, link: str, q: int) -> None:
+    # Each range of sizes has its own way to multiply: the derivatives along a random direction.
+    rng = np.random.default_rng([9, q])
+    clusters, per_cluster = 6, 25
+    n = clusters * per_cluster
+    codes = np.repeat(np.arange(clusters), per_cluster).astype(np.int32)
+    z = rng.normal(size=(q, n))
+    y = rng.binomial(1, 0.5, n).astype(float) if family == "binomial" else np.exp(rng.normal(size=n) * 0.2)
+    term = (0, [None, *z[1:]], "unstructured")
+    model = _core.Model(family, link, n, None, None, None, [None, z[1]], [codes], [clusters], [term], 1)
+    factor = np.linalg.cholesky(0.15 * np.eye(q) + 0.05)
+    theta = np.concatenate([factor[c:, c] for c in range(q)])
+    psi = np.concatenate([[0.1, 0.2], theta, [-0.5] if family == "gaussian" else []])
+    direction = rng.normal(size=len(psi)) / np.sqrt(len(psi))
+    _, gradient, hessian = _core.evaluate(model, y, psi, 1, 1)
+
+    def at(step: float) -> Array:
+        value, slope, _ = _core.evaluate(model, y, psi + step * direction, 1, 1)
+        return np.array([value, *slope])
+
+    expected = difference(at, 0.0, 3e-3)
+    assert gradient @ direction == pytest.approx(expected[0], rel=1e-8, abs=1e-8)
+    np.testing.assert_allclose(hessian @ direction, expected[1:], rtol=1e-7, atol=1e-7 * np.abs(hessian).max())
+
+
 @pytest.mark.parametrize(("family", "link"), PAIRS)
 def test_log_likelihood_is_even_in_a_column(family: str, link: str) -> None:
     # Lambda and Lambda diag(+-1) are one covariance matrix.

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +36,7 @@ def double(x: Any) -> Any:
         ("lag(y) ~ x", "no function 'lag'", "lag("),
         ("y ~ x + offset(logg(z))", "no function 'logg'; did you mean 'log'", "logg("),
         ("y ~ x + (mean(x) | g)", "no function 'mean'", "mean("),
-        ("y ~ pd.cut(x, 3)", "'pd' is no column, and of modules only np is known;", "pd.cut"),
+        ("y ~ pd.cut(x, 3)", r"'pd\.cut' is not available .* of modules only np is known;", "pd.cut"),
         ("y ~ exp(x) + e(x)", r"no function 'e'; .*functions=\{'e': e\}", "e(x)"),
     ],
 )
@@ -112,32 +108,16 @@ def test_functions_that_fail_are_named() -> None:
         build("y ~ fails(x)", functions={"fails": lambda x: (_ for _ in ()).throw(ValueError("out of order"))})
 
 
-def test_saving_with_functions(tmp_path: Path) -> None:
+def test_pickling_with_functions() -> None:
     data = ml.datasets.sleepstudy()
     formula = "Reaction ~ double(Days) + (1 | Subject)"
     results = ml.fit(formula, data, functions={"double": np.negative})
-    results.save(tmp_path / "fit")
     new = {"Days": [3.0], "Subject": ["308"]}
-    assert ml.load(tmp_path / "fit").predict(new).item() == results.predict(new).item()
+    assert pickle.loads(pickle.dumps(results)).predict(new).item() == results.predict(new).item()
     local = ml.fit(formula, data, functions={"double": lambda x: 2 * x})
     assert copy.deepcopy(local).predict(new).item() == pytest.approx(results.predict(new).item())
-    for save in (lambda: local.save(tmp_path / "lambda"), lambda: pickle.dumps(local)):
-        with pytest.raises(pickle.PicklingError, match=r"the function 'double' .* cannot be saved: it is a lambda"):
-            save()
-    assert not (tmp_path / "lambda").exists()
-
-
-def test_loading_where_the_function_is_not_defined(tmp_path: Path) -> None:
-    script = (
-        "import multilevel as ml\n"
-        "def double(x): return 2 * x\n"
-        "f = 'Reaction ~ double(Days) + (1 | Subject)'\n"
-        "ml.fit(f, ml.datasets.sleepstudy(), functions={'double': double}).save('fit')\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).resolve().parents[1])}
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment)
-    with pytest.raises(ValueError, match=r"names something that is not defined here, .* functions=.*'double'"):
-        ml.load(tmp_path / "fit")
+    with pytest.raises(pickle.PicklingError, match=r"the function 'double' .* cannot be pickled: it is a lambda"):
+        pickle.dumps(local)
 
 
 # ---- offset= -------------------------------------------------------------------------------------------------------

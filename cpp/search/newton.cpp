@@ -25,6 +25,8 @@ constexpr int most_shortenings = 15;
 constexpr double smallest_radius = 1e-7;  // of the trust region, in standard errors
 constexpr int stalls_without_hessian = 2, most_help = 3;
 constexpr double stalled_share = 0.01;
+constexpr int poor_steps = 2;
+constexpr double poor_share = 0.1;
 constexpr int most_stalls = 5;         // iterations in a row that gain less than that share of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
 constexpr double exact_fall = 6.0;     // the same, where no further step can be had
@@ -51,27 +53,13 @@ class Search {
         all_free_(std::find(free.begin(), free.end(), false) == free.end()) {}
 
   Optimum run(const Eigen::VectorXd& start, std::vector<double> modes) {
-    best_.psi = start;
-    bounds_.project(best_.psi);
-    best_.modes = std::move(modes);
-    best_.step = Eigen::VectorXd::Zero(start.size());
-    const auto size = static_cast<std::size_t>(n_theta_ > 0 ? model_.n_mode_covariances() : 0);
-    best_.mode_covariance.resize(size);
-    trial_covariance_.resize(size);
-    if (!evaluate_start()) {
+    if (!begin(start, std::move(modes))) {
       best_.ending = Ending::no_start;
       return best_;
     }
-    first_log_dispersion_ = log_dispersion();
-    exact_ = objective_.has_exact_hessian();
     std::string how = "start";
-    int stalls = 0, helped = 0;
     for (int iteration = 0;; ++iteration) {
-      Eigen::VectorXd gradient = best_.sums.gradient;
-      for (std::size_t i = 0; i < free_.size(); ++i)
-        if (!free_[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
-      ScaledInformation information(best_.sums.hessian, free_);
-      bool concave = take_measure(information, gradient);
+      View view = look();
       // The end is judged by the Hessian itself.
       if (!exact_ && (best_.gain < std::max(objective_.near_enough(), noise(best_.sums)) ||
                       iteration >= options_.most_iterations || iteration % 15 == 14)) {
@@ -79,23 +67,19 @@ class Search {
           best_.ending = Ending::no_increase;
           return best_;
         }
-        information = ScaledInformation(best_.sums.hessian, free_);
-        concave = take_measure(information, gradient);
+        view = look();
       }
       best_.trace.push_back({best_.sums.value, best_.gain, how});
       if (monitor_.report) monitor_.report(iteration, best_.sums.value, best_.gain);
 
-      // Where the Hessian is not known yet the gain is not, either.
-      const double tolerance = std::max(exact_ || options_.gain_tolerance > rough
-                                            ? options_.gain_tolerance
-                                            : std::min(options_.gain_tolerance, objective_.near_enough()),
-                                        noise(best_.sums));
-      if (!bounds_.empty() && iteration < options_.most_iterations && meets_bounds(concave && best_.gain < tolerance)) {
+      const double tolerance = gain_tolerance();
+      if (!bounds_.empty() && iteration < options_.most_iterations &&
+          meets_bounds(view.concave && best_.gain < tolerance)) {
         how = "bound";
         continue;
       }
-      if (runs_away(iteration, concave, tolerance, information)) return best_;
-      if (concave && (best_.gain < tolerance || one_step_is_enough(how))) {
+      if (runs_away(iteration, view.concave, tolerance, view.information)) return best_;
+      if (view.concave && (best_.gain < tolerance || one_step_is_enough(how))) {
         best_.ending = Ending::converged;
         return best_;
       }
@@ -103,43 +87,99 @@ class Search {
         best_.ending = Ending::iteration_limit;
         return best_;
       }
-      // Creeping along the edge of a link's domain, where the quadratic promises what is never had.
-      const auto& trace = best_.trace;
-      const double gained = iteration > 0 ? trace[trace.size() - 1].value - trace[trace.size() - 2].value : 1.0;
-      stalls = gained < 0.1 && gained < stalled_share * trace[trace.size() - 2].gain ? stalls + 1 : 0;
-      if (!exact_ && stalls >= stalls_without_hessian && helped < most_help && make_exact()) {
-        ++helped;
-        stalls = 0;  // near a zero variance Fisher information promises anything
+      if (helps_to_see_the_hessian()) {
         how = "exact";
         continue;
       }
-      if (stalls >= most_stalls) {
+      if (stalls_ >= most_stalls) {
         best_.ending = dispersion_fell(exact_fall) ? Ending::exact_fit : Ending::no_increase;
         return best_;
       }
-      if (concave && try_leap()) {
-        how = "leap";
-      } else if (!exact_ && n_theta_ > 0 && best_.gain > far_away && try_fisher(gradient)) {
-        how = "fisher";
-      } else if (concave && moderate(best_.step) && try_line(best_.step, gradient)) {
-        how = "newton";
-      } else if (n_theta_ > 0 && best_.gain > 1e-6 && try_fisher(gradient)) {
-        how = "fisher";
-      } else if (try_trust(information, gradient)) {
-        how = "trust";
-      } else if (!concave && try_curvature(information)) {
-        how = "curvature";
-      } else if (!exact_ && make_exact()) {
-        how = "exact";  // the same point, seen with its own Hessian
-      } else {
+      how = advance(view);
+      if (how.empty()) {
         // What is left may be below what the arithmetic can show.
-        best_.ending = concave && best_.gain < 1e-6 ? Ending::converged : Ending::no_increase;
+        best_.ending = view.concave && best_.gain < 1e-6 ? Ending::converged : Ending::no_increase;
         return best_;
       }
     }
   }
 
  private:
+  /// The best point as the quadratic sees it.
+  struct View {
+    Eigen::VectorXd gradient;  ///< zero where parameters are held
+    ScaledInformation information;
+    bool concave;
+  };
+
+  bool begin(const Eigen::VectorXd& start, std::vector<double> modes) {
+    best_.psi = start;
+    bounds_.project(best_.psi);
+    best_.modes = std::move(modes);
+    best_.step = Eigen::VectorXd::Zero(start.size());
+    const auto size = static_cast<std::size_t>(n_theta_ > 0 ? model_.n_mode_covariances() : 0);
+    best_.mode_covariance.resize(size);
+    trial_covariance_.resize(size);
+    if (!evaluate_start()) return false;
+    first_log_dispersion_ = log_dispersion();
+    exact_ = objective_.has_exact_hessian();
+    return true;
+  }
+
+  View look() {
+    View view{best_.sums.gradient, ScaledInformation(best_.sums.hessian, free_), false};
+    for (std::size_t i = 0; i < free_.size(); ++i)
+      if (!free_[i]) view.gradient[static_cast<Eigen::Index>(i)] = 0.0;
+    view.concave = take_measure(view.information, view.gradient);
+    return view;
+  }
+
+  /// Where the Hessian is not known yet the gain is not, either.
+  double gain_tolerance() const {
+    const double own = exact_ || options_.gain_tolerance > rough
+                           ? options_.gain_tolerance
+                           : std::min(options_.gain_tolerance, objective_.near_enough());
+    return std::max(own, noise(best_.sums));
+  }
+
+  /// Counts iterations that creep along the edge of a link's domain, where the quadratic promises what is never had.
+  /// Where it rests on Fisher information, which near a zero variance promises anything, the Hessian itself is made;
+  /// then true.
+  bool helps_to_see_the_hessian() {
+    const auto& trace = best_.trace;
+    const auto n = trace.size();
+    const double gained = n > 1 ? trace[n - 1].value - trace[n - 2].value : 1.0;
+    stalls_ = gained < 0.1 && gained < stalled_share * trace[n - 2].gain ? stalls_ + 1 : 0;
+    if (exact_ || stalls_ < stalls_without_hessian || helped_ >= most_help || !make_exact()) return false;
+    ++helped_;
+    stalls_ = 0;
+    return true;
+  }
+
+  /// Whether the last Fisher steps had little of what the Hessian says is left.
+  bool creeps() const {
+    const auto& trace = best_.trace;
+    auto n = trace.size();
+    int poor = 0;
+    for (; n > 1 && poor < poor_steps && trace[n - 1].step == "fisher"; --n, ++poor)
+      if (!(trace[n - 1].value - trace[n - 2].value < poor_share * trace[n - 2].gain)) break;
+    return exact_ && poor >= poor_steps;
+  }
+
+  /// The first kind of step that leads higher, by name; empty if none does.
+  std::string advance(const View& view) {
+    if (view.concave && try_leap()) return "leap";
+    if (!exact_ && n_theta_ > 0 && best_.gain > far_away && try_fisher(view.gradient)) return "fisher";
+    if (view.concave && moderate(best_.step) && try_line(best_.step, view.gradient)) return "newton";
+    const bool creeping = creeps();
+    if (creeping && try_trust(view.information, view.gradient)) return "trust";
+    if (n_theta_ > 0 && best_.gain > 1e-6 && try_fisher(view.gradient)) return "fisher";
+    if (!creeping && try_trust(view.information, view.gradient)) return "trust";
+    if (!view.concave && try_curvature(view.information)) return "curvature";
+    if (!exact_ && make_exact()) return "exact";  // the same point, seen with its own Hessian
+    return "";
+  }
+
   /// Newton step and predicted gain at the best point; whether the log-likelihood is concave there.
   bool take_measure(const ScaledInformation& information, const Eigen::VectorXd& gradient) {
     const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
@@ -493,6 +533,7 @@ class Search {
   bool all_free_;
   bool exact_ = true;  ///< whether best_.sums.hessian is the Hessian
   double first_log_dispersion_ = 0.0;
+  int stalls_ = 0, helped_ = 0;
   double radius_ = -1.0;  ///< of the trust region, in the coordinates of the scaled information; negative: none yet
   Optimum best_;
   likelihood::Sums trial_;

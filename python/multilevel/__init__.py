@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         NotEstimableWarning,
         QuadratureWarning,
         RedundantColumnWarning,
+        SavedFileError,
         SeparationWarning,
         SingularFitWarning,
     )
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from multilevel.inference.compare import compare
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
-    from multilevel.results import MixedModelResults, load
+    from multilevel.results import MixedModelResults
+    from multilevel.saved import load
 
 __all__ = [
     "ArgumentError",
@@ -51,6 +53,7 @@ __all__ = [
     "NotEstimableWarning",
     "QuadratureWarning",
     "RedundantColumnWarning",
+    "SavedFileError",
     "SeparationWarning",
     "SingularFitWarning",
     "__version__",
@@ -76,13 +79,14 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "NotEstimableWarning": "errors",
     "QuadratureWarning": "errors",
     "RedundantColumnWarning": "errors",
+    "SavedFileError": "errors",
     "SeparationWarning": "errors",
     "SingularFitWarning": "errors",
     "compare": "inference.compare",
     "families": "family.registry",
     "fit": "model",
     "lm_list": "lm_list",
-    "load": "results",
+    "load": "saved",
 }
 
 

@@ -18,6 +18,10 @@ class ArgumentError(TypeError):
     """A keyword argument that a function does not have; the message says what it is called here."""
 
 
+class SavedFileError(ValueError):
+    """A file is not one that `results.save()` wrote, comes from a newer version, or is not as it was written."""
+
+
 class FitWarning(UserWarning):
     """Base class of what a fit has to say about itself."""
 

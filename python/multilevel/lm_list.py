@@ -42,8 +42,7 @@ def lm_list(
     Parameters
     ----------
     formula : str
-        ``"y ~ x | g"``: the regression, a bar, the grouping factor (a column or ``a:b``). A formula can call functions:
-        never take one from a stranger.
+        ``"y ~ x | g"``: the regression, a bar, the grouping factor (a column or ``a:b``).
     data : data frame or dict of columns
         It is not modified.
     weights : str or array_like, optional

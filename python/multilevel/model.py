@@ -35,8 +35,8 @@ class MixedModel:
     formula : str
         As in lme4: ``"y ~ x + (1 + x | g)"``, ``"y ~ x + (1 | person) + (1 | item)"``,
         ``"cbind(successes, failures) ~ x + (1 | school/pupil)"``; any number of terms on any number of grouping
-        factors. Without a random-effects term it is a generalized linear model. A formula can call functions: never
-        take one from a stranger.
+        factors. Without a random-effects term it is a generalized linear model. A formula can call the functions that
+        the guide lists and those in `functions`, and no others.
     data : data frame or dict of columns
         pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
     family : str or Family

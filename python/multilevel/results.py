@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 from functools import cached_property
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from . import __version__
 from .arguments import understands
 from .inference import anova, compare, information_criteria, variance_components, wald
 from .inference.family_parameters import family_parameters
 from .prediction import modes, predict, residuals
 from .report import summary, tidy
+from .storage import fits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     from numpy.typing import ArrayLike
 
@@ -28,9 +25,6 @@ if TYPE_CHECKING:
     from .fitting.record import Fit
     from .model import MixedModel
     from .tables.page import Page
-
-FILE_MAGIC = b"multilevel results\n"
-FILE_FORMAT = 3
 
 
 class MixedModelResults:
@@ -443,42 +437,16 @@ class MixedModelResults:
         return self.model.refit(y, **options)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the results to a file that `multilevel.load` reads.
+        """Writes the results to a file of plain data that `multilevel.load` reads, which is safe with any file.
 
-        Functions passed by `functions=` are written by name: they must be importable where the file is read, and a
-        lambda is an error (`pickle.PicklingError`).
+        The file has the data that were used, in a zip archive of JSON and `.npy` members with checksums. Of functions
+        passed by `functions=` it has the names alone: `load` takes them again. Pickling works as well, for those who
+        trust what they read.
+
+        Raises
+        ------
+        DataError
+            Labels of rows or levels are objects that are no plain data, such as members of an Enum.
         """
-        header = json.dumps({"format": FILE_FORMAT, "version": __version__}).encode() + b"\n"
-        Path(path).write_bytes(FILE_MAGIC + header + pickle.dumps(self, protocol=pickle.HIGHEST_PROTOCOL))
-
-
-def load(path: str | PathLike[str]) -> MixedModelResults:
-    """Reads results that `MixedModelResults.save` wrote.
-
-    The file holds a pickle, and reading a pickle can run code: load only files that you trust.
-
-    Raises
-    ------
-    ValueError
-        The file is something else, or was written by another version (major.minor) of this library.
-    """
-    content = Path(path).read_bytes()
-    if not content.startswith(FILE_MAGIC):
-        raise ValueError(f"{path} was not written by results.save()")
-    header, _, body = content[len(FILE_MAGIC) :].partition(b"\n")
-    written = json.loads(header)
-    if written["format"] != FILE_FORMAT or written["version"].split(".")[:2] != __version__.split(".")[:2]:
-        raise ValueError(
-            f"{path} was written by multilevel {written['version']} and this is {__version__}: "
-            f"read it with multilevel=={written['version']}, or fit the model again"
-        )
-    try:
-        results: MixedModelResults = pickle.loads(body)
-    except (AttributeError, ImportError) as error:
-        raise ValueError(
-            f"{path} names something that is not defined here, such as a function that was passed by functions=: "
-            f"define or import it first, where it was ({error})"
-        ) from None
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or cut short: {error}") from None
-    return results
+        model = None if self.model is None else (self.model.family, self.model.design)
+        fits.write(path, fits.Saved(self.fit, model))

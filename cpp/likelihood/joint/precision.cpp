@@ -12,6 +12,24 @@ namespace {
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
+/// The lower triangle of T'T, T q x r. Q is q, or 0.
+template <int Q>
+void lower_gram(int q, int r, const double* __restrict T, double* __restrict to) {
+  const int n = Q > 0 ? Q : q;
+  for (int b = 0; b < r; ++b, to += r)
+    for (int a = b; a < r; ++a) {
+      double s = 0.0;
+      for (int c = 0; c < n; ++c) s += T[c + a * n] * T[c + b * n];
+      to[a] = s;
+    }
+}
+
+void lower_gram(int q, int r, const double* T, double* to) {
+  if (q == 1) return lower_gram<1>(q, r, T, to);
+  if (q == 2) return lower_gram<2>(q, r, T, to);
+  lower_gram<0>(q, r, T, to);
+}
+
 }  // namespace
 
 JointPrecision::JointPrecision(const JointPattern& pattern)
@@ -112,19 +130,7 @@ bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd
         for (int a = 0; a < q; ++a) work[a + k * q] = T[a + order[k] * q];
       sorted = work;
     }
-    for (int b = 0; b < r; ++b) {
-      double* column = product + b * r;
-      if (q == 1) {
-        const double s = sorted[b];
-        for (int a = b; a < r; ++a) column[a] = sorted[a] * s;
-      } else {
-        for (int a = b; a < r; ++a) {
-          double s = 0.0;
-          for (int c = 0; c < q; ++c) s += sorted[c + a * q] * sorted[c + b * q];
-          column[a] = s;
-        }
-      }
-    }
+    lower_gram(q, r, sorted, product);
     symbolic.subtract_clique(pattern_.clique_places(i), r, product, values);
   }
   if (!cholesky_.factor()) return false;

@@ -1,7 +1,7 @@
 // The Hessian of a cluster's approximated log-likelihood: the tangent of its gradient, direction by direction.
 //
 // A dot means the derivative in the direction at hand; everything follows from the formulas of the gradient
-// (panel_likelihood.cpp) by the product rule, with  d mode = H^-1 d_explicit f',  d L = L Phi(M),  M = L^-1 dH L^-T.
+// (likelihood_impl.hpp) by the product rule, with  d mode = H^-1 d_explicit f',  d L = L Phi(M),  M = L^-1 dH L^-T.
 // By symmetry a beta direction need only give the rows of beta, a theta direction those of beta and theta.
 // The rows' own part of the beta block, X' D X, is added for the whole strip elsewhere.
 #pragma once

@@ -41,7 +41,7 @@ class MomentColumns {
   std::vector<const double*> columns_;
 };
 
-/// What a cluster's derivatives need, in the notation of panel_likelihood.hpp.
+/// What a cluster's derivatives need, in the notation of likelihood.hpp.
 template <int Q>
 struct ClusterState {
   using Vector = typename linear_algebra::Small<Q>::Vector;

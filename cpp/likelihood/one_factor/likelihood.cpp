@@ -5,7 +5,7 @@ namespace multilevel::likelihood {
 using Maker = std::unique_ptr<PanelLikelihood> (*)(const model::Model&, const model::Response&, const model::Layout&,
                                                    const numeric::QuadratureRule&, Derivatives, int);
 
-// One size of random effect per file: panel_likelihood_1.cpp and so on.
+// One size of random effect per file: likelihood_1.cpp and so on.
 #define MULTILEVEL_DECLARE(suffix)                                                                             \
   std::unique_ptr<PanelLikelihood> make_panel_likelihood_##suffix(const model::Model&, const model::Response&, \
                                                                   const model::Layout&,                        \

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +13,11 @@ import pandas as pd
 from ..errors import DataError, FormulaError
 from ..formula.hints import no_function
 from ..formula.parse import Atom
+from ..formula.syntax import read_syntax
 from ..formula.tokens import complain
 from .frame import Column, Frame, read_column, row_text
-from .transforms import FROM_FORMULAIC, FUNCTIONS, STATEFUL, Categories, State, function
+from .interpreter import Interpreter
+from .transforms import FROM_FORMULAIC, FUNCTIONS, PYTHONS, Categories, State
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +72,7 @@ def check_names(
     functions = functions or {}
     needed: dict[str, None] = {}
     for atom in atoms:
-        for name in sorted(_compiled(atom.expression)[1]) if atom.name is None else ():
+        for name in sorted(read_syntax(atom.expression).called) if atom.name is None else ():
             if _is_function(name, functions):
                 continue
             at = _place(source, name, atom.position)
@@ -82,13 +80,9 @@ def check_names(
                 problem = f"expected an operator before '(': '{name}' is a column, not a function (is a '+' missing?)"
                 complain(source, max(source.find("(", at), at), problem)
             complain(source, at, no_function(name, [*functions, *FUNCTIONS]))
-        owners = _compiled(atom.expression)[2] if atom.name is None else ()
         for name in atom.variables:
             if name in frame:
                 needed[name] = None
-            elif name in owners and not _is_function(name, functions):
-                problem = f"'{name}' is no column, and of modules only np is known; make a column of the data first"
-                complain(source, _place(source, name, atom.position), problem)
             elif atom.name is not None or not _is_function(name, functions):
                 place = _place(source, name, atom.position)
                 complain(source, place, f"the data have no column '{name}'{frame.nearest(name)}")
@@ -96,7 +90,7 @@ def check_names(
 
 
 def _is_function(name: str, functions: Mapping[str, Any]) -> bool:
-    return name in functions or name in FUNCTIONS or name in FROM_FORMULAIC or hasattr(builtins, name)
+    return name in functions or name in FUNCTIONS or name in FROM_FORMULAIC or name in PYTHONS
 
 
 def _place(source: str, name: str, start: int) -> int:
@@ -120,19 +114,15 @@ def evaluate(
             )
         codes, levels = column.categories("a factor")
         return Categories(codes, levels, None, column.kind == "bool", column.declared)
-    code, called, owners = _compiled(atom.expression)
-    whole = bool(called & FACTOR_CALLS)
+    syntax = read_syntax(atom.expression)
+    whole = bool(syntax.called & FACTOR_CALLS)
     data = {alias: _operand(rows[name], whole) for alias, name in atom.aliases}
     data.update(
         (name, _operand(rows[name], whole)) for name in atom.variables if name in rows.frame and name.isidentifier()
     )
-    if any(isinstance(data.get(name), np.ndarray) for name in owners):
-        # Some of numpy's methods would work here and others not.
-        raise FormulaError(f"'{atom.text}' cannot be evaluated: {_NO_METHODS}")
-    scope = _Scope(data, state, rows.functions)
     try:
         with np.errstate(all="ignore"):
-            result = eval(code, {"__builtins__": {}}, scope)
+            result = Interpreter(data, dict(atom.aliases), state, rows.functions).run(syntax)
     except (FormulaError, DataError):
         raise
     except Exception as error:
@@ -140,17 +130,9 @@ def evaluate(
     return _interpret(atom, result, rows, missing)
 
 
-_NO_METHODS = (
-    "methods of columns, such as x.mean(), are not available; use functions, such as center(x) or np.log(x), "
-    "or make a column of the data first"
-)
-
-
 def _reason(atom: Atom, error: Exception, rows: Rows) -> str:
     """Why an expression failed, in the words of its columns where they are to blame."""
     message = str(error)
-    if "__import__" in message:
-        return _NO_METHODS
     if "truth value of a" in message:
         return "a condition on a whole column; write ifelse(condition, yes, no), and (a < x) & (x < b) for a < x < b"
     if isinstance(error, TypeError) and " argument" not in message:
@@ -161,70 +143,15 @@ def _reason(atom: Atom, error: Exception, rows: Rows) -> str:
     return message
 
 
-class _Scope(Mapping[str, Any]):
-    """What names mean inside an expression: columns, the user's functions, ours, then Python's builtins."""
-
-    def __init__(self, data: dict[str, Any], state: dict[str, State], functions: Mapping[str, Any]) -> None:
-        self.data, self.state, self.functions = data, state, functions
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self.data:
-            return self.data[name]
-        if name == "_state_of":
-            return lambda key: self.state.setdefault(key, {})
-        if name.startswith("_function_"):
-            name = name.removeprefix("_function_")
-        if name in self.functions:
-            return self.functions[name]
-        try:
-            return function(name)
-        except KeyError:
-            pass
-        if hasattr(builtins, name) and not name.startswith("_"):
-            return getattr(builtins, name)
-        raise NameError(name, name=name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-
-class _Calls(ast.NodeTransformer):
-    """Marks calls: a column called `scale` must not hide the function, and stateful transforms get their state."""
-
-    def __init__(self) -> None:
-        self.called: set[str] = set()
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        key = ast.unparse(node)
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name):
-            name = node.func.id
-            self.called.add(name)
-            node.func = ast.copy_location(ast.Name(f"_function_{name}", ast.Load()), node.func)
-            if name in STATEFUL:
-                state = ast.Call(ast.Name("_state_of", ast.Load()), [ast.Constant(key)], [])
-                node.keywords.append(ast.keyword("_state", state))
-        return node
-
-
-@lru_cache(maxsize=512)
-def _compiled(expression: str) -> tuple[CodeType, frozenset[str], frozenset[str]]:
-    """The code, the functions it calls, and the names whose attributes or methods it uses."""
-    calls = _Calls()
-    tree = ast.fix_missing_locations(calls.visit(ast.parse(expression, mode="eval")))
-    owners = [n.value.id for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
-    return compile(tree, f"<formula: {expression}>", "eval"), frozenset(calls.called), frozenset(owners)
-
-
 def _operand(column: Column, whole: bool) -> Any:
-    """A column as expressions see it. Integers become floats, since R's do not overflow, unless they may be labels."""
+    """A column as expressions see it: not to be written to.
+
+    Integers become floats, since R's do not overflow, unless they may be labels.
+    """
     if column.kind in ("number", "bool") and column.values is not None:
-        if column.kind == "bool" or whole:
-            return column.values
-        return column.values.astype(np.float64, copy=False)
+        values = column.values.view()
+        values.flags.writeable = False
+        return values if column.kind == "bool" or whole else values.astype(np.float64, copy=False)
     if column.codes is not None and column.levels is not None:
         if column.kind == "other":
             return pd.Series(column.levels.take(column.codes))

@@ -16,6 +16,7 @@ import pandas as pd
 from ..errors import DataError, FormulaError
 from .frame import read_column
 from .levels import label_of
+from .numpy_functions import rounded, where
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +25,7 @@ State = dict[str, Any]
 
 # Transforms that get a `_state` to keep what they learned from the rows of the fit.
 STATEFUL = frozenset(["center", "scale", "standardize", "poly", "bs", "ns", "cr", "cs", "cc"])
+MOST_COLUMNS = 1_000  # of polynomials and splines
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def standardize(x: Any, *, _state: State) -> Any:
 def poly(x: Any, degree: int = 1, raw: bool = False, *, _state: State) -> Any:
     """Orthogonal polynomials, as R's."""
     x = _numeric(x)
+    _check_sizes(degree)
     unique = len(np.unique(x[~np.isnan(x)])) if not _state and not raw else degree + 1
     if degree < 1 or unique <= degree:
         raise ValueError(
@@ -149,6 +152,7 @@ def bs(
     """B-splines, as R's: beyond the boundary knots the outer polynomials go on."""
     from formulaic.transforms import basis_spline
 
+    _check_sizes(df, degree)
     knots = None if knots is None else [float(k) for k in np.atleast_1d(knots)]
     more.setdefault("extrapolation", "extend")
     more.setdefault("include_intercept", intercept)
@@ -159,6 +163,7 @@ def ns(x: Any, df: int | None = None, knots: Any = None, intercept: bool = False
     """Natural cubic splines with R's columns: linear beyond the boundary knots."""
     from scipy.interpolate import BSpline
 
+    _check_sizes(df)
     x = _numeric(x)
     if not _state:
         seen = x[~np.isnan(x)]
@@ -192,11 +197,19 @@ def _formulaic_spline(name: str) -> Callable[..., Any]:
     def spline(x: Any, *arguments: Any, _state: State, **more: Any) -> Any:
         from formulaic.transforms import TRANSFORMS
 
+        _check_sizes(*arguments[:1], more.get("df"))
         values = TRANSFORMS[name](_numeric(x), *arguments, _state=_state, **more)
         values = getattr(values, "__wrapped__", values)
         return dict(values) if isinstance(values, Mapping) else values
 
     return spline
+
+
+def _check_sizes(*sizes: Any) -> None:
+    """Refuse curves of so many columns that nothing could be fitted to them, before they fill the memory."""
+    for size in sizes:
+        if isinstance(size, (int, float, np.number)) and not abs(float(size)) <= MOST_COLUMNS:
+            raise ValueError(f"{size} columns are too many; there can be {MOST_COLUMNS:,}")
 
 
 def _numeric(x: Any) -> NDArray[Any]:
@@ -227,18 +240,20 @@ def _vector(*values: Any) -> Any:
 
 
 FUNCTIONS: dict[str, Any] = {
-    "np": np, "I": _identity, "C": factor, "factor": factor, "relevel": relevel, "Treatment": Treatment, "c": _vector,
+    "I": _identity, "C": factor, "factor": factor, "relevel": relevel, "Treatment": Treatment, "c": _vector,
     "center": center, "scale": scale, "standardize": standardize, "poly": poly, "bs": bs, "ns": ns,
     "cr": _formulaic_spline("cr"), "cs": _formulaic_spline("cs"), "cc": _formulaic_spline("cc"),
     "log": _log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp, "expm1": np.expm1,
     "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "atan": np.arctan,
     "floor": np.floor, "ceiling": np.ceil,
-    "abs": np.abs, "round": np.round, "sign": np.sign, "pmin": np.minimum, "pmax": np.maximum, "ifelse": np.where,
+    "abs": np.abs, "round": rounded, "sign": np.sign, "pmin": np.minimum, "pmax": np.maximum, "ifelse": where,
     "as_numeric": as_numeric, "as_integer": lambda x: np.trunc(as_numeric(x)), "is_na": pd.isna,
     "logical_not": np.logical_not,
 }  # fmt: skip
 RESERVED = ("offset", "cbind")  # words of formulas that look like calls
-FROM_FORMULAIC = ("Sum", "Helmert", "Poly", "Diff", "contr")
+FROM_FORMULAIC = ("Sum", "Helmert", "Poly", "Diff")
+# Python's, where the user has none of that name.
+PYTHONS: dict[str, Any] = {"float": float, "int": int, "len": len, "max": max, "min": min, "sum": sum}
 
 
 class UserFunctions(dict[str, Callable[..., Any]]):
@@ -274,8 +289,9 @@ class UserFunctions(dict[str, Callable[..., Any]]):
                 pickle.dumps(value)
             except Exception as error:
                 raise pickle.PicklingError(
-                    f"the function '{name}' that was passed by functions= cannot be saved: it is a lambda, or defined "
-                    f"inside of another function; define it with def in a module ({error})"
+                    f"the function '{name}' that was passed by functions= cannot be pickled: it is a lambda, or "
+                    "defined inside of another function; define it with def in a module, or use results.save() "
+                    f"({error})"
                 ) from None
         return UserFunctions, (dict(self),)
 
@@ -284,12 +300,12 @@ class UserFunctions(dict[str, Callable[..., Any]]):
 
 
 def function(name: str) -> Any:
-    """What a name in a formula stands for when it is no column; KeyError if nothing."""
-    if name in FROM_FORMULAIC:
+    """What a name in a formula stands for when it is no column, or `contr.sum` and the like; KeyError if nothing."""
+    if name in FROM_FORMULAIC or name.startswith("contr."):
         from formulaic.transforms import TRANSFORMS
 
-        return TRANSFORMS[name]
-    return FUNCTIONS[name]
+        return TRANSFORMS[name] if name in FROM_FORMULAIC else getattr(TRANSFORMS["contr"], name.partition(".")[2])
+    return FUNCTIONS[name] if name in FUNCTIONS else PYTHONS[name]
 
 
 @dataclass(frozen=True)
@@ -335,13 +351,18 @@ def contrast(specification: Any, levels: pd.Index, where: str) -> Contrast:
                 f"{where}: contrasts {specification!r} are not known; known are treatment, {', '.join(registry)}"
             )
         specification = registry[specification]
-    if isinstance(specification, type):
-        specification = specification()
-    if not isinstance(specification, Contrasts):
-        specification = CustomContrasts(_codes(specification, labels, where))
-    coding = np.asarray(specification.get_coding_matrix(labels, reduced_rank=True), dtype=np.float64)
-    fields = specification.get_coding_column_names(labels, reduced_rank=True)
-    pattern = specification.get_factor_format(labels, reduced_rank=True)
+    try:
+        if isinstance(specification, type):
+            specification = specification()
+        if not isinstance(specification, Contrasts):
+            specification = CustomContrasts(_codes(specification, labels, where))
+        coding = np.asarray(specification.get_coding_matrix(labels, reduced_rank=True), dtype=np.float64)
+        fields = specification.get_coding_column_names(labels, reduced_rank=True)
+        pattern = specification.get_factor_format(labels, reduced_rank=True)
+    except FormulaError:
+        raise
+    except Exception as error:
+        raise FormulaError(f"{where}: contrasts cannot be made: {error}") from error
     names = tuple(pattern.format(name="", field=f).replace("[T.", "[") for f in fields)
     return Contrast(names, coding)
 

@@ -56,7 +56,7 @@ def build_design(
     Parameters
     ----------
     formula : str
-        lme4's syntax. A formula is code: never take one from a stranger.
+        lme4's syntax. It is data, not code: it calls functions of formulas and those in `functions`, and no others.
     data : data frame or dict of columns
         pandas, polars, pyarrow, anything narwhals reads. It is never modified.
     family : Family

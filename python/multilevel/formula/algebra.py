@@ -10,10 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .structures import ORDERED, OTHER_STRUCTURES, STRUCTURES, no_times, structure_name
-from .tokens import Token, complain, display, identifiers, matching, split_arguments, to_python
+from .syntax import check_expression
+from .tokens import Token, complain, display, matching, split_arguments, to_python
 
 GROUP_ADVICE = "a grouping factor is a column, a:b or a/b; make any other grouping a column of the data first"
 FACTOR_CALLS = ("factor", "as.factor", "C")
+# What a formula may be multiplied out to. The work is counted in variables of terms, equal terms included.
+MOST_TERMS = 5_000
+MOST_WORK = 1_000_000
+MOST_BARS = 100  # random-effects terms
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,8 @@ def atom_from_tokens(text: str, tokens: Sequence[Token]) -> Atom:
         name = tokens[0].value
         return Atom(name, name=name, variables=(name,), position=tokens[0].start)
     aliases: dict[str, str] = {}
-    expression = to_python(text, tokens, aliases)
-    columns, names = {alias: name for name, alias in aliases.items()}, identifiers(text, expression, tokens)
+    expression, names = check_expression(text, tokens, to_python(text, tokens, aliases))
+    columns = {alias: name for name, alias in aliases.items()}
     variables = tuple(dict.fromkeys(columns.get(name, name) for name in names))
     pairs = tuple((alias, name) for alias, name in columns.items())
     return Atom(display(tokens), expression=expression, variables=variables, aliases=pairs, position=tokens[0].start)
@@ -147,6 +152,8 @@ class _Parser:
     def __init__(self, text: str, tokens: Sequence[Token]) -> None:
         self.text, self.tokens, self.i = text, tokens, 0
         self.in_bar = False
+        self.work = 0
+        self.n_bars = 0
         self.labels: list[str] = []  # columns of a grouping factor that are written factor(column)
 
     @property
@@ -250,13 +257,34 @@ class _Parser:
             if part.literal is not None or part.intercept is not None:
                 self.fail(f"a number cannot be combined by '{operator.text}'; put arithmetic inside I(...)", operator)
         a, b = list(left.products.values()), list(right.products.values())
-        crossed = [p + q for q in b for p in a]
-        if operator.text == "*":
-            return self.at(left, _Sum([*a, *b, *crossed]))
         if operator.text == "/":
-            everything = tuple(atom for p in a for atom in p)
-            return self.at(left, _Sum([*a, *(everything + q for q in b)]))
-        return self.at(left, _Sum(crossed))
+            everything = tuple(dict.fromkeys(atom for p in a for atom in p))
+            self.spend(_size(a) + len(b) * len(everything) + _size(b), operator)
+            return self.at(left, self.checked(_Sum([*a, *(everything + q for q in b)]), operator))
+        crossed = self.crossed(a, b, operator)
+        total = _Sum([*a, *b, *crossed] if operator.text == "*" else crossed)
+        return self.at(left, self.checked(total, operator))
+
+    def crossed(
+        self, a: Sequence[tuple[Atom, ...]], b: Sequence[tuple[Atom, ...]], operator: Token
+    ) -> list[tuple[Atom, ...]]:
+        """Every product of one of `a` and one of `b`."""
+        self.spend(len(a) * _size(b) + len(b) * _size(a), operator)
+        return [p + q for q in b for p in a]
+
+    def spend(self, work: int, operator: Token) -> None:
+        """Count the work of multiplying out before it is done, and refuse what would take too long."""
+        self.work += work
+        if self.work > MOST_WORK:
+            self.too_many(operator)
+
+    def checked(self, total: _Sum, operator: Token) -> _Sum:
+        if len(total.products) > MOST_TERMS:
+            self.too_many(operator)
+        return total
+
+    def too_many(self, operator: Token) -> None:
+        self.fail(f"'{operator.text}' makes too many terms here; a formula has at most {MOST_TERMS:,}", operator)
 
     @staticmethod
     def at(origin: _Sum, result: _Sum) -> _Sum:
@@ -269,7 +297,7 @@ class _Parser:
             operator = self.token
             self.i += 1
             exponent = self.token
-            if exponent.kind != "number" or not exponent.text.isdigit() or int(exponent.text) < 1:
+            if exponent.kind != "number" or not _is_small(exponent.text) or int(exponent.text) < 1:
                 self.fail(
                     f"expected a whole number after '{operator.text}'; to raise a column to a power write I(x^2)",
                     exponent,
@@ -280,8 +308,11 @@ class _Parser:
             products = list(base.products.values())
             result = base
             for _ in range(min(int(exponent.text), max(len(products), 1)) - 1):
-                crossed = [p + q for p in result.products.values() for q in products]
-                result = _Sum([*result.products.values(), *crossed])
+                before = list(result.products.values())
+                crossed = self.crossed(products, before, operator)
+                result = self.checked(_Sum([*before, *crossed]), operator)
+                if len(result.products) == len(before):
+                    break
             base = self.at(base, result)
         return base
 
@@ -292,8 +323,10 @@ class _Parser:
             self.fail("the formula ends where a term is expected")
         elif token.kind == "number":
             self.i += 1
-            if not token.text.isdigit():
-                self.fail(f"the number {token.text} is no term; only 1 and 0 (with or without intercept) are", token)
+            if not _is_small(token.text):
+                self.fail(
+                    f"the number {token.text:.20} is no term; only 1 and 0 (with or without intercept) are", token
+                )
             result.literal = int(token.text)
         elif token.kind == "string":
             self.fail(f"{token.text} is a text, not a column; quote unusual column names with backticks")
@@ -304,12 +337,15 @@ class _Parser:
         elif token.text == ".":
             self.fail("'.' for all other columns is not available: name the columns")
         elif token.text in ("+", "-"):
-            # `x + -1` and `x - -1`: only the intercept may carry a sign of its own.
-            self.i += 1
+            # `x + -1` and `x - -1`: only the intercept may carry signs of its own.
+            minus = 0
+            while self.token.text in ("+", "-") and self.token.kind == "op":
+                minus += self.token.text == "-"
+                self.i += 1
             result = self.primary()
             if result.literal is None:
                 self.fail("expected a term after the operator", token)
-            if token.text == "-":
+            if minus % 2:
                 result.literal = 1 - int(result.literal or 0)
         else:
             self.fail(f"expected a term before '{token.text}'")
@@ -421,6 +457,9 @@ class _Parser:
         text = display(self.tokens[self.tokens.index(opening) : close + 1])
         result = _Sum()
         labels = tuple(self.labels)
+        self.n_bars += len(groups)
+        if self.n_bars > MOST_BARS:
+            self.fail(f"there are too many random terms; a formula has at most {MOST_BARS}", opening)
         result.bars = [Bar(terms, group, structure, text, opening.start, labels) for group in groups]
         return result
 
@@ -472,6 +511,15 @@ class _Parser:
             return (inside[0].value,)
         self.i += 1
         return (token.value,)
+
+
+def _size(products: Sequence[tuple[Atom, ...]]) -> int:
+    return sum(map(len, products))
+
+
+def _is_small(text: str) -> bool:
+    """Whether a text is a whole number that one can count to."""
+    return text.isdigit() and len(text) < 7
 
 
 def _top_level_bar(tokens: Sequence[Token]) -> int | None:

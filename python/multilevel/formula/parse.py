@@ -1,6 +1,6 @@
 """Reading a formula: text in, a frozen `Formula` out, or a complaint that marks the place. Knows nothing of the data.
 
-A formula is code: expressions inside calls are evaluated. Never take one from a stranger.
+A formula is data, not code: `syntax` says what it may hold, and anything else is refused here.
 """
 
 from __future__ import annotations

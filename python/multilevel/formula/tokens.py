@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
@@ -21,6 +21,8 @@ _TOKEN = re.compile(
       | (?P<op>%in%|%%|%/%|\*\*|\|\||&&|==|!=|<=|>=|//|[-+*/:^(){}\[\],|&<>=!~.@%$])""",
     re.VERBOSE,
 )
+MOST_CHARACTERS = 10_000
+MOST_NESTED = 50  # brackets within brackets
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _CONSTANTS = {"TRUE": "True", "FALSE": "False", "NULL": "None", "Inf": "np.inf", "pi": "np.pi"}
 _OPERATORS = {"^": "**", "%%": "%", "%/%": "//"}
@@ -33,6 +35,10 @@ _LOGICAL = {"&": "&", "&&": "&", "and": "&", "|": "|", "||": "|", "or": "|", "if
 _SPACED = frozenset(
     ("%in%", "%%", "%/%", "%", "*", "+", "-", "~", "|", "||", "&", "&&", "==", "!=", "<", ">", "<=", ">=")
 )
+
+
+# The text of an expression in Python, in pieces, each with the place in the formula that it comes from.
+Pieces = list[tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,9 @@ def complain(text: str, position: int, message: str) -> NoReturn:
 
 
 def tokenize(text: str) -> list[Token]:
-    """Split a formula into tokens, the last of kind "end"; checks that brackets match."""
+    """Split a formula into tokens, the last of kind "end"; checks its length, and that brackets match."""
+    if len(text) > MOST_CHARACTERS:
+        raise FormulaError(f"a formula has at most {MOST_CHARACTERS:,} characters; this one has {len(text):,}")
     tokens: list[Token] = []
     position = 0
     while position < len(text):
@@ -81,6 +89,8 @@ def tokenize(text: str) -> list[Token]:
             continue
         if token.text in _CLOSING:
             open_brackets.append(token)
+            if len(open_brackets) > MOST_NESTED:
+                complain(text, token.start, f"brackets can be nested {MOST_NESTED} deep, and no deeper")
         elif token.text in _CLOSING.values():
             if not open_brackets:
                 complain(text, token.start, f"'{token.text}' without an opening bracket")
@@ -132,24 +142,24 @@ def display(tokens: Sequence[Token]) -> str:
     return "".join(out)
 
 
-def to_python(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> str:
+def to_python(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> Pieces:
     """Translate an expression to Python.
 
     ``&`` and ``|`` bind looser than comparisons in R and tighter in Python, so their operands get parentheses; so does
     what follows ``!``. Python's ``and``, ``or``, ``not`` are taken for these, since they fail on whole columns. Column
     names that are no Python identifiers are replaced by aliases, which `aliases` (name to alias) collects.
     """
-    parts: list[str] = []  # the operand being read
-    out: list[str] = []  # operands and operators already read
+    parts: list[Pieces] = []  # the operand being read
+    out: list[Pieces] = []  # operands and operators already read
     logical = False
     negated = 0
     i = 0
 
-    def close_operand() -> None:
+    def close_operand(at: int) -> None:
         nonlocal parts, negated
-        joined = " ".join(parts) + ")" * negated
+        joined = [*_joined(" ", parts), (")" * negated, at)]
         negated = 0
-        out.append(f"({joined})" if logical else joined)
+        out.append([("(", at), *joined, (")", at)] if logical else joined)
         parts = []
 
     depth = 0
@@ -159,49 +169,58 @@ def to_python(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> st
         logical = logical or (depth == 0 and token.kind in ("op", "name") and token.text in _LOGICAL)
     while i < len(tokens):
         token = tokens[i]
+        at = token.start
         following = tokens[i + 1] if i + 1 < len(tokens) else None
         if token.kind == "op" and token.text in _CLOSING:
             close = matching(text, tokens, i)
-            inside = tokens[i + 1 : close]
-            pieces = split_arguments(inside)
-            parts.append(
-                token.text + ", ".join(_argument(text, piece, aliases) for piece in pieces) + tokens[close].text
-            )
+            inside = [_argument(text, piece, aliases) for piece in split_arguments(tokens[i + 1 : close])]
+            parts.append([(token.text, at), *_joined(", ", inside), (tokens[close].text, tokens[close].start)])
             i = close + 1
             continue
         if token.kind in ("op", "name") and token.text in _LOGICAL:
             if not parts:
-                complain(text, token.start, f"expected an operand before '{token.text}'")
-            close_operand()
-            out.append(_LOGICAL[token.text])
+                complain(text, at, f"expected an operand before '{token.text}'")
+            close_operand(at)
+            out.append([(_LOGICAL[token.text], at)])
         elif token.text in ("!", "not") and (following is None or following.text != "in"):
-            parts.append("logical_not(")
+            parts.append([("logical_not(", at)])
             negated += 1
         elif token.kind == "op":
             if token.text in ("%in%", "$", "@", "~", "{"):
-                complain(text, token.start, f"'{token.text}' is not available inside an expression")
-            parts.append(_OPERATORS.get(token.text, token.text))
+                complain(text, at, f"'{token.text}' is not available inside an expression")
+            parts.append([(_OPERATORS.get(token.text, token.text), at)])
         elif token.kind == "number":
-            parts.append(token.text.rstrip("L"))
+            parts.append([(token.text.rstrip("L"), at)])
         elif token.kind == "quoted":
-            parts.append(_alias(token.value, aliases))
+            parts.append([(_alias(token.value, aliases), at)])
         elif token.kind == "name":
             called = following is not None and following.kind == "op" and following.text == "("
             if called and iskeyword(token.text.partition(".")[0]) and token.text not in _FUNCTIONS:  # as.character(x)
-                complain(text, token.start, no_function(token.text, _FUNCTIONS))
-            parts.append(_name(token.text, called, aliases))
+                complain(text, at, no_function(token.text, _FUNCTIONS))
+            parts.append([(_name(token.text, called, aliases), at)])
         elif token.kind == "string":
-            parts.append(token.text)
+            parts.append([(token.text, at)])
         i += 1
-    close_operand()
-    return " ".join(out)
+    close_operand(tokens[-1].start if tokens else 0)
+    return _joined(" ", out)
 
 
-def _argument(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> str:
+def _joined(separator: str, groups: Sequence[Pieces]) -> Pieces:
+    """Pieces one after the other, with `separator` between the groups."""
+    pieces: Pieces = []
+    for k, group in enumerate(groups):
+        if k:
+            pieces.append((separator, (group or pieces or [("", 0)])[0 if group else -1][1]))
+        pieces += group
+    return pieces
+
+
+def _argument(text: str, tokens: Sequence[Token], aliases: dict[str, str]) -> Pieces:
     """One argument of a call, ``keyword = value`` or a value."""
     if len(tokens) > 2 and tokens[0].kind == "name" and tokens[1].kind == "op" and tokens[1].text == "=":
-        return f"{tokens[0].text.replace('.', '_')}={to_python(text, tokens[2:], aliases)}"
-    return to_python(text, tokens, aliases) if tokens else ""
+        word = (f"{tokens[0].text.replace('.', '_')}=", tokens[0].start)
+        return [word, *to_python(text, tokens[2:], aliases)]
+    return to_python(text, tokens, aliases) if tokens else []
 
 
 def split_arguments(tokens: Sequence[Token]) -> list[list[Token]]:
@@ -223,23 +242,12 @@ def _name(name: str, called: bool, aliases: dict[str, str]) -> str:
         return _FUNCTIONS.get(name, name)
     if name in _CONSTANTS:
         return _CONSTANTS[name]
-    if "." in name and not name.startswith(("np.", "contr.")):
-        return _alias(name, aliases)
-    return name
+    if iskeyword(name) or name.startswith(("np.", "numpy.", "contr.")):
+        return name
+    return _alias(name, aliases)
 
 
 def _alias(name: str, aliases: dict[str, str]) -> str:
-    if name.isidentifier() and name not in ("True", "False", "None", "np"):
-        return name
-    return aliases.setdefault(name, f"_column_{len(aliases)}")
-
-
-def identifiers(text: str, expression: str, tokens: Sequence[Token]) -> list[str]:
-    """Names in a Python expression that stand for values rather than for functions called."""
-    try:
-        tree = ast.parse(expression, mode="eval")
-    except (SyntaxError, ValueError) as error:
-        complain(text, tokens[0].start, f"'{display(tokens)}' is not an expression ({getattr(error, 'msg', error)})")
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = [(n.col_offset, n.id) for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
-    return [name for _, name in sorted(names)]
+    # Python takes compatible characters, such as ligatures, for their plain forms, and would find another column.
+    plain = name.isidentifier() and not iskeyword(name) and unicodedata.normalize("NFKC", name) == name
+    return name if plain and not name.startswith("_column_") else aliases.setdefault(name, f"_column_{len(aliases)}")
