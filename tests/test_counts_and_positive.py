@@ -166,9 +166,8 @@ def test_less_spread_than_the_poisson(right: str, points: int) -> None:
     assert again.warnings == results.warnings
 
 
-@pytest.mark.parametrize(
-    ("size", "right"), [(20.0, "x"), (20.0, "x + (1 | g)"), (200.0, "x + (1 | g)"), (2000.0, "x + (1 | g)")]
-)
+@pytest.mark.parametrize("size", [20.0, 200.0, 2000.0])
+@pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
 def test_a_large_size_is_found_where_there_is_one(size: float, right: str) -> None:
     """No size is better than the one reported; none is said to be at its limit by mistake."""
     finite = 0
@@ -198,6 +197,25 @@ def test_a_size_of_two_hundred() -> None:
     (row,) = results.family_parameters().itertuples()
     assert row.conf_low < 200 < row.conf_high
     assert results.llf > quietly("y ~ x + (1 | g) + (1 | h)", data, "poisson").llf + 5
+
+
+@pytest.mark.parametrize("link", ["log", "identity"])
+def test_the_limit_can_be_given_as_a_start(link: str) -> None:
+    data = counts(2, 3.0)
+    base = quietly("y ~ x", data.assign(x=np.abs(data["x"])), NB, link=link)
+    far = quietly("y ~ x", data.assign(x=np.abs(data["x"])), NB, link=link, start=[*base.fit.psi[:-1], 30.0])
+    assert far.converged
+    assert far.llf == pytest.approx(base.llf, abs=1e-7)
+    assert far.family_params["size"] == pytest.approx(base.family_params["size"], rel=1e-5)
+
+
+def test_a_limit_that_is_no_maximum_is_not_certified() -> None:
+    data = counts(2, 3.0)
+    base = quietly("y ~ x", data, NB)
+    plain = quietly("y ~ x", data, "poisson")
+    there = quietly("y ~ x", data, NB, start=[*plain.fit.psi, 30.0], max_iter=0)
+    assert there.llf < base.llf - 100
+    assert not there.converged
 
 
 # ---- edges --------------------------------------------------------------------------------------------------------
@@ -232,6 +250,19 @@ def test_counts_that_are_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
+def test_counts_that_an_identity_link_fits_exactly(right: str) -> None:
+    """They have no dispersion that could vanish: the maximum is the Poisson's."""
+    data = pd.DataFrame({"x": np.tile(np.arange(6.0), 10), "g": np.repeat(np.arange(10), 6)})
+    data["y"] = 2 + 3 * data["x"]
+    results = quietly(f"y ~ {right}", data, NB, link="identity")
+    plain = quietly(f"y ~ {right}", data, "poisson", link="identity")
+    assert results.converged
+    assert results.family_params == {"size": np.inf}
+    assert results.llf == pytest.approx(plain.llf, abs=1e-8)
+    np.testing.assert_allclose(results.params, [2.0, 3.0], atol=1e-5)
+
+
+@pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
 @pytest.mark.parametrize("constant", [True, False])
 def test_positive_numbers_that_are_fitted_exactly(right: str, constant: bool) -> None:
     data = grouped(1)
@@ -256,7 +287,7 @@ def test_positive_numbers_that_groups_leave_nothing_of() -> None:
     assert results.params["x"] == pytest.approx(2.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("shape", [1e2, 1e4, 1e6, 1e8])
+@pytest.mark.parametrize("shape", [1e2, 1e4, 1e6, 1e8, 1e10, 1e12])
 @pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
 def test_a_large_shape(shape: float, right: str) -> None:
     """Nearly exact: the Gamma density is close to the normal one of log y."""
@@ -286,7 +317,7 @@ def test_a_small_shape() -> None:
     assert row.conf_low < 0.05 < row.conf_high
 
 
-@pytest.mark.parametrize("power", [-12, -3, 3, 8])
+@pytest.mark.parametrize("power", [-12, -3, 3, 8, 15])
 def test_units_of_a_positive_response(power: int) -> None:
     data = positive(2, 1.5)
     base = ml.fit("y ~ x + (1 | g)", data, GAMMA)
@@ -297,6 +328,35 @@ def test_units_of_a_positive_response(power: int) -> None:
     np.testing.assert_allclose(other.bse, base.bse, rtol=1e-6)
     assert other.llf == pytest.approx(base.llf - 600 * shift, abs=1e-7)
     assert other.family_params == {"shape": pytest.approx(base.family_params["shape"], rel=1e-7)}
+
+
+@pytest.mark.parametrize("power", [-6, -2, 2, 4, 6])
+@pytest.mark.parametrize("link", ["identity", "inverse"])
+@pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
+def test_units_where_the_link_has_them(right: str, link: str, power: int) -> None:
+    """Costs and times are often large; the linear predictor then is, too, or small."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(40), 15), rng.uniform(size=600)
+    low, slope, sd = (5.0, 2.0, 0.8) if link == "identity" else (1.5, 0.5, 0.25)
+    eta = low + slope * x + sd * rng.normal(size=40)[g]
+    data = pd.DataFrame({"y": drawn(rng, GAMMA, eta, link=link), "x": x, "g": g})
+    base = ml.fit(f"y ~ {right}", data, GAMMA, link=link)
+    other = ml.fit(f"y ~ {right}", data.assign(y=data["y"] * 10.0**power), GAMMA, link=link)
+    unit = 10.0**power if link == "identity" else 10.0**-power
+    np.testing.assert_allclose(other.params, base.params * unit, rtol=1e-5)
+    np.testing.assert_allclose(other.bse, base.bse * unit, rtol=1e-4)
+    assert other.llf == pytest.approx(base.llf - 600 * power * np.log(10), abs=1e-7)
+    assert other.optimization.n_evaluations < 40
+
+
+@pytest.mark.parametrize("link", ["log", "identity"])
+def test_large_counts(link: str) -> None:
+    data = grouped(3)
+    mean = np.exp(8 + 0.2 * data["x"]) if link == "log" else 3000 + 400 * data["x"]
+    data["y"] = drawn(np.random.default_rng(4), NB, mean if link == "identity" else np.log(mean), link=link, phi=(3.0,))
+    results = ml.fit("y ~ x", data, NB, link=link)
+    (row,) = results.family_parameters().itertuples()
+    assert row.conf_low < np.exp(3.0) < row.conf_high
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.0, "0"), (-2.5, "-2.5")])

@@ -108,6 +108,19 @@ def test_derivatives_by_phi(family: str, link: str, phi: Phi) -> None:
                 assert_near(d[second], by(other, f"phi{r}_d{order}"), 1e-9, second, size=far * d[name])
 
 
+@pytest.mark.parametrize("shape", [1e8, 1e12])
+def test_gamma_of_a_large_shape_keeps_its_digits(shape: float) -> None:
+    """Close to the mean, where r = y / mu is one for all purposes but this."""
+    z = np.linspace(-3, 3, 13)
+    eta, one = np.full(13, 0.7), np.ones(13)
+    log_ratio = z / np.sqrt(shape)
+    y = np.exp(0.7 + log_ratio)
+    d = _core.Family("gamma", "log").derivatives(eta, y, one, one, [np.log(shape)])
+    exact = np.log(y) - 0.7  # what is left of it in y
+    expected = -shape * (exact**2 / 2 + exact**3 / 6 + exact**4 / 24) + 0.5 * np.log(shape / (2 * np.pi))
+    np.testing.assert_allclose(d["value"], expected, atol=1e-7)
+
+
 @pytest.mark.parametrize("size", [1e6, 1e8, 1e10, 1e12])
 @pytest.mark.parametrize("link", ["log", "identity"])
 def test_negative_binomial_close_to_the_poisson(link: str, size: float) -> None:

@@ -1,6 +1,6 @@
 // Gamma(y | mean mu, shape k), variance mu^2 / k, phi = log k; y > 0. With r = y / mu the log density is
-// k (1 + log r - r) + log(k / (2 pi)) / 2 - s(k) - log y, where s is the remainder of Stirling's formula: nothing large
-// cancels when the shape is large. The prior weight multiplies the log density.
+// k (log r - (r - 1)) + log(k / (2 pi)) / 2 - s(k) - log y, where s is the remainder of Stirling's formula: nothing
+// large cancels when the shape is large. The prior weight multiplies the log density.
 #include <cmath>
 
 #include "family/link.hpp"
@@ -22,7 +22,7 @@ struct Density {
       return 0.5 * own - numeric::stirling_remainder(exp(own)) + -0.91893853320467274178;
     });
     const T log_ratio = numeric::constant_like(eta, numeric::log(y)) - Link::log_mean(eta);
-    const T value = shape * (log_ratio - exp(log_ratio) + 1.0) + constant;
+    const T value = shape * (log_ratio - expm1(log_ratio)) + constant;
     return only_where(Link::feasible_rate(numeric::constant_term(eta)), weighted(weight, value));
   }
 };

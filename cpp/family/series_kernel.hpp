@@ -13,6 +13,7 @@ namespace multilevel::family {
 
 // For plain lanes, which have no namespace that a call could be looked up in.
 using numeric::exp;
+using numeric::expm1;
 using numeric::log1p;
 
 using numeric::lane_count;

@@ -79,7 +79,7 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
 /// Mean squared working residual, weighted by the working weights: the scatter on the scale of eta. And the mean
 /// squared Pearson residual, for phi.
 struct Scatter {
-  double eta = 1.0, pearson = 1.0, response = 1.0;  ///< `response`: mean square of the response itself
+  double eta = 1.0, pearson = 1.0, response = 1.0;  ///< `response`: the same of the response itself, from zero
 };
 
 Scatter scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
@@ -97,7 +97,8 @@ Scatter scatter(const model::Model& model, const model::Response& response, cons
       if (rows.weight[j] == 0.0) continue;
       const auto row = static_cast<std::size_t>(panel.first_row) + j;
       squares += rows.d1[j] * rows.d1[j] / rows.weight[j];
-      responses += response.weight[row] * response.value[row] * response.value[row];
+      const double variance = model.family().variance(model.family().mean(rows.eta[j]), phi);
+      responses += response.weight[row] * response.value[row] * response.value[row] / variance;
       weights += rows.weight[j];
       n += 1.0;
     }
@@ -123,7 +124,9 @@ Start starting_values(const model::Model& model, const model::Response& response
     if (n_phi == 0) return;
     const double zero[family::max_phi] = {};
     const Scatter left = scatter(model, response, glm.head(p), zero, stride);
-    exact = !(left.pearson > exact_share * left.response);
+    const double one[family::max_phi] = {1.0, 1.0};
+    const bool has_dispersion = model.family().dispersion(one) != model.family().dispersion(zero);
+    exact = has_dispersion && !(left.pearson > exact_share * left.response);
     model.family().start_phi(left.pearson, glm.data() + p);
   };
   Start start;

@@ -118,6 +118,14 @@ inline Taylor<D, T> exp(const Taylor<D, T>& x) {
   return y;
 }
 
+/// e^x - 1, exact for small x.
+template <int D, class T>
+inline Taylor<D, T> expm1(const Taylor<D, T>& x) {
+  Taylor<D, T> y = exp(x);
+  y.c[0] = expm1(x.c[0]);
+  return y;
+}
+
 template <int D, class T>
 inline Taylor<D, T> log(const Taylor<D, T>& x) {
   return integrate(x, log(x.c[0]), constant_like(x, broadcast(1.0)) / x);

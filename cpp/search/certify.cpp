@@ -3,12 +3,29 @@
 #include <algorithm>
 
 #include "search/boundary.hpp"
+#include "search/bounds.hpp"
 
 namespace multilevel::search {
 
 namespace {
 
 constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that the arithmetic could show
+
+/// Whether a parameter of the family that is at its limit has more than `least` on the way back, all others held. There
+/// the slope is too small to be told from rounding.
+bool comes_back(likelihood::Objective& objective, const Optimum& optimum, double least) {
+  for (const auto& limit : Bounds(objective).limits()) {
+    if (optimum.psi[limit.position] < limit.value) continue;
+    for (const double nearer : {4.0, 6.0, 8.0, 10.0, 13.0}) {
+      Eigen::VectorXd psi = optimum.psi;
+      psi[limit.position] = nearer;
+      std::vector<double> modes = optimum.modes;
+      likelihood::Sums sums;
+      if (objective.evaluate(psi, modes, sums, nullptr) && sums.value > least) return true;
+    }
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -42,7 +59,9 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   const double rounding = noise(sums);
   if (fall > 1e3 * rounding + rounding_gain) return Finding::can_rise;
   const bool flat = optimum.gain < std::max(gain_tolerance, rounding);
-  return flat && concave && is_maximum(objective, optimum) ? Finding::certified : Finding::can_rise;
+  if (!flat || !concave || !is_maximum(objective, optimum)) return Finding::can_rise;
+  const double more = std::max(gain_tolerance, rounding);
+  return comes_back(objective, optimum, sums.value + more) ? Finding::can_rise : Finding::certified;
 }
 
 }  // namespace multilevel::search

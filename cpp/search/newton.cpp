@@ -14,13 +14,15 @@ namespace multilevel::search {
 
 namespace {
 
-constexpr double largest_beta_step = 4.0;  // on the scale of eta: columns have a root mean square near one
-constexpr double far_away = 0.5;           // predicted gain above which Fisher information is made anew
-constexpr double far_parameter = 5.0;      // the logarithm of one that may be on its way to its limit
-constexpr double small_deviation = 0.05;   // beside the term's size or the residual's: zero is worth a try
-constexpr double least_share = 0.1;        // of the gain that a step promises: less, and the next kind of step is tried
-constexpr double enough = 1.0;             // but this much is always enough
-constexpr double rough = 1e-6;             // a tolerance above it asks for no certificate
+// Of beta, on the scale of eta: columns have a root mean square near one. Where the link is that of a mean itself eta
+// has the size of the response, and steps are compared with beta.
+constexpr double largest_beta_step = 4.0, largest_beta_share = 0.5;
+constexpr double far_away = 0.5;          // predicted gain above which Fisher information is made anew
+constexpr double far_parameter = 5.0;     // the logarithm of one that may be on its way to its limit
+constexpr double small_deviation = 0.05;  // beside the term's size or the residual's: zero is worth a try
+constexpr double least_share = 0.1;       // of the gain that a step promises: less, and the next kind of step is tried
+constexpr double enough = 1.0;            // but this much is always enough
+constexpr double rough = 1e-6;            // a tolerance above it asks for no certificate
 constexpr int most_shortenings = 15;
 constexpr double smallest_radius = 1e-7;  // of the trust region, in standard errors
 constexpr int stalls_without_hessian = 2, most_help = 3;
@@ -205,6 +207,8 @@ class Search {
       const Eigen::MatrixXd factor = objective_.layout().term_factor(static_cast<int>(t), best_.psi.data() + p_);
       if (factor.diagonal().cwiseAbs().minCoeff() < small_deviation * std::max(factor.norm(), unit())) return true;
     }
+    for (const auto& limit : bounds_.limits())
+      if (best_.psi[limit.position] > far_parameter) return true;
     return false;
   }
 
@@ -347,16 +351,23 @@ class Search {
     return changed;
   }
 
+  /// The largest step of a coefficient beside the largest that is allowed.
+  double beta_excess(const Eigen::VectorXd& step) const {
+    if (p_ == 0) return 0.0;
+    const double allowed = std::max(largest_beta_step, largest_beta_share * best_.psi.head(p_).cwiseAbs().maxCoeff());
+    return step.head(p_).cwiseAbs().maxCoeff() / allowed;
+  }
+
   /// Whether the quadratic may be trusted over this step: theta changes by less than half of its size.
   bool moderate(const Eigen::VectorXd& step) const {
-    if (p_ > 0 && step.head(p_).cwiseAbs().maxCoeff() > largest_beta_step) return false;
+    if (beta_excess(step) > 1.0) return false;
     if (n_theta_ == 0) return true;
     return bounds_.without_tau(step, n_theta_).norm() <= 0.5 * bounds_.without_tau(best_.psi, n_theta_).norm() + 0.02 &&
            bounds_.excess(best_.psi, step) <= 1.0;
   }
 
   Eigen::VectorXd capped(Eigen::VectorXd step) const {
-    const double beta = p_ > 0 ? step.head(p_).cwiseAbs().maxCoeff() / largest_beta_step : 0.0;
+    const double beta = beta_excess(step);
     const double theta = n_theta_ > 0 ? std::max(bounds_.without_tau(step, n_theta_).norm() /
                                                      (0.5 * bounds_.without_tau(best_.psi, n_theta_).norm() + 0.1),
                                                  bounds_.excess(best_.psi, step))
@@ -447,7 +458,7 @@ class Search {
     for (std::size_t i = 0; i < free_.size(); ++i)
       if (!free_[i]) step[static_cast<Eigen::Index>(i)] = 0.0;
     // beta and phi are capped; theta is kept in bounds by the floor on the eigenvalues.
-    const double beta = p_ > 0 ? step.head(p_).cwiseAbs().maxCoeff() / largest_beta_step : 0.0;
+    const double beta = beta_excess(step);
     const double phi = n_phi > 0 ? step.tail(n_phi).cwiseAbs().maxCoeff() : 0.0;
     const double shrink = std::max({1.0, beta, phi});
     step.head(p_) /= shrink;
