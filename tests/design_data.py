@@ -9,6 +9,7 @@ import pandas as pd
 
 from multilevel.design.build import build_design
 from multilevel.design.design import Design
+from multilevel.family.registry import Family
 
 
 def make_data(n: int = 60) -> pd.DataFrame:
@@ -36,8 +37,8 @@ DATA = make_data()
 
 
 def build(formula: str, data: Any = None, **more: Any) -> Design:
-    more.setdefault("family", "gaussian")
-    return build_design(formula, DATA if data is None else data, **more)
+    family = Family(more.pop("family", "gaussian"))
+    return build_design(formula, DATA if data is None else data, family=family, **more)
 
 
 def names(design: Design) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from multilevel import _core
@@ -288,3 +288,18 @@ def several_modes() -> list[tuple[str, str]]:
 def mean_of(family: str, link: str, eta: Array) -> Array:
     """The core's, of any array."""
     return _core.Family(family, link).mean(np.ascontiguousarray(eta, dtype=np.float64))
+
+
+def drawn(
+    rng: np.random.Generator,
+    family: str,
+    eta: ArrayLike,
+    *,
+    link: str | None = None,
+    size: ArrayLike = 1.0,
+    phi: Phi | None = None,
+) -> Array:
+    """A response at the linear predictor `eta`: by the default link, and with the first of the case's `phi`."""
+    case, at = CASES[family], np.asarray(eta, dtype=np.float64)
+    mean = mean_of(family, link or dict(_core.families())[family][0], at)
+    return case.draw(rng, mean, np.broadcast_to(np.asarray(size, float), at.shape), case.phi[0] if phi is None else phi)

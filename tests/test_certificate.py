@@ -56,7 +56,44 @@ def linear(seed: int, sd: float = 1.0) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "t": pd.Categorical(h % 4)})
 
 
+def counts(seed: int, size: float, n: int = 600) -> pd.DataFrame:
+    """Crossed and nested levels; without a finite `size` the counts vary as the Poisson's or (size 0) less."""
+    r = np.random.default_rng(seed)
+    g, h = np.repeat(np.arange(30), n // 30), np.tile(np.arange(15), n // 15)
+    x = r.normal(size=n)
+    mean = np.exp(0.7 + 0.4 * x + r.normal(0, 0.6, 30)[g] + r.normal(0, 0.4, 15)[h])
+    if size == 0:
+        y = r.binomial(np.maximum(1, np.ceil(2 * mean)).astype(int), 0.5)
+    else:
+        y = r.poisson(mean if np.isinf(size) else mean * r.gamma(size, 1 / size, n))
+    return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "k": g // 3})
+
+
+def positive(seed: int, shape: float, n: int = 600) -> pd.DataFrame:
+    data = counts(seed, np.inf, n)
+    r = np.random.default_rng([seed, 1])
+    mean = np.exp(0.3 + 0.4 * data["x"] + r.normal(0, 0.6, 30)[data["g"]] + r.normal(0, 0.4, 15)[data["h"]])
+    return data.assign(y=r.gamma(shape, mean / shape), w=r.integers(1, 4, n))
+
+
+NB, GAMMA = "negative_binomial", "gamma"
 CASES = [
+    ("y ~ x", counts(0, 2.0), NB, {}),
+    ("y ~ x", counts(0, 0.0), NB, {}),
+    ("y ~ x + (1 | g)", counts(1, 1.5), NB, {}),
+    ("y ~ x + (1 | g)", counts(1, 1.5), NB, {"n_quadrature": 7}),
+    ("y ~ x + (1 + x | g)", counts(2, 3.0), NB, {}),
+    ("y ~ x + (1 | g) + (1 | h)", counts(3, 2.0), NB, {}),
+    ("y ~ x + (1 | k/g)", counts(4, 2.0), NB, {"n_quadrature": 3}),
+    ("y ~ x + (1 | g)", counts(5, 0.0), NB, {}),
+    ("y ~ x + (1 | g)", counts(5, 0.0), NB, {"n_quadrature": 5}),
+    ("y ~ x + (1 | g) + (1 | h)", counts(6, 0.0), NB, {}),
+    ("y ~ x", positive(0, 2.0), GAMMA, {}),
+    ("y ~ x + (1 | g)", positive(1, 1.5), GAMMA, {}),
+    ("y ~ x + (1 | g)", positive(1, 1.5), GAMMA, {"n_quadrature": 7}),
+    ("y ~ x + (1 + x | g)", positive(2, 50.0), GAMMA, {}),
+    ("y ~ x + (1 | g) + (1 | h)", positive(3, 2.0), GAMMA, {}),
+    ("y ~ x + (1 | k/g)", positive(4, 0.5), GAMMA, {"n_quadrature": 3}),
     ("y ~ x + (1 + x | g)", slopes(0, 0.5, 2.0), "binomial", {}),
     ("y ~ x + (1 + x | g)", slopes(0, 0.5, 2.0), "binomial", {"n_quadrature": 3}),
     ("y ~ x + (1 + x | g)", slopes(0, 0.5, 2.0), "binomial", {"n_quadrature": 9}),

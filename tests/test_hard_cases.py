@@ -18,6 +18,8 @@ from scipy import special
 import multilevel as ml
 from multilevel import _core
 
+from .family_cases import FAMILIES, drawn
+
 Array = NDArray[np.float64]
 MOST_EVALUATIONS = 15
 
@@ -37,12 +39,8 @@ def grouped(
 def respond(data: pd.DataFrame, family: str, seed: int = 0, noise: float = 0.5) -> pd.DataFrame:
     """With a response `y` drawn given `eta`."""
     rng = np.random.default_rng([seed, 99])
-    eta = data["eta"].to_numpy()
-    if family == "binomial":
-        return data.assign(y=rng.binomial(1, special.expit(eta)))
-    if family == "poisson":
-        return data.assign(y=rng.poisson(np.exp(eta)))
-    return data.assign(y=eta + noise * rng.normal(size=len(data)))
+    phi = (np.log(noise),) if ml.Family(family).has_residual else None
+    return data.assign(y=drawn(rng, family, data["eta"], phi=phi))
 
 
 def quietly(formula: str, data: pd.DataFrame, family: str = "gaussian", **options: object) -> ml.MixedModelResults:
@@ -230,7 +228,7 @@ def variance_score(results: ml.MixedModelResults, data: pd.DataFrame, at: int) -
     return (4 * values[0] - values[1]) / 3
 
 
-@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_zero_variance(family: str) -> None:
     for seed in range(50):
         data = respond(grouped(11, groups=30, per_group=8, sd=0.0), family, seed, noise=1.0)
@@ -312,7 +310,7 @@ def test_correlation_of_one(family: str, rho: float) -> None:
 
 
 @pytest.mark.parametrize("zero", ["(Intercept)", "x"])
-@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("bars", ["|", "||"])
 def test_one_of_two_variances_is_zero(family: str, zero: str, bars: str) -> None:
     sd, sd_x = (0.0, 0.7) if zero == "(Intercept)" else (0.7, 0.0)
@@ -366,7 +364,7 @@ def test_clusters_all_zero_or_all_one(points: int) -> None:
     assert results.optimization.n_evaluations <= MOST_EVALUATIONS
 
 
-@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("right", "points"), [("x + (1 | g)", 1), ("x + (1 | g)", 9), ("x + (1 + x | g)", 1)])
 def test_one_huge_cluster(family: str, right: str, points: int) -> None:
     rng = np.random.default_rng(41)
@@ -396,7 +394,7 @@ def test_ten_thousand_clusters_of_two() -> None:
 # ---- sizes ----
 
 
-@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_covariates_of_all_sizes_in_one_model(family: str) -> None:
     data = respond(grouped(51, groups=50, per_group=20, sd_x=0.6), family)
     rng = np.random.default_rng(2)
@@ -479,7 +477,7 @@ def test_zero_weights() -> None:
 
 
 def test_no_intercept_and_no_fixed_effects() -> None:
-    for family in ("binomial", "poisson", "gaussian"):
+    for family in FAMILIES:
         data = respond(grouped(72), family)
         slope = quietly("y ~ 0 + x + (1 | g)", data, family)
         assert slope.converged
@@ -533,6 +531,11 @@ LINKS = [
     ("poisson", "sqrt", 1.5, 0.5, 0.3),
     ("poisson", "identity", 5.0, 2.0, 0.8),
     ("gaussian", "log", 0.5, 0.8, 0.4),
+    ("gamma", "log", 0.5, 0.8, 0.4),
+    ("gamma", "inverse", 1.5, 0.5, 0.25),
+    ("gamma", "identity", 5.0, 2.0, 0.8),
+    ("negative_binomial", "log", 0.5, 0.8, 0.4),
+    ("negative_binomial", "identity", 8.0, 2.0, 1.2),
 ]
 
 
@@ -546,13 +549,8 @@ def test_links_that_are_not_canonical(
         g = np.repeat(np.arange(60), 25)
         x = rng.uniform(size=len(g))
         eta = intercept + slope * x + sd * rng.normal(size=60)[g]
-        mean = _core.Family(family, link).mean(eta)
-        if family == "binomial":
-            y = rng.binomial(1, np.minimum(mean, 1)).astype(float)
-        elif family == "poisson":
-            y = rng.poisson(np.maximum(mean, 0.01)).astype(float)
-        else:
-            y = mean + rng.normal(size=len(g))
+        phi = (0.0,) if ml.Family(family).has_residual else None
+        y = drawn(rng, family, eta, link=link, phi=phi)
         data = pd.DataFrame({"g": g, "x": x, "y": y})
         results = quietly("y ~ x + (1 | g)", data, family, link=link, n_quadrature=points)
         assert results.converged, f"seed {seed}: {results.fit.message}"

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from multilevel.errors import DataError
+from multilevel.family.registry import Family
 
 from .design_data import DATA, build
 
@@ -49,15 +50,17 @@ def nested_data() -> pd.DataFrame:
 NESTED = nested_data()
 
 
+LEFT = {"gaussian": "y", "binomial": "y", "poisson": "n"}
+
+
 def refused(right: str, *parts: str, family: str = "gaussian", data: pd.DataFrame = NESTED) -> None:
     """The terms are refused, with each part in the message, in this order."""
-    left = "n" if family == "poisson" else "y"
     with pytest.raises(DataError, match="(?s)" + ".*".join(map(re.escape, parts))):
-        build(f"{left} ~ x + {right}", data, family=family)
+        build(f"{LEFT[family]} ~ x + {right}", data, family=family)
 
 
 def accepted(right: str, family: str = "gaussian", data: pd.DataFrame = NESTED) -> Any:
-    return build(f"{'n' if family == 'poisson' else 'y'} ~ x + {right}", data, family=family)
+    return build(f"{LEFT[family]} ~ x + {right}", data, family=family)
 
 
 # ---- grouping factors ---------------------------------------------------------------------------------------------
@@ -267,7 +270,7 @@ def test_checks_cost_little() -> None:
 
     def seconds() -> float:
         start = time.process_time()
-        check_identifiable(bars, design.grouping_factors, design.random_terms, n, "gaussian", True)
+        check_identifiable(bars, design.grouping_factors, design.random_terms, n, Family("gaussian"), True)
         return time.process_time() - start
 
     assert min(seconds() for _ in range(3)) < 0.01

@@ -18,6 +18,8 @@ from scipy import special
 import multilevel as ml
 from multilevel import _core
 
+from .family_cases import CASES, drawn
+
 Array = NDArray[np.float64]
 Read = Callable[[str], Any]
 
@@ -78,15 +80,12 @@ def simulated(family: str, link: str, q_inner: int, q_outer: int, clusters: int 
     eta = 0.2 + 0.3 * x + rng.normal(size=len(outer_of))[inner] * 0.8 + rng.normal(size=clusters)[outer] * 0.6
     if q_inner > 1:
         eta += rng.normal(size=len(outer_of))[inner] * 0.7 * z
-    size = None
-    if family == "binomial":
-        size = rng.integers(1, 4, n).astype(float)
-        mu = special.expit(eta) if link != "log" else np.exp(np.minimum(-2 + 0.2 * eta, -0.7))
-        y = rng.binomial(size.astype(int), mu).astype(float)
-    elif family == "poisson":
-        y = rng.poisson(np.exp(eta)).astype(float)
-    else:
-        y = np.exp(0.3 * eta) + rng.normal(size=n) * 0.5
+    size = rng.integers(1, 4, n).astype(float) if CASES[family].trials else None
+    if (family, link) == ("binomial", "log"):
+        eta = np.minimum(-2 + 0.2 * eta, -0.7)
+    if family == "gaussian":
+        eta = 0.3 * eta
+    y = drawn(rng, family, eta, link=link, size=1.0 if size is None else size)
     order = rng.permutation(n)
     names = rng.permutation(len(outer_of)), rng.permutation(clusters)  # levels in no order
     z_inner: list[Array | None] = [None, z[order]]
@@ -110,7 +109,7 @@ THETA = {1: [0.7], 2: [0.7, 0.2, 0.5]}
 def parameters(case: Nested) -> Array:
     """Some parameters, (beta, theta, phi), not far from those that made the data."""
     beta, scale = ([-1.9, 0.05], 0.2) if case.link == "log" and case.family == "binomial" else ([0.2, 0.3], 1.0)
-    phi = [-0.5] if case.family == "gaussian" else []
+    phi = [-0.5] if case.family == "gaussian" else CASES[case.family].phi[0]
     theta = [scale * t for t in (*THETA[len(case.z_inner)], *THETA[len(case.z_outer)])]
     if case.family == "gaussian":
         theta = [0.4 * t for t in theta]
@@ -133,7 +132,15 @@ def gradient_by_differences(model: _core.Model, y: Array, psi: Array, points: in
 
 @pytest.mark.parametrize(("q_inner", "q_outer", "points"), [(1, 1, 1), (1, 1, 5), (2, 1, 3), (1, 2, 3), (2, 2, 2)])
 @pytest.mark.parametrize(
-    ("family", "link"), [("binomial", "logit"), ("binomial", "probit"), ("poisson", "log"), ("gaussian", "log")]
+    ("family", "link"),
+    [
+        ("binomial", "logit"),
+        ("binomial", "probit"),
+        ("poisson", "log"),
+        ("gaussian", "log"),
+        ("gamma", "log"),
+        ("negative_binomial", "log"),
+    ],
 )
 def test_gradient(family: str, link: str, q_inner: int, q_outer: int, points: int) -> None:
     case = simulated(family, link, q_inner, q_outer, clusters=9)
@@ -195,6 +202,7 @@ def brute_force(case: Nested, psi: Array, step: float = 0.15, most: float = 7.5)
     u_inner = case.columns(case.z_inner) @ factors[0] @ v_inner.T
     u_outer = case.columns(case.z_outer) @ factors[1] @ v_outer.T
     size = np.ones(len(case.y)) if case.size is None else case.size
+    density, phi = CASES[case.family].log_density, tuple(psi[at:])
     total = 0.0
     for cluster in range(case.outer.max() + 1):
         outer_terms = w_outer.copy()
@@ -203,11 +211,8 @@ def brute_force(case: Nested, psi: Array, step: float = 0.15, most: float = 7.5)
             log_density = np.zeros((len(v_outer), len(v_inner)))
             for j in rows:
                 eta = fixed[j] + u_outer[j][:, None] + u_inner[j]
-                if case.family == "binomial":
-                    log_density += case.y[j] * eta - size[j] * np.logaddexp(0, eta)
-                    log_density += math.log(special.comb(size[j], case.y[j], exact=False))
-                else:
-                    log_density += case.y[j] * eta - np.exp(eta) - math.lgamma(case.y[j] + 1)
+                y, trials = np.full(eta.shape, case.y[j]), np.full(eta.shape, size[j])
+                log_density += density(case.link, eta, y, trials, np.ones(eta.shape), phi)
             outer_terms += special.logsumexp(log_density + w_inner, axis=1)
         total += float(special.logsumexp(outer_terms))
     return total
@@ -218,6 +223,8 @@ def brute_force(case: Nested, psi: Array, step: float = 0.15, most: float = 7.5)
     [
         ("binomial", "logit", 1, 1, 25, 1e-9),
         ("poisson", "log", 1, 1, 25, 1e-9),
+        ("gamma", "log", 1, 1, 25, 1e-9),
+        ("negative_binomial", "log", 1, 1, 25, 1e-9),
         ("binomial", "logit", 2, 1, 13, 1e-6),
         ("binomial", "logit", 1, 2, 13, 1e-6),
     ],

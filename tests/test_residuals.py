@@ -59,7 +59,7 @@ def test_ordinary_rows_are_as_the_definition_says(link: str, y: float, size: flo
     np.testing.assert_allclose(
         residuals.pearson(fit), (share - mu) * np.sqrt(size / (mu * (1 - mu))), rtol=1e-11, atol=1e-12
     )
-    unit = fit.family.unit_deviance(np.full(len(mu), share), mu)
+    unit = fit.family.unit_deviance(np.full(len(mu), share), mu, {})
     np.testing.assert_allclose(residuals.deviance(fit), np.sign(share - mu) * np.sqrt(size * unit), rtol=1e-11)
 
 

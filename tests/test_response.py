@@ -11,6 +11,7 @@ import pytest
 import multilevel as ml
 from multilevel.design.build import build_design
 from multilevel.errors import DataError, DataWarning
+from multilevel.family.registry import Family
 
 from .design_data import DATA, build
 
@@ -75,8 +76,18 @@ def test_expressions_on_the_left() -> None:
 
 def test_odd_values_warn_at_the_line_of_the_user() -> None:
     with pytest.warns(DataWarning) as caught:
-        build_design("z ~ x", DATA, family="poisson")
+        build_design("z ~ x", DATA, family=Family("poisson"))
     assert caught[0].filename == __file__
+
+
+def test_responses_that_have_to_be_positive() -> None:
+    assert np.array_equal(build("z ~ x", family="gamma").response.values, DATA["z"])
+    for value in (0.0, -1.5):
+        data = DATA.assign(z=np.where(DATA.index == 7, value, DATA["z"]))
+        with pytest.raises(
+            DataError, match=rf"'z' is {value:g} in row 7 .counted from 0.; this family needs numbers above zero"
+        ):
+            build("z ~ x", data, family="gamma")
 
 
 # ---- another response for the same model -------------------------------------------------------------------------

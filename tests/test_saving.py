@@ -170,6 +170,8 @@ def fits() -> dict[str, Callable[[], ml.MixedModelResults]]:
         "polars": lambda: ml.fit("y ~ o + x + flag + (1 | g)", arrow),
         "gaps": lambda: ml.fit("n ~ x + s:flag + (1 | g)", gaps, "poisson", weights="w", offset="log(z)"),
         "nested": lambda: ml.fit("n ~ x + (1 | h/g)", DATA, "poisson"),
+        "gamma": lambda: ml.fit("z ~ x + (1 | g)", DATA, "gamma"),
+        "negative binomial": lambda: ml.fit("n ~ x + (1 | g)", DATA, "negative_binomial"),
         "structures": lambda: ml.fit("y ~ ar1(0 + t | g) + diag(1 + x | h)", timed),
         "array offset": lambda: ml.fit("n ~ x", DATA, "poisson", offset=np.log(DATA["z"].to_numpy())),
         "codes": lambda: ml.fit("y ~ f + (1 | g)", DATA, contrasts={"f": {"low": -1, "mid": 0, "high": 1}}),

@@ -12,6 +12,8 @@ from scipy.optimize import minimize
 
 import multilevel as ml
 
+from .family_cases import FAMILIES, drawn
+
 
 def quietly(formula: str, data: pd.DataFrame, family: str = "gaussian", **options: Any) -> ml.MixedModelResults:
     with warnings.catch_warnings():
@@ -27,7 +29,8 @@ def independent_slopes(seed: int, shift: float, family: str) -> tuple[str, pd.Da
         k = r.binomial(10, 1 / (1 + np.exp(-(0.5 * x + r.normal(size=15)[g] * x))))
         return "cbind(k, l) ~ x + (x || g)", pd.DataFrame({"k": k, "l": 10 - k, "x": x + shift, "g": g})
     eta = 0.5 * x + 0.7 * r.normal(size=15)[g] * x
-    y = r.poisson(np.exp(1 + eta)) if family == "poisson" else eta + r.normal(size=225)
+    has_residual = ml.Family(family).has_residual
+    y = drawn(r, family, eta if has_residual else 1 + eta, phi=(0.0,) if has_residual else None)
     return "y ~ x + (x || g)", pd.DataFrame({"y": y, "x": x + shift, "g": g})
 
 
@@ -39,13 +42,16 @@ def test_independent_slopes_of_a_predictor_that_is_not_centred() -> None:
     assert any(value < results.llf - 40 for _, value in results.optimization.other_starts)
 
 
-@pytest.mark.parametrize(("family", "shift"), [("binomial", 10.0), ("poisson", 100.0), ("gaussian", 10.0)])
+@pytest.mark.parametrize(
+    ("family", "shift"),
+    [("binomial", 10.0), ("poisson", 100.0), ("gaussian", 10.0), ("gamma", 10.0), ("negative_binomial", 10.0)],
+)
 def test_nowhere_else_is_better(family: str, shift: float) -> None:
     for seed in range(20):
         formula, data = independent_slopes(seed, shift, family)
         results = quietly(formula, data, family)
         assert results.converged, f"seed {seed}: {results.fit.message}"
-        tail = [0.0] if family == "gaussian" else []
+        tail = [0.0] * len(results.family.parameters)
         for theta in ((0.7 * shift, 0.7), (1.0, 0.05), (0.05, 1.0), (5.0, 0.01)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ml.FitWarning)
@@ -152,14 +158,20 @@ def test_the_rest_of_a_structure_is_found_as_well() -> None:
             assert results.optimization.n_evaluations <= 60
 
 
-@pytest.mark.parametrize("family", ["gaussian", "binomial", "poisson"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_never_below_the_model_without_random_effects(family: str) -> None:
     for seed in range(60):
         r = np.random.default_rng(seed)
         n = int(r.integers(8, 21))
         g = r.integers(0, 3, n)
         x = r.normal(size=n)
-        y = {"gaussian": r.normal(size=n), "binomial": r.integers(0, 4, n), "poisson": r.poisson(2.0, n)}[family]
+        y = {
+            "gaussian": lambda r=r, n=n: r.normal(size=n),
+            "binomial": lambda r=r, n=n: r.integers(0, 4, n),
+            "poisson": lambda r=r, n=n: r.poisson(2.0, n),
+            "gamma": lambda r=r, n=n: r.gamma(2.0, 1.0, n),
+            "negative_binomial": lambda r=r, n=n: r.negative_binomial(1.0, 0.3, n),
+        }[family]()
         left = "cbind(y, 3 - y)" if family == "binomial" else "y"
         data = pd.DataFrame({"y": y, "x": x, "g": g})
         if len(np.unique(g)) < 2:

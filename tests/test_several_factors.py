@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 import multilevel as ml
+
+from .family_cases import CASES, FAMILIES, drawn
 
 SCHOOLS = "mathach ~ meanses * cses + sector * cses + (cses | school)"
 
@@ -51,12 +52,8 @@ def crossed(seed: int = 1, n: int = 600, family: str = "poisson") -> pd.DataFram
     x = rng.normal(size=n)
     u, v, w = rng.normal(0, 0.5, 200), rng.normal(0, 0.4, 12), rng.normal(0, 0.3, 400)
     eta = 0.5 + 0.3 * x + u[g] + v[h] + w[k] + rng.normal(0, 0.3, 200)[g] * x
-    if family == "poisson":
-        y = rng.poisson(np.exp(eta)).astype(float)
-    elif family == "binomial":
-        y = (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(float)
-    else:
-        y = eta + rng.normal(size=n)
+    phi = (0.0,) if ml.Family(family).has_residual else None
+    y = drawn(rng, family, eta, phi=phi)
     return pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "k": k})
 
 
@@ -67,7 +64,7 @@ TERMS = {
 }
 
 
-@pytest.mark.parametrize("family", ["gaussian", "poisson", "binomial"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("right", TERMS.values(), ids=TERMS)
 def test_order_of_rows_and_terms(family: str, right: str) -> None:
     data = crossed(family=family)
@@ -88,7 +85,7 @@ def test_order_of_rows_and_terms(family: str, right: str) -> None:
             np.testing.assert_allclose(other.random_cov[group].loc[names, names], covariance, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["gaussian", "poisson", "binomial"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_threads_give_the_same_bits(family: str) -> None:
     data = crossed(n=30_000, family=family)
     model = ml.MixedModel("y ~ x + (1 + x | g) + (1 | h) + (1 | k)", data, family)
@@ -181,6 +178,21 @@ def test_linear_models_from_the_covariance_matrix(right: str, method: str) -> No
 # ---- the Laplace approximation, written out ----
 
 
+def slopes(family: str, eta: np.ndarray, y: np.ndarray, phi: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """First derivative of the log density with the default link, and minus the second."""
+    if family == "binomial":
+        mu = 1 / (1 + np.exp(-eta))
+        return y - mu, mu * (1 - mu)
+    mu = np.exp(eta)
+    if family == "poisson":
+        return y - mu, mu
+    k = np.exp(phi[0])
+    if family == "gamma":
+        return k * (y / mu - 1), k * y / mu
+    assert family == "negative_binomial"
+    return (y - mu) / (1 + mu / k), mu * (1 + y / k) / (1 + mu / k) ** 2
+
+
 def laplace(results: ml.MixedModelResults, data: pd.DataFrame, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Log-likelihood, modes and their covariance (all levels in one vector) with one dense matrix for all."""
     fit = results.fit
@@ -197,14 +209,11 @@ def laplace(results: ml.MixedModelResults, data: pd.DataFrame, psi: np.ndarray) 
             blocks.append(z * (codes == level)[:, None])
     s = np.column_stack(blocks)
     x = np.column_stack([np.ones(len(data)), data["x"]])
-    y, v = data["y"].to_numpy(), np.zeros(s.shape[1])
+    y, v, phi, ones = data["y"].to_numpy(), np.zeros(s.shape[1]), tuple(psi[at:]), np.ones(len(data))
     for _ in range(60):
         eta = x @ psi[:p] + s @ v
-        if fit.family.name == "poisson":
-            value, slope, weight = stats.poisson.logpmf(y, np.exp(eta)).sum(), y - np.exp(eta), np.exp(eta)
-        else:
-            mu = 1 / (1 + np.exp(-eta))
-            value, slope, weight = (y * eta - np.logaddexp(0, eta)).sum(), y - mu, mu * (1 - mu)
+        value = CASES[fit.family.name].log_density(fit.family.link, eta, y, ones, ones, phi).sum()
+        slope, weight = slopes(fit.family.name, eta, y, phi)
         hessian = np.eye(len(v)) + s.T @ (weight[:, None] * s)
         step = np.linalg.solve(hessian, s.T @ slope - v)
         v = v + step
@@ -213,7 +222,7 @@ def laplace(results: ml.MixedModelResults, data: pd.DataFrame, psi: np.ndarray) 
     return value - v @ v / 2 - np.linalg.slogdet(hessian)[1] / 2, v, np.linalg.inv(hessian)
 
 
-@pytest.mark.parametrize("family", ["poisson", "binomial"])
+@pytest.mark.parametrize("family", [family for family in FAMILIES if not ml.Family(family).is_linear])
 @pytest.mark.parametrize("right", TERMS.values(), ids=TERMS)
 def test_laplace_written_out(right: str, family: str) -> None:
     data = crossed(n=140, family=family)
@@ -351,7 +360,7 @@ def quietly_refit(results: ml.MixedModelResults, y: np.ndarray) -> ml.MixedModel
         return results.refit(y)
 
 
-@pytest.mark.parametrize("family", ["gaussian", "poisson", "binomial"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_starting_values_do_not_matter(family: str) -> None:
     data = crossed(family=family)
     results = quietly("y ~ x + (1 | g) + (1 | h)", data, family)

@@ -12,6 +12,7 @@ from multilevel.design.build import build_design
 from multilevel.family.registry import Family
 from multilevel.fitting.core_model import build_core
 
+from .family_cases import drawn
 from .test_several_factors import laplace, marginal, quietly
 
 
@@ -34,7 +35,8 @@ def simulate(kind: str, family: str, n: int) -> tuple[str, pd.DataFrame]:
     for name in columns:
         u = rng.normal(size=(data[name].max() + 1, 2)) * [0.7, 0.4]
         eta = eta + u[data[name], 0] + (u[data[name], 1] * data["x"] if kind == "vector terms" else 0)
-    data["y"] = rng.poisson(np.exp(eta - 0.5)) if family == "poisson" else eta + rng.normal(size=n)
+    has_residual = ml.Family(family).has_residual
+    data["y"] = drawn(rng, family, eta if has_residual else eta - 0.5, phi=(0.0,) if has_residual else None)
     return formula, data.sample(frac=1, random_state=3).reset_index(drop=True)
 
 
@@ -79,7 +81,8 @@ def test_laplace_written_out(kind: str) -> None:
 
 def test_the_gradient_of_the_joint_laplace_approximation() -> None:
     formula, data = simulate("vector terms", "poisson", 480)
-    design, family = build_design(formula, data, family="poisson"), Family("poisson", None)
+    family = Family("poisson")
+    design = build_design(formula, data, family=family)
     core = build_core(design, family)
     psi = np.random.default_rng(2).uniform(0.2, 0.6, core.n_beta + core.n_theta)
     y = design.response.values
@@ -99,7 +102,8 @@ def test_the_gradient_of_the_joint_laplace_approximation() -> None:
 def test_too_large_a_factorization_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"y": rng.normal(size=3000), "a": rng.integers(0, 300, 3000), "b": rng.integers(0, 200, 3000)})
-    design, family = build_design("y ~ 1 + (1 | a) + (1 | b)", data, family="gaussian"), Family("gaussian", None)
+    family = Family("gaussian")
+    design = build_design("y ~ 1 + (1 | a) + (1 | b)", data, family=family)
     core = build_core(design, family)
     assert _core.fit(core, design.response.values, "reml", most_bytes=1e8).ending == "converged"
     with pytest.raises(_core.TooLarge, match=r"about .* GB of memory \(the limit is 0.0001 GB\) and .* minutes.* 200 "):

@@ -21,7 +21,9 @@ def check_invariance(made: Design, results: Any, outcome: Outcome, rng: np.rando
     if made.recipe.points == "auto":  # which starts from other points
         return
     two = results.model.fit(**options | {"threads": 2})
-    if not np.array_equal(two.llf, results.llf, equal_nan=True) or not np.array_equal(two.fit.psi, results.fit.psi):
+    if not np.array_equal(two.llf, results.llf, equal_nan=True) or not np.array_equal(
+        two.fit.psi, results.fit.psi, equal_nan=True
+    ):
         outcome.add("NOT INVARIANT", f"threads: llf {results.llf!r} and {two.llf!r}")
     changes = [rows, names, swapped, shifted, scaled]
     for k in rng.permutation(len(changes))[:2]:

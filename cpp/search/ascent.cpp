@@ -138,11 +138,11 @@ bool same_place(const likelihood::Objective& objective, const Optimum& best, con
 
 /// In all searches from elsewhere: a second or so where an evaluation takes long, less where it does not.
 int most_evaluations(const likelihood::Objective& objective) {
-  const bool exact = objective.has_exact_hessian();
+  const bool exact = objective.has_exact_hessian(), one_mode = objective.model().family().log_concave();
+  const double least = one_mode ? (exact ? 120.0 : 300.0) : 60.0, most = exact ? 1000.0 : 2000.0;
   // Looking for the largest of several modes takes many times as long as finding one.
-  const double mode_search = objective.model().family().log_concave() ? 1.0 : 8.0;
-  return static_cast<int>(std::clamp((exact ? 4e6 : 1e7) / (mode_search * (1.0 + objective.work())),
-                                     exact ? 120.0 : 300.0, exact ? 1000.0 : 2000.0));
+  return static_cast<int>(
+      std::clamp((exact ? 4e6 : 1e7) / ((one_mode ? 1.0 : 8.0) * (1.0 + objective.work())), least, most));
 }
 
 /// Searches from elsewhere, and keeps what is better.

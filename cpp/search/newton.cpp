@@ -25,6 +25,8 @@ constexpr int most_shortenings = 15;
 constexpr double smallest_radius = 1e-7;  // of the trust region, in standard errors
 constexpr int stalls_without_hessian = 2, most_help = 3;
 constexpr double stalled_share = 0.01;
+constexpr int poor_steps = 2;
+constexpr double poor_share = 0.1;
 constexpr int most_stalls = 5;         // iterations in a row that gain less than that share of what was predicted
 constexpr double longest_fall = 15.0;  // of the logarithm of a dispersion below its start: nothing is left of it
 constexpr double exact_fall = 6.0;     // the same, where no further step can be had
@@ -154,13 +156,25 @@ class Search {
     return true;
   }
 
+  /// Whether the last Fisher steps had little of what the Hessian says is left.
+  bool creeps() const {
+    const auto& trace = best_.trace;
+    auto n = trace.size();
+    int poor = 0;
+    for (; n > 1 && poor < poor_steps && trace[n - 1].step == "fisher"; --n, ++poor)
+      if (!(trace[n - 1].value - trace[n - 2].value < poor_share * trace[n - 2].gain)) break;
+    return exact_ && poor >= poor_steps;
+  }
+
   /// The first kind of step that leads higher, by name; empty if none does.
   std::string advance(const View& view) {
     if (view.concave && try_leap()) return "leap";
     if (!exact_ && n_theta_ > 0 && best_.gain > far_away && try_fisher(view.gradient)) return "fisher";
     if (view.concave && moderate(best_.step) && try_line(best_.step, view.gradient)) return "newton";
+    const bool creeping = creeps();
+    if (creeping && try_trust(view.information, view.gradient)) return "trust";
     if (n_theta_ > 0 && best_.gain > 1e-6 && try_fisher(view.gradient)) return "fisher";
-    if (try_trust(view.information, view.gradient)) return "trust";
+    if (!creeping && try_trust(view.information, view.gradient)) return "trust";
     if (!view.concave && try_curvature(view.information)) return "curvature";
     if (!exact_ && make_exact()) return "exact";  // the same point, seen with its own Hessian
     return "";

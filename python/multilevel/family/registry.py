@@ -145,8 +145,9 @@ class Family:
         )
 
     def _logarithms(self, phi: Mapping[str, float]) -> list[float]:
+        """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
         with np.errstate(divide="ignore"):
-            return [float(np.log(phi[own.name])) for own in self.parameters]
+            return [min(float(np.log(phi[own.name])), own.limit) for own in self.parameters]
 
     def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Logarithms of the probabilities of success and of failure of a binomial trial at the linear predictor `eta`.

@@ -99,7 +99,7 @@ def judge(
     elif factor:
         status, message = "separation", _separated_groups(design, factor, record)
         remarks.append((SeparationWarning, message))
-    elif record.ending == "separation":
+    elif record.ending == "separation" or (record.ending != "converged" and _nothing_counted(design, family)):
         status, message = "separation", _separation(design, family, record, names)
         remarks.append((SeparationWarning, message))
     elif vanishing and (hidden or unidentified or record.ending != "converged"):
@@ -111,7 +111,7 @@ def judge(
         status, message = "not identified", unidentified
         remarks.append((ConvergenceWarning, message))
     elif record.ending != "converged":
-        status, message = "not converged", _reason(design, record, names)
+        status, message = "not converged", _reason(design, family, record, names)
         remarks.append((ConvergenceWarning, message))
     elif min(folded) > 0:
         status, message = "several maxima", _folded(*folded)
@@ -258,16 +258,30 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
     )
 
 
-def _reason(design: Design, record: FitRecord, names: tuple[str, ...]) -> str:
+def _nothing_counted(design: Design, family: Family) -> bool:
+    """Whether all counts are zero, with a link that has no linear predictor for a mean of zero.
+
+    A parameter of the family may run off faster than the intercept, and then no coefficient shows it.
+    """
+    counts = family.support == "counts" and not design.response.values.any()
+    return counts and not np.isfinite(family.link_of_mean([0.0])).all()
+
+
+def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str, ...]) -> str:
     if record.ending == "no_start":
         return _no_start(design, record)
     if record.ending == "exact_fit":
         name, values = design.response.name, design.response.values
         constant = f"'{name}' is {values[0]:g} in all {len(values)} rows"
         what = constant if np.ptp(values) == 0 else f"the model fits '{name}' exactly"
-        text = f"{what}: the residual standard deviation goes to zero and the likelihood has no maximum"
+        if family.has_residual:
+            runs_off, found = "the residual standard deviation goes to zero", "are those of least squares, and they"
+        else:
+            growing = ", ".join(repr(own.name) for own in family.parameters)
+            runs_off, found = f"{growing} of the {family.name} family grows without bound", "fit it, and"
+        text = f"{what}: {runs_off} and the likelihood has no maximum"
         if not np.isfinite(record.psi).all():
-            text += "; the coefficients are those of least squares, and they have no standard errors"
+            text += f"; the coefficients {found} have no standard errors"
         return text
     least = float(record.eigenvalues.min()) if len(record.eigenvalues) else 0.0
     measured = (

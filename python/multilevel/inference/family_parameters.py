@@ -33,8 +33,8 @@ def family_parameters(fit: Fit, level: float = 0.95) -> pd.DataFrame:
     at = np.arange(len(fit.psi) - n, len(fit.psi))
     relative = np.sqrt(np.diag(fit.covariance)[at])
     estimate = np.array(list(fit.phi.values()))
-    reach = np.exp(quantile(level) * relative)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        reach = np.exp(quantile(level) * relative)
         columns = {
             "estimate": estimate,
             "std_error": estimate * relative,

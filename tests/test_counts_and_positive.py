@@ -1,0 +1,458 @@
+"""Negative binomial and Gamma models from end to end; against other programs: test_reference_fits.py."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
+
+import multilevel as ml
+
+from .family_cases import CASES, drawn, mean_of
+
+Array = NDArray[np.float64]
+NB, GAMMA = "negative_binomial", "gamma"
+LINKS = [(NB, "log"), (NB, "identity"), (GAMMA, "log"), (GAMMA, "inverse"), (GAMMA, "identity")]
+
+
+def quietly(formula: str, data: pd.DataFrame, family: str, **options: Any) -> ml.MixedModelResults:
+    """The fit without its warnings; they stay in `results.warnings`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        return ml.fit(formula, data, family, **options)
+
+
+def grouped(seed: int, n: int = 600, sd: float = 0.6) -> pd.DataFrame:
+    """A covariate, a grouping factor `g`, one that crosses it, one that holds it, and the linear predictor."""
+    r = np.random.default_rng(seed)
+    g, h = np.repeat(np.arange(30), n // 30), np.tile(np.arange(15), n // 15)
+    x = r.normal(size=n)
+    eta = 0.9 + 0.4 * x + r.normal(0, sd, 30)[g] + r.normal(0, sd / 2, 15)[h]
+    return pd.DataFrame({"x": x, "g": g, "h": h, "k": g // 3, "eta": eta})
+
+
+def counts(seed: int, size: float, **options: Any) -> pd.DataFrame:
+    """Negative binomial ones."""
+    data = grouped(seed, **options)
+    return data.assign(y=drawn(np.random.default_rng([seed, 1]), NB, data["eta"], phi=(np.log(size),)))
+
+
+def tight_counts(seed: int) -> pd.DataFrame:
+    """Counts whose variance is half of the mean, given the random effects."""
+    data = grouped(seed)
+    trials = np.maximum(1, np.ceil(2 * np.exp(data["eta"]))).astype(int)
+    return data.assign(y=np.random.default_rng([seed, 1]).binomial(trials, 0.5))
+
+
+def positive(seed: int, shape: float, **options: Any) -> pd.DataFrame:
+    """Gamma ones."""
+    data = grouped(seed, **options)
+    return data.assign(y=drawn(np.random.default_rng([seed, 1]), GAMMA, data["eta"], phi=(np.log(shape),)))
+
+
+# ---- without random effects ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "link"), LINKS)
+def test_generalized_linear_models(family: str, link: str) -> None:
+    """Against SciPy's optimizer on the density of NumPy, with weights and an offset."""
+    rng = np.random.default_rng([5, len(family), len(link)])
+    case, start, n = CASES[family], CASES[family].starts[link], 300
+    x, offset = rng.uniform(size=n), 0.1 * start.scale * rng.normal(size=n)
+    eta = start.intercept + start.scale * x + offset
+    w = rng.integers(1, 4, n).astype(float)
+    data = pd.DataFrame({"x": x, "o": offset, "w": w, "y": drawn(rng, family, eta, link=link)})
+    results = ml.fit("y ~ x", data, family, link=link, weights="w", offset="o")
+    assert results.converged
+    y, one, scale = data["y"].to_numpy(), np.ones(n), np.sqrt(np.diag(results.fit.covariance))
+
+    def deficit(t: Array) -> float:
+        psi = results.fit.psi + scale * t
+        value = case.log_density(link, psi[0] + psi[1] * x + offset, y, one, w, (psi[2],)).sum()
+        return float(results.llf - value)
+
+    assert deficit(np.zeros(3)) == pytest.approx(0.0, abs=1e-9)
+    assert optimize.minimize(deficit, np.full(3, 0.1)).fun > -1e-8  # in standard errors from the estimates
+    h = 1e-2
+    steps = h * np.eye(3)
+    information = np.array(
+        [
+            [(deficit(a + b) - deficit(a - b) - deficit(b - a) + deficit(-a - b)) / (4 * h**2) for a in steps]
+            for b in steps
+        ]
+    )
+    np.testing.assert_allclose(np.linalg.inv(information), results.fit.covariance / np.outer(scale, scale), atol=2e-3)
+
+
+def test_gamma_with_closed_forms() -> None:
+    """Whatever the shape, the mean is that of the response; log - digamma of the shape is half of the mean deviance."""
+    y = np.random.default_rng(1).gamma(2.5, 2.0, 200)
+    results = ml.fit("y ~ 1", {"y": y}, GAMMA)
+    assert results.params.iloc[0] == pytest.approx(np.log(y.mean()), abs=1e-9)
+    half = np.log(y.mean()) - np.log(y).mean()
+    shape = optimize.brentq(lambda k: np.log(k) - special.digamma(k) - half, 0.1, 100)
+    assert results.family_params == {"shape": pytest.approx(shape, rel=1e-7)}
+    assert results.bse.iloc[0] == pytest.approx(1 / np.sqrt(200 * shape), rel=1e-7)
+    assert results.llf == pytest.approx(stats.gamma.logpdf(y, shape, scale=y.mean() / shape).sum(), abs=1e-9)
+    # of log shape: k + k^2 (trigamma - 2/k) per row, at the optimum
+    information = 200 * shape * (shape * special.polygamma(1, shape) - 1)
+    se = results.family_parameters().loc["shape", "std_error"]
+    assert se == pytest.approx(shape / np.sqrt(information), rel=1e-7)
+
+
+def test_negative_binomial_with_closed_forms() -> None:
+    y = np.random.default_rng(2).negative_binomial(1.5, 0.3, 300)
+    results = ml.fit("y ~ 1", {"y": y}, NB)
+    assert results.params.iloc[0] == pytest.approx(np.log(y.mean()), abs=1e-9)
+    size = results.family_params["size"]
+    mean = y.mean()
+    assert results.bse.iloc[0] == pytest.approx(np.sqrt((1 / mean + 1 / size) / 300), rel=1e-7)
+    assert results.llf == pytest.approx(stats.nbinom.logpmf(y, size, size / (size + mean)).sum(), abs=1e-9)
+    score = (special.digamma(y + size) - special.digamma(size) - np.log1p(mean / size)).sum()
+    assert score * size == pytest.approx(0.0, abs=1e-5)
+
+
+# ---- the limit of the size ----------------------------------------------------------------------------------------
+
+LIMIT = "'size' of the negative_binomial family is at its limit, where it is the poisson family"
+RANDOM = [
+    ("x", 1),
+    ("x + (1 | g) + (1 | h)", 1),
+    ("x + (1 + x | g) + (1 | h)", 1),
+    ("x + (1 | gh)", 1),
+    ("x + (1 | gh)", 5),
+    ("x + (1 | k/gh)", 3),
+]
+
+
+@pytest.mark.parametrize(("right", "points"), RANDOM)
+def test_less_spread_than_the_poisson(right: str, points: int) -> None:
+    """Then the maximum is the Poisson's, and the fit says so."""
+    data = tight_counts(3)
+    data["gh"] = data["g"] * 15 + data["h"]  # levels with two rows or one, which take up all that groups share
+    if right == "x":
+        data["y"] = np.random.default_rng(1).binomial(20, 1 / (1 + np.exp(-0.2 * data["x"])))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = ml.fit(f"y ~ {right}", data, NB, n_quadrature=points)
+    limits = [w for w in caught if LIMIT in str(w.message)]
+    assert [w.category for w in limits] == [ml.SingularFitWarning]
+    assert limits[0].filename == __file__
+    plain = quietly(f"y ~ {right}", data, "poisson", n_quadrature=points)
+    assert results.converged
+    assert results.family_params == {"size": np.inf}
+    assert results.llf == pytest.approx(plain.llf, abs=1e-8)
+    np.testing.assert_allclose(results.params, plain.params, rtol=0, atol=1e-4 * float(plain.bse.min()))
+    np.testing.assert_allclose(results.bse, plain.bse, rtol=1e-5)
+    for group, cov in plain.random_cov.items():
+        np.testing.assert_allclose(results.random_cov[group], cov, rtol=1e-5, atol=1e-8)
+    assert results.df_model == plain.df_model + 1
+    row = results.family_parameters().loc["size"]
+    assert row["estimate"] == np.inf
+    assert row[["std_error", "conf_low", "conf_high"]].isna().all()
+    assert results.tidy().query("effect == 'family'")["estimate"].tolist() == [np.inf]
+    assert LIMIT in " ".join(str(results.summary()).split())
+    np.testing.assert_allclose(results.residuals("pearson"), plain.residuals("pearson"), atol=1e-5)
+    np.testing.assert_allclose(results.residuals("deviance"), plain.residuals("deviance"), atol=1e-5)
+    again = pickle.loads(pickle.dumps(results))
+    assert again.family_params == {"size": np.inf}
+    assert again.warnings == results.warnings
+
+
+@pytest.mark.parametrize(
+    ("size", "right"), [(20.0, "x"), (20.0, "x + (1 | g)"), (200.0, "x + (1 | g)"), (2000.0, "x + (1 | g)")]
+)
+def test_a_large_size_is_found_where_there_is_one(size: float, right: str) -> None:
+    """No size is better than the one reported; none is said to be at its limit by mistake."""
+    finite = 0
+    for seed in range(12):
+        data = counts(seed, size)
+        data["y"] = drawn(np.random.default_rng([seed, 2]), NB, data["eta"] + 2, phi=(np.log(size),))
+        if right == "x":
+            data["y"] = drawn(np.random.default_rng([seed, 2]), NB, 3 + 0.4 * data["x"], phi=(np.log(size),))
+        results = quietly(f"y ~ {right}", data, NB)
+        plain = quietly(f"y ~ {right}", data, "poisson")
+        assert results.converged, f"seed {seed}: {results.fit.message}"
+        assert results.llf > plain.llf - 1e-8, f"seed {seed}"
+        if np.isfinite(results.family_params["size"]):
+            finite += 1
+            assert results.llf > plain.llf, f"seed {seed}"
+            assert not any(LIMIT in text for text in results.warnings)
+        for log_size in (1.0, 4.0, 6.0, 9.0):
+            other = quietly(f"y ~ {right}", data, NB, start=[*results.fit.psi[:-1], log_size])
+            assert other.llf < results.llf + 1e-6, f"seed {seed}, from {log_size}"
+    assert finite == 12 if size == 20.0 else finite > 2
+
+
+def test_a_size_of_two_hundred() -> None:
+    data = grouped(1, n=6000)
+    data["y"] = drawn(np.random.default_rng(3), NB, data["eta"] + 2, phi=(np.log(200.0),))
+    results = ml.fit("y ~ x + (1 | g) + (1 | h)", data, NB)
+    (row,) = results.family_parameters().itertuples()
+    assert row.conf_low < 200 < row.conf_high
+    assert results.llf > quietly("y ~ x + (1 | g) + (1 | h)", data, "poisson").llf + 5
+
+
+# ---- edges --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("right", ["1", "x", "x + (1 | g)", "1 + (1 | g) + (1 | h)"])
+def test_counts_that_are_all_zero(right: str) -> None:
+    with pytest.warns(ml.SeparationWarning, match="the response 'y' is zero in all 600 rows"):
+        results = ml.fit(f"y ~ {right}", grouped(1).assign(y=0), NB)
+    assert (results.converged, results.fit.status) == (False, "separation")
+    assert "NOT CONVERGED" in str(results.summary())
+
+
+@pytest.mark.parametrize("right", ["f", "f + (1 | g)"])
+def test_a_level_without_counts(right: str) -> None:
+    data = counts(2, 2.0)
+    data["f"] = np.array(list("abc"))[data["h"] % 3]
+    data.loc[data["f"] == "b", "y"] = 0
+    with pytest.warns(ml.SeparationWarning, match=r"column 'f\[b\]' predicts some responses perfectly"):
+        results = ml.fit(f"y ~ {right}", data, NB)
+    apart = quietly(f"y ~ {right}", data[data["f"] != "b"], NB)
+    if right == "f":
+        assert results.family_params["size"] == pytest.approx(apart.family_params["size"], rel=1e-4)
+
+
+def test_counts_that_are_all_the_same() -> None:
+    results = quietly("y ~ x + (1 | g)", grouped(1).assign(y=3), NB)
+    assert results.converged
+    assert results.family_params == {"size": np.inf}
+    assert results.params["(Intercept)"] == pytest.approx(np.log(3), abs=1e-6)
+    assert results.llf == pytest.approx(600 * stats.poisson.logpmf(3, 3), abs=1e-8)
+
+
+@pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
+@pytest.mark.parametrize("constant", [True, False])
+def test_positive_numbers_that_are_fitted_exactly(right: str, constant: bool) -> None:
+    data = grouped(1)
+    data["y"] = 3.0 if constant else np.exp(1 + 2 * data["x"])
+    start = "'y' is 3 in all 600 rows" if constant else "the model fits 'y' exactly"
+    with pytest.warns(ml.ConvergenceWarning, match=f"{start}: 'shape' of the gamma family grows without bound"):
+        results = ml.fit(f"y ~ {right}", data, GAMMA)
+    expected = [np.log(3), 0.0] if constant else [1.0, 2.0]
+    np.testing.assert_allclose(results.params, expected, atol=1e-12)
+    assert results.family_params == {"shape": np.inf}
+    assert results.bse.isna().all()
+    assert "NOT CONVERGED" in str(results.summary())
+
+
+def test_positive_numbers_that_groups_leave_nothing_of() -> None:
+    data = grouped(1)
+    u = np.random.default_rng(1).normal(size=30)
+    data["y"] = np.exp(1 + 2 * data["x"] + u[data["g"]])
+    results = quietly("y ~ x + (1 | g)", data, GAMMA)
+    assert not results.converged
+    assert results.family_params["shape"] > 1e9
+    assert results.params["x"] == pytest.approx(2.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [1e2, 1e4, 1e6, 1e8])
+@pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
+def test_a_large_shape(shape: float, right: str) -> None:
+    """Nearly exact: the Gamma density is close to the normal one of log y."""
+    data = grouped(4)
+    if right == "x":
+        data["eta"] = 0.9 + 0.4 * data["x"]
+    else:
+        data["eta"] = 0.9 + 0.4 * data["x"] + np.random.default_rng(1).normal(0, 0.6, 30)[data["g"]]
+    data["y"] = drawn(np.random.default_rng(5), GAMMA, data["eta"], phi=(np.log(shape),))
+    results = quietly(f"y ~ {right}", data, GAMMA)
+    normal = quietly(f"z ~ {right}", data.assign(z=np.log(data["y"])), "gaussian", method="ml")
+    assert results.converged
+    assert results.family_params["shape"] == pytest.approx(shape, rel=0.2)
+    # log y of mean 1 and large shape k has mean -1/(2k), variance 1/k and skewness -1/sqrt(k)
+    near = 3 / np.sqrt(shape)
+    assert results.family_params["shape"] ** -0.5 == pytest.approx(normal.family_params["sigma"], rel=near + 2 / 600)
+    assert abs(results.params["x"] - normal.params["x"]) < 2 * near * normal.bse["x"]
+    assert results.bse["x"] == pytest.approx(normal.bse["x"], rel=near + 2 / 600)
+
+
+def test_a_small_shape() -> None:
+    data = grouped(4)
+    data["y"] = np.maximum(drawn(np.random.default_rng(1), GAMMA, data["eta"], phi=(np.log(0.05),)), 1e-300)
+    results = quietly("y ~ x + (1 | g)", data, GAMMA)
+    assert results.converged
+    (row,) = results.family_parameters().itertuples()
+    assert row.conf_low < 0.05 < row.conf_high
+
+
+@pytest.mark.parametrize("power", [-12, -3, 3, 8])
+def test_units_of_a_positive_response(power: int) -> None:
+    data = positive(2, 1.5)
+    base = ml.fit("y ~ x + (1 | g)", data, GAMMA)
+    other = ml.fit("y ~ x + (1 | g)", data.assign(y=data["y"] * 10.0**power), GAMMA)
+    shift = power * np.log(10)
+    assert other.params["(Intercept)"] == pytest.approx(base.params["(Intercept)"] + shift, abs=1e-7)
+    assert other.params["x"] == pytest.approx(base.params["x"], abs=1e-7)
+    np.testing.assert_allclose(other.bse, base.bse, rtol=1e-6)
+    assert other.llf == pytest.approx(base.llf - 600 * shift, abs=1e-7)
+    assert other.family_params == {"shape": pytest.approx(base.family_params["shape"], rel=1e-7)}
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.0, "0"), (-2.5, "-2.5")])
+def test_a_value_that_is_not_positive_is_refused(value: float, shown: str) -> None:
+    data = positive(2, 1.5)
+    data.loc[17, "y"] = value
+    with pytest.raises(ml.DataError, match=rf"'y' is {shown} in row 17 .*; this family needs numbers above zero"):
+        ml.fit("y ~ x + (1 | g)", data, GAMMA)
+    with pytest.raises(ml.DataError, match=rf"y is {shown} at position 17; this family needs numbers above zero"):
+        ml.MixedModel("y ~ x + (1 | g)", positive(2, 1.5), GAMMA).refit(data["y"].to_numpy())
+
+
+def test_a_negative_count_is_refused() -> None:
+    data = counts(2, 1.5)
+    data.loc[17, "y"] = -1
+    with pytest.raises(ml.DataError, match=r"'y' is -1 in row 17 .*; a count cannot be negative"):
+        ml.fit("y ~ x + (1 | g)", data, NB)
+
+
+# ---- weights and offsets ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "data"), [(NB, counts(6, 1.5)), (GAMMA, positive(6, 1.5))])
+@pytest.mark.parametrize("points", [1, 5])
+def test_a_weight_multiplies_the_log_density(family: str, data: pd.DataFrame, points: int) -> None:
+    """Not the shape, as where a weight is the number of measurements that a mean is of."""
+    w = np.random.default_rng(7).integers(1, 4, len(data))
+    weighted = quietly("y ~ x + (1 | g)", data, family, weights=w, n_quadrature=points)
+    repeated = quietly("y ~ x + (1 | g)", data.loc[data.index.repeat(w)], family, n_quadrature=points)
+    assert weighted.llf == pytest.approx(repeated.llf, abs=1e-8)
+    np.testing.assert_allclose(weighted.params, repeated.params, rtol=1e-6)
+    np.testing.assert_allclose(weighted.bse, repeated.bse, rtol=1e-6)
+    one, two = (r.family_parameters() for r in (weighted, repeated))
+    np.testing.assert_allclose(one, two, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("family", "data"), [(NB, counts(6, 1.5)), (GAMMA, positive(6, 1.5))])
+def test_an_offset_is_a_known_factor_of_the_mean(family: str, data: pd.DataFrame) -> None:
+    t = np.random.default_rng(8).uniform(0.5, 4.0, len(data))
+    known = data.assign(y=data["y"] if family == NB else data["y"] * t, t=t)
+    results = ml.fit("y ~ x + offset(log(t)) + (1 | g)", known, family)
+    if family == GAMMA:  # dividing by it is the same
+        divided = ml.fit("y ~ x + (1 | g)", data, family)
+        np.testing.assert_allclose(results.params, divided.params, atol=1e-7)
+        assert results.llf == pytest.approx(divided.llf - np.log(t).sum(), abs=1e-7)
+    else:
+        halved = ml.fit("y ~ x + offset(log(t / 2)) + (1 | g)", known, family)
+        assert halved.llf == pytest.approx(results.llf, abs=1e-8)
+        assert halved.params["(Intercept)"] == pytest.approx(results.params["(Intercept)"] + np.log(2), abs=1e-7)
+    np.testing.assert_allclose(results.predict(), results.fit.mu, rtol=1e-12)
+
+
+# ---- what a fit tells ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "data", "name"), [(NB, counts(9, 2.0), "size"), (GAMMA, positive(9, 2.0), "shape")])
+def test_results(family: str, data: pd.DataFrame, name: str, tmp_path: Path) -> None:
+    results = ml.fit("y ~ x + (1 | g) + (1 | h)", data, family)
+    value = results.family_params[name]
+    place = len(results.fit.psi) - 1
+    assert results.fit.parameter_names[place] == f"log_{name}"
+    assert np.log(value) == pytest.approx(results.fit.psi[place])
+    relative = np.sqrt(results.fit.covariance[place, place])
+    table = results.family_parameters(level=0.9)
+    expected = [value, value * relative, *(value * np.exp(sign * stats.norm.ppf(0.95) * relative) for sign in (-1, 1))]
+    np.testing.assert_allclose(table.loc[name], expected, rtol=1e-10)
+    tidy = results.tidy(level=0.9)
+    assert tidy["effect"].tolist() == ["fixed"] * 2 + ["ran_pars"] * 2 + ["family"]
+    own = tidy.iloc[-1]
+    assert own["term"] == name
+    np.testing.assert_allclose(own[["estimate", "std_error", "conf_low", "conf_high"]].astype(float), expected)
+    assert "Residual" not in set(results.vcov_table()["group"])
+    with pytest.raises(AttributeError, match=f"the {family} family has no residual standard deviation"):
+        _ = results.residual_sd
+    text = str(results.summary())
+    assert f"Family: {family} ( log )" in text
+    assert f"Parameters of the {family} family:" in text
+    assert "Residual  " not in text
+
+    y, mu = data["y"].to_numpy(), results.predict().to_numpy()
+    if family == NB:
+        variance, dispersion = mu + mu**2 / value, 1.0
+        deviance = 2 * (special.xlogy(y, y / mu) - (y + value) * np.log((y + value) / (mu + value)))
+    else:
+        variance, dispersion = mu**2, 1 / value
+        deviance = 2 * ((y - mu) / mu - np.log(y / mu))
+    np.testing.assert_allclose(results.residuals("response"), y - mu, rtol=1e-12)
+    np.testing.assert_allclose(results.residuals("pearson"), (y - mu) / np.sqrt(variance), rtol=1e-10)
+    signed = np.sign(y - mu) * np.sqrt(np.maximum(deviance, 0))
+    np.testing.assert_allclose(results.residuals("deviance"), signed, rtol=1e-7, atol=1e-7)
+    quartile = np.median((y - mu) / np.sqrt(variance * dispersion))
+    shown = next(line for line in text.splitlines()[text.splitlines().index("Scaled residuals:") + 2 :])
+    assert float(shown.split()[2]) == pytest.approx(quartile, abs=1e-4)
+
+    new = pd.DataFrame({"x": [0.0, 1.0], "g": [3, 99], "h": [2, 2]})
+    eta = results.predict(new, kind="link", new_levels="zero").to_numpy()
+    np.testing.assert_allclose(results.predict(new, new_levels="zero"), np.exp(eta), rtol=1e-12)
+    results.save(tmp_path / "fit")
+    for again in (ml.load(tmp_path / "fit"), pickle.loads(pickle.dumps(results))):
+        assert again.llf == results.llf
+        assert again.family == results.family
+        pd.testing.assert_frame_equal(again.family_parameters(), results.family_parameters())
+        assert str(again.summary()) == text
+    turned = results.model.refit(y[::-1].copy())
+    assert turned.llf == ml.fit("y ~ x + (1 | g) + (1 | h)", data.assign(y=y[::-1]), family).llf
+
+
+def test_names_of_other_packages() -> None:
+    data = counts(9, 2.0)
+    for name in ("nbinom2", "negbin", "NegativeBinomial"):
+        with pytest.raises(ml.DataError, match="did you mean 'negative_binomial'"):
+            ml.fit("y ~ x", data, name)
+    assert ml.fit("y ~ x", data, "Negative_Binomial").family == ml.Family(NB)
+    with pytest.raises(ml.DataError, match="the gamma family has no link 'sqrt'; it has log, inverse, identity"):
+        ml.fit("y ~ x", data, GAMMA, link="sqrt")
+
+
+def test_poisson_and_negative_binomial_compare() -> None:
+    """Their log-likelihoods have the same constants: a difference of information criteria means something."""
+    data = counts(9, 2.0)
+    one, two = ml.fit("y ~ x + (1 | g)", data, "poisson"), ml.fit("y ~ x + (1 | g)", data, NB)
+    assert two.df_model == one.df_model + 1
+    assert one.aic - two.aic == pytest.approx(2 * (two.llf - one.llf) - 2, abs=1e-8)
+    assert two.llf > one.llf + 100
+
+
+# ---- simulated data -----------------------------------------------------------------------------------------------
+
+
+TRUTH = {  # intercept, slope, standard deviation of the groups, the family's parameter
+    (NB, "log"): (0.8, 0.5, 0.6, 2.0),
+    (NB, "identity"): (25.0, 8.0, 4.0, 15.0),
+    (GAMMA, "log"): (0.8, 0.5, 0.6, 2.0),
+    (GAMMA, "inverse"): (3.0, 1.0, 0.45, 10.0),
+    (GAMMA, "identity"): (8.0, 2.0, 1.2, 10.0),
+}
+
+
+@pytest.mark.parametrize(("family", "link"), TRUTH)
+@pytest.mark.parametrize("points", [1, 7])
+def test_the_truth_is_recovered(family: str, link: str, points: int) -> None:
+    """Over forty samples the estimates are the truth on average, and intervals of 95 % hold it about as often."""
+    intercept, slope, sd, own = TRUTH[family, link]
+    truth = np.array([intercept, slope, sd, np.log(own)])
+    g, z = np.repeat(np.arange(60), 12), []
+    for seed in range(40):
+        rng = np.random.default_rng([seed, len(family), len(link)])
+        x = rng.uniform(-0.5, 0.5, len(g))
+        eta = intercept + slope * x + sd * rng.normal(size=60)[g]
+        assert (mean_of(family, link, eta) > 0).all()
+        data = pd.DataFrame({"y": drawn(rng, family, eta, link=link, phi=(np.log(own),)), "x": x, "g": g})
+        results = quietly("y ~ x + (1 | g)", data, family, link=link, n_quadrature=points)
+        assert results.converged, f"seed {seed}: {results.fit.message}"
+        z.append((results.fit.psi - truth) / np.sqrt(np.diag(results.fit.covariance)))
+    # means of forty have a standard error of 0.16; maximum likelihood has variances that are a little too small
+    bias = np.mean(z, axis=0)
+    assert np.abs(bias[[0, 1, 3]]).max() < 0.55
+    assert abs(bias[2]) < 0.8
+    assert np.mean(np.abs(z) < 1.96) > 0.88
