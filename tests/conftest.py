@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# before NumPy is imported: with several tests at once threads of small matrices only wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path

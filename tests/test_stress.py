@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.integrate import quad
-from scipy.stats import binom, multivariate_normal, norm, poisson
+from scipy.stats import binom, gamma, multivariate_normal, nbinom, norm, poisson
 
 import multilevel as ml
 from multilevel.fitting.verdict import Verdict
@@ -40,25 +40,38 @@ MEANS = {
     "log": np.exp,
     "sqrt": np.square,
     "identity": np.asarray,
+    "inverse": np.reciprocal,
 }
 
 
-def log_density(problem: Problem, row: int, eta: float, sigma: float) -> float:
-    """From scipy.stats, weights apart."""
+def log_density(problem: Problem, row: int, eta: float, phi: float) -> float:
+    """From scipy.stats, weights apart; phi is sigma, the shape, or the size."""
     mu, y = MEANS[problem.link](eta), problem.y[row]
     if problem.family == "binomial":
         return problem.weights[row] * float(binom.logpmf(y, problem.size[row], mu))
     if problem.family == "poisson":
         return problem.weights[row] * float(poisson.logpmf(y, mu))
-    return float(norm.logpdf(y, mu, sigma / np.sqrt(problem.weights[row])))
+    if problem.family == "gamma":
+        return problem.weights[row] * float(gamma.logpdf(y, phi, scale=mu / phi)) if mu > 0 else -np.inf
+    if problem.family == "negative_binomial":
+        return problem.weights[row] * float(nbinom.logpmf(y, phi, phi / (phi + mu))) if mu > 0 else -np.inf
+    assert problem.family == "gaussian"
+    return float(norm.logpdf(y, mu, phi / np.sqrt(problem.weights[row])))
 
 
 def small(family: str, link: str, n: int = 12, points: int = 1, **more: Any) -> tuple[Problem, np.ndarray]:
     """Four groups of three, or as `more` has it, and parameters inside the domain of the link."""
     rng = np.random.default_rng(4)
-    narrow = (family, link) in (("binomial", "log"), ("poisson", "identity"))
+    rates = ("poisson", "gamma", "negative_binomial")
+    narrow = (family, link) == ("binomial", "log") or (family in rates and link in ("identity", "inverse"))
     x = rng.uniform(0, 1, n)
-    y = {"binomial": rng.integers(0, 4, n), "poisson": rng.integers(0, 9, n), "gaussian": rng.normal(1, 1, n)}[family]
+    y = {
+        "binomial": lambda: rng.integers(0, 4, n),
+        "poisson": lambda: rng.integers(0, 9, n),
+        "gaussian": lambda: rng.normal(1, 1, n),
+        "gamma": lambda: rng.gamma(2, 2, n) if link != "inverse" else rng.gamma(2, 0.1, n),
+        "negative_binomial": lambda: rng.integers(0, 9, n),
+    }[family]()
     fields = {
         "codes": (np.repeat(np.arange(n // 3), 3),),
         "terms": (Term(0, np.ones((n, 1)), "us"),),
@@ -69,9 +82,11 @@ def small(family: str, link: str, n: int = 12, points: int = 1, **more: Any) -> 
         family, link, y.astype(float), np.full(n, 5.0), offset=0.1 * x, names=("(Intercept)", "x"), points=points,
         **(fields | more),
     )  # fmt: skip
-    start = {"log": -1.5 if narrow else 0.6, "identity": 6.0 if narrow else 0.6, "sqrt": 2.5}.get(link, 0.6)
+    start = {"log": -1.5 if narrow else 0.6, "identity": 6.0 if narrow else 0.6, "sqrt": 2.5, "inverse": 6.0}.get(
+        link, 0.6
+    )
     theta = [0.2 if narrow else 0.7] * len(problem.terms)
-    return problem, np.array([start, -0.2, *theta, *([-0.3] if family == "gaussian" else [])])
+    return problem, np.array([start, -0.2, *theta, *([-0.3] if problem.n_phi else [])])
 
 
 # ---- the plain implementation -------------------------------------------------------------------------------------
@@ -82,8 +97,8 @@ def test_densities(family: str, link: str) -> None:
     problem, psi = small(family, link)
     density = Density(problem, psi[3:])
     eta = psi[0] + np.linspace(-0.3, 0.3, 12)
-    sigma = np.exp(psi[3]) if family == "gaussian" else 1.0
-    expected = [log_density(problem, i, e, sigma) for i, e in enumerate(eta)]
+    phi = np.exp(psi[3]) if problem.n_phi else 1.0
+    expected = [log_density(problem, i, e, phi) for i, e in enumerate(eta)]
     np.testing.assert_allclose(density.value(eta), expected, rtol=1e-10)
     first, second = density.derivatives(eta)
     h = 1e-4
@@ -95,14 +110,14 @@ def test_densities(family: str, link: str) -> None:
 @pytest.mark.parametrize(("family", "link"), LINKS)
 def test_quadrature_of_many_points_is_the_integral(family: str, link: str) -> None:
     problem, psi = small(family, link)
-    sigma = np.exp(psi[3]) if family == "gaussian" else 1.0
+    phi = np.exp(psi[3]) if problem.n_phi else 1.0
     fixed = problem.offset + problem.X @ psi[:2]
     total = 0.0
     for level in range(4):
         rows = np.flatnonzero(problem.codes[0] == level)
 
         def integrand(u: float, rows: np.ndarray = rows) -> float:
-            logs = [log_density(problem, i, fixed[i] + u, sigma) for i in rows]
+            logs = [log_density(problem, i, fixed[i] + u, phi) for i in rows]
             return float(np.exp(np.nan_to_num(sum(logs), nan=-np.inf)) * norm.pdf(u, 0, psi[2]))
 
         total += np.log(quad(integrand, -8 * psi[2], 8 * psi[2], epsabs=0, epsrel=1e-9, limit=200)[0])

@@ -108,6 +108,8 @@ def _finite(results: Any, outcome: Outcome) -> None:
         outcome.add("NOT FINITE", f"standard errors {results.bse.to_dict()}")
     elif results.converged and not results.singular and not np.isfinite(np.diag(fit.covariance)).all():
         bad = [n for n, v in zip(fit.parameter_names, np.diag(fit.covariance), strict=True) if not np.isfinite(v)]
+        if bad == [f"log_{name}" for name, value in fit.phi.items() if np.isinf(value)]:  # at its limit
+            return
         outcome.add("NOT FINITE", f"no standard errors of {bad}, and nothing is at its boundary")
 
 
@@ -162,8 +164,7 @@ def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:
     if not np.isfinite(value) and not results.converged:
         outcome.add("plain value not finite", f"{value} for {fit.loglik}")
         return False
-    several = plain.problem.link in ("cauchit", "sqrt") or plain.problem.link == "log"
-    why = ", several modes" if several and off < 0 else ""
+    why = ", several modes" if not plain.concave and off < 0 else ""
     text = f"llf {fit.loglik:.9g}, plain value at the reported parameters {value:.9g}{why}"
     outcome.add("LLF WRONG" if results.converged else "llf wrong, flagged", text)
     return False
@@ -246,6 +247,15 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
 def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
     """Parameters that are said to be at an edge: the likelihood must not rise on the way in."""
     fit = results.fit
+    if any(np.isinf(value) for value in fit.phi.values()):
+        base = plain.loglik(fit.psi)
+        for at in (3.0, 5.0, 6.0, 8.0, 10.0, 13.0):
+            better = plain.loglik(np.append(fit.psi[:-1], at)) - base
+            if better > GAP_LIMIT:
+                outcome.gap = max(outcome.gap, better)
+                text = f"{fit.parameter_names[-1]} said to be at its limit: at {at} there is {better:.3g} more"
+                outcome.add("SILENT WRONG", text)
+                return
     theta = np.array(theta_places(plain))
     at_edge = [k for k in theta if not np.isfinite(fit.covariance[k, k])]
     if not at_edge:

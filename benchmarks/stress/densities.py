@@ -44,13 +44,34 @@ def times(count: Array, log: Array) -> Array:
     return np.where(count == 0, 0.0, count * np.where(count == 0, 0.0, log))
 
 
+def log_rate(link: str, eta: Array) -> Array:
+    """log(mu) of a positive mean."""
+    if link == "log":
+        return eta
+    return {"sqrt": 2 * np.log(np.abs(eta)), "identity": np.log(eta), "inverse": -np.log(eta)}[link]
+
+
+def stirling(x: Array | float) -> Array | float:
+    """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2), of x from 100 on."""
+    return 1 / (12 * x) - 1 / (360 * x**3) + 1 / (1260 * x**5)
+
+
+FLAT = {  # not concave in the linear predictor
+    ("binomial", "cauchit"),
+    ("poisson", "sqrt"),
+    ("gaussian", "log"),
+    ("gamma", "identity"),
+    ("negative_binomial", "identity"),
+}
+
+
 class Density:
     """Rows of a problem. Calls take the linear predictor, (n,) or (n, K)."""
 
     def __init__(self, problem: Problem, phi: Array) -> None:
         self.family, self.link = problem.family, problem.link
         self.y, self.size, self.w = problem.y, problem.size, problem.weights
-        self.log_sigma = float(phi[0]) if problem.family == "gaussian" else 0.0
+        self.log_phi = float(phi[0]) if len(phi) else 0.0  # of sigma, shape or size
         self.constant = self._constant()
 
     def _constant(self) -> Array:
@@ -61,7 +82,20 @@ class Density:
             return self.w * (xlogy(self.y, self.y) - self.y - gammaln(self.y + 1))
         if self.family == "poisson":
             return -self.w * gammaln(self.y + 1)
-        return 0.5 * np.log(self.w) - 0.5 * LOG_2PI - self.log_sigma
+        if self.family == "gaussian":
+            return 0.5 * np.log(self.w) - 0.5 * LOG_2PI - self.log_phi
+        k, y = np.exp(self.log_phi), self.y
+        if self.family == "gamma":  # of these two the value is a deviance
+            if k < 100:
+                return self.w * (k * self.log_phi - k - gammaln(k) - np.log(y))
+            return self.w * (0.5 * self.log_phi - 0.5 * LOG_2PI - stirling(k) - np.log(y))
+        if self.family == "negative_binomial":
+            saturated = xlogy(y, y) - gammaln(y + 1)
+            if k < 100:
+                rising = gammaln(y + k) - gammaln(k) - y * self.log_phi
+                return self.w * (saturated + rising - (y + k) * np.log1p(y / k))
+            return self.w * (saturated - y - 0.5 * np.log1p(y / k) + stirling(y + k) - stirling(k))
+        raise KeyError(self.family)
 
     def some(self, rows: Array) -> Density:
         """Of some rows."""
@@ -72,12 +106,14 @@ class Density:
 
     @property
     def concave(self) -> bool:
-        return self.link not in ("cauchit", "sqrt") and (self.family, self.link) != ("gaussian", "log")
+        return (self.family, self.link) not in FLAT
 
     def targets(self) -> list[Array]:
         """Linear predictors that fit every row, or nearly: where modes of densities with several may lie."""
         if self.family == "gaussian":
             return [np.log(np.maximum(self.y, 1e-3 * np.abs(self.y).max() + 1e-300))]
+        if self.family in ("gamma", "negative_binomial"):
+            return [np.maximum(self.y, 0.1)]
         if self.link == "sqrt":
             return [np.sqrt(self.y), -np.sqrt(self.y)]
         share = (self.y + 0.5) / (self.size + 1)
@@ -104,9 +140,19 @@ class Density:
             mu = np.square(eta) if self.link == "sqrt" else eta
             result = c + w * (times(y, np.log(mu)) - mu)
             result = np.where(eta >= 0, result, -np.inf) if self.link == "identity" else result
-        else:
+        elif self.family == "gaussian":
             mu = np.exp(eta) if self.link == "log" else eta
-            result = c - 0.5 * w * ((y - mu) * np.exp(-self.log_sigma)) ** 2
+            result = c - 0.5 * w * ((y - mu) * np.exp(-self.log_phi)) ** 2
+        elif self.family == "gamma":
+            d, k = np.log(y) - log_rate(self.link, eta), np.exp(self.log_phi)
+            result = c - w * k * (np.expm1(d) - d)
+        else:
+            log_mu, k = log_rate(self.link, eta), np.exp(self.log_phi)
+            d = log_mu - np.log(np.maximum(y, 1e-300))
+            some = (y + k) * np.log1p(y * np.expm1(d) / (y + k)) - y * d
+            result = c - w * np.where(y > 0, some, k * np.log1p(np.exp(log_mu) / k))
+        if self.family in ("gamma", "negative_binomial") and self.link != "log":
+            result = np.where(eta > 0, result, -np.inf)
         return np.where(np.isnan(result), -np.inf, result)
 
     def derivatives(self, eta: Array) -> tuple[Array, Array]:
@@ -130,7 +176,22 @@ class Density:
             if self.link == "sqrt":
                 return w * (times(y, 2 / eta) - 2 * eta), w * (-times(y, 2 / eta**2) - 2)
             return w * (times(y, 1 / eta) - 1), -w * times(y, 1 / eta**2)
-        a = w * np.exp(-2 * self.log_sigma)
+        k = np.exp(self.log_phi)
+        if self.family == "gamma":
+            if self.link == "inverse":
+                return w * k * (1 / eta - y), -w * k / eta**2
+            if self.link == "identity":
+                return w * k * (y / eta - 1) / eta, w * k * (1 - 2 * y / eta) / eta**2
+            ratio = y * np.exp(-eta)
+            return w * k * (ratio - 1), -w * k * ratio
+        if self.family == "negative_binomial":
+            if self.link == "identity":
+                more = 1 + eta / k
+                return w * (y - eta) / (eta * more), w * ((1 + y / k) / (k * more**2) - y / eta**2)
+            mu = np.exp(eta)
+            more = 1 + mu / k
+            return w * (y - mu) / more, -w * mu * (1 + y / k) / more**2
+        a = w * np.exp(-2 * self.log_phi)
         if self.link == "identity":
             return a * (y - eta), -a * np.ones_like(eta)
         mu = np.exp(eta)

@@ -126,7 +126,7 @@ def design(seed: int) -> Design:
     made = Design(recipe, frame, "y", fixed, bars)
     if recipe.offset:
         frame["off"] = rng.normal(0, 0.3, n) if recipe.link != "log" or recipe.family != "binomial" else -0.2
-        if recipe.family == "poisson" and recipe.link == "identity":
+        if recipe.link in ("identity", "inverse") and recipe.family != "gaussian":
             frame["off"] = frame["off"].abs()
         made.offset = "off"
         eta = eta + frame["off"].to_numpy()
@@ -134,7 +134,7 @@ def design(seed: int) -> Design:
     if recipe.kind == "constant groups":
         frame["y"] = frame.get("n", 1) * (frame["g"] % 2)
     if recipe.kind == "separation":
-        frame["y"] = frame.get("n", 1) * (standard > 0.3) * (frame["y"] if recipe.family == "poisson" else 1)
+        frame["y"] = frame.get("n", 1) * (standard > 0.3) * (1 if recipe.family == "binomial" else frame["y"])
     if "n" in frame:
         frame["failures"] = frame["n"] - frame["y"]
         made.response = "cbind(y, failures)"
@@ -246,6 +246,8 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
     elif recipe.family == "poisson":
         mean = {"log": np.exp(np.minimum(eta, 14)), "sqrt": eta**2, "identity": np.maximum(eta, 0.05)}[recipe.link]
         frame["y"] = rng.poisson(mean)
+    elif recipe.family in ("gamma", "negative_binomial"):
+        frame["y"] = _dispersed(rng, recipe, eta)
     else:
         inverse = {
             "logit": expit,
@@ -259,6 +261,19 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
             frame["y"] = rng.binomial(frame["n"], inverse(eta))
         else:
             frame["y"] = (rng.random(n) < inverse(eta)).astype(int)
+
+
+def _dispersed(rng: np.random.Generator, recipe: Recipe, eta: Array) -> Array:
+    """Gamma with a coefficient of variation of sigma, or Poisson around that; with the smallest sigma Poisson alone."""
+    mean = {
+        "log": lambda: np.exp(np.clip(eta, -30, 14)),
+        "identity": lambda: np.maximum(eta, 0.05),
+        "inverse": lambda: 1 / np.maximum(eta, 0.05),
+    }[recipe.link]()
+    shape = recipe.sigma**-2.0
+    if recipe.family == "gamma":
+        return np.maximum(rng.gamma(shape, mean / shape), 1e-200)
+    return rng.poisson(mean if recipe.sigma < 0.1 else np.minimum(rng.gamma(shape, mean / shape), 1e9)).astype(float)
 
 
 def with_points(problem: Problem, points: int) -> Problem:

@@ -15,11 +15,12 @@ from .outcome import BAD, Outcome
 from .table import mark_slow, report
 
 
-def seeds(first: int, only: str | None, most: int | None) -> Iterator[int]:
-    """Seeds of a run; those of other kinds than `only` are passed over."""
+def seeds(first: int, only: str | None, most: int | None, families: list[str] | None = None) -> Iterator[int]:
+    """Seeds of a run; those of other kinds than `only` and of other families are passed over."""
     seed, given = first * 1_000_000, 0
     while most is None or given < most:
-        if only is None or recipe.kind_of(seed) == only:
+        wanted = only is None or recipe.kind_of(seed) == only
+        if wanted and (families is None or recipe.family_of(seed) in families):
             given += 1
             yield seed
         seed += 1
@@ -50,6 +51,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7, help="of the run")
     parser.add_argument("--fits", type=int, help="stop after so many")
     parser.add_argument("--only", choices=recipe.KINDS, help="one kind of design")
+    parser.add_argument(
+        "--family",
+        action="append",
+        choices=sorted({family for family, _ in recipe.LINKS}),
+        help="one family; may be repeated",
+    )
     parser.add_argument("--replay", type=int, help="one fit, by its own seed")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--thorough", type=float, default=0.1, help="share of fits that get the costly checks")
@@ -64,7 +71,7 @@ def main() -> None:
     outcomes: list[Outcome] = []
     context = multiprocessing.get_context("spawn")
     with context.Pool(options.processes, maxtasksperchild=2000) as pool:
-        todo = seeds(options.seed, options.only, options.fits)
+        todo = seeds(options.seed, options.only, options.fits, options.family)
         waiting = []
         for seed in todo:
             waiting.append(pool.apply_async(work, (seed, options.thorough)))

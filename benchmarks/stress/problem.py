@@ -46,6 +46,11 @@ class Problem:
         return (self.family, self.link) == ("gaussian", "identity")
 
     @property
+    def n_phi(self) -> int:
+        """Parameters of the family's own."""
+        return {"binomial": 0, "poisson": 0, "gaussian": 1, "gamma": 1, "negative_binomial": 1}[self.family]
+
+    @property
     def p(self) -> int:
         return self.X.shape[1]
 

@@ -47,7 +47,13 @@ LINKS = {
     ("poisson", "sqrt"): 7,
     ("poisson", "identity"): 5,
     ("gaussian", "log"): 6,
+    ("gamma", "log"): 10,
+    ("gamma", "inverse"): 5,
+    ("gamma", "identity"): 5,
+    ("negative_binomial", "log"): 14,
+    ("negative_binomial", "identity"): 5,
 }
+WIDE = (("poisson", "log"), ("gamma", "log"), ("negative_binomial", "log"))  # links of a mean without a domain
 
 
 @dataclass
@@ -87,6 +93,11 @@ def kind_of(seed: int) -> str:
     return _pick(np.random.default_rng(seed), KINDS)
 
 
+def family_of(seed: int) -> str:
+    """The family of a seed."""
+    return draw(np.random.default_rng(seed), seed).family
+
+
 def _pick(rng: np.random.Generator, shares: dict[Any, float]) -> Any:
     keys = list(shares)
     p = np.array(list(shares.values()), dtype=float)
@@ -102,11 +113,11 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
     if kind in ("constant groups", "separation"):
         links = {k: v for k, v in links.items() if k[0] == "binomial"}
     if kind == "separation":
-        links["poisson", "log"] = 8
+        links["poisson", "log"] = links["negative_binomial", "log"] = 8
     family, link = _pick(rng, links)
     linear = (family, link) == ("gaussian", "identity")
     n_groups, size = _sizes(rng, kind)
-    narrow = link in ("log", "identity") and not linear and (family, link) != ("poisson", "log")
+    narrow = link in ("log", "identity", "inverse") and not linear and (family, link) not in WIDE
     sds = rng.choice([0.05, 0.2, 0.4] if narrow else [0.0, 0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0], 4)
     if kind in TIMES:
         n_groups, size = int(rng.choice([3, 5, 10, 20, 30, 60])), int(rng.integers(3, 11))

@@ -72,15 +72,16 @@ def outside(plain: Plain, psi: Array) -> bool:
 
 
 def start_points(plain: Plain, psi: Array, rng: np.random.Generator, many: bool) -> list[Array]:
-    """Starts: covariances near zero and large, each variance in turn, and a random place."""
+    """Starts: covariances near zero and large, each variance in turn, a random place, and an ordinary dispersion."""
     theta, scales = np.array(theta_places(plain)), scale_places(plain)
+    dispersed = [np.append(psi[:-1], 1.0)] if plain.problem.family in ("gamma", "negative_binomial") else []
     if not len(theta):
-        return [psi + rng.normal(size=len(psi)) * 0.1]
+        return [*dispersed, psi + rng.normal(size=len(psi)) * 0.1]
     unit = np.ones(len(psi))
     unit[theta] = units(plain)
     least = 0.1 * np.exp(psi[-1]) if plain.problem.family == "gaussian" and plain.linear else 0.1
     size = max(least, min(float(np.abs(psi[scales] / unit[scales]).max()), 1e3 * max(1.0, least)))
-    found = []
+    found = dispersed
     for factor in (0.05, 5.0):
         start = psi.copy()
         start[theta] *= factor

@@ -13,6 +13,8 @@ def separated(problem: Problem) -> bool | None:
 
     Rows at their upper end may only move up, those at zero only down, all others not at all.
     """
+    if problem.family == "gamma":
+        return False
     if problem.family == "gaussian" or problem.link in ("sqrt", "identity"):
         return None
     top = (problem.y == problem.size) & (problem.family == "binomial") & (problem.link != "log")
