@@ -287,6 +287,18 @@ def test_positive_numbers_that_groups_leave_nothing_of() -> None:
     assert results.params["x"] == pytest.approx(2.0, abs=1e-6)
 
 
+def test_a_search_that_fails_is_not_called_an_exact_fit() -> None:
+    """With a tiny shape and an identity link searches come far from where they start."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        data = pd.DataFrame(rng.integers(0, [6, 4], (30, 2)), columns=["g", "h"])
+        data["x"] = rng.normal(size=30)
+        data["y"] = np.maximum(rng.gamma(0.11, 5 / 0.11, 30), 1e-200)
+        results = quietly("y ~ x + (1 | g) + (1 | h)", data, GAMMA, link="identity")
+        assert "exactly" not in results.fit.message, f"seed {seed}: {results.family_params}"
+        assert "log-likelihood" in results.fit.message or results.converged
+
+
 @pytest.mark.parametrize("shape", [1e2, 1e4, 1e6, 1e8, 1e10, 1e12])
 @pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
 def test_a_large_shape(shape: float, right: str) -> None:

@@ -15,7 +15,6 @@ bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<doub
   Eigen::MatrixXd hessian(P, P);
   Sums side;
   std::vector<double> from;
-  gradient_only_ = true;
   bool good = true;
   for (Eigen::Index k = 0; k < P && good; ++k) {
     const double information = std::fabs(sums.hessian(k, k));
@@ -29,7 +28,7 @@ bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<doub
         from = modes;
       else
         for (std::size_t i = 0; i < from.size(); ++i) from[i] = 2.0 * modes[i] - from[i];
-      good = good && evaluate(moved, from, side);
+      good = good && evaluate(moved, from, side, nullptr, Derivatives::gradient);
       if (!good) break;
       if (sign > 0.0)
         hessian.col(k) = side.gradient;
@@ -37,7 +36,6 @@ bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<doub
         hessian.col(k) = (hessian.col(k) - side.gradient).eval() / (2.0 * step);
     }
   }
-  gradient_only_ = false;
   if (good) sums.hessian = 0.5 * (hessian + hessian.transpose());
   return good;
 }

@@ -34,8 +34,10 @@ class Objective {
 
   /// `modes` (Model::n_modes): where to start, and the conditional modes of v found; `mode_covariance`, if not null,
   /// gets the blocks of their covariance, level by level. False when there is no mode, or the value is not finite.
+  /// With `wanted` the gradient, psi lies beside the point that was last evaluated with more, and differences of the
+  /// two are taken: the modes are those that continue the other's.
   virtual bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
-                        double* mode_covariance = nullptr) = 0;
+                        double* mode_covariance = nullptr, Derivatives wanted = Derivatives::hessian) = 0;
 
   /// Whether evaluate() gives the Hessian itself, or only something like it to search with (Fisher information).
   virtual bool has_exact_hessian() const { return true; }
@@ -77,7 +79,6 @@ class Objective {
   int n_beta_, n_theta_, n_phi_;
   const Monitor& monitor_;
   int evaluations_ = 0;
-  bool gradient_only_ = false;  ///< asked of evaluate() by differentiate()
 };
 
 }  // namespace multilevel::likelihood

@@ -69,7 +69,10 @@ Eigen::MatrixXd solve_lower_transposed(const MatrixView& lower, const MatrixView
   return x;
 }
 
-Eigen::MatrixXd solve_square(const Eigen::MatrixXd& a, const MatrixView& b) { return a.fullPivLu().solve(b); }
+Eigen::MatrixXd solve_square(const Eigen::MatrixXd& a, const MatrixView& b) {
+  if (a.rows() == 0) return Eigen::MatrixXd(0, b.cols());  // Eigen's decomposition would look for a largest entry
+  return a.fullPivLu().solve(b);
+}
 
 Eigen::MatrixXd inverse(const Eigen::MatrixXd& a) { return a.inverse(); }
 

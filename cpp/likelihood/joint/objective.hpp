@@ -21,8 +21,8 @@ class JointObjective final : public Objective {
   JointObjective(const model::Model& model, const model::Response& response, int threads, const Monitor& monitor,
                  double most_bytes = 0.0);
 
-  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
-                double* mode_covariance = nullptr) override;
+  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr,
+                Derivatives wanted = Derivatives::hessian) override;
   bool has_exact_hessian() const override { return false; }
   double work() const override { return 10.0 * static_cast<double>(model_.n_rows() + 10 * model_.n_modes()); }
 
@@ -38,8 +38,8 @@ class JointObjective final : public Objective {
     bool found = false;
   };
 
-  bool find_modes(const double* phi, std::vector<double>& modes, Sums& sums);
-  bool climb(const double* phi, std::vector<double>& modes, Sums& sums, double& f);
+  bool find_modes(const double* phi, std::vector<double>& modes, Sums& sums, bool beside);
+  bool climb(const double* phi, std::vector<double>& modes, Sums& sums, double& f, bool reuse = false);
   bool find_largest(const double* phi, std::vector<double>& modes, Sums& sums);
   bool enter_domain(std::vector<double>& modes);
   bool from_responses(const double* phi, double side, std::vector<double>& modes);
@@ -50,7 +50,10 @@ class JointObjective final : public Objective {
   double evaluate_rows(family::Order order, const double* phi, const std::vector<double>& modes);
   void set_weights(bool observed, const double* phi);
   void penalized_gradient(const std::vector<double>& modes);
-  void approximate_hessian(const double* phi, Sums& sums);
+  void set_fixed_part(const double* beta);
+  bool set_value(const double* phi, const std::vector<double>& modes, Sums& sums);
+  void set_gradient(const std::vector<double>& modes, Sums& sums);
+  void approximate_hessian(Sums& sums);
 
   const model::Response& response_;
   int threads_;

@@ -128,11 +128,11 @@ Eigen::VectorXd LinearObjective::relative(const Eigen::VectorXd& psi) const {
 }
 
 bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>& modes, Sums& sums,
-                               double* mode_covariance) {
+                               double* mode_covariance, Derivatives wanted) {
   ++evaluations_;
   check_interrupt();
   const int p = model_.p();
-  sums.start(n_theta_, n_theta_, gradient_only_ ? Derivatives::gradient : Derivatives::hessian);
+  sums.start(n_theta_, n_theta_, wanted);
   theta_.resize(0);  // until the evaluation is complete
   if (!theta.allFinite()) return false;
   lambda_ = layout_.lambda(theta.data());
@@ -200,7 +200,7 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   slope_square_ = linear_algebra::apply_transposed(jacobian, entry_slope_square_);
   sums.gradient = -0.5 * (slope_log_ + slope_square_ / variance);
   theta_ = theta;
-  if (!gradient_only_) {
+  if (wanted == Derivatives::hessian) {
     sums.theta_information = linear_algebra::sandwich(
         jacobian, theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_));
     // Sigma is estimated as well, and a change of all variances together is a change of sigma.
@@ -230,12 +230,10 @@ void LinearObjective::bend(const Eigen::VectorXd& theta) {
 bool LinearObjective::differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) {
   std::vector<double> from = modes;
   Sums side;
-  gradient_only_ = true;
-  bool good = same_point(theta_, theta) || evaluate(theta, from, side);
+  bool good = same_point(theta_, theta) || evaluate(theta, from, side, nullptr, Derivatives::gradient);
   const double variance = square_ / nu_;
   const Eigen::VectorXd square_here = slope_square_;
   if (good && curvature_) {
-    gradient_only_ = false;
     bend(theta);
     sums.hessian = profile_hessian(slope_square_, variance);
     return true;
@@ -246,17 +244,16 @@ bool LinearObjective::differentiate(const Eigen::VectorXd& theta, const std::vec
   for (int k = 0; k < n_theta_ && good; ++k) {
     Eigen::VectorXd moved = theta;
     moved[k] = theta[k] + difference_step;
-    good = evaluate(moved, from, side);
+    good = evaluate(moved, from, side, nullptr, Derivatives::gradient);
     const Eigen::VectorXd log_up = slope_log_, square_up = slope_square_, beta_up = beta_;
     moved[k] = theta[k] - difference_step;
-    good = good && evaluate(moved, from, side);
+    good = good && evaluate(moved, from, side, nullptr, Derivatives::gradient);
     if (!good) break;
     curve_log_.col(k) = (log_up - slope_log_) / (2.0 * difference_step);
     curve_square_.col(k) = (square_up - slope_square_) / (2.0 * difference_step);
     beta_slope_.col(k) = (beta_up - beta_) / (2.0 * difference_step);
   }
   differentiated_ = theta;
-  gradient_only_ = false;
   if (!good) return false;
   curve_log_ = 0.5 * (curve_log_ + curve_log_.transpose()).eval();
   curve_square_ = 0.5 * (curve_square_ + curve_square_.transpose()).eval();

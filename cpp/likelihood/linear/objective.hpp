@@ -25,8 +25,8 @@ class LinearObjective final : public Objective {
   LinearObjective(const model::Model& model, const model::Response& response, bool restricted, int threads,
                   const Monitor& monitor, double most_bytes = 0.0);
 
-  bool evaluate(const Eigen::VectorXd& theta, std::vector<double>& modes, Sums& sums,
-                double* mode_covariance = nullptr) override;
+  bool evaluate(const Eigen::VectorXd& theta, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr,
+                Derivatives wanted = Derivatives::hessian) override;
   bool has_exact_hessian() const override { return LinearCurvature::cheap(model_); }
   bool cheap_hessian() const override { return curvature_ != nullptr; }
   bool differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) override;

@@ -29,12 +29,11 @@ NestedObjective::NestedObjective(const model::Model& model, const model::Respons
 }
 
 bool NestedObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
-                               double* mode_covariance) {
+                               double* mode_covariance, Derivatives wanted) {
   ++evaluations_;
   // The clusters know the entries of Lambda, not what makes them.
-  const Derivatives derivatives = gradient_only_ ? Derivatives::gradient : Derivatives::hessian;
   const int n_entries = layout_.n_entries(), P = n_beta_ + n_entries + n_phi_;
-  sums.start(P, n_entries, derivatives);
+  sums.start(P, n_entries, wanted);
   if (!psi.allFinite()) return false;
   const Eigen::VectorXd at = layout_.entry_parameters(psi, n_beta_);
   const auto& chunks = model_.chunks();
@@ -44,7 +43,7 @@ bool NestedObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& 
         auto& likelihood = workers_[static_cast<std::size_t>(worker)];
         if (!likelihood) likelihood = std::make_unique<NestedLikelihood>(model_, response_, layout_, inner_, outer_);
         Sums& part = partial_[static_cast<std::size_t>(c)];
-        part.start(P, n_entries, derivatives);
+        part.start(P, n_entries, wanted);
         const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];
         for (int i = chunk.first_panel; i < chunk.last_panel && part.failed_cluster < 0; ++i)
           likelihood->add(model_.panels()[static_cast<std::size_t>(i)], at.data(), modes.data(), part, mode_covariance);
@@ -59,7 +58,7 @@ bool NestedObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& 
   const Eigen::MatrixXd information = sums.hessian;  // beta and phi
   sums.hessian.resize(0, 0);
   layout_.theta_derivatives(n_beta_, psi.data() + n_beta_, sums.gradient, sums.hessian, sums.theta_information);
-  if (!gradient_only_) {
+  if (wanted == Derivatives::hessian) {
     sums.hessian.setZero(n_parameters(), n_parameters());
     sums.hessian.topLeftCorner(n_beta_, n_beta_) = information.topLeftCorner(n_beta_, n_beta_);
     sums.hessian.block(n_beta_, n_beta_, n_theta_, n_theta_) = -sums.theta_information;

@@ -16,8 +16,8 @@ class NestedObjective final : public Objective {
   NestedObjective(const model::Model& model, const model::Response& response, int n_quadrature, int threads,
                   const Monitor& monitor);
 
-  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
-                double* mode_covariance = nullptr) override;
+  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr,
+                Derivatives wanted = Derivatives::hessian) override;
   bool has_exact_hessian() const override { return false; }
   bool any_order() const override { return model_.q() <= 2; }  // one effect on each level
   double work() const override { return 10.0 * static_cast<double>(model_.n_rows()) * inner_.size * outer_.size; }

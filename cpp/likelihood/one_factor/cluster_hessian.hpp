@@ -294,7 +294,7 @@ class ClusterHessian {
       const auto R = static_cast<std::size_t>(r);
       double value = phi_node_change[r];
       for (int k = 0; k < K_; ++k) value += pdot_[k] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
-      value += node_phi_phi[static_cast<std::size_t>(pair)];
+      value += s.phi_phi[static_cast<std::size_t>(pair)];
       value += 0.5 * z3_phi_[R].dot(udot) + 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], Azdot) +
                udot.dot(s.B2_phi[R] * s.hz) + s.b1_phi[R].dot(hzdot);
       value += 0.5 * numeric::dot(n, rows.at_mode.phi_phi[pair][2] + first, rows.leverage + first) +
@@ -314,10 +314,6 @@ class ClusterHessian {
   Eigen::MatrixXd left_, right_, x_moments_;
   std::vector<const double*> x_pointers_, node_pointers_;
   const MomentColumns* columns_ = nullptr;
-
- public:
-  std::vector<double> node_phi_phi =
-      std::vector<double>(family::max_phi_pairs, 0.0);  ///< sum_k p_k sum_j l_phi_phi, set by the caller
 };
 
 }  // namespace multilevel::likelihood

@@ -1,6 +1,7 @@
 // Sums over the rows of one cluster, at its mode and at its nodes, that the gradient and the Hessian are made of.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "likelihood/one_factor/strip.hpp"
@@ -79,7 +80,8 @@ struct ClusterState {
   std::vector<Matrix> B2_phi;  ///< Z' diag(l''_phi) Z
   // Per node: posterior share p_k, v_k, g_k = f'(v_k), gamma_k = L^-1 g_k, Z'l'(v_k), Z'W(v_k)Z, sum l_phi, Z'l'_phi.
   std::vector<double> share, node_v, node_g, node_gamma, node_b1, node_B, node_phi, node_b1_phi;
-  Eigen::MatrixXd x1;  ///< X'l'(v_k), p x K
+  Eigen::MatrixXd x1;                                   ///< X'l'(v_k), p x K
+  std::array<double, family::max_phi_pairs> phi_phi{};  ///< sum_k p_k sum_j l_phi_phi
 };
 
 }  // namespace multilevel::likelihood

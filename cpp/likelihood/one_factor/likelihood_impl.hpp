@@ -208,7 +208,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       s.b1_phi[static_cast<std::size_t>(r)] = z_sums(first, n, rows_.at_mode.phi[r][1]);
       s.B2_phi[static_cast<std::size_t>(r)] = z_products(first, n, rows_.at_mode.phi[r][2]);
     }
-    std::fill(second_.node_phi_phi.begin(), second_.node_phi_phi.end(), 0.0);
+    s.phi_phi.fill(0.0);
     if (K_ > 1)
       sums.log_likelihood.add(shares(i) - log_determinant_[static_cast<std::size_t>(i)]);
     else {
@@ -253,7 +253,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         numeric::add_multiple(n, share, rows_.node_d1_phi(k, r) + first, rows_.x_phi[r] + first);
       }
       for (int pair = 0; pair < pairs; ++pair)
-        second_.node_phi_phi[static_cast<std::size_t>(pair)] +=
+        s.phi_phi[static_cast<std::size_t>(pair)] +=
             share == 0.0 ? 0.0
                          : share * (K_ > 1 ? node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) +
                                                            static_cast<std::size_t>(pair)]

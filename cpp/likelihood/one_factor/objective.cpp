@@ -29,7 +29,7 @@ PanelObjective::PanelObjective(const model::Model& model, const model::Response&
 }
 
 bool PanelObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
-                              double* mode_covariance) {
+                              double* mode_covariance, Derivatives) {
   ++evaluations_;
   // The clusters know the entries of Lambda, not what makes them.
   const int n_entries = with_random_effects_ ? layout_.n_entries() : 0, P = n_beta_ + n_entries + n_phi_;

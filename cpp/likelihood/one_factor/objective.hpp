@@ -18,8 +18,8 @@ class PanelObjective final : public Objective {
   /// Only every stride-th panel takes part: for starting values from a part of the data.
   void use_every(int stride) { stride_ = stride; }
 
-  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
-                double* mode_covariance = nullptr) override;
+  bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr,
+                Derivatives wanted = Derivatives::hessian) override;
   bool any_order() const override { return rule_.size == 1 || model_.q() <= 1; }
   double work() const override { return static_cast<double>(model_.n_rows()) * rule_.size; }
 

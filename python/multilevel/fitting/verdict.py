@@ -38,6 +38,7 @@ LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below i
 VANISHING = ("converged", "no_increase", "iteration_limit", "divergence")
 SMALL, NO_INFORMATION = 1e-2, 0.1
 GONE, HARDLY_LEFT, UNSETTLED = 1e-5, 1e-3, 1e-6
+EXACT_DISPERSION = 1e-6  # of families whose dispersion has no unit: more is no exact fit, whatever a search took it for
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
 
 
@@ -270,7 +271,7 @@ def _nothing_counted(design: Design, family: Family) -> bool:
 def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str, ...]) -> str:
     if record.ending == "no_start":
         return _no_start(design, record)
-    if record.ending == "exact_fit":
+    if record.ending == "exact_fit" and _nothing_left(family, record.psi):
         name, values = design.response.name, design.response.values
         constant = f"'{name}' is {values[0]:g} in all {len(values)} rows"
         what = constant if np.ptp(values) == 0 else f"the model fits '{name}' exactly"
@@ -298,6 +299,14 @@ def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str,
         f"no step raises the log-likelihood any further, although the quadratic model promises more: {measured}. "
         "The maximum may lie on the edge of the domain of the link, or the log-likelihood may have several"
     )
+
+
+def _nothing_left(family: Family, psi: NDArray[np.float64]) -> bool:
+    """Whether what a search took for an exact fit is one: without a residual the dispersion has a size of its own."""
+    with np.errstate(over="ignore"):
+        phi = np.exp(psi[len(psi) - len(family.parameters) :])
+    own = {parameter.name: float(value) for parameter, value in zip(family.parameters, phi, strict=True)}
+    return family.has_residual or not np.isfinite(psi).all() or family.dispersion(own) < EXACT_DISPERSION
 
 
 def _no_start(design: Design, record: FitRecord) -> str:

@@ -1,0 +1,297 @@
+// The conditional modes of all random effects together: the part of JointObjective that looks for them.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "likelihood/joint/objective.hpp"
+#include "numeric/row_sums.hpp"
+
+namespace multilevel::likelihood {
+
+namespace {
+
+constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen,
+constexpr double mode_error = 1e-9;       // and the error that it may leave
+constexpr double close_by = 1e-2;         // Newton decrement below which the next step can use the same factor
+constexpr int most_newton_steps = 200;
+constexpr int most_halvings = 60;
+constexpr int most_start_halvings = 8;        // of a start outside the domain
+constexpr int most_entries = 60;              // steps from there towards the domain
+constexpr double outside_weight = 1e6;        // of a row outside, beside the prior's one
+constexpr std::int64_t thorough_rows = 5000;  // up to so many the largest of several modes is looked for at leisure
+constexpr double most_trial_rows = 20000.0;   // rows x random effects up to which levels are tried one by one
+constexpr double worth_a_search = 3.0;        // how far below the best a trial may be before its Newton steps
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+JointObjective::Several::Several(const model::Model& model)
+    : scan(static_cast<int>(model.n_rows()),
+           std::max_element(model.factors().begin(), model.factors().end(),
+                            [](const auto& a, const auto& b) { return a.n_levels < b.n_levels; })
+               ->n_levels),
+      slope(at(model.n_rows())),
+      effect(at(model.n_modes())),
+      level(slope.size()),
+      best_v(at(model.n_modes())) {}
+
+/// Where the density is log-concave there is one mode, and the search may start anywhere. Otherwise the largest is
+/// looked for, from starts that the parameters and the data alone decide; but differences are taken at one and the same
+/// mode.
+bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, Sums& sums, bool beside) {
+  double f = 0.0;
+  return several_ && !beside ? find_largest(phi, modes, sums) : climb(phi, modes, sums, f, beside && factored_);
+}
+
+/// Searches from zero, from what the responses alone say of the random effects, and from where the best of these can be
+/// bettered by moving levels one by one. Small data, where it costs nothing to speak of, are searched more thoroughly:
+/// there every level is tried at its other peaks with the rest following. What cannot be seen are modes better only by
+/// moving several levels at once; sums.several_modes counts what hints at them.
+bool JointObjective::find_largest(const double* phi, std::vector<double>& modes, Sums& sums) {
+  Several& s = *several_;
+  const int n_factors = static_cast<int>(model_.factors().size());
+  s.found = false;
+  s.best_f = -std::numeric_limits<double>::infinity();
+  auto search = [&] {
+    double f = 0.0;
+    return climb(phi, modes, sums, f) && keep_best(f, modes, sums);
+  };
+  const bool thorough = model_.n_rows() <= thorough_rows;
+  auto settle_all = [&](bool forwards) {
+    for (int round = 0; round < (thorough ? most_rounds : 1); ++round)
+      if (!settle(phi, modes, forwards ? 0 : n_factors - 1, forwards ? 1 : -1)) break;
+  };
+  for (const double side : {0.0, 1.0, -1.0}) {
+    if (side < 0.0 && !model_.family().is_even()) continue;
+    // What is best with the others held depends on who comes first.
+    for (const bool forwards : {true, false}) {
+      if (side == 0.0)
+        std::fill(modes.begin(), modes.end(), 0.0);
+      else if (!from_responses(phi, side, modes))
+        continue;
+      if (side == 0.0 || thorough) settle_all(forwards);
+      search();
+      if (side != 0.0 && !thorough) break;
+    }
+  }
+  if (!s.found) return false;
+  for (int round = 0; round < most_rounds; ++round) {
+    modes = s.best_v;
+    if (settle(phi, modes, 0, 1) && search()) continue;
+    if (!try_levels(phi, modes, sums)) break;
+  }
+  modes = s.best_v;
+  return true;
+}
+
+/// Tries each level at its other peaks, everything else following. True when that led to something better.
+bool JointObjective::try_levels(const double* phi, std::vector<double>& modes, Sums& sums) {
+  Several& s = *several_;
+  if (static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) > most_trial_rows) return false;
+  const auto n = static_cast<Eigen::Index>(modes.size());
+  const int n_factors = static_cast<int>(model_.factors().size());
+  bool better = false;
+  for (int factor = 0; factor < n_factors; ++factor) {
+    const auto& own = model_.factors()[at(factor)];
+    for (int a = 0; a < own.q; ++a) {
+      modes = s.best_v;
+      scan_along(factor, a, phi, modes);
+      s.peaks.clear();
+      for (int level = 0; level < own.n_levels; ++level)
+        for (int r = 0; r < ModeScan::most_peaks; ++r) s.peaks.push_back(s.scan.peak(level, r));
+      for (int level = 0; level < own.n_levels; ++level)
+        for (int r = 0; r < ModeScan::most_peaks; ++r) {
+          const double peak = s.peaks[at(level * ModeScan::most_peaks + r)];
+          const auto place = at(own.offset + std::int64_t{level} * own.q + a);
+          if (std::isnan(peak) || std::fabs(peak - s.best_v[place]) < 1e-3) continue;
+          modes = s.best_v;
+          modes[place] = peak;
+          settle(phi, modes, (factor + 1) % n_factors, 1);
+          const double f = evaluate_rows(family::Order::step, phi, modes) -
+                           0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
+          double found = 0.0;
+          if (f > s.best_f - worth_a_search && climb(phi, modes, sums, found)) better |= keep_best(found, modes, sums);
+        }
+    }
+  }
+  return better;
+}
+
+/// Moves v so that rows outside the domain come nearer to what their responses make of eta. False where v cannot.
+bool JointObjective::enter_domain(std::vector<double>& modes) {
+  std::fill(step_.begin(), step_.end(), 0.0);
+  for (const auto& panel : model_.panels()) {
+    for (std::int64_t j = panel.first_row; j < panel.first_row + panel.n_rows; ++j) {
+      weight_[at(j)] = std::isfinite(value_[at(j)]) ? 0.0 : outside_weight;
+      const double target = model_.family().start_eta(response_.value[at(j)], response_.weight[at(j)]);
+      shift_[at(j)] = weight_[at(j)] * (target - eta_[at(j)]);
+    }
+    add_level_sums(model_, panel, shift_.data() + panel.first_row, step_.data());
+  }
+  products_.set(pattern_, weight_.data());
+  if (!precision_.factor(products_, lambda_)) return false;
+  transpose_scale_modes(model_, lambda_, step_.data());
+  precision_.solve(step_.data(), 1, static_cast<std::ptrdiff_t>(modes.size()));
+  double size = 0.0;
+  for (std::size_t k = 0; k < modes.size(); ++k) {
+    modes[k] += step_[k];
+    size += step_[k] * step_[k];
+  }
+  return std::isfinite(size) && size > 0.0;
+}
+
+/// v of the linear model in which every row says what its response alone would make of eta.
+bool JointObjective::from_responses(const double* phi, double side, std::vector<double>& modes) {
+  const auto& family = model_.family();
+  for (std::int64_t j = 0; j < model_.n_rows(); ++j)
+    eta_[at(j)] = side * family.start_eta(response_.value[at(j)], response_.weight[at(j)]);
+  set_weights(false, phi);
+  if (!precision_.factor(products_, lambda_)) return false;
+  std::fill(modes.begin(), modes.end(), 0.0);
+  for (const auto& panel : model_.panels()) {
+    for (std::int64_t j = panel.first_row; j < panel.first_row + panel.n_rows; ++j)
+      shift_[at(j)] = weight_[at(j)] * (eta_[at(j)] - fixed_eta_[at(j)]);
+    add_level_sums(model_, panel, shift_.data() + panel.first_row, modes.data());
+  }
+  transpose_scale_modes(model_, lambda_, modes.data());
+  precision_.solve(modes.data(), 1, static_cast<std::ptrdiff_t>(modes.size()));
+  return std::all_of(modes.begin(), modes.end(), [](double v) { return std::isfinite(v); });
+}
+
+/// Takes the modes that have just been found if they are better.
+bool JointObjective::keep_best(double f, const std::vector<double>& modes, Sums& sums) {
+  Several& s = *several_;
+  if (s.found) {
+    double distance = 0.0, size = 1.0;
+    for (std::size_t k = 0; k < modes.size(); ++k) {
+      distance += (modes[k] - s.best_v[k]) * (modes[k] - s.best_v[k]);
+      size += s.best_v[k] * s.best_v[k];
+    }
+    if (!(distance > same_mode * size)) return false;
+    ++sums.several_modes;
+    if (!(f > s.best_f)) return false;
+  }
+  s.found = true;
+  s.best_f = f;
+  s.best_v = modes;
+  return true;
+}
+
+/// Moves the random effects of one factor after the other, from `first` on and round, to the largest value of f with
+/// everything else held: levels of one factor share no rows, so all of them can move at once. True when one has moved.
+bool JointObjective::settle(const double* phi, std::vector<double>& modes, int first, int step) {
+  Several& s = *several_;
+  const int n_factors = static_cast<int>(model_.factors().size());
+  bool moved = false;
+  for (int k = 0, factor = first; k < n_factors; ++k, factor = (factor + step + n_factors) % n_factors) {
+    const auto& own = model_.factors()[at(factor)];
+    for (int a = 0; a < own.q; ++a) {
+      const ModeScan::Line line = scan_along(factor, a, phi, modes);
+      s.scan.climb(model_.family(), phi, line);
+      for (int i = 0; i < own.n_levels; ++i) {
+        if (!(s.scan.gain(i) > least_gain)) continue;
+        modes[at(own.offset + std::int64_t{i} * own.q + a)] = s.scan.best(i);
+        moved = true;
+      }
+    }
+  }
+  return moved;
+}
+
+/// The peaks of f along one random effect of all levels of a factor.
+ModeScan::Line JointObjective::scan_along(int factor, int a, const double* phi, const std::vector<double>& modes) {
+  Several& s = *several_;
+  const auto& own = model_.factors()[at(factor)];
+  evaluate_rows(family::Order::step, phi, modes);
+  std::fill(s.slope.begin(), s.slope.end(), 0.0);
+  for (const auto& panel : model_.panels()) {
+    for (int b = 0; b < own.q; ++b)
+      numeric::add_multiple(panel.n_rows, lambda_(own.first + b, own.first + a),
+                            model_.random_column(panel, own.first + b), s.slope.data() + panel.first_row);
+    for (int i = panel.first_cluster; i < panel.last_cluster; ++i)
+      for (std::int64_t j = model_.cluster_start(i); j < model_.cluster_start(i + 1); ++j)
+        s.level[at(j)] = factor == model_.leading() ? model_.cluster_level(i) : model_.levels(factor)[j];
+  }
+  for (int i = 0; i < own.n_levels; ++i) s.effect[at(i)] = modes[at(own.offset + std::int64_t{i} * own.q + a)];
+  const ModeScan::Line line{static_cast<int>(model_.n_rows()),
+                            own.n_levels,
+                            eta_.data(),
+                            s.slope.data(),
+                            response_.value.get(),
+                            response_.weight.get(),
+                            s.level.data(),
+                            s.effect.data()};
+  s.scan.run(model_.family(), phi, line);
+  return line;
+}
+
+/// Newton's method on f, which is returned; the last step is taken unseen, once its decrement is negligible.
+bool JointObjective::climb(const double* phi, std::vector<double>& modes, Sums& sums, double& f, bool reuse) {
+  double last = std::numeric_limits<double>::infinity();
+  bool started = false, concave = true;
+  // A factor from close by points the way as well: that of the point beside, if it may be reused, or of the last step.
+  factored_ = false;
+  int halvings = 0, entries = 0;
+  const auto n = static_cast<Eigen::Index>(modes.size());
+  // The decrement is a sum over the random effects, as the information is.
+  const double size = std::max(1.0, static_cast<double>(n) / 1000.0);
+  for (int iteration = 0; iteration < most_newton_steps; ++iteration) {
+    check_interrupt();
+    const double rows = evaluate_rows(family::Order::step, phi, modes);
+    const double now = rows - 0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
+    if (!started && !std::isfinite(now)) {
+      // Outside the domain at the start: towards v = 0, then to where the responses are. Whether there is a mode must
+      // not depend on where the search began.
+      reuse = false;
+      const bool at_zero = std::all_of(modes.begin(), modes.end(), [](double v) { return v == 0.0; });
+      if (!at_zero && entries == 0) {
+        const double factor = ++halvings < most_start_halvings ? 0.5 : 0.0;
+        for (auto& v : modes) v *= factor;
+      } else if (++entries > most_entries || !enter_domain(modes)) {
+        return false;
+      }
+      continue;
+    }
+    if (started && !(now >= f - 1e-9 * (1.0 + std::fabs(f)))) {
+      if (++halvings > most_halvings) return false;
+      reuse = false;
+      for (std::size_t k = 0; k < modes.size(); ++k) {
+        step_[k] *= 0.5;
+        modes[k] = old_[k] + step_[k];
+      }
+      continue;
+    }
+    penalized_gradient(modes);
+    // Where the observed H is not positive definite, the expected information never points downhill.
+    if (!reuse) {
+      set_weights(true, phi);
+      concave = precision_.factor(products_, lambda_);
+      if (!concave) {
+        set_weights(false, phi);
+        if (!precision_.factor(products_, lambda_)) return false;
+      }
+    }
+    step_ = gradient_;
+    precision_.solve(step_.data(), 1, n);
+    ++sums.newton_steps;
+    const double decrement =
+        Eigen::Map<const Eigen::VectorXd>(gradient_.data(), n).dot(Eigen::Map<const Eigen::VectorXd>(step_.data(), n));
+    if (!std::isfinite(decrement)) return false;
+    started = true;
+    halvings = 0;
+    f = now;
+    old_ = modes;
+    for (std::size_t k = 0; k < modes.size(); ++k) modes[k] += step_[k];
+    // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
+    // step shortened as the last one was.
+    const double shortening = !reuse ? decrement : std::isfinite(last) ? std::min(1.0, decrement / last) : 1.0;
+    if (decrement * shortening < size * mode_error * mode_error && decrement < size * mode_tolerance)
+      return concave;  // a saddle point is no mode
+    reuse = concave && decrement < close_by && decrement < 0.01 * last;
+    last = decrement;
+  }
+  return false;
+}
+
+}  // namespace multilevel::likelihood
