@@ -142,12 +142,12 @@ class Simulated:
         u = rng.normal(size=(groups, q)) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
         eta = 0.5 + 0.3 * self.x + u[self.code, self.place]
         noise = rng.normal(size=len(eta))
-        self.y = eta + noise if family == "gaussian" else (noise < eta).astype(float)
+        self.y = {"gaussian": eta + noise, "binomial": (noise < eta).astype(float)}[family]
 
     def model(self, structure: str, scale: float = 1.0) -> _core.Model:
         """With random columns that are `scale` instead of one."""
         columns = [scale * (self.place == k) for k in range(self.q)]
-        link = "identity" if self.family == "gaussian" else "probit"
+        link = {"gaussian": "identity", "binomial": "probit"}[self.family]
         n = len(self.y)
         term = (0, columns, structure)
         return _core.Model(
