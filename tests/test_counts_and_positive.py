@@ -296,7 +296,7 @@ def test_a_search_that_fails_is_not_called_an_exact_fit() -> None:
         data["y"] = np.maximum(rng.gamma(0.11, 5 / 0.11, 30), 1e-200)
         results = quietly("y ~ x + (1 | g) + (1 | h)", data, GAMMA, link="identity")
         assert "exactly" not in results.fit.message, f"seed {seed}: {results.family_params}"
-        assert "log-likelihood" in results.fit.message or results.converged
+        assert results.converged or results.fit.message, f"seed {seed}: silent"
 
 
 @pytest.mark.parametrize("shape", [1e2, 1e4, 1e6, 1e8, 1e10, 1e12])

@@ -14,7 +14,8 @@ constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that t
 /// Whether a parameter of the family that is at its limit has more than `least` on the way back, all others held. There
 /// the slope is too small to be told from rounding.
 bool comes_back(likelihood::Objective& objective, const Optimum& optimum, double least) {
-  for (const auto& limit : Bounds(objective).limits()) {
+  const Bounds bounds(objective);
+  for (const auto& limit : bounds.limits()) {
     if (optimum.psi[limit.position] < limit.value) continue;
     for (const double nearer : {4.0, 6.0, 8.0, 10.0, 13.0}) {
       Eigen::VectorXd psi = optimum.psi;
