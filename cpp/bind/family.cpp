@@ -23,6 +23,20 @@ const double* checked(const Family& f, const std::vector<double>& phi) {
   return phi.data();
 }
 
+const char* scale_name(family::Scale scale) {
+  switch (scale) {
+    case family::Scale::log:
+      return "log";
+    case family::Scale::logit:
+      return "logit";
+    case family::Scale::power:
+      return "power";
+    case family::Scale::plain:
+      return "plain";
+  }
+  return "";
+}
+
 const char* support_name(family::Support support) {
   switch (support) {
     case family::Support::numbers:
@@ -37,24 +51,36 @@ const char* support_name(family::Support support) {
   return "";
 }
 
+/// Rows as the family takes them.
+struct Prepared {
+  Prepared(const Family& f, const DoubleArray& y, const DoubleArray& second, const DoubleArray& weights)
+      : response(static_cast<std::size_t>(y.size())), second_number(response), weight(response), constant(response) {
+    if (second.size() != y.size() || weights.size() != y.size())
+      throw std::invalid_argument("the arrays must have the same length");
+    for (std::size_t i = 0; i < response.size(); ++i) {
+      const family::Observation row = f.prepare(y.data()[i], second.data()[i], weights.data()[i], &constant[i]);
+      response[i] = row.response;
+      second_number[i] = row.second;
+      weight[i] = row.weight;
+    }
+  }
+  std::vector<double> response, second_number, weight, constant;
+};
+
 /// All derivatives of a family's log density, for tests and for the curious.
-py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray& y, const DoubleArray& size,
+py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray& y, const DoubleArray& second,
                      const DoubleArray& weights, const std::vector<double>& phi) {
   const auto n = eta.size();
-  if (y.size() != n || size.size() != n || weights.size() != n)
-    throw std::invalid_argument("the arrays must have the same length");
+  if (y.size() != n) throw std::invalid_argument("the arrays must have the same length");
   checked(f, phi);
-  std::vector<double> response(static_cast<std::size_t>(n)), weight(response);
+  const Prepared data(f, y, second, weights);
   py::dict result;
   auto array = [&](const std::string& name) {
     py::array_t<double> values(n);
     result[py::str(name)] = values;
     return values.mutable_data();
   };
-  double* constant = array("constant");
-  for (py::ssize_t i = 0; i < n; ++i)
-    constant[i] = f.prepare(y.data()[i], size.data()[i], weights.data()[i], &response[static_cast<std::size_t>(i)],
-                            &weight[static_cast<std::size_t>(i)]);
+  std::copy(data.constant.begin(), data.constant.end(), array("constant"));
   family::RowDerivatives out;
   out.value = array("value");
   for (int a = 0; a < 4; ++a) out.eta[a] = array("d" + std::to_string(a + 1));
@@ -65,24 +91,23 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
         out.phi_phi[family::phi_pair(r, s)][a] =
             array("phi" + std::to_string(r) + std::to_string(s) + "_d" + std::to_string(a));
   }
-  const family::Rows rows{static_cast<int>(n), eta.data(), response.data(), weight.data()};
-  f.derivatives(family::Order::full, rows, phi.data(), out);
-  f.expected_information(rows, phi.data(), array("expected_information"));
+  const family::Rows rows{static_cast<int>(n),
+                          eta.data(),
+                          {data.response.data(), data.second_number.data(), data.weight.data(),
+                           family::Phi::constant(phi.data(), f.n_phi())}};
+  f.derivatives(family::Order::full, rows, out);
+  f.expected_information(rows, array("expected_information"));
   return result;
 }
 
 /// The least upper bounds of the rows' log densities over eta, as `value` of derivatives().
-py::array_t<double> supremum(const Family& f, const DoubleArray& y, const DoubleArray& size, const DoubleArray& weights,
-                             const std::vector<double>& phi) {
-  const auto n = y.size();
-  if (size.size() != n || weights.size() != n) throw std::invalid_argument("the arrays must have the same length");
+py::array_t<double> supremum(const Family& f, const DoubleArray& y, const DoubleArray& second,
+                             const DoubleArray& weights, const std::vector<double>& phi) {
   checked(f, phi);
-  py::array_t<double> result(n);
-  for (py::ssize_t i = 0; i < n; ++i) {
-    double response = 0.0, weight = 0.0;
-    f.prepare(y.data()[i], size.data()[i], weights.data()[i], &response, &weight);
-    result.mutable_data()[i] = f.supremum(response, weight, phi.data());
-  }
+  const Prepared data(f, y, second, weights);
+  py::array_t<double> result(y.size());
+  for (std::size_t i = 0; i < data.response.size(); ++i)
+    result.mutable_data()[i] = f.supremum({data.response[i], data.second_number[i], data.weight[i]}, phi.data());
   return result;
 }
 
@@ -106,13 +131,15 @@ void bind_family(py::module_& module) {
                                  facts["meaning"] = own.meaning;
                                  facts["limit"] = own.limit;
                                  facts["becomes"] = own.becomes;
+                                 facts["scale"] = scale_name(own.scale);
+                                 facts["part"] = own.part;
                                  list.append(facts);
                                }
                                return list;
                              })
       .def_property_readonly("is_linear", &Family::is_linear)
       .def_property_readonly("log_concave", &Family::log_concave)
-      .def("supremum", &supremum, py::arg("y"), py::arg("size"), py::arg("weights"), py::arg("phi"))
+      .def("supremum", &supremum, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
       .def(
           "mean", [](const Family& f, const DoubleArray& eta) { return map(eta, [&](double x) { return f.mean(x); }); },
           py::arg("eta"))
@@ -137,7 +164,7 @@ void bind_family(py::module_& module) {
             return map(y, [&](double x) { return f.unit_deviance(x, *at++, checked(f, phi)); });
           },
           py::arg("y"), py::arg("mu"), py::arg("phi"))
-      .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("size"), py::arg("weights"),
+      .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("second"), py::arg("weights"),
            py::arg("phi"));
 
   module.def(

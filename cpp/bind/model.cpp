@@ -51,19 +51,20 @@ const double* optional_doubles(const std::optional<DoubleArray>& array, std::int
 }
 
 using TermTuple = std::tuple<int, std::vector<py::object>, std::string>;
+using PhiTuple = std::tuple<std::vector<py::object>, std::optional<DoubleArray>>;
 using CodeArray = py::array_t<std::int32_t, py::array::c_style>;
 
 std::unique_ptr<Model> make(const std::string& family, const std::string& link, std::int64_t n_rows,
-                            const std::optional<DoubleArray>& size, const std::optional<DoubleArray>& weights,
+                            const std::optional<DoubleArray>& second, const std::optional<DoubleArray>& weights,
                             const std::optional<DoubleArray>& offset, const std::vector<py::object>& fixed,
                             const std::vector<CodeArray>& codes, const std::vector<std::int32_t>& n_levels,
-                            const std::vector<TermTuple>& terms, int threads) {
+                            const std::vector<TermTuple>& terms, int threads, const std::vector<PhiTuple>& phi) {
   model::Specification s;
   std::vector<py::object> keep;
   s.n_rows = n_rows;
   s.family = family;
   s.link = link;
-  s.size = optional_doubles(size, n_rows, "size");
+  s.second = optional_doubles(second, n_rows, "second");
   s.weights = optional_doubles(weights, n_rows, "weights");
   s.offset = optional_doubles(offset, n_rows, "offset");
   for (const auto& column : fixed) s.fixed.push_back(source(column, n_rows, keep));
@@ -88,6 +89,12 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
     term.structure = structure;
     for (const auto& column : columns) term.columns.push_back(source(column, n_rows, keep));
     s.terms.push_back(std::move(term));
+  }
+  for (const auto& [columns, own_offset] : phi) {
+    model::PhiSpecification part;
+    for (const auto& column : columns) part.fixed.push_back(source(column, n_rows, keep));
+    part.offset = optional_doubles(own_offset, n_rows, "offset");
+    s.phi.push_back(std::move(part));
   }
   const py::gil_scoped_release release;
   return std::make_unique<Model>(s, numeric::usable_threads(threads));
@@ -118,9 +125,9 @@ DoubleArray linear_predictor(const Model& m, const Eigen::VectorXd& beta,
 
 void bind_model(py::module_& module) {
   py::class_<Model>(module, "Model")
-      .def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("size").none(true),
+      .def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("second").none(true),
            py::arg("weights").none(true), py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"),
-           py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0)
+           py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0, py::arg("phi") = std::vector<PhiTuple>())
       .def_property_readonly("n_rows", &Model::n_rows)
       .def_property_readonly("n_clusters", &Model::n_clusters)
       .def_property_readonly("n_beta", &Model::p)
@@ -129,6 +136,7 @@ void bind_model(py::module_& module) {
       .def_property_readonly("n_theta", &Model::n_theta)
       .def_property_readonly("n_phi", &Model::n_phi)
       .def_property_readonly("redundant", &Model::redundant)
+      .def("phi_redundant", &Model::phi_redundant, py::arg("part"))
       .def("linear_predictor", &linear_predictor, py::arg("beta"), py::arg("modes").none(true), py::arg("threads") = 0);
 }
 

@@ -14,7 +14,8 @@ template <class Link>
 struct Density {
   static constexpr int n_phi = 0;
   template <class T>
-  static T value(const T& eta, Lanes successes, Lanes trials, const T*) {
+  static T value(const T& eta, const Row& row, const T*) {
+    const Lanes successes = row.response, trials = row.weight;
     const T value = weighted(successes, Link::log_mean(eta)) + weighted(trials - successes, Link::log_complement(eta));
     return only_where(Link::feasible_probability(numeric::constant_term(eta)), value);
   }
@@ -56,25 +57,25 @@ class Binomial final : public Family {
   Support support() const override { return Support::trials; }
   std::string reference() const override { return "McCullagh and Nelder (1989), chapter 4"; }
 
-  double prepare(double y, double size, double prior_weight, double* response, double* weight) const override {
-    *response = prior_weight * y;
-    *weight = prior_weight * size;
-    if (size == 1.0) return 0.0;
-    return prior_weight * (std::lgamma(size + 1.0) - std::lgamma(y + 1.0) - std::lgamma(size - y + 1.0));
+  Observation prepare(double y, double size, double prior_weight, double* constant) const override {
+    *constant = size == 1.0
+                    ? 0.0
+                    : prior_weight * (std::lgamma(size + 1.0) - std::lgamma(y + 1.0) - std::lgamma(size - y + 1.0));
+    return {prior_weight * y, size, prior_weight * size};
   }
 
-  void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
+  void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
     if constexpr (std::is_same_v<Link, link::Logit>) {
       if (order == Order::full)
         logit_rows<true>(rows, out);
       else
         logit_rows<false>(rows, out);
     } else {
-      series_derivatives<Density<Link>>(order, rows, phi, out);
+      series_derivatives<Density<Link>>(order, rows, out);
     }
   }
 
-  void expected_information(const Rows& rows, const double*, double* out) const override {
+  void expected_information(const Rows& rows, double* out) const override {
     using namespace series_kernel;
     for (int i = 0; i < rows.n; i += lane_count) {
       const Block b = block(rows, i);
@@ -85,22 +86,23 @@ class Binomial final : public Family {
     }
   }
 
-  double start_eta(double response, double weight) const override {
-    return Link::of_mean((response + 0.5) / (weight + 1.0));
+  double start_eta(const Observation& row) const override {
+    return Link::of_mean((row.response + 0.5) / (row.weight + 1.0));
   }
 
   // The tails of the Cauchy distribution are convex; the distribution functions of the other links are log-concave on
   // either side.
   bool log_concave() const override { return !std::is_same_v<Link, link::Cauchit>; }
-  double supremum(double successes, double trials, const double*) const override {
-    const double failures = trials - successes;
+  double supremum(const Observation& row, const double*) const override {
+    const double successes = row.response, trials = row.weight, failures = trials - successes;
     return (successes > 0.0 ? successes * std::log(successes / trials) : 0.0) +
            (failures > 0.0 ? failures * std::log(failures / trials) : 0.0);
   }
 
-  int recession(double response, double weight) const override {
-    if (response == weight && !std::is_same_v<Link, link::Log>) return 1;  // a log link reaches one at eta = 0
-    return response == 0.0 ? -1 : 0;
+  int recession(const Observation& row) const override {
+    // A log link reaches one at eta = 0.
+    if (row.response == row.weight && !std::is_same_v<Link, link::Log>) return 1;
+    return row.response == 0.0 ? -1 : 0;
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }

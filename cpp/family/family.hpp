@@ -2,6 +2,7 @@
 // derivatives of it. Everything works on arrays of rows; nothing here knows of random effects.
 #pragma once
 
+#include <cstddef>
 #include <limits>
 #include <memory>
 #include <string>
@@ -10,7 +11,7 @@
 namespace multilevel::family {
 
 /// The most parameters that a family may have of its own.
-inline constexpr int max_phi = 2;
+inline constexpr int max_phi = 4;
 inline constexpr int max_phi_pairs = max_phi * (max_phi + 1) / 2;
 
 /// Position of the pair (a, b), a >= b, among the second derivatives with respect to phi.
@@ -23,11 +24,48 @@ enum class Order {
   full,  ///< d1 .. d4 and all mixed derivatives: the conditional mode, where the Laplace formula needs them
 };
 
+/// The parameters phi of the family's own: one value for all rows, or one for each.
+struct Phi {
+  const double* value[max_phi] = {};
+  int step[max_phi] = {};  ///< 0: one for all; 1: one each
+
+  static Phi constant(const double* phi, int n_phi) {
+    Phi all;
+    for (int r = 0; r < n_phi; ++r) all.value[r] = phi + r;
+    return all;
+  }
+  double at(int r, std::ptrdiff_t row) const { return value[r][row * step[r]]; }
+  Phi from(std::ptrdiff_t row) const {
+    Phi rest = *this;
+    for (int r = 0; r < max_phi; ++r)
+      if (step[r]) rest.value[r] += row;
+    return rest;
+  }
+};
+
+/// One row's response as a family takes it; Family::prepare makes it.
+struct Observation {
+  double response;
+  double second;  ///< what else the response consists of, of families with two_numbers()
+  double weight;
+};
+
+struct Observations {
+  const double* response;
+  const double* second;  ///< null where the family takes one number
+  const double* weight;
+  Phi phi;
+
+  Observations from(std::ptrdiff_t row) const {
+    return {response + row, second ? second + row : nullptr, weight + row, phi.from(row)};
+  }
+  Observation operator[](std::ptrdiff_t row) const { return {response[row], second ? second[row] : 1.0, weight[row]}; }
+};
+
 struct Rows {
   int n;
   const double* eta;
-  const double* response;  ///< as made by Family::prepare
-  const double* weight;    ///< as made by Family::prepare
+  Observations data;
 };
 
 /// Output arrays of n rows each. Out of its domain (a probability above one, say) a row's value is NaN.
@@ -46,13 +84,23 @@ enum class Support {
   trials,    ///< successes out of a number of trials
 };
 
-/// A parameter of the family's own. The search moves its logarithm.
+/// How a parameter on its natural scale follows from phi, which has no bounds.
+enum class Scale {
+  log,    ///< exp(phi)
+  logit,  ///< 1 / (1 + exp(-phi))
+  power,  ///< 1 + 1 / (1 + exp(-phi)): between one and two
+  plain,  ///< phi
+};
+
+/// A parameter of the family's own.
 struct Parameter {
   std::string name;     ///< as results have it, on its natural scale
   std::string meaning;  ///< in a few words, with the variance it makes
-  /// The logarithm from which on the density is that of another family for all purposes, and which family that is.
+  /// The phi from which on the density is that of another family for all purposes, and which family that is.
   double limit = std::numeric_limits<double>::infinity();
   std::string becomes = "";
+  Scale scale = Scale::log;
+  std::string part = "dispersion";  ///< what a formula for it is called
 };
 
 class Family {
@@ -74,17 +122,19 @@ class Family {
   /// True where the Laplace approximation is exact: Gaussian with the identity link.
   virtual bool is_linear() const { return false; }
 
-  /// From the user's response, trials and prior weight to what the derivatives take; returns the part of the log
-  /// density that no parameter changes.
-  virtual double prepare(double y, double size, double prior_weight, double* response, double* weight) const = 0;
+  /// Whether a prepared row needs its second number.
+  virtual bool two_numbers() const { return false; }
+  /// From the user's response, second number (trials, say; 1 without one) and prior weight to what the derivatives
+  /// take. `constant` gets the part of the log density that no parameter changes.
+  virtual Observation prepare(double y, double second, double prior_weight, double* constant) const = 0;
 
-  virtual void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const = 0;
+  virtual void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const = 0;
 
   /// E(-d2): never negative, and what a step uses where the observed curvature is not positive.
-  virtual void expected_information(const Rows& rows, const double* phi, double* out) const = 0;
+  virtual void expected_information(const Rows& rows, double* out) const = 0;
 
   /// A linear predictor to start from, for one row.
-  virtual double start_eta(double response, double weight) const = 0;
+  virtual double start_eta(const Observation& row) const = 0;
   /// A starting value of phi from the mean squared Pearson residual at phi = 0.
   virtual void start_phi(double mean_square, double* phi) const {
     (void)mean_square;
@@ -97,23 +147,21 @@ class Family {
   /// Whether eta and -eta have the same density, log-concave on either side of zero.
   virtual bool is_even() const { return false; }
   /// Whether the density is zero at eta = 0, with modes on either side.
-  virtual bool vanishes_at_zero(double response) const {
-    (void)response;
+  virtual bool vanishes_at_zero(const Observation& row) const {
+    (void)row;
     return false;
   }
   /// The least upper bound of the log density over eta, without prepare()'s constant.
-  virtual double supremum(double response, double weight, const double* phi) const {
-    (void)response;
-    (void)weight;
+  virtual double supremum(const Observation& row, const double* phi) const {
+    (void)row;
     (void)phi;
     return 0.0;
   }
 
   /// Which way eta may go for ever without the density falling: +1, -1, or 0 for neither. The likelihood has no maximum
   /// when a direction in beta moves no row the wrong way (separation).
-  virtual int recession(double response, double weight) const {
-    (void)response;
-    (void)weight;
+  virtual int recession(const Observation& row) const {
+    (void)row;
     return 0;
   }
 

@@ -16,14 +16,14 @@ template <class Link>
 struct Density {
   static constexpr int n_phi = 1;
   template <class T>
-  static T value(const T& eta, Lanes y, Lanes weight, const T* phi) {
+  static T value(const T& eta, const Row& row, const T* phi) {
     const T shape = of_parameter(phi[0], [](const auto& own) { return exp(own); });
     const T constant = of_parameter(phi[0], [](const auto& own) {
       return 0.5 * own - numeric::stirling_remainder(exp(own)) + -0.91893853320467274178;
     });
-    const T log_ratio = numeric::constant_like(eta, numeric::log(y)) - Link::log_mean(eta);
+    const T log_ratio = numeric::constant_like(eta, numeric::log(row.response)) - Link::log_mean(eta);
     const T value = shape * (log_ratio - expm1(log_ratio)) + constant;
-    return only_where(Link::feasible_rate(numeric::constant_term(eta)), weighted(weight, value));
+    return only_where(Link::feasible_rate(numeric::constant_term(eta)), weighted(row.weight, value));
   }
 };
 
@@ -36,37 +36,35 @@ class Gamma final : public Family {
   std::vector<Parameter> parameters() const override { return {{"shape", "the variance is mu^2 / shape"}}; }
   std::string reference() const override { return "McCullagh and Nelder (1989), chapter 8"; }
 
-  double prepare(double y, double, double prior_weight, double* response, double* weight) const override {
-    *response = y;
-    *weight = prior_weight;
-    return -prior_weight * std::log(y);
+  Observation prepare(double y, double, double prior_weight, double* constant) const override {
+    *constant = -prior_weight * std::log(y);
+    return {y, 1.0, prior_weight};
   }
 
-  void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
-    series_derivatives<Density<Link>>(order, rows, phi, out);
+  void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
+    series_derivatives<Density<Link>>(order, rows, out);
   }
 
-  void expected_information(const Rows& rows, const double* phi, double* out) const override {
+  void expected_information(const Rows& rows, double* out) const override {
     using namespace series_kernel;
-    const double shape = std::exp(phi[0]);
     for (int i = 0; i < rows.n; i += lane_count) {
-      const Block b = block(rows, i);
+      const Block b = block<1>(rows, i);
       const Lanes slope = Link::log_mean(variable<1>(b.eta, Lanes{})).c[1];
-      const Lanes information = shape * b.weight * slope * slope;
+      const Lanes information = numeric::exp(b.phi[0]) * b.weight * slope * slope;
       put(out, i, b.n, numeric::select(information > 0.0, information, numeric::broadcast(0.0)));
     }
   }
 
-  double start_eta(double response, double) const override { return Link::of_mean(response); }
+  double start_eta(const Observation& row) const override { return Link::of_mean(row.response); }
   void start_phi(double mean_square, double* phi) const override {
     phi[0] = mean_square > 0.0 ? -std::log(mean_square) : 0.0;
   }
 
   // With the mean itself the density falls off like 1 / mu.
   bool log_concave() const override { return !std::is_same_v<Link, link::Identity>; }
-  double supremum(double, double weight, const double* phi) const override {
-    return weight * (0.5 * phi[0] - numeric::stirling_remainder(numeric::broadcast(std::exp(phi[0])))[0] -
-                     0.91893853320467274178);
+  double supremum(const Observation& row, const double* phi) const override {
+    return row.weight * (0.5 * phi[0] - numeric::stirling_remainder(numeric::broadcast(std::exp(phi[0])))[0] -
+                         0.91893853320467274178);
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }

@@ -14,20 +14,21 @@ template <class Link>
 struct Density {
   static constexpr int n_phi = 1;
   template <class T>
-  static T value(const T& eta, Lanes y, Lanes weight, const T* phi) {
-    const T residual = Link::mean(eta) + (-y);
-    return (-0.5 * weight) * (residual * residual * exp(-2.0 * phi[0])) - phi[0];
+  static T value(const T& eta, const Row& row, const T* phi) {
+    const T residual = Link::mean(eta) + (-row.response);
+    return (-0.5 * row.weight) * (residual * residual * exp(-2.0 * phi[0])) - phi[0];
   }
 };
 
 /// The identity link by hand: all derivatives are the residual and the precision.
 template <Order order>
-void identity_rows(const Rows& rows, double phi, const RowDerivatives& out) {
+void identity_rows(const Rows& rows, const RowDerivatives& out) {
   using namespace series_kernel;
-  const double precision = std::exp(-2.0 * phi);
-  const Lanes zero = numeric::broadcast(0.0);
+  const bool varies = rows.data.phi.step[0] != 0;
+  const Lanes common = numeric::broadcast(std::exp(-2.0 * rows.data.phi.at(0, 0))), zero = numeric::broadcast(0.0);
   for (int i = 0; i < rows.n; i += lane_count) {
-    const Block b = block(rows, i);
+    const Block b = block<1>(rows, i);
+    const Lanes phi = b.phi[0], precision = varies ? numeric::exp(-2.0 * phi) : common;
     const Lanes a = b.weight * precision, residual = b.response - b.eta;
     const Lanes slope = a * residual, square = slope * residual;
     put(out.value, i, b.n, -0.5 * square - phi);
@@ -58,33 +59,32 @@ class Gaussian final : public Family {
   bool has_residual() const override { return true; }
   bool is_linear() const override { return std::is_same_v<Link, link::Identity>; }
 
-  double prepare(double y, double, double prior_weight, double* response, double* weight) const override {
-    *response = y;
-    *weight = prior_weight;
-    return -0.91893853320467274178 + (prior_weight == 1.0 ? 0.0 : 0.5 * std::log(prior_weight));
+  Observation prepare(double y, double, double prior_weight, double* constant) const override {
+    *constant = -0.91893853320467274178 + (prior_weight == 1.0 ? 0.0 : 0.5 * std::log(prior_weight));
+    return {y, 1.0, prior_weight};
   }
 
-  void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
+  void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
     if constexpr (std::is_same_v<Link, link::Identity>) {
-      if (order == Order::full) return identity_rows<Order::full>(rows, phi[0], out);
-      if (order == Order::node) return identity_rows<Order::node>(rows, phi[0], out);
-      identity_rows<Order::step>(rows, phi[0], out);
+      if (order == Order::full) return identity_rows<Order::full>(rows, out);
+      if (order == Order::node) return identity_rows<Order::node>(rows, out);
+      identity_rows<Order::step>(rows, out);
     } else {
-      series_derivatives<Density<Link>>(order, rows, phi, out);
+      series_derivatives<Density<Link>>(order, rows, out);
     }
   }
 
-  void expected_information(const Rows& rows, const double* phi, double* out) const override {
+  void expected_information(const Rows& rows, double* out) const override {
     using namespace series_kernel;
-    const double precision = std::exp(-2.0 * phi[0]);
     for (int i = 0; i < rows.n; i += lane_count) {
-      const Block b = block(rows, i);
+      const Block b = block<1>(rows, i);
       const auto mu = Link::mean(variable<1>(b.eta, Lanes{}));
-      put(out, i, b.n, precision * b.weight * mu.c[1] * mu.c[1]);
+      put(out, i, b.n, numeric::exp(-2.0 * b.phi[0]) * b.weight * mu.c[1] * mu.c[1]);
     }
   }
 
-  double start_eta(double response, double) const override {
+  double start_eta(const Observation& row) const override {
+    const double response = row.response;
     // A log link cannot take a response that is not positive; any mean of about that size will do.
     if constexpr (std::is_same_v<Link, link::Log>)
       return std::log(std::fmax(response, 1e-3 * std::fmax(1.0, std::fabs(response))));
@@ -97,9 +97,9 @@ class Gaussian final : public Family {
 
   // With a log link the density is flat where the mean is near zero.
   bool log_concave() const override { return is_linear(); }
-  double supremum(double response, double weight, const double* phi) const override {
-    const double least = is_linear() || response > 0.0 ? 0.0 : response;  // no mean below zero
-    return -0.5 * weight * least * least * std::exp(-2.0 * phi[0]) - phi[0];
+  double supremum(const Observation& row, const double* phi) const override {
+    const double least = is_linear() || row.response > 0.0 ? 0.0 : row.response;  // no mean below zero
+    return -0.5 * row.weight * least * least * std::exp(-2.0 * phi[0]) - phi[0];
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }

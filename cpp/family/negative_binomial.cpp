@@ -19,7 +19,8 @@ template <class Link>
 struct Density {
   static constexpr int n_phi = 1;
   template <class T>
-  static T value(const T& eta, Lanes y, Lanes weight, const T* phi) {
+  static T value(const T& eta, const Row& row, const T* phi) {
+    const Lanes y = row.response;
     const T constant = of_parameter(phi[0], [&](const auto& own) {
       const auto size = exp(own), both = size + y;
       return (both + -0.5) * log1p(y * exp(-own)) + numeric::stirling_remainder(both) -
@@ -27,7 +28,7 @@ struct Density {
     });
     const T size = of_parameter(phi[0], [](const auto& own) { return exp(own); });
     const T value = weighted(y, Link::log_mean(eta)) - (size + y) * log1p_over_size(eta, phi[0]) + constant;
-    return only_where(Link::feasible_rate(numeric::constant_term(eta)), weighted(weight, value));
+    return only_where(Link::feasible_rate(numeric::constant_term(eta)), weighted(row.weight, value));
   }
 
  private:
@@ -52,49 +53,47 @@ class NegativeBinomial final : public Family {
   }
   std::string reference() const override { return "Lawless (1987), Canadian Journal of Statistics 15, 209-225"; }
 
-  double prepare(double y, double, double prior_weight, double* response, double* weight) const override {
-    *response = y;
-    *weight = prior_weight;
-    return -prior_weight * std::lgamma(y + 1.0);
+  Observation prepare(double y, double, double prior_weight, double* constant) const override {
+    *constant = -prior_weight * std::lgamma(y + 1.0);
+    return {y, 1.0, prior_weight};
   }
 
-  void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
-    series_derivatives<Density<Link>>(order, rows, phi, out);
+  void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
+    series_derivatives<Density<Link>>(order, rows, out);
   }
 
-  void expected_information(const Rows& rows, const double* phi, double* out) const override {
+  void expected_information(const Rows& rows, double* out) const override {
     using namespace series_kernel;
-    const double per_size = std::exp(-phi[0]);
     for (int i = 0; i < rows.n; i += lane_count) {
-      const Block b = block(rows, i);
+      const Block b = block<1>(rows, i);
       // mu'^2 / (mu + mu^2 / size) is mu' times the derivative of log mu over 1 + mu / size; mu times it is size.
       const auto eta = variable<1>(b.eta, Lanes{});
       const auto mu = Link::mean(eta);
       const Lanes slope = Link::log_mean(eta).c[1];
-      const Lanes information = b.weight * slope * slope / (1.0 / mu.c[0] + per_size);
+      const Lanes information = b.weight * slope * slope / (1.0 / mu.c[0] + numeric::exp(-b.phi[0]));
       put(out, i, b.n, numeric::select(information > 0.0, information, numeric::broadcast(0.0)));
     }
   }
 
-  double start_eta(double response, double) const override { return Link::of_mean(response + 0.1); }
+  double start_eta(const Observation& row) const override { return Link::of_mean(row.response + 0.1); }
 
   // With other links the density is flat where the mean is far too large.
   bool log_concave() const override { return std::is_same_v<Link, link::Log>; }
-  double supremum(double response, double weight, const double* phi) const override {
-    if (!(response > 0.0)) return 0.0;
-    const double eta = Link::of_mean(response);
+  double supremum(const Observation& row, const double* phi) const override {
+    if (!(row.response > 0.0)) return 0.0;
+    const double eta = Link::of_mean(row.response);
     double value = 0.0;
     RowDerivatives out;
     out.value = &value;
     double unused[2];
     out.eta[0] = unused;
     out.eta[1] = unused + 1;
-    derivatives(Order::step, {1, &eta, &response, &weight}, phi, out);
+    derivatives(Order::step, {1, &eta, {&row.response, nullptr, &row.weight, Phi::constant(phi, 1)}}, out);
     return value;
   }
 
-  int recession(double response, double) const override {
-    return std::is_same_v<Link, link::Log> && response == 0.0 ? -1 : 0;
+  int recession(const Observation& row) const override {
+    return std::is_same_v<Link, link::Log> && row.response == 0.0 ? -1 : 0;
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }

@@ -13,8 +13,8 @@ template <class Link>
 struct Density {
   static constexpr int n_phi = 0;
   template <class T>
-  static T value(const T& eta, Lanes y, Lanes weight, const T*) {
-    const T value = weighted(weight * y, Link::log_mean(eta)) - weight * Link::mean(eta);
+  static T value(const T& eta, const Row& row, const T*) {
+    const T value = weighted(row.weight * row.response, Link::log_mean(eta)) - row.weight * Link::mean(eta);
     return only_where(Link::feasible_rate(numeric::constant_term(eta)), value);
   }
 };
@@ -45,24 +45,23 @@ class Poisson final : public Family {
   Support support() const override { return Support::counts; }
   std::string reference() const override { return "McCullagh and Nelder (1989), chapter 6"; }
 
-  double prepare(double y, double, double prior_weight, double* response, double* weight) const override {
-    *response = y;
-    *weight = prior_weight;
-    return -prior_weight * std::lgamma(y + 1.0);
+  Observation prepare(double y, double, double prior_weight, double* constant) const override {
+    *constant = -prior_weight * std::lgamma(y + 1.0);
+    return {y, 1.0, prior_weight};
   }
 
-  void derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) const override {
+  void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
     if constexpr (std::is_same_v<Link, link::Log>) {
       if (order == Order::full)
         log_rows<true>(rows, out);
       else
         log_rows<false>(rows, out);
     } else {
-      series_derivatives<Density<Link>>(order, rows, phi, out);
+      series_derivatives<Density<Link>>(order, rows, out);
     }
   }
 
-  void expected_information(const Rows& rows, const double*, double* out) const override {
+  void expected_information(const Rows& rows, double* out) const override {
     using namespace series_kernel;
     for (int i = 0; i < rows.n; i += lane_count) {
       const Block b = block(rows, i);
@@ -73,19 +72,19 @@ class Poisson final : public Family {
     }
   }
 
-  double start_eta(double response, double) const override { return Link::of_mean(response + 0.1); }
+  double start_eta(const Observation& row) const override { return Link::of_mean(row.response + 0.1); }
 
   // A square root link has every mean twice, on either side of zero.
   bool log_concave() const override { return !is_even(); }
   bool is_even() const override { return std::is_same_v<Link, link::Sqrt>; }
-  bool vanishes_at_zero(double response) const override { return is_even() && response > 0.0; }
-  double supremum(double response, double weight, const double*) const override {
-    return response > 0.0 ? weight * response * (std::log(response) - 1.0) : 0.0;
+  bool vanishes_at_zero(const Observation& row) const override { return is_even() && row.response > 0.0; }
+  double supremum(const Observation& row, const double*) const override {
+    return row.response > 0.0 ? row.weight * row.response * (std::log(row.response) - 1.0) : 0.0;
   }
 
-  int recession(double response, double) const override {
+  int recession(const Observation& row) const override {
     // Only a log link reaches the mean zero at infinity.
-    return std::is_same_v<Link, link::Log> && response == 0.0 ? -1 : 0;
+    return std::is_same_v<Link, link::Log> && row.response == 0.0 ? -1 : 0;
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }

@@ -1,12 +1,13 @@
 // From a log density written once to all derivatives of all rows: the density is evaluated on truncated Taylor series,
 // a few rows at a time. A density is a struct with
 //   static constexpr int n_phi;
-//   template <class T> static T value(const T& eta, Lanes response, Lanes weight, const T* phi);
+//   template <class T> static T value(const T& eta, const Row& row, const T* phi);
 #pragma once
 
 #include <algorithm>
 
 #include "family/family.hpp"
+#include "numeric/second_order.hpp"
 #include "numeric/taylor.hpp"
 
 namespace multilevel::family {
@@ -19,6 +20,11 @@ using numeric::log1p;
 using numeric::lane_count;
 using numeric::Lanes;
 using numeric::Taylor;
+
+/// Observations side by side; see family::Observation.
+struct Row {
+  Lanes response, second, weight;
+};
 
 /// weight * series, and exactly zero where the weight is zero, even if the series is infinite there.
 template <int D, class T>
@@ -60,24 +66,39 @@ namespace series_kernel {
 
 inline constexpr double factorial[5] = {1.0, 1.0, 2.0, 6.0, 24.0};
 
-struct Block {
+struct Block : Row {
   int n;
-  Lanes eta, response, weight;
+  Lanes eta;
+  Lanes phi[max_phi];
 };
 
-/// The rows from i on that fit the lanes; past the last row the first one of the block stands in.
+/// From row i on; past the last row the first one of the block stands in.
+inline Lanes take(const double* from, int i, int n) {
+  return n == lane_count ? numeric::load(from + i) : numeric::load_partial(from + i, n, from[i]);
+}
+
+/// The rows from i on that fit the lanes, with so many of the family's parameters.
+template <int n_phi = 0, bool two_numbers = false>
 inline Block block(const Rows& rows, int i) {
-  Block b{std::min(lane_count, rows.n - i), {}, {}, {}};
-  if (b.n == lane_count) {
-    b.eta = numeric::load(rows.eta + i);
-    b.response = numeric::load(rows.response + i);
-    b.weight = numeric::load(rows.weight + i);
-  } else {
-    b.eta = numeric::load_partial(rows.eta + i, b.n, rows.eta[i]);
-    b.response = numeric::load_partial(rows.response + i, b.n, rows.response[i]);
-    b.weight = numeric::load_partial(rows.weight + i, b.n, rows.weight[i]);
-  }
+  Block b;
+  b.n = std::min(lane_count, rows.n - i);
+  b.eta = take(rows.eta, i, b.n);
+  b.response = take(rows.data.response, i, b.n);
+  b.weight = take(rows.data.weight, i, b.n);
+  if constexpr (two_numbers) b.second = take(rows.data.second, i, b.n);
+  for (int r = 0; r < n_phi; ++r)
+    b.phi[r] =
+        rows.data.phi.step[r] ? take(rows.data.phi.value[r], i, b.n) : numeric::broadcast(*rows.data.phi.value[r]);
   return b;
+}
+
+/// Whether a density takes a second number.
+template <class Density>
+constexpr bool takes_two() {
+  if constexpr (requires { Density::two_numbers; })
+    return Density::two_numbers;
+  else
+    return false;
 }
 
 inline void put(double* to, int i, int n, Lanes x) {
@@ -98,52 +119,74 @@ inline Taylor<D, T> variable(Lanes value, const T& like) {
 }
 
 template <class Density, int D>
-inline void by_eta(const Rows& rows, const double* phi, const RowDerivatives& out) {
+inline void by_eta(const Rows& rows, const RowDerivatives& out) {
   using T = Taylor<D, Lanes>;
-  T fixed_phi[max_phi] = {};
   const T zero = variable<D>(numeric::broadcast(0.0), Lanes{});
-  for (int r = 0; r < Density::n_phi; ++r) fixed_phi[r] = numeric::constant_like(zero, numeric::broadcast(phi[r]));
   for (int i = 0; i < rows.n; i += lane_count) {
-    const Block b = block(rows, i);
-    const T value = Density::value(variable<D>(b.eta, Lanes{}), b.response, b.weight, fixed_phi);
+    const Block b = block<Density::n_phi, takes_two<Density>()>(rows, i);
+    T phi[max_phi] = {};
+    for (int r = 0; r < Density::n_phi; ++r) phi[r] = numeric::constant_like(zero, b.phi[r]);
+    const T value = Density::value(variable<D>(b.eta, Lanes{}), b, phi);
     put(out.value, i, b.n, value.c[0]);
     for (int a = 1; a <= D; ++a) put(out.eta[a - 1], i, b.n, factorial[a] * value.c[a]);
   }
 }
 
-/// One parameter of the family: a series in phi of degree 2 inside the series in eta.
+/// What one parameter, or several together, are expanded in to second order.
+template <int R>
+struct Inner {
+  using type = numeric::SecondOrder<R>;
+  static void move(type& phi, int r) { phi.slope[r] = numeric::broadcast(1.0); }
+  static Lanes slope(const type& x, int r) { return x.slope[r]; }
+  static Lanes second(const type& x, int r, int s) { return x.second[phi_pair(r, s)]; }
+};
+template <>
+struct Inner<1> {
+  using type = Taylor<2, Lanes>;
+  static void move(type& phi, int) { phi.c[1] = numeric::broadcast(1.0); }
+  static Lanes slope(const type& x, int) { return x.c[1]; }
+  static Lanes second(const type& x, int, int) { return 2.0 * x.c[2]; }
+};
+
+/// A series in the family's parameters inside the series in eta.
 template <class Density, int D>
-inline void by_eta_and_phi(const Rows& rows, const double* phi, const RowDerivatives& out) {
-  static_assert(Density::n_phi == 1, "two parameters need the mixed series of the pair as well");
-  using Inner = Taylor<2, Lanes>;
-  using T = Taylor<D, Inner>;
+inline void by_eta_and_phi(const Rows& rows, const RowDerivatives& out) {
+  constexpr int R = Density::n_phi;
+  using In = Inner<R>;
+  using T = Taylor<D, typename In::type>;
   for (int i = 0; i < rows.n; i += lane_count) {
-    const Block b = block(rows, i);
-    const T eta = variable<D>(b.eta, Inner{});
-    T moving_phi = numeric::constant_like(eta, numeric::broadcast(phi[0]));
-    moving_phi.c[0].c[1] = numeric::broadcast(1.0);
-    const T value = Density::value(eta, b.response, b.weight, &moving_phi);
-    put(out.value, i, b.n, value.c[0].c[0]);
-    for (int a = 1; a <= D; ++a) put(out.eta[a - 1], i, b.n, factorial[a] * value.c[a].c[0]);
-    for (int a = 0; a <= std::min(D, 3); ++a)
-      if (out.phi[0][a]) put(out.phi[0][a], i, b.n, factorial[a] * value.c[a].c[1]);
-    for (int a = 0; a <= std::min(D, 2); ++a)
-      if (out.phi_phi[0][a]) put(out.phi_phi[0][a], i, b.n, factorial[a] * 2.0 * value.c[a].c[2]);
+    const Block b = block<R, takes_two<Density>()>(rows, i);
+    const T eta = variable<D>(b.eta, typename In::type{});
+    T phi[R];
+    for (int r = 0; r < R; ++r) {
+      phi[r] = numeric::constant_like(eta, b.phi[r]);
+      In::move(phi[r].c[0], r);
+    }
+    const T value = Density::value(eta, b, phi);
+    put(out.value, i, b.n, numeric::constant_term(value.c[0]));
+    for (int a = 1; a <= D; ++a) put(out.eta[a - 1], i, b.n, factorial[a] * numeric::constant_term(value.c[a]));
+    for (int r = 0; r < R; ++r) {
+      for (int a = 0; a <= std::min(D, 3); ++a)
+        if (out.phi[r][a]) put(out.phi[r][a], i, b.n, factorial[a] * In::slope(value.c[a], r));
+      for (int s = 0; s <= r; ++s)
+        for (int a = 0; a <= std::min(D, 2); ++a)
+          if (double* to = out.phi_phi[phi_pair(r, s)][a]) put(to, i, b.n, factorial[a] * In::second(value.c[a], r, s));
+    }
   }
 }
 
 }  // namespace series_kernel
 
 template <class Density>
-void series_derivatives(Order order, const Rows& rows, const double* phi, const RowDerivatives& out) {
+void series_derivatives(Order order, const Rows& rows, const RowDerivatives& out) {
   if constexpr (Density::n_phi > 0) {
-    if (order == Order::full) return series_kernel::by_eta_and_phi<Density, 4>(rows, phi, out);
-    if (order == Order::node) return series_kernel::by_eta_and_phi<Density, 2>(rows, phi, out);
+    if (order == Order::full) return series_kernel::by_eta_and_phi<Density, 4>(rows, out);
+    if (order == Order::node) return series_kernel::by_eta_and_phi<Density, 2>(rows, out);
   }
   if (order == Order::full)
-    series_kernel::by_eta<Density, 4>(rows, phi, out);
+    series_kernel::by_eta<Density, 4>(rows, out);
   else
-    series_kernel::by_eta<Density, 2>(rows, phi, out);
+    series_kernel::by_eta<Density, 2>(rows, out);
 }
 
 }  // namespace multilevel::family

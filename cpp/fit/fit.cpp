@@ -246,7 +246,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
               const likelihood::Monitor& monitor) {
   const auto begin = std::chrono::steady_clock::now();
   const int p = model.p(), q = model.q(), P = model.n_parameters();
-  const bool linear = model.family().is_linear() && q > 0;
+  const bool linear = model.is_linear() && q > 0;
   if (options.restricted && !linear) throw std::invalid_argument("REML is for linear mixed models");
   if (options.n_quadrature < 1 || (!linear && node_count(model, options.n_quadrature) > most_nodes))
     throw std::invalid_argument("too many quadrature points");

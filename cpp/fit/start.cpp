@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "likelihood/one_factor/objective.hpp"
+#include "linear_algebra/dense.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::fit {
@@ -22,7 +23,10 @@ struct LeastSquares {
 /// The rows of a panel as the working linear model has them: response and weight at a given linear predictor.
 struct WorkingRows {
   explicit WorkingRows(const model::Model& model)
-      : eta(static_cast<std::size_t>(model.largest_panel())), value(eta), d1(eta), d2(eta), weight(eta), offset(eta) {}
+      : eta(static_cast<std::size_t>(model.largest_panel())), value(eta), d1(eta), d2(eta), weight(eta), offset(eta) {
+    for (std::size_t r = 0; r < model.phi_parts().size(); ++r)
+      if (!model.phi_parts()[r].constant) phi[r].resize(eta.size());
+  }
 
   void set_offset(const model::Model& model, const model::Panel& panel) {
     const double* from = model.family().is_linear() ? nullptr : model.offset(panel);
@@ -31,20 +35,24 @@ struct WorkingRows {
 
   /// Score and expected information at eta; rows whose eta is outside the domain weigh nothing.
   void evaluate(const model::Model& model, const model::Response& response, const model::Panel& panel,
-                const double* phi) {
-    const family::Rows rows{panel.n_rows, eta.data(), response.value.get() + panel.first_row,
-                            response.weight.get() + panel.first_row};
+                const double* coefficients) {
+    double* own[family::max_phi] = {};
+    for (std::size_t r = 0; r < family::max_phi; ++r) own[r] = phi[r].data();
+    at = model.phi_rows(panel, response, 0, panel.n_rows, coefficients, own);
+    const family::Rows rows{panel.n_rows, eta.data(), response.from(panel.first_row, at)};
     family::RowDerivatives out;
     out.value = value.data();
     out.eta[0] = d1.data();
     out.eta[1] = d2.data();
-    model.family().derivatives(family::Order::step, rows, phi, out);
-    model.family().expected_information(rows, phi, weight.data());
+    model.family().derivatives(family::Order::step, rows, out);
+    model.family().expected_information(rows, weight.data());
     for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j)
       if (!(weight[j] > 0.0) || !std::isfinite(d1[j])) weight[j] = d1[j] = 0.0;
   }
 
   std::vector<double> eta, value, d1, d2, weight, offset;
+  std::vector<double> phi[family::max_phi];  ///< where they differ from row to row
+  family::Phi at;                            ///< the family's parameters of the rows
 };
 
 LeastSquares first_step(const model::Model& model, const model::Response& response, int stride) {
@@ -52,13 +60,13 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
   LeastSquares sums{Eigen::MatrixXd::Zero(p, p), Eigen::VectorXd::Zero(p)};
   WorkingRows rows(model);
   std::vector<double> target(rows.eta.size());
-  const double phi[family::max_phi] = {};
+  const std::vector<double> phi(static_cast<std::size_t>(model.n_phi()), 0.0);
   for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
     const model::Panel& panel = model.panels()[i];
-    const double *y = response.value.get() + panel.first_row, *a = response.weight.get() + panel.first_row;
+    const family::Observations data = response.from(panel.first_row, {});
     rows.set_offset(model, panel);
-    for (int j = 0; j < panel.n_rows; ++j) rows.eta[static_cast<std::size_t>(j)] = model.family().start_eta(y[j], a[j]);
-    rows.evaluate(model, response, panel, phi);
+    for (int j = 0; j < panel.n_rows; ++j) rows.eta[static_cast<std::size_t>(j)] = model.family().start_eta(data[j]);
+    rows.evaluate(model, response, panel, phi.data());
     for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
       const double from_offset = rows.weight[j] * (rows.eta[j] - rows.offset[j]);
       target[j] = from_offset + rows.d1[j];
@@ -97,7 +105,9 @@ Scatter scatter(const model::Model& model, const model::Response& response, cons
       if (rows.weight[j] == 0.0) continue;
       const auto row = static_cast<std::size_t>(panel.first_row) + j;
       squares += rows.d1[j] * rows.d1[j] / rows.weight[j];
-      const double variance = model.family().variance(model.family().mean(rows.eta[j]), phi);
+      double own[family::max_phi] = {};
+      for (int r = 0; r < model.family().n_phi(); ++r) own[r] = rows.at.at(r, static_cast<std::ptrdiff_t>(j));
+      const double variance = model.family().variance(model.family().mean(rows.eta[j]), own);
       responses += response.weight[row] * response.value[row] * response.value[row] / variance;
       weights += rows.weight[j];
       n += 1.0;
@@ -105,6 +115,35 @@ Scatter scatter(const model::Model& model, const model::Response& response, cons
   }
   if (!(n > 0.0) || !std::isfinite(squares)) return {};
   return {squares / weights, squares / n, responses / n};
+}
+
+/// Coefficients that come nearest to these parameters of the family for all rows.
+void spread_phi(const model::Model& model, const model::Response& response, const double* phi, double* coefficients) {
+  for (std::size_t r = 0; r < model.phi_parts().size(); ++r) {
+    const auto& part = model.phi_parts()[r];
+    if (part.constant) {
+      coefficients[part.first] = phi[r];
+      continue;
+    }
+    const int n = part.last - part.first;
+    Eigen::MatrixXd cross = Eigen::MatrixXd::Zero(n, n);
+    Eigen::VectorXd right = Eigen::VectorXd::Zero(n);
+    std::vector<double> rest(static_cast<std::size_t>(model.largest_panel()));
+    for (const auto& panel : model.panels()) {
+      const std::vector<double> zero(static_cast<std::size_t>(model.n_phi()), 0.0);
+      model.phi_part_rows(panel, response, static_cast<int>(r), 0, panel.n_rows, zero.data(), rest.data());
+      for (int j = 0; j < panel.n_rows; ++j)
+        rest[static_cast<std::size_t>(j)] = phi[r] - rest[static_cast<std::size_t>(j)];
+      for (int a = 0; a < n; ++a) {
+        const double* x = model.phi_column(panel, part.first + a);
+        right[a] += numeric::dot(panel.n_rows, x, rest.data());
+        for (int b = 0; b <= a; ++b)
+          cross(a, b) += numeric::dot(panel.n_rows, x, model.phi_column(panel, part.first + b));
+      }
+    }
+    Eigen::Map<Eigen::VectorXd>(coefficients + part.first, n) =
+        linear_algebra::solve_semidefinite(cross.selfadjointView<Eigen::Lower>(), right);
+  }
 }
 
 }  // namespace
@@ -122,12 +161,14 @@ Start starting_values(const model::Model& model, const model::Response& response
   bool exact = false;  // nothing is left of a response with a dispersion of its own
   auto set_phi = [&] {
     if (n_phi == 0) return;
-    const double zero[family::max_phi] = {};
-    const Scatter left = scatter(model, response, glm.head(p), zero, stride);
-    const double one[family::max_phi] = {1.0, 1.0};
+    const std::vector<double> none(static_cast<std::size_t>(n_phi), 0.0);
+    const double zero[family::max_phi] = {}, one[family::max_phi] = {1.0, 1.0, 1.0, 1.0};
+    const Scatter left = scatter(model, response, glm.head(p), none.data(), stride);
     const bool has_dispersion = model.family().dispersion(one) != model.family().dispersion(zero);
     exact = has_dispersion && !(left.pearson > exact_share * left.response);
-    model.family().start_phi(left.pearson, glm.data() + p);
+    double phi[family::max_phi] = {};
+    model.family().start_phi(left.pearson, phi);
+    spread_phi(model, response, phi, glm.data() + p);
   };
   Start start;
   set_phi();

@@ -25,6 +25,7 @@ ModeScan::ModeScan(int most_rows, int most_levels)
       base_(eta_),
       own_slope_(eta_),
       response_(eta_),
+      second_(eta_),
       weight_(eta_),
       level_(eta_.size()),
       value_(eta_),
@@ -45,9 +46,9 @@ ModeScan::ModeScan(int most_rows, int most_levels)
       present_(at_),
       reach_(at_) {}
 
-void ModeScan::run(const family::Family& family, const double* phi, const Line& line) {
+void ModeScan::run(const family::Family& family, const Line& line) {
   take_rows(line, [](int) { return true; });
-  find_reach(family, phi, line);
+  find_reach(family, line);
   find_zeros(family, line);
   int most = 0;
   for (int i = 0; i < line.n_levels; ++i) {
@@ -58,7 +59,7 @@ void ModeScan::run(const family::Family& family, const double* phi, const Line& 
   for (int k = 0; k < most; ++k) {
     if (k % 4 == 0) take_rows(line, [&](int i) { return n_points_[at(i)] > std::max(k, 1); });
     for (int i = 0; i < line.n_levels; ++i) at_[at(i)] = points(i)[std::min(k, n_points_[at(i)] - 1)].at;
-    evaluate(family, phi, line);
+    evaluate(family, line);
     for (int i = 0; i < line.n_levels; ++i) {
       if (k >= n_points_[at(i)]) continue;
       Point& point = points(i)[k];
@@ -79,25 +80,38 @@ void ModeScan::run(const family::Family& family, const double* phi, const Line& 
 template <class Wanted>
 void ModeScan::take_rows(const Line& line, Wanted wanted) {
   n_rows_ = 0;
+  data_ = {response_.data(), line.data.second ? second_.data() : nullptr, weight_.data(), line.data.phi};
+  for (int r = 0; r < family::max_phi; ++r)
+    if (data_.phi.step[r]) {
+      phi_[r].resize(eta_.size());
+      data_.phi.value[r] = phi_[r].data();
+    }
   for (int j = 0; j < line.n_rows; ++j) {
     const int i = line.level[j];
     if (!wanted(i)) continue;
     const auto to = at(n_rows_++);
     base_[to] = line.eta[j] - line.effect[i] * line.slope[j];
     own_slope_[to] = line.slope[j];
-    response_[to] = line.response[j];
-    weight_[to] = line.weight[j];
+    response_[to] = line.data.response[j];
+    if (line.data.second) second_[to] = line.data.second[j];
+    weight_[to] = line.data.weight[j];
+    for (int r = 0; r < family::max_phi; ++r)
+      if (data_.phi.step[r]) phi_[r][to] = line.data.phi.value[r][j];
     level_[to] = i;
   }
 }
 
 /// Per level, how far out the effect can be better than at present.
-void ModeScan::find_reach(const family::Family& family, const double* phi, const Line& line) {
+void ModeScan::find_reach(const family::Family& family, const Line& line) {
   std::copy_n(line.effect, line.n_levels, at_.data());
-  evaluate(family, phi, line);
+  evaluate(family, line);
   std::fill_n(reach_.data(), line.n_levels, 0.0);
-  for (int j = 0; j < line.n_rows; ++j)
-    reach_[at(line.level[j])] += family.supremum(line.response[j], line.weight[j], phi);
+  double phi[family::max_phi] = {};
+  const int n_phi = family.n_phi();
+  for (int j = 0; j < line.n_rows; ++j) {
+    for (int r = 0; r < n_phi; ++r) phi[r] = line.data.phi.at(r, j);
+    reach_[at(line.level[j])] += family.supremum(line.data[j], phi);
+  }
   for (int i = 0; i < line.n_levels; ++i) {
     present_[at(i)] = std::isfinite(f_[at(i)]) ? f_[at(i)] : minus_infinity;
     const double reach = std::sqrt(2.0 * std::fmax(0.0, reach_[at(i)] - present_[at(i)]));
@@ -111,7 +125,7 @@ void ModeScan::find_zeros(const family::Family& family, const Line& line) {
   if (!family.is_even()) return;
   auto zero_of = [&](int j) {
     const double slope = line.slope[j];
-    if (slope == 0.0 || !family.vanishes_at_zero(line.response[j])) return nan;
+    if (slope == 0.0 || !family.vanishes_at_zero(line.data[j])) return nan;
     const double v = line.effect[line.level[j]] - line.eta[j] / slope;
     return std::fabs(v) < reach_[at(line.level[j])] ? v : nan;
   };
@@ -158,14 +172,14 @@ void ModeScan::make_grid(const family::Family& family, const Line& line, int lev
   n_points_[at(level)] = n;
 }
 
-void ModeScan::evaluate(const family::Family& family, const double* phi, const Line& line) {
+void ModeScan::evaluate(const family::Family& family, const Line& line) {
   const int n = n_rows_;
   for (int j = 0; j < n; ++j) eta_[at(j)] = base_[at(j)] + at_[at(level_[at(j)])] * own_slope_[at(j)];
   family::RowDerivatives out;
   out.value = value_.data();
   out.eta[0] = d1_.data();
   out.eta[1] = d2_.data();
-  family.derivatives(family::Order::step, {n, eta_.data(), response_.data(), weight_.data()}, phi, out);
+  family.derivatives(family::Order::step, {n, eta_.data(), data_}, out);
   for (int i = 0; i < line.n_levels; ++i) {
     f_[at(i)] = -0.5 * at_[at(i)] * at_[at(i)];
     slope_[at(i)] = -at_[at(i)];
@@ -214,7 +228,7 @@ void ModeScan::list_peaks(int level) {
   std::fill(peaks + count, peaks + most_peaks, nan);
 }
 
-void ModeScan::climb(const family::Family& family, const double* phi, const Line& line) {
+void ModeScan::climb(const family::Family& family, const Line& line) {
   for (int i = 0; i < line.n_levels; ++i) {
     best_[at(i)] = line.effect[i];
     gain_[at(i)] = 0.0;
@@ -237,7 +251,7 @@ void ModeScan::climb(const family::Family& family, const double* phi, const Line
         const Climb& climb = climbs_[at(i)];
         at_[at(i)] = climb.done ? climb.at : climb.at + climb.step;
       }
-      evaluate(family, phi, line);
+      evaluate(family, line);
       for (int i = 0; i < line.n_levels; ++i) {
         Climb& climb = climbs_[at(i)];
         if (climb.done) continue;

@@ -24,7 +24,8 @@ class ModeScan {
   /// The rows, and what moves them: eta_j changes by slope_j for each unit of the effect of level[j].
   struct Line {
     int n_rows, n_levels;
-    const double *eta, *slope, *response, *weight;
+    const double *eta, *slope;
+    family::Observations data;
     const int* level;
     const double* effect;  ///< per level, at present
   };
@@ -32,13 +33,13 @@ class ModeScan {
   ModeScan(int most_rows, int most_levels);
 
   /// Finds the peaks of all levels, the most promising first.
-  void run(const family::Family& family, const double* phi, const Line& line);
+  void run(const family::Family& family, const Line& line);
   /// The r-th peak of a level: a value of its effect, near a mode; NaN past the last. The present value itself where
   /// it is one.
   double peak(int level, int r) const { return peaks_[index(level, r)]; }
   /// Climbs from the peaks of all levels to the largest value of f on the line. best() is the effect there, and gain()
   /// what it is better by than the present one; zero where nothing is better.
-  void climb(const family::Family& family, const double* phi, const Line& line);
+  void climb(const family::Family& family, const Line& line);
   double best(int level) const { return best_[static_cast<std::size_t>(level)]; }
   double gain(int level) const { return gain_[static_cast<std::size_t>(level)]; }
 
@@ -58,18 +59,20 @@ class ModeScan {
     return static_cast<std::size_t>(level) * most_peaks + static_cast<std::size_t>(r);
   }
   Point* points(int level) { return points_.data() + static_cast<std::size_t>(level) * most_points; }
-  void find_reach(const family::Family& family, const double* phi, const Line& line);
+  void find_reach(const family::Family& family, const Line& line);
   void find_zeros(const family::Family& family, const Line& line);
   void make_grid(const family::Family& family, const Line& line, int level);
   template <class Wanted>
   void take_rows(const Line& line, Wanted wanted);
   /// f and its derivatives on the line with every level's effect at at_[level].
-  void evaluate(const family::Family& family, const double* phi, const Line& line);
+  void evaluate(const family::Family& family, const Line& line);
   void list_peaks(int level);
 
   // The rows of the levels that are looked at.
   int n_rows_ = 0;
-  std::vector<double> eta_, base_, own_slope_, response_, weight_;
+  std::vector<double> eta_, base_, own_slope_, response_, second_, weight_;
+  std::vector<double> phi_[family::max_phi];  ///< where they differ from row to row
+  family::Observations data_;
   std::vector<int> level_;
   std::vector<double> value_, d1_, d2_;
   // Levels:

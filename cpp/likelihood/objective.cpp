@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "linear_algebra/dense.hpp"
+
 namespace multilevel::likelihood {
 
 namespace {
@@ -9,6 +11,19 @@ namespace {
 constexpr double step_in_errors = 1e-3;  // of a difference, in standard errors: the error is its square
 
 }  // namespace
+
+void Objective::set_phi_information(const Eigen::MatrixXd& second, Eigen::MatrixXd& hessian) const {
+  if (n_phi_ == 0) return;
+  auto block = hessian.bottomRightCorner(n_phi_, n_phi_);
+  block = second.selfadjointView<Eigen::Lower>();
+  if (n_phi_ > 1 && linear_algebra::Cholesky(-block).positive_definite()) return;
+  for (int g = 0; g < n_phi_; ++g) {
+    const double own = second(g, g);
+    block.row(g).setZero();
+    block.col(g).setZero();
+    block(g, g) = own < 0.0 ? own : -1.0;
+  }
+}
 
 bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums) {
   const auto P = psi.size();

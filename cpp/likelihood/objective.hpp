@@ -70,6 +70,9 @@ class Objective {
   model::Layout& layout() { return layout_; }
 
  protected:
+  /// The block of the family's parameters in a Hessian to search with: `second`, the rows' own second derivatives,
+  /// where it is negative definite, else what of its diagonal is negative.
+  void set_phi_information(const Eigen::MatrixXd& second, Eigen::MatrixXd& hessian) const;
   void check_interrupt() const {
     if (monitor_.keep_going && !monitor_.keep_going()) throw Interrupted{};
   }

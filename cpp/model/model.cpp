@@ -8,6 +8,7 @@
 #include "family/registry.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
+#include "numeric/row_sums.hpp"
 
 namespace multilevel::model {
 
@@ -241,30 +242,57 @@ void Model::cut_panels(bool grouped) {
 /// Root mean square.
 double Model::column_size(const Source& source) const { return spread(source, n_rows_, false).root_mean_square; }
 
-void Model::fill_columns(const Specification& s, int threads) {
+Model::Column Model::store(const Source& source, double shift, double scale) {
+  const Column column{static_cast<int>(stored_sources_.size()), shift, scale};
+  stored_sources_.push_back(source);
+  plan_.push_back(column);
+  return column;
+}
+
+/// Columns are centred (where an intercept takes up the shift) and brought to a root mean square near one.
+std::vector<Model::Column> Model::plan_fixed(const std::vector<Source>& sources, int threads,
+                                             std::vector<double>& raw_norm) {
   bool intercept = false;
-  for (const auto& source : s.fixed) intercept |= source.type == Source::Type::one;
-  // Columns are centred (where an intercept takes up the shift) and brought to a root mean square near one.
-  std::vector<Source> stored_sources;
-  std::vector<Column> plan;
-  std::vector<double> raw_norm(s.fixed.size());
-  auto add = [&](const Source& source, double shift, double scale) {
-    if (source.type == Source::Type::one) return Column{ones_slot, 0.0, 1.0};
-    const Column column{static_cast<int>(stored_sources.size()), shift, scale};
-    stored_sources.push_back(source);
-    plan.push_back(column);
-    return column;
-  };
-  std::vector<Spread> spreads(s.fixed.size());
-  numeric::parallel_for(static_cast<int>(s.fixed.size()), threads, [&](int k, int) {
-    spreads[static_cast<std::size_t>(k)] = spread(s.fixed[static_cast<std::size_t>(k)], n_rows_, intercept);
+  for (const auto& source : sources) intercept |= source.type == Source::Type::one;
+  std::vector<Spread> spreads(sources.size());
+  numeric::parallel_for(static_cast<int>(sources.size()), threads, [&](int k, int) {
+    spreads[static_cast<std::size_t>(k)] = spread(sources[static_cast<std::size_t>(k)], n_rows_, intercept);
   });
-  for (std::size_t k = 0; k < s.fixed.size(); ++k) {
-    const Spread& x = spreads[k];
-    const double scale = scale_for(x.root_mean_square);
-    fixed_.push_back(add(s.fixed[k], s.fixed[k].type == Source::Type::one ? 0.0 : x.mean, scale));
-    raw_norm[k] = x.norm * scale;
+  std::vector<Column> columns;
+  for (std::size_t k = 0; k < sources.size(); ++k) {
+    const bool one = sources[k].type == Source::Type::one;
+    const double scale = scale_for(spreads[k].root_mean_square);
+    columns.push_back(one ? Column{ones_slot, 0.0, 1.0} : store(sources[k], spreads[k].mean, scale));
+    raw_norm.push_back(spreads[k].norm * scale);
   }
+  return columns;
+}
+
+/// Adds the cross-products of columns over the rows of a panel, the lower triangle of them.
+void Model::add_gram(const Panel& panel, const std::vector<Column>& columns, Eigen::MatrixXd& gram) const {
+  const int p = static_cast<int>(columns.size());
+  auto at = [&](int k) { return column(panel, columns[static_cast<std::size_t>(k)].slot); };
+  if (p > wide) {
+    Eigen::MatrixXd block(panel.n_rows, p);
+    for (int a = 0; a < p; ++a) block.col(a) = Eigen::Map<const Eigen::VectorXd>(at(a), panel.n_rows);
+    linear_algebra::add_gram(block, gram);
+    return;
+  }
+  for (int a = 0; a < p; ++a) {
+    const double* x = at(a);
+    for (int b = 0; b <= a; ++b) {
+      const double* z = at(b);
+      double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+      for (int j = 0; j < panel.n_rows; ++j) sum += x[j] * z[j];
+      gram(a, b) += sum;
+    }
+  }
+}
+
+void Model::fill_columns(const Specification& s, int threads) {
+  std::vector<double> raw_norm;
+  fixed_ = plan_fixed(s.fixed, threads, raw_norm);
   choose_basis(s);
   random_.resize(static_cast<std::size_t>(random_basis_.rows()));
   bool mixed = false;  // whether columns of a term are combined
@@ -275,62 +303,107 @@ void Model::fill_columns(const Specification& s, int threads) {
     for (int a = 0; a < terms_[t].q; ++a) {
       const Source& source = s.terms[t].columns[static_cast<std::size_t>(a)];
       auto& column = random_[static_cast<std::size_t>(terms_[t].first + a)];
-      if (combined && source.type == Source::Type::one) {
-        column = {static_cast<int>(stored_sources.size()), 0.0, 1.0};
-        stored_sources.push_back(source);
-        plan.push_back(column);
-      } else {
-        column = add(source, 0.0, combined ? 1.0 : own(a, a));
-      }
+      if (source.type == Source::Type::one && !combined)
+        column = {ones_slot, 0.0, 1.0};
+      else
+        column = store(source, 0.0, combined ? 1.0 : own(a, a));
     }
   }
-  auto add_plain = [&](const double* data) { return data ? add(doubles(data), 0.0, 1.0).slot : no_slot; };
+  auto add_plain = [&](const double* data) { return data ? store(doubles(data), 0.0, 1.0).slot : no_slot; };
   offset_slot_ = add_plain(s.offset);
-  size_slot_ = add_plain(s.size);
+  second_slot_ = add_plain(s.second);
   weight_slot_ = add_plain(s.weights);
+  std::vector<std::vector<Column>> phi_columns;
+  std::vector<std::vector<double>> phi_norm(s.phi.size());
+  for (std::size_t r = 0; r < s.phi.size(); ++r) {
+    phi_columns.push_back(plan_fixed(s.phi[r].fixed, threads, phi_norm[r]));
+    phi_offset_slot_.push_back(add_plain(s.phi[r].offset));
+  }
 
-  n_slots_ = static_cast<int>(stored_sources.size());
+  n_slots_ = static_cast<int>(stored_sources_.size());
   storage_.reset(new double[static_cast<std::size_t>(n_rows_ * n_slots_)]);
-  const int p = static_cast<int>(fixed_.size());
+  const auto p = static_cast<Eigen::Index>(fixed_.size());
   std::vector<Eigen::MatrixXd> grams(chunks_.size(), Eigen::MatrixXd::Zero(p, p));
   numeric::parallel_for(static_cast<int>(chunks_.size()), threads, [&](int c, int) {
-    auto& gram = grams[static_cast<std::size_t>(c)];
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
     for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
       const Panel& panel = panels_[static_cast<std::size_t>(i)];
-      for (std::size_t k = 0; k < plan.size(); ++k)
-        gather(stored_sources[k], order_.data() + panel.first_row, panel.n_rows, plan[k].shift, plan[k].scale,
-               stored(panel, plan[k].slot));
+      for (std::size_t k = 0; k < plan_.size(); ++k)
+        gather(stored_sources_[k], order_.data() + panel.first_row, panel.n_rows, plan_[k].shift, plan_[k].scale,
+               stored(panel, plan_[k].slot));
       if (mixed) combine_random_columns(panel);
-      if (p > wide) {
-        Eigen::MatrixXd block(panel.n_rows, p);
-        for (int a = 0; a < p; ++a)
-          block.col(a) = Eigen::Map<const Eigen::VectorXd>(fixed_column(panel, a), panel.n_rows);
-        linear_algebra::add_gram(block, gram);
-      }
-      for (int a = 0; a < p && p <= wide; ++a) {
-        const double* x = fixed_column(panel, a);
-        for (int b = 0; b <= a; ++b) {
-          const double* z = fixed_column(panel, b);
-          double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-          for (int j = 0; j < panel.n_rows; ++j) sum += x[j] * z[j];
-          gram(a, b) += sum;
-        }
-      }
+      add_gram(panel, fixed_, grams[static_cast<std::size_t>(c)]);
     }
   });
+  stored_sources_.clear();
+  plan_.clear();
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(p, p);
   for (const auto& part : grams) gram += part;
-  drop_redundant(gram, raw_norm);
+  redundant_ = drop_redundant(fixed_, gram, raw_norm);
   for (std::size_t k = 0; k < fixed_.size(); ++k)
     if (fixed_[k].slot == ones_slot) intercept_ = static_cast<int>(k);
+  lay_out_phi(phi_columns, phi_norm);
+}
+
+/// The family's parameters: a constant one is a coefficient without a column.
+void Model::lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm) {
+  columns.resize(static_cast<std::size_t>(family_->n_phi()));
+  phi_offset_slot_.resize(columns.size(), no_slot);
+  for (std::size_t r = 0; r < columns.size(); ++r) {
+    auto& own = columns[r];
+    const auto p = static_cast<Eigen::Index>(own.size());
+    Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(p, p);
+    for (const auto& panel : panels_) add_gram(panel, own, gram);
+    phi_redundant_.push_back(p > 0 ? drop_redundant(own, gram, raw_norm[r]) : std::vector<int>());
+    const bool constant =
+        phi_offset_slot_[r] == no_slot && (own.empty() || (own.size() == 1 && own[0].slot == ones_slot));
+    phi_parts_.push_back({n_phi(), n_phi() + std::max(1, static_cast<int>(own.size())), constant});
+    phi_intercept_.push_back(-1);
+    for (const auto& column : own)
+      if (column.slot == ones_slot && !constant)
+        phi_intercept_[r] = phi_parts_[r].first + static_cast<int>(&column - own.data());
+    if (constant)
+      phi_.push_back({no_slot, 0.0, 1.0});
+    else
+      phi_.insert(phi_.end(), own.begin(), own.end());
+  }
+}
+
+bool Model::phi_varies() const {
+  return std::any_of(phi_parts_.begin(), phi_parts_.end(), [](const PhiPart& part) { return !part.constant; });
+}
+
+family::Phi Model::phi_rows(const Panel& panel, const Response& response, int first, int n, const double* phi,
+                            double* const* to) const {
+  family::Phi result;
+  for (std::size_t r = 0; r < phi_parts_.size(); ++r) {
+    const PhiPart& part = phi_parts_[r];
+    if (part.constant) {
+      result.value[r] = phi + part.first;
+      continue;
+    }
+    phi_part_rows(panel, response, static_cast<int>(r), first, n, phi, to[r]);
+    result.value[r] = to[r];
+    result.step[r] = 1;
+  }
+  return result;
+}
+
+void Model::phi_part_rows(const Panel& panel, const Response& response, int part, int first, int n, const double* phi,
+                          double* to) const {
+  const auto r = static_cast<std::size_t>(part);
+  // A linear family's response is scaled inside, and its standard deviation with it.
+  std::fill(to, to + n, r == 0 ? std::log(response.scale) : 0.0);
+  if (phi_offset_slot_[r] != no_slot) numeric::add_multiple(n, 1.0, column(panel, phi_offset_slot_[r]) + first, to);
+  for (int g = phi_parts_[r].first; g < phi_parts_[r].last; ++g)
+    numeric::add_multiple(n, phi[g], phi_column(panel, g) + first, to);
 }
 
 Response Model::prepare(const double* y, int threads) const {
   Response r;
   r.value.reset(new double[static_cast<std::size_t>(n_rows_)]);
   r.weight.reset(new double[static_cast<std::size_t>(n_rows_)]);
+  if (family_->two_numbers()) r.second.reset(new double[static_cast<std::size_t>(n_rows_)]);
   const bool linear = family_->is_linear();
   if (linear) {
     const Spread s = spread(n_rows_, has_intercept(), [y](std::int64_t j) { return y[j]; });
@@ -342,7 +415,7 @@ Response Model::prepare(const double* y, int threads) const {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
     for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
       const Panel& panel = panels_[static_cast<std::size_t>(i)];
-      const double* size = size_slot_ == no_slot ? ones_.data() : column(panel, size_slot_);
+      const double* second = second_slot_ == no_slot ? ones_.data() : column(panel, second_slot_);
       const double* weight = weight_slot_ == no_slot ? ones_.data() : column(panel, weight_slot_);
       const double* off = linear && offset_slot_ != no_slot ? column(panel, offset_slot_) : nullptr;
       for (int j = 0; j < panel.n_rows; ++j) {
@@ -350,8 +423,12 @@ Response Model::prepare(const double* y, int threads) const {
         double value = y[order_[row]];
         if (!std::isfinite(value)) throw std::invalid_argument("the response must be finite");
         if (linear) value = (value - (off ? off[j] : 0.0) - r.shift) * r.scale;
-        constants[static_cast<std::size_t>(c)].add(
-            family_->prepare(value, size[j], weight[j], &r.value[row], &r.weight[row]));
+        double constant = 0.0;
+        const family::Observation own = family_->prepare(value, second[j], weight[j], &constant);
+        r.value[row] = own.response;
+        r.weight[row] = own.weight;
+        if (r.second) r.second[row] = own.second;
+        constants[static_cast<std::size_t>(c)].add(constant);
       }
     }
   });
@@ -388,7 +465,17 @@ UserScale Model::user_scale(const Response& response) const {
     }
     at += static_cast<int>(rows.size());
   }
-  for (int r = 0; r < n_phi(); ++r) u.shift[p() + n_theta() + r] = -std::log(response.scale);
+  const int phi = p() + n_theta();
+  for (std::size_t r = 0; r < phi_parts_.size(); ++r) {
+    const PhiPart& part = phi_parts_[r];
+    if (part.constant && r == 0) u.shift[phi + part.first] = -std::log(response.scale);
+    for (int g = part.first; g < part.last && !part.constant; ++g) {
+      const Column& c = phi_[static_cast<std::size_t>(g)];
+      u.matrix(phi + g, phi + g) = c.scale;
+      if (phi_intercept_[r] >= 0 && g != phi_intercept_[r])
+        u.matrix(phi + phi_intercept_[r], phi + g) = -c.scale * c.shift;
+    }
+  }
   return u;
 }
 

@@ -27,13 +27,20 @@ struct TermSpecification {
   std::string structure;
 };
 
+/// What makes one of the family's parameters, row by row: columns, and what is added to them.
+struct PhiSpecification {
+  std::vector<Source> fixed;
+  const double* offset = nullptr;
+};
+
 struct Specification {
   std::int64_t n_rows = 0;
   std::string family, link;
-  const double* size = nullptr;     ///< trials; null: one each
+  const double* second = nullptr;   ///< the response's second number, trials say; null: one each
   const double* weights = nullptr;  ///< prior weights; null: one each
   const double* offset = nullptr;
   std::vector<Source> fixed;
+  std::vector<PhiSpecification> phi;       ///< of each of the family's parameters; empty: one number each
   std::vector<const std::int32_t*> codes;  ///< per grouping factor, the level of each row
   std::vector<std::int32_t> n_levels;
   std::vector<TermSpecification> terms;
@@ -55,6 +62,12 @@ struct Term {
   const covariance::Structure* structure;
 };
 
+/// One of the family's parameters: the coefficients [first, last) among those of all of them.
+struct PhiPart {
+  int first, last;
+  bool constant;  ///< one number for all rows
+};
+
 /// One grouping factor: the terms on it have the random columns [first, first + q), and effect a of level l stands at
 /// offset + l * q + a among the random effects of all factors.
 struct Factor {
@@ -72,9 +85,14 @@ struct Nesting {
 
 /// The response as the likelihood takes it; a model can be fitted to many of these.
 struct Response {
-  std::unique_ptr<double[]> value, weight;  ///< sorted rows, see Family::prepare
-  numeric::CompensatedSum constant;         ///< sum of what no parameter changes
-  double shift = 0.0, scale = 1.0;          ///< value = (y - offset - shift) * scale where the family is linear
+  std::unique_ptr<double[]> value, second, weight;  ///< sorted rows, see family::Observation; second may be null
+  numeric::CompensatedSum constant;                 ///< sum of what no parameter changes
+  double shift = 0.0, scale = 1.0;                  ///< value = (y - offset - shift) * scale where the family is linear
+
+  /// From a sorted row on, with these parameters of the family.
+  family::Observations from(std::int64_t row, const family::Phi& phi) const {
+    return {value.get() + row, second ? second.get() + row : nullptr, weight.get() + row, phi};
+  }
 };
 
 class Model {
@@ -88,11 +106,16 @@ class Model {
   int p() const { return static_cast<int>(fixed_.size()); }
   int q() const { return static_cast<int>(random_.size()); }
   int n_theta() const { return n_theta_; }
-  int n_phi() const { return family_->n_phi(); }
+  /// The coefficients that make the family's parameters, part by part: the phi of psi. A constant part is one.
+  int n_phi() const { return static_cast<int>(phi_.size()); }
   int n_parameters() const { return p() + n_theta() + n_phi(); }
 
   const std::vector<Panel>& panels() const { return panels_; }
   const std::vector<Chunk>& chunks() const { return chunks_; }
+  const std::vector<PhiPart>& phi_parts() const { return phi_parts_; }
+  /// Whether this is a linear (mixed) model with one residual variance.
+  bool is_linear() const { return family_->is_linear() && !phi_varies(); }
+  bool phi_varies() const;
   const std::vector<Term>& terms() const { return terms_; }
   const std::vector<Factor>& factors() const { return factors_; }
   /// The factor that rows are sorted by.
@@ -119,6 +142,8 @@ class Model {
   int largest_panel() const { return static_cast<int>(ones_.size()); }
   /// Columns of the fixed part that are linear combinations of earlier ones; they take no part.
   const std::vector<int>& redundant() const { return redundant_; }
+  /// The same of the columns of one of the family's parameters.
+  const std::vector<int>& phi_redundant(int part) const { return phi_redundant_[static_cast<std::size_t>(part)]; }
   bool has_intercept() const { return intercept_ >= 0; }
   /// Position of the constant column among the kept ones, or -1.
   int intercept() const { return intercept_; }
@@ -129,10 +154,24 @@ class Model {
   const double* random_column(const Panel& panel, int a) const {
     return column(panel, random_[static_cast<std::size_t>(a)].slot);
   }
+  /// Of coefficient g of the family's parameters; null where its part is constant.
+  const double* phi_column(const Panel& panel, int g) const {
+    const auto& own = phi_[static_cast<std::size_t>(g)];
+    return own.slot == no_slot ? nullptr : column(panel, own.slot);
+  }
   /// Null where there is none.
   const double* offset(const Panel& panel) const {
     return offset_slot_ == no_slot ? nullptr : column(panel, offset_slot_);
   }
+
+  /// The family's parameters of the rows [first, first + n) of a panel at these coefficients; those that differ from
+  /// row to row are written to to[part].
+  family::Phi phi_rows(const Panel& panel, const Response& response, int first, int n, const double* phi,
+                       double* const* to) const;
+
+  /// The same of one part that varies.
+  void phi_part_rows(const Panel& panel, const Response& response, int part, int first, int n, const double* phi,
+                     double* to) const;
 
   /// Throws std::invalid_argument when a value is not finite.
   Response prepare(const double* y, int threads) const;
@@ -168,15 +207,20 @@ class Model {
   void choose_basis(const Specification& specification);
   void combine_random_columns(const Panel& panel);
   std::vector<double> stored_modes(const double* modes) const;
-  void drop_redundant(const Eigen::MatrixXd& gram, const std::vector<double>& raw_norm);
+  std::vector<int> drop_redundant(std::vector<Column>& columns, const Eigen::MatrixXd& gram,
+                                  const std::vector<double>& raw_norm) const;
   double* stored(const Panel& panel, int slot) const {
     return storage_.get() + panel.first_row * n_slots_ + static_cast<std::int64_t>(slot) * panel.n_rows;
   }
   const double* column(const Panel& panel, int slot) const {
     return slot == ones_slot ? ones_.data() : stored(panel, slot);
   }
-  double residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd coefficients,
-                       const Eigen::MatrixXd& gram) const;
+  double residual_norm(const std::vector<Column>& columns, int k, const std::vector<int>& kept,
+                       Eigen::VectorXd coefficients, const Eigen::MatrixXd& gram) const;
+  void add_gram(const Panel& panel, const std::vector<Column>& columns, Eigen::MatrixXd& gram) const;
+  std::vector<Column> plan_fixed(const std::vector<Source>& sources, int threads, std::vector<double>& raw_norm);
+  Column store(const Source& source, double shift, double scale);
+  void lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm);
 
   std::unique_ptr<family::Family> family_;
   std::int64_t n_rows_;
@@ -185,7 +229,12 @@ class Model {
   int largest_cluster_ = 0;
   std::vector<Panel> panels_;
   std::vector<Chunk> chunks_;
-  std::vector<Column> fixed_, random_;
+  std::vector<Column> fixed_, random_, phi_;
+  std::vector<PhiPart> phi_parts_;
+  std::vector<std::vector<int>> phi_redundant_;
+  std::vector<int> phi_intercept_, phi_offset_slot_;  ///< of each part; the intercept's coefficient, or -1
+  std::vector<Source> stored_sources_;                ///< while the columns are being laid out
+  std::vector<Column> plan_;
   Eigen::MatrixXd random_basis_;
   double random_overlap_ = 0.0;
   Eigen::VectorXd random_left_;
@@ -198,7 +247,7 @@ class Model {
   std::vector<int> cluster_level_;
   std::vector<std::vector<std::int32_t>> levels_;
   int n_theta_ = 0;
-  int n_slots_ = 0, offset_slot_ = no_slot, size_slot_ = no_slot, weight_slot_ = no_slot;
+  int n_slots_ = 0, offset_slot_ = no_slot, second_slot_ = no_slot, weight_slot_ = no_slot;
   std::unique_ptr<double[]> storage_;
   std::vector<double> ones_;
 };

@@ -17,8 +17,8 @@ constexpr double rounding = 1e-12;            // what centring leaves of a const
 }  // namespace
 
 /// Norm of column k less its projection on the kept columns, from the rows themselves, with one refinement.
-double Model::residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd coefficients,
-                            const Eigen::MatrixXd& gram) const {
+double Model::residual_norm(const std::vector<Column>& columns, int k, const std::vector<int>& kept,
+                            Eigen::VectorXd coefficients, const Eigen::MatrixXd& gram) const {
   const auto m = static_cast<Eigen::Index>(kept.size());
   Eigen::MatrixXd inner(m, m);
   for (Eigen::Index a = 0; a < m; ++a)
@@ -30,27 +30,29 @@ double Model::residual_norm(int k, const std::vector<int>& kept, Eigen::VectorXd
     Eigen::VectorXd cross = Eigen::VectorXd::Zero(m);
     norm = 0.0;
     for (const Panel& panel : panels_) {
-      Eigen::Map<const Eigen::VectorXd> x(column(panel, fixed_[static_cast<std::size_t>(k)].slot), panel.n_rows);
+      Eigen::Map<const Eigen::VectorXd> x(column(panel, columns[static_cast<std::size_t>(k)].slot), panel.n_rows);
       Eigen::VectorXd residual = x;
       for (Eigen::Index a = 0; a < m; ++a)
         residual -=
             coefficients[a] *
             Eigen::Map<const Eigen::VectorXd>(
-                column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows);
+                column(panel, columns[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows);
       norm += residual.squaredNorm();
       for (Eigen::Index a = 0; a < m; ++a)
         cross[a] += residual.dot(Eigen::Map<const Eigen::VectorXd>(
-            column(panel, fixed_[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows));
+            column(panel, columns[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows));
     }
     coefficients += linear_algebra::solve_semidefinite(inner, cross);
   }
   return std::sqrt(norm);
 }
 
-void Model::drop_redundant(const Eigen::MatrixXd& gram, const std::vector<double>& raw_norm) {
-  const int p = static_cast<int>(fixed_.size());
+/// Keeps the columns that are no linear combination of earlier ones; returns the positions of the others.
+std::vector<int> Model::drop_redundant(std::vector<Column>& columns, const Eigen::MatrixXd& gram,
+                                       const std::vector<double>& raw_norm) const {
+  const int p = static_cast<int>(columns.size());
   Eigen::MatrixXd factor = Eigen::MatrixXd::Zero(p, p);  // rows: columns kept so far
-  std::vector<int> kept;
+  std::vector<int> kept, redundant_columns;
   for (int k = 0; k < p; ++k) {
     const auto m = static_cast<Eigen::Index>(kept.size());
     Eigen::VectorXd row(m);
@@ -63,21 +65,22 @@ void Model::drop_redundant(const Eigen::MatrixXd& gram, const std::vector<double
       redundant = true;
     } else if (!redundant && left < cross_product_limit * gram(k, k)) {
       const Eigen::VectorXd coefficients = linear_algebra::solve_lower_transposed(factor.topLeftCorner(m, m), row);
-      const double residual = residual_norm(k, kept, coefficients, gram);
+      const double residual = residual_norm(columns, k, kept, coefficients, gram);
       redundant = !(residual > tolerance * norm);
       left = residual * residual;
     }
     if (redundant) {
-      redundant_.push_back(k);
+      redundant_columns.push_back(k);
       continue;
     }
     factor.row(m).head(m) = row.transpose();
     factor(m, m) = std::sqrt(left);
     kept.push_back(k);
   }
-  std::vector<Column> columns;
-  for (const int k : kept) columns.push_back(fixed_[static_cast<std::size_t>(k)]);
-  fixed_ = std::move(columns);
+  std::vector<Column> left;
+  for (const int k : kept) left.push_back(columns[static_cast<std::size_t>(k)]);
+  columns = std::move(left);
+  return redundant_columns;
 }
 
 }  // namespace multilevel::model

@@ -27,7 +27,7 @@ std::vector<Pivot> small_pivots(const likelihood::Objective& objective, const Op
   const auto& model = objective.model();
   // Of a linear model with sigma profiled out Lambda is relative to it.
   const int p = objective.n_beta();
-  const bool absolute = model.family().is_linear() && objective.n_phi() > 0;
+  const bool absolute = model.is_linear() && objective.n_phi() > 0;
   const double unit = absolute ? std::exp(optimum.psi[p + objective.n_theta()]) : 1.0;
   std::vector<Pivot> pivots;
   const ScaledInformation information(optimum.sums.hessian,

@@ -19,9 +19,10 @@ Bounds::Bounds(const likelihood::Objective& objective) : n_beta_(objective.n_bet
     terms_.push_back(std::move(own));
   }
   const auto parameters = model.family().parameters();
-  for (int r = 0; r < objective.n_phi(); ++r) {
-    const double limit = parameters[static_cast<std::size_t>(r)].limit;
-    if (std::isfinite(limit)) limits_.push_back({n_beta_ + objective.n_theta() + r, limit});
+  for (std::size_t r = 0; objective.n_phi() > 0 && r < parameters.size(); ++r) {
+    const auto& part = model.phi_parts()[r];
+    const double limit = parameters[r].limit;
+    if (part.constant && std::isfinite(limit)) limits_.push_back({n_beta_ + objective.n_theta() + part.first, limit});
   }
 }
 

@@ -272,7 +272,7 @@ class Search {
     // A tau that grows for ever is a correlation that has reached its end.
     const double theta = n_theta_ > 0 ? bounds_.without_tau(best_.psi, n_theta_).cwiseAbs().maxCoeff() : 0.0;
     const double theta_step = n_theta_ > 0 ? bounds_.without_tau(best_.step, n_theta_).cwiseAbs().maxCoeff() : 0.0;
-    const double far = model_.family().is_linear() ? 0.5 : 0.1;  // a flat maximum is no divergence
+    const double far = model_.is_linear() ? 0.5 : 0.1;  // a flat maximum is no divergence
     if (settled && (beta_step > 0.1 || theta_step > far * theta + 0.01)) {
       best_.ending = Ending::divergence;
       return true;
@@ -340,7 +340,7 @@ class Search {
   }
 
   /// A standard deviation of the responses, on the scale of eta.
-  double unit() const { return model_.family().is_linear() && n_phi_ > 0 ? std::exp(best_.psi[p_ + n_theta_]) : 1.0; }
+  double unit() const { return model_.is_linear() && n_phi_ > 0 ? std::exp(best_.psi[p_ + n_theta_]) : 1.0; }
 
   /// True when that changes what is free.
   bool mark_held() {

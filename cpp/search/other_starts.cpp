@@ -74,7 +74,7 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
   if (std::find(free.begin(), free.end(), false) != free.end()) return true;
   if (model.random_overlap() > much_overlap || static_cast<double>(model.n_rows()) < few_rows) return true;
   if (!model.family().log_concave()) return true;
-  const bool linear = model.family().is_linear();
+  const bool linear = model.is_linear();
   if (!linear && static_cast<double>(model.n_modes()) * rows_per_effect > static_cast<double>(model.n_rows()))
     return true;
   if (model.factors().size() > 1)
@@ -131,7 +131,7 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
     starts.push_back(start);
   }
   // Of a non-linear model, as far out as responses can be that random effects all but reproduce.
-  if (!model.family().is_linear() || static_cast<double>(model.n_rows()) < few_rows)
+  if (!model.is_linear() || static_cast<double>(model.n_rows()) < few_rows)
     starts.insert(starts.begin() + 2, with(20.0, "very large variances"));
   if (!bounds.correlations().empty()) {
     for (const double tau : {1.5, -0.5}) {

@@ -18,7 +18,7 @@ bool separates(const model::Model& model, const model::Response& response, const
       numeric::add_multiple(panel.n_rows, direction[k], model.fixed_column(panel, k), move.data());
     for (int j = 0; j < panel.n_rows; ++j) {
       const auto row = static_cast<std::size_t>(panel.first_row + j);
-      const int side = model.family().recession(response.value[row], response.weight[row]);
+      const int side = model.family().recession(response.from(0, {})[row]);
       const double m = move[static_cast<std::size_t>(j)];
       if (side != 0 && m * side > 0.0)
         forwards = std::max(forwards, std::fabs(m));

@@ -11,7 +11,7 @@ constexpr double vanished = 3e2, nearly_settled = 1e-4, no_opinion = 1e-3;  // t
 }  // namespace
 
 bool is_relative_to_sigma(const likelihood::Objective& objective) {
-  return objective.n_beta() == 0 && objective.n_phi() == 0 && objective.model().family().is_linear();
+  return objective.n_beta() == 0 && objective.n_phi() == 0 && objective.model().is_linear();
 }
 
 bool residual_vanishes(const likelihood::Objective& objective, const Optimum& optimum) {

@@ -39,28 +39,28 @@ JointObjective::Several::Several(const model::Model& model)
 /// Where the density is log-concave there is one mode, and the search may start anywhere. Otherwise the largest is
 /// looked for, from starts that the parameters and the data alone decide; but differences are taken at one and the same
 /// mode.
-bool JointObjective::find_modes(const double* phi, std::vector<double>& modes, Sums& sums, bool beside) {
+bool JointObjective::find_modes(std::vector<double>& modes, Sums& sums, bool beside) {
   double f = 0.0;
-  return several_ && !beside ? find_largest(phi, modes, sums) : climb(phi, modes, sums, f, beside && factored_);
+  return several_ && !beside ? find_largest(modes, sums) : climb(modes, sums, f, beside && factored_);
 }
 
 /// Searches from zero, from what the responses alone say of the random effects, and from where the best of these can be
 /// bettered by moving levels one by one. Small data, where it costs nothing to speak of, are searched more thoroughly:
 /// there every level is tried at its other peaks with the rest following. What cannot be seen are modes better only by
 /// moving several levels at once; sums.several_modes counts what hints at them.
-bool JointObjective::find_largest(const double* phi, std::vector<double>& modes, Sums& sums) {
+bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
   const int n_factors = static_cast<int>(model_.factors().size());
   s.found = false;
   s.best_f = -std::numeric_limits<double>::infinity();
   auto search = [&] {
     double f = 0.0;
-    return climb(phi, modes, sums, f) && keep_best(f, modes, sums);
+    return climb(modes, sums, f) && keep_best(f, modes, sums);
   };
   const bool thorough = model_.n_rows() <= thorough_rows;
   auto settle_all = [&](bool forwards) {
     for (int round = 0; round < (thorough ? most_rounds : 1); ++round)
-      if (!settle(phi, modes, forwards ? 0 : n_factors - 1, forwards ? 1 : -1)) break;
+      if (!settle(modes, forwards ? 0 : n_factors - 1, forwards ? 1 : -1)) break;
   };
   for (const double side : {0.0, 1.0, -1.0}) {
     if (side < 0.0 && !model_.family().is_even()) continue;
@@ -68,7 +68,7 @@ bool JointObjective::find_largest(const double* phi, std::vector<double>& modes,
     for (const bool forwards : {true, false}) {
       if (side == 0.0)
         std::fill(modes.begin(), modes.end(), 0.0);
-      else if (!from_responses(phi, side, modes))
+      else if (!from_responses(side, modes))
         continue;
       if (side == 0.0 || thorough) settle_all(forwards);
       search();
@@ -78,15 +78,15 @@ bool JointObjective::find_largest(const double* phi, std::vector<double>& modes,
   if (!s.found) return false;
   for (int round = 0; round < most_rounds; ++round) {
     modes = s.best_v;
-    if (settle(phi, modes, 0, 1) && search()) continue;
-    if (!try_levels(phi, modes, sums)) break;
+    if (settle(modes, 0, 1) && search()) continue;
+    if (!try_levels(modes, sums)) break;
   }
   modes = s.best_v;
   return true;
 }
 
 /// Tries each level at its other peaks, everything else following. True when that led to something better.
-bool JointObjective::try_levels(const double* phi, std::vector<double>& modes, Sums& sums) {
+bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
   if (static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) > most_trial_rows) return false;
   const auto n = static_cast<Eigen::Index>(modes.size());
@@ -96,7 +96,7 @@ bool JointObjective::try_levels(const double* phi, std::vector<double>& modes, S
     const auto& own = model_.factors()[at(factor)];
     for (int a = 0; a < own.q; ++a) {
       modes = s.best_v;
-      scan_along(factor, a, phi, modes);
+      scan_along(factor, a, modes);
       s.peaks.clear();
       for (int level = 0; level < own.n_levels; ++level)
         for (int r = 0; r < ModeScan::most_peaks; ++r) s.peaks.push_back(s.scan.peak(level, r));
@@ -107,11 +107,11 @@ bool JointObjective::try_levels(const double* phi, std::vector<double>& modes, S
           if (std::isnan(peak) || std::fabs(peak - s.best_v[place]) < 1e-3) continue;
           modes = s.best_v;
           modes[place] = peak;
-          settle(phi, modes, (factor + 1) % n_factors, 1);
-          const double f = evaluate_rows(family::Order::step, phi, modes) -
+          settle(modes, (factor + 1) % n_factors, 1);
+          const double f = evaluate_rows(family::Order::step, modes) -
                            0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
           double found = 0.0;
-          if (f > s.best_f - worth_a_search && climb(phi, modes, sums, found)) better |= keep_best(found, modes, sums);
+          if (f > s.best_f - worth_a_search && climb(modes, sums, found)) better |= keep_best(found, modes, sums);
         }
     }
   }
@@ -124,7 +124,7 @@ bool JointObjective::enter_domain(std::vector<double>& modes) {
   for (const auto& panel : model_.panels()) {
     for (std::int64_t j = panel.first_row; j < panel.first_row + panel.n_rows; ++j) {
       weight_[at(j)] = std::isfinite(value_[at(j)]) ? 0.0 : outside_weight;
-      const double target = model_.family().start_eta(response_.value[at(j)], response_.weight[at(j)]);
+      const double target = model_.family().start_eta(data_[j]);
       shift_[at(j)] = weight_[at(j)] * (target - eta_[at(j)]);
     }
     add_level_sums(model_, panel, shift_.data() + panel.first_row, step_.data());
@@ -142,11 +142,10 @@ bool JointObjective::enter_domain(std::vector<double>& modes) {
 }
 
 /// v of the linear model in which every row says what its response alone would make of eta.
-bool JointObjective::from_responses(const double* phi, double side, std::vector<double>& modes) {
+bool JointObjective::from_responses(double side, std::vector<double>& modes) {
   const auto& family = model_.family();
-  for (std::int64_t j = 0; j < model_.n_rows(); ++j)
-    eta_[at(j)] = side * family.start_eta(response_.value[at(j)], response_.weight[at(j)]);
-  set_weights(false, phi);
+  for (std::int64_t j = 0; j < model_.n_rows(); ++j) eta_[at(j)] = side * family.start_eta(data_[j]);
+  set_weights(false);
   if (!precision_.factor(products_, lambda_)) return false;
   std::fill(modes.begin(), modes.end(), 0.0);
   for (const auto& panel : model_.panels()) {
@@ -180,15 +179,15 @@ bool JointObjective::keep_best(double f, const std::vector<double>& modes, Sums&
 
 /// Moves the random effects of one factor after the other, from `first` on and round, to the largest value of f with
 /// everything else held: levels of one factor share no rows, so all of them can move at once. True when one has moved.
-bool JointObjective::settle(const double* phi, std::vector<double>& modes, int first, int step) {
+bool JointObjective::settle(std::vector<double>& modes, int first, int step) {
   Several& s = *several_;
   const int n_factors = static_cast<int>(model_.factors().size());
   bool moved = false;
   for (int k = 0, factor = first; k < n_factors; ++k, factor = (factor + step + n_factors) % n_factors) {
     const auto& own = model_.factors()[at(factor)];
     for (int a = 0; a < own.q; ++a) {
-      const ModeScan::Line line = scan_along(factor, a, phi, modes);
-      s.scan.climb(model_.family(), phi, line);
+      const ModeScan::Line line = scan_along(factor, a, modes);
+      s.scan.climb(model_.family(), line);
       for (int i = 0; i < own.n_levels; ++i) {
         if (!(s.scan.gain(i) > least_gain)) continue;
         modes[at(own.offset + std::int64_t{i} * own.q + a)] = s.scan.best(i);
@@ -200,10 +199,10 @@ bool JointObjective::settle(const double* phi, std::vector<double>& modes, int f
 }
 
 /// The peaks of f along one random effect of all levels of a factor.
-ModeScan::Line JointObjective::scan_along(int factor, int a, const double* phi, const std::vector<double>& modes) {
+ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<double>& modes) {
   Several& s = *several_;
   const auto& own = model_.factors()[at(factor)];
-  evaluate_rows(family::Order::step, phi, modes);
+  evaluate_rows(family::Order::step, modes);
   std::fill(s.slope.begin(), s.slope.end(), 0.0);
   for (const auto& panel : model_.panels()) {
     for (int b = 0; b < own.q; ++b)
@@ -218,16 +217,15 @@ ModeScan::Line JointObjective::scan_along(int factor, int a, const double* phi, 
                             own.n_levels,
                             eta_.data(),
                             s.slope.data(),
-                            response_.value.get(),
-                            response_.weight.get(),
+                            data_,
                             s.level.data(),
                             s.effect.data()};
-  s.scan.run(model_.family(), phi, line);
+  s.scan.run(model_.family(), line);
   return line;
 }
 
 /// Newton's method on f, which is returned; the last step is taken unseen, once its decrement is negligible.
-bool JointObjective::climb(const double* phi, std::vector<double>& modes, Sums& sums, double& f, bool reuse) {
+bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse) {
   double last = std::numeric_limits<double>::infinity();
   bool started = false, concave = true;
   // A factor from close by points the way as well: that of the point beside, if it may be reused, or of the last step.
@@ -238,7 +236,7 @@ bool JointObjective::climb(const double* phi, std::vector<double>& modes, Sums& 
   const double size = std::max(1.0, static_cast<double>(n) / 1000.0);
   for (int iteration = 0; iteration < most_newton_steps; ++iteration) {
     check_interrupt();
-    const double rows = evaluate_rows(family::Order::step, phi, modes);
+    const double rows = evaluate_rows(family::Order::step, modes);
     const double now = rows - 0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
     if (!started && !std::isfinite(now)) {
       // Outside the domain at the start: towards v = 0, then to where the responses are. Whether there is a mode must
@@ -265,10 +263,10 @@ bool JointObjective::climb(const double* phi, std::vector<double>& modes, Sums& 
     penalized_gradient(modes);
     // Where the observed H is not positive definite, the expected information never points downhill.
     if (!reuse) {
-      set_weights(true, phi);
+      set_weights(true);
       concave = precision_.factor(products_, lambda_);
       if (!concave) {
-        set_weights(false, phi);
+        set_weights(false);
         if (!precision_.factor(products_, lambda_)) return false;
       }
     }

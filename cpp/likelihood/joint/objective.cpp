@@ -31,8 +31,9 @@ JointObjective::JointObjective(const model::Model& model, const model::Response&
       precision_(pattern_) {
   const auto n = at(model.n_rows()) + 8, n_modes = at(model.n_modes());
   for (auto* rows : {&fixed_eta_, &eta_, &value_, &weight_, &leverage_, &shift_}) rows->resize(n);
-  const auto n_phi = at(model.n_phi()), pairs = n_phi * (n_phi + 1) / 2;
-  rows_.resize(n * (4 + 4 * n_phi + 3 * pairs));
+  const auto& parts = model.phi_parts();
+  const auto n_parts = parts.size(), pairs = n_parts * (n_parts + 1) / 2;
+  rows_.resize(n * (4 + 5 * n_parts + 3 * pairs));
   double* next = rows_.data();
   auto take = [&] {
     double* array = next;
@@ -41,8 +42,10 @@ JointObjective::JointObjective(const model::Model& model, const model::Response&
   };
   at_mode_.value = value_.data();
   for (auto& d : at_mode_.eta) d = take();
-  for (std::size_t r = 0; r < n_phi; ++r)
+  for (std::size_t r = 0; r < n_parts; ++r) {
     for (auto& d : at_mode_.phi[r]) d = take();
+    if (!parts[r].constant) phi_rows_[r] = take();
+  }
   for (std::size_t r = 0; r < pairs; ++r)
     for (auto& d : at_mode_.phi_phi[r]) d = take();
   for (auto* effects : {&u_, &gradient_, &step_, &old_}) effects->resize(n_modes);
@@ -52,7 +55,7 @@ JointObjective::JointObjective(const model::Model& model, const model::Response&
 }
 
 /// eta at the modes and the family's derivatives there; returns the sum of the log densities.
-double JointObjective::evaluate_rows(family::Order order, const double* phi, const std::vector<double>& modes) {
+double JointObjective::evaluate_rows(family::Order order, const std::vector<double>& modes) {
   scale_modes(model_, lambda_, modes.data(), u_.data());
   const auto& chunks = model_.chunks();
   const bool finished = numeric::parallel_for(
@@ -68,13 +71,12 @@ double JointObjective::evaluate_rows(family::Order order, const double* phi, con
           family::RowDerivatives out;
           out.value = at_mode_.value + first;
           for (int a = 0; a < 4; ++a) out.eta[a] = at_mode_.eta[a] + first;
-          for (int r = 0; r < n_phi_; ++r)
+          const int n_parts = static_cast<int>(model_.phi_parts().size());
+          for (int r = 0; r < n_parts; ++r)
             for (int a = 0; a < 4; ++a) out.phi[r][a] = at_mode_.phi[r][a] + first;
-          for (int r = 0; r < n_phi_ * (n_phi_ + 1) / 2; ++r)
+          for (int r = 0; r < n_parts * (n_parts + 1) / 2; ++r)
             for (int a = 0; a < 3; ++a) out.phi_phi[r][a] = at_mode_.phi_phi[r][a] + first;
-          model_.family().derivatives(
-              order, {panel.n_rows, eta_.data() + first, response_.value.get() + first, response_.weight.get() + first},
-              phi, out);
+          model_.family().derivatives(order, {panel.n_rows, eta_.data() + first, data_.from(first)}, out);
           for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
             const auto begin = model_.cluster_start(cluster);
             sum.add(numeric::sum(static_cast<int>(model_.cluster_start(cluster + 1) - begin), value_.data() + begin));
@@ -88,15 +90,13 @@ double JointObjective::evaluate_rows(family::Order order, const double* phi, con
   return total.total();
 }
 
-void JointObjective::set_weights(bool observed, const double* phi) {
+void JointObjective::set_weights(bool observed) {
   if (observed) {
     for (std::int64_t j = 0; j < model_.n_rows(); ++j) weight_[at(j)] = -at_mode_.eta[1][j];
   } else {
     for (const auto& panel : model_.panels())
-      model_.family().expected_information(
-          {panel.n_rows, eta_.data() + panel.first_row, response_.value.get() + panel.first_row,
-           response_.weight.get() + panel.first_row},
-          phi, weight_.data() + panel.first_row);
+      model_.family().expected_information({panel.n_rows, eta_.data() + panel.first_row, data_.from(panel.first_row)},
+                                           weight_.data() + panel.first_row);
   }
   products_.set(pattern_, weight_.data());
 }
@@ -117,11 +117,12 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
   const int n_entries = layout_.n_entries();
   sums.start(n_beta_ + n_entries + n_phi_, n_entries, wanted);
   if (!psi.allFinite()) return false;
-  const double *theta = psi.data() + n_beta_, *phi = theta + n_theta_;
+  const double* theta = psi.data() + n_beta_;
   lambda_ = layout_.lambda(theta);
   set_fixed_part(psi.data());
-  if (!find_modes(phi, modes, sums, wanted == Derivatives::gradient)) return false;
-  if (!set_value(phi, modes, sums)) return false;
+  set_phi(theta + n_theta_);
+  if (!find_modes(modes, sums, wanted == Derivatives::gradient)) return false;
+  if (!set_value(modes, sums)) return false;
   precision_.invert();
   Leverages leverages(pattern_, lambda_, leverage_.data());
   precision_.level_products(products_, lambda_, products_by_level_.data(), mode_covariance, std::ref(leverages));
@@ -145,10 +146,30 @@ void JointObjective::set_fixed_part(const double* beta) {
   }
 }
 
+/// The family's parameters of all rows.
+void JointObjective::set_phi(const double* phi) {
+  data_ = response_.from(0, model_.phi_rows(model_.panels().front(), response_, 0, 0, phi, phi_rows_));
+  for (const auto& panel : model_.panels()) {
+    double* own[family::max_phi] = {};
+    for (std::size_t r = 0; r < model_.phi_parts().size(); ++r)
+      if (phi_rows_[r]) own[r] = phi_rows_[r] + panel.first_row;
+    model_.phi_rows(panel, response_, 0, panel.n_rows, phi, own);
+  }
+}
+
+/// Of a panel's rows, the sum of d, derivatives by one of the family's parameters, as coefficient g takes it: times the
+/// coefficient's column; times `factor` if there is one.
+double JointObjective::phi_sum(const model::Panel& panel, int g, const double* d, const double* factor) const {
+  const double* column = model_.phi_column(panel, g);
+  if (column && factor) return numeric::dot(panel.n_rows, d, factor, column);
+  if (column || factor) return numeric::dot(panel.n_rows, d, column ? column : factor);
+  return numeric::sum(panel.n_rows, d);
+}
+
 /// The log-likelihood at the modes, with all that depends on the rows alone, and H's factor. False when there is none.
-bool JointObjective::set_value(const double* phi, const std::vector<double>& modes, Sums& sums) {
-  evaluate_rows(family::Order::full, phi, modes);
-  set_weights(true, phi);
+bool JointObjective::set_value(const std::vector<double>& modes, Sums& sums) {
+  evaluate_rows(family::Order::full, modes);
+  set_weights(true);
   if (!precision_.factor(products_, lambda_)) return false;
   factored_ = true;
   const auto n = static_cast<Eigen::Index>(modes.size());
@@ -185,11 +206,12 @@ void JointObjective::set_gradient(const std::vector<double>& modes, Sums& sums) 
       rho[j] += at_mode_.eta[0][first + j] + at_mode_.eta[1][first + j] * shift[at(j)];
     for (int k = 0; k < n_beta_; ++k)
       sums.gradient[k] += numeric::dot(panel.n_rows, model_.fixed_column(panel, k), rho);
-    for (int r = 0; r < n_phi_; ++r)
-      sums.gradient[n_beta_ + n_entries + r] +=
-          numeric::sum(panel.n_rows, at_mode_.phi[r][0] + first) +
-          0.5 * numeric::dot(panel.n_rows, at_mode_.phi[r][2] + first, leverage_.data() + first) +
-          numeric::dot(panel.n_rows, at_mode_.phi[r][1] + first, shift.data());
+    for (std::size_t r = 0; r < model_.phi_parts().size(); ++r)
+      for (int g = model_.phi_parts()[r].first; g < model_.phi_parts()[r].last; ++g)
+        sums.gradient[n_beta_ + n_entries + g] +=
+            phi_sum(panel, g, at_mode_.phi[r][0] + first, nullptr) +
+            0.5 * phi_sum(panel, g, at_mode_.phi[r][2] + first, leverage_.data() + first) +
+            phi_sum(panel, g, at_mode_.phi[r][1] + first, shift.data());
     add_level_sums(model_, panel, rho, gradient_.data());
     add_level_sums(model_, panel, at_mode_.eta[0] + first, old_.data());
   }
@@ -227,14 +249,16 @@ void JointObjective::approximate_hessian(Sums& sums) {
   sums.hessian.setZero(n_parameters(), n_parameters());
   sums.hessian.topLeftCorner(n_beta_, n_beta_) = -(XX - linear_algebra::transposed_times(SX, solved));
   sums.hessian.block(n_beta_, n_beta_, n_theta_, n_theta_) = -sums.theta_information;
-  for (int r = 0; r < n_phi_; ++r) {
-    double second = 0.0;
-    const int pair = family::phi_pair(r, r);
+  Eigen::MatrixXd second = Eigen::MatrixXd::Zero(n_phi_, n_phi_);
+  for (std::size_t r = 0; r < model_.phi_parts().size(); ++r) {
+    const auto& part = model_.phi_parts()[r];
+    const double* own = at_mode_.phi_phi[family::phi_pair(static_cast<int>(r), static_cast<int>(r))][0];
     for (const auto& panel : model_.panels())
-      second += numeric::sum(panel.n_rows, at_mode_.phi_phi[pair][0] + panel.first_row);
-    const int k = n_beta_ + n_theta_ + r;
-    sums.hessian(k, k) = second < 0.0 ? second : -1.0;
+      for (int g = part.first; g < part.last; ++g)
+        for (int h = part.first; h <= g; ++h)
+          second(g, h) += phi_sum(panel, g, own + panel.first_row, model_.phi_column(panel, h));
   }
+  set_phi_information(second, sums.hessian);
 }
 
 }  // namespace multilevel::likelihood

@@ -38,20 +38,22 @@ class JointObjective final : public Objective {
     bool found = false;
   };
 
-  bool find_modes(const double* phi, std::vector<double>& modes, Sums& sums, bool beside);
-  bool climb(const double* phi, std::vector<double>& modes, Sums& sums, double& f, bool reuse = false);
-  bool find_largest(const double* phi, std::vector<double>& modes, Sums& sums);
+  bool find_modes(std::vector<double>& modes, Sums& sums, bool beside);
+  bool climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse = false);
+  bool find_largest(std::vector<double>& modes, Sums& sums);
   bool enter_domain(std::vector<double>& modes);
-  bool from_responses(const double* phi, double side, std::vector<double>& modes);
+  bool from_responses(double side, std::vector<double>& modes);
   bool keep_best(double f, const std::vector<double>& modes, Sums& sums);
-  bool try_levels(const double* phi, std::vector<double>& modes, Sums& sums);
-  bool settle(const double* phi, std::vector<double>& modes, int first, int step);
-  ModeScan::Line scan_along(int factor, int a, const double* phi, const std::vector<double>& modes);
-  double evaluate_rows(family::Order order, const double* phi, const std::vector<double>& modes);
-  void set_weights(bool observed, const double* phi);
+  bool try_levels(std::vector<double>& modes, Sums& sums);
+  bool settle(std::vector<double>& modes, int first, int step);
+  ModeScan::Line scan_along(int factor, int a, const std::vector<double>& modes);
+  double evaluate_rows(family::Order order, const std::vector<double>& modes);
+  void set_weights(bool observed);
   void penalized_gradient(const std::vector<double>& modes);
   void set_fixed_part(const double* beta);
-  bool set_value(const double* phi, const std::vector<double>& modes, Sums& sums);
+  void set_phi(const double* phi);
+  double phi_sum(const model::Panel& panel, int g, const double* d, const double* factor) const;
+  bool set_value(const std::vector<double>& modes, Sums& sums);
   void set_gradient(const std::vector<double>& modes, Sums& sums);
   void approximate_hessian(Sums& sums);
 
@@ -66,6 +68,8 @@ class JointObjective final : public Objective {
   std::vector<double> fixed_eta_, eta_, value_, weight_, leverage_, shift_;
   std::vector<double> rows_;  ///< storage of what `at_mode_` points to
   family::RowDerivatives at_mode_;
+  double* phi_rows_[family::max_phi] = {};  ///< parameters of the family that differ from row to row
+  family::Observations data_;               ///< of all rows
   // Random effects of all factors:
   std::vector<double> u_, gradient_, step_, old_;
   std::vector<double> products_by_level_;

@@ -43,7 +43,7 @@ NestedLikelihood::NestedLikelihood(const model::Model& model, const model::Respo
       n_entries_(static_cast<int>(layout.entries().size())),
       most_units_(most_units_of(model)),
       most_clusters_(most_clusters_of(model)),
-      arrays_(model.largest_panel(), checked_q(inner_), model.n_phi()),
+      arrays_(model.largest_panel(), checked_q(inner_), model),
       v_(most_units_, most_clusters_, inner_.q, checked_q(outer_)),
       arrow_(most_units_, most_clusters_, inner_.q, outer_.q),
       modes_(model.family(), model.largest_panel(), most_units_, most_clusters_, inner_.q, outer_.q),
@@ -67,7 +67,7 @@ void NestedLikelihood::add(const model::Panel& panel, const double* psi, double*
                            double* mode_covariance) {
   rows_.set(model_, response_, panel);
   const int p = model_.p(), n = rows_.n_rows;
-  const double* phi = psi + p + n_entries_;
+  rows_.data.phi = model_.phi_rows(panel, response_, 0, n, psi + p + n_entries_, arrays_.phi_rows);
   lambda_inner_.setZero(inner_.q, inner_.q);
   lambda_outer_.setZero(outer_.q, outer_.q);
   for (int e = 0; e < n_entries_; ++e) {
@@ -86,10 +86,10 @@ void NestedLikelihood::add(const model::Panel& panel, const double* psi, double*
   const auto& family = model_.family();
   // Differences are taken at one and the same mode.
   const bool stay = sums.hessian.size() == 0;
-  int failed = modes_.find({rows_, arrays_, family, lambda_inner_, lambda_outer_, phi, arrow_}, v_, stay, sums);
+  int failed = modes_.find({rows_, arrays_, family, lambda_inner_, lambda_outer_, arrow_}, v_, stay, sums);
   if (failed < 0) {
     modes_.linear_predictor(rows_, arrays_, lambda_inner_, lambda_outer_, v_, 0, rows_.n_clusters);
-    family.derivatives(family::Order::full, rows_.family_rows({0, n}, arrays_.eta), phi, arrays_.at_mode);
+    family.derivatives(family::Order::full, rows_.family_rows({0, n}, arrays_.eta), arrays_.at_mode);
     for (int c = 0; c < rows_.n_clusters && failed < 0; ++c)
       if (!arrow_.factor(rows_, c, arrays_.at_mode.eta[1], -1.0, lambda_inner_, lambda_outer_)) failed = c;
   }
@@ -99,7 +99,7 @@ void NestedLikelihood::add(const model::Panel& panel, const double* psi, double*
   }
   write_modes(modes);
   if (mode_covariance) write_covariance(mode_covariance);
-  nodes_.integrate(rows_, arrays_, family, lambda_inner_, lambda_outer_, phi, v_, arrow_);
+  nodes_.integrate(rows_, arrays_, family, lambda_inner_, lambda_outer_, v_, arrow_);
   for (int c = 0; c < rows_.n_clusters; ++c) add_cluster(c, sums);
   if (sums.hessian.size() > 0) add_information(sums);
   for (int k = 0; k < p; ++k) sums.gradient[k] += numeric::dot(n, rows_.x[static_cast<std::size_t>(k)], arrays_.rho);
@@ -109,9 +109,14 @@ void NestedLikelihood::add_information(Sums& sums) {
   for (int c = 0; c < rows_.n_clusters; ++c)
     information_.add(rows_, c, arrow_, arrays_.at_mode.eta[1], lambda_inner_, lambda_outer_, inner_.first, outer_.first,
                      sums);
-  for (int r = 0; r < model_.n_phi(); ++r) {
-    const int k = model_.p() + n_entries_ + r;
-    sums.hessian(k, k) += std::min(0.0, numeric::sum(rows_.n_rows, arrays_.at_mode.phi_phi[family::phi_pair(r, r)][0]));
+  const int first = model_.p() + n_entries_;
+  for (std::size_t r = 0; r < model_.phi_parts().size(); ++r) {
+    const auto& part = model_.phi_parts()[r];
+    const double* second = arrays_.at_mode.phi_phi[family::phi_pair(static_cast<int>(r), static_cast<int>(r))][0];
+    for (int g = part.first; g < part.last; ++g)
+      for (int h = part.first; h <= g; ++h)
+        sums.hessian(first + g, first + h) +=
+            rows_.phi_sum({0, rows_.n_rows}, g, second, rows_.phi[static_cast<std::size_t>(h)]);
   }
 }
 
@@ -164,7 +169,6 @@ void NestedLikelihood::write_covariance(double* mode_covariance) {
 
 void NestedLikelihood::add_cluster(int c, Sums& sums) {
   const Range units = rows_.units(c), own = rows_.rows(units);
-  const int n = own.last - own.first;
   const auto& means = nodes_.outer(c);
   sums.log_likelihood.add(nodes_.log_integral(c) - arrow_.log_determinant(c));
 
@@ -287,10 +291,11 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
     const int first = is_inner ? inner_.first : outer_.first;
     sums.gradient[p + e] += (is_inner ? G_inner : G_outer)(entry.row - first, entry.column - first);
   }
-  for (int r = 0; r < model_.n_phi(); ++r)
-    sums.gradient[p + n_entries_ + r] +=
-        means.phi[r] + 0.5 * numeric::dot(n, arrays_.at_mode.phi[r][2] + own.first, leverage + own.first) +
-        numeric::dot(n, arrays_.at_mode.phi[r][1] + own.first, shift + own.first);
+  for (std::size_t r = 0; r < model_.phi_parts().size(); ++r)
+    for (int g = model_.phi_parts()[r].first; g < model_.phi_parts()[r].last; ++g)
+      sums.gradient[p + n_entries_ + g] += means.phi[static_cast<std::size_t>(g)] +
+                                           0.5 * rows_.phi_sum(own, g, arrays_.at_mode.phi[r][2], leverage) +
+                                           rows_.phi_sum(own, g, arrays_.at_mode.phi[r][1], shift);
 }
 
 }  // namespace multilevel::likelihood

@@ -148,7 +148,7 @@ bool NestedModes::enter_domain(const Place& place, int cluster, NestedEffects& v
   double *weight = arrays.scratch, *weighted = arrays.shift;
   for (int j = own.first; j < own.last; ++j) {
     weight[j] = std::isfinite(arrays.at_mode.value[j]) ? 0.0 : outside_weight;
-    weighted[j] = weight[j] * (place.family.start_eta(rows.response[j], rows.weight[j]) - arrays.eta[j]);
+    weighted[j] = weight[j] * (place.family.start_eta(rows.data[j]) - arrays.eta[j]);
   }
   rows.inner_sums(units, weighted, sums_);
   gradient_.fill(units, 0.0);
@@ -172,8 +172,8 @@ void NestedModes::from_responses(const Place& place, double side, Range clusters
   NestedArrays& arrays = place.arrays;
   const Range units{rows.units(clusters.first).first, rows.units(clusters.last - 1).last}, own = rows.rows(units);
   double *eta = arrays.eta, *weight = arrays.scratch, *weighted = arrays.shift;
-  for (int j = own.first; j < own.last; ++j) eta[j] = side * place.family.start_eta(rows.response[j], rows.weight[j]);
-  place.family.expected_information(rows.family_rows(own, eta), place.phi, weight + own.first);
+  for (int j = own.first; j < own.last; ++j) eta[j] = side * place.family.start_eta(rows.data[j]);
+  place.family.expected_information(rows.family_rows(own, eta), weight + own.first);
   for (int j = own.first; j < own.last; ++j) weighted[j] = weight[j] * (eta[j] - arrays.fixed_eta[j]);
   rows.inner_sums(units, weighted, sums_);
   gradient_.fill(units, 0.0);
@@ -236,10 +236,10 @@ bool NestedModes::settle(const Place& place, NestedEffects& v) {
     for (int b = 0; b < rows.q_inner; ++b)
       numeric::add_multiple(rows.n_rows, place.lambda_inner(b, a), rows.z_inner[static_cast<std::size_t>(b)],
                             s.slope.data());
-    const ModeScan::Line line{rows.n_rows,   rows.n_units, place.arrays.eta, s.slope.data(),
-                              rows.response, rows.weight,  rows.unit_of(),   v.inner.at(a)};
-    s.scan.run(place.family, place.phi, line);
-    s.scan.climb(place.family, place.phi, line);
+    const ModeScan::Line line{rows.n_rows, rows.n_units,   place.arrays.eta, s.slope.data(),
+                              rows.data,   rows.unit_of(), v.inner.at(a)};
+    s.scan.run(place.family, line);
+    s.scan.climb(place.family, line);
     for (int i = 0; i < rows.n_units; ++i) {
       if (!(s.scan.gain(i) > least_gain)) continue;
       v.inner.at(a)[i] = s.scan.best(i);
@@ -269,9 +269,9 @@ bool NestedModes::look_along_outer(int a, const Place& place, NestedEffects& v, 
     numeric::add_multiple(rows.n_rows, place.lambda_outer(b, a), rows.z_outer[static_cast<std::size_t>(b)],
                           s.slope.data());
   std::copy_n(s.best.outer.at(a), rows.n_clusters, s.outer.data());
-  const ModeScan::Line line{rows.n_rows,   rows.n_clusters, place.arrays.eta, s.slope.data(),
-                            rows.response, rows.weight,     s.cluster.data(), s.outer.data()};
-  s.scan.run(place.family, place.phi, line);
+  const ModeScan::Line line{rows.n_rows, rows.n_clusters,  place.arrays.eta, s.slope.data(),
+                            rows.data,   s.cluster.data(), s.outer.data()};
+  s.scan.run(place.family, line);
   for (int c = 0; c < rows.n_clusters; ++c)
     for (int r = 0; r < ModeScan::most_peaks; ++r)
       s.peaks[static_cast<std::size_t>(c * ModeScan::most_peaks + r)] = s.scan.peak(c, r);
@@ -334,7 +334,7 @@ void NestedModes::evaluate_active(const Place& place, const NestedEffects& v) {
     out.value = arrays.at_mode.value + own.first;
     out.eta[0] = arrays.at_mode.eta[0] + own.first;
     out.eta[1] = arrays.at_mode.eta[1] + own.first;
-    place.family.derivatives(family::Order::step, rows.family_rows(own, arrays.eta), place.phi, out);
+    place.family.derivatives(family::Order::step, rows.family_rows(own, arrays.eta), out);
     c = last;
   }
 }
@@ -354,8 +354,7 @@ double NestedModes::newton_step(const Place& place, int cluster, const NestedEff
   OuterVector gradient = lambda_outer.transpose().lazyProduct(b);
   gradient -= v.outer_of(cluster);
   for (const bool observed : {true, false}) {
-    if (!observed)
-      place.family.expected_information(rows.family_rows(own, arrays.eta), place.phi, arrays.scratch + own.first);
+    if (!observed) place.family.expected_information(rows.family_rows(own, arrays.eta), arrays.scratch + own.first);
     const double* second = observed ? arrays.at_mode.eta[1] : arrays.scratch;
     if (!place.arrow.factor(rows, cluster, second, observed ? -1.0 : 1.0, lambda_inner, lambda_outer)) continue;
     OuterVector step(rows.q_outer);

@@ -44,7 +44,6 @@ class NestedModes {
     NestedArrays& arrays;
     const family::Family& family;
     const OuterMatrix &lambda_inner, &lambda_outer;
-    const double* phi;
     BlockArrow& arrow;
   };
 

@@ -36,6 +36,7 @@ NestedNodes::NestedNodes(const model::Model& model, const numeric::QuadratureRul
       outer_t_g(q_outer, q_inner, most_units),
       inner_rule_(inner),
       outer_rule_(outer),
+      phi_parts_(model.phi_parts()),
       q_inner_(q_inner),
       q_outer_(q_outer),
       n_phi_(model.n_phi()),
@@ -63,12 +64,12 @@ NestedNodes::NestedNodes(const model::Model& model, const numeric::QuadratureRul
   node_f_.resize(block_units_ * K);
   node_phi_.resize(block_units_ * K * static_cast<std::size_t>(n_phi_));
   largest_.resize(block_units_);
-  scratch_.resize(block_rows_ * 5);
+  scratch_.resize(block_rows_ * (3 + phi_parts_.size()));
 }
 
 void NestedNodes::integrate(const NestedRows& rows, NestedArrays& arrays, const family::Family& family,
-                            const OuterMatrix& lambda_inner, const OuterMatrix& lambda_outer, const double* phi,
-                            const NestedEffects& mode, const BlockArrow& arrow) {
+                            const OuterMatrix& lambda_inner, const OuterMatrix& lambda_outer, const NestedEffects& mode,
+                            const BlockArrow& arrow) {
   start(rows, arrays, lambda_inner, arrow);
   for (int k = 0; k < outer_rule_.size; ++k) {
     place(rows, arrays, lambda_inner, lambda_outer, mode, arrow, node_of(outer_rule_, k));
@@ -77,7 +78,7 @@ void NestedNodes::integrate(const NestedRows& rows, NestedArrays& arrays, const 
       while (last < rows.n_units &&
              rows.first_row(last + 1) - rows.first_row(first) + 8 <= static_cast<int>(block_rows_))
         ++last;
-      evaluate(rows, arrays, family, phi, arrow, {first, last});
+      evaluate(rows, arrays, family, arrow, {first, last});
       average(rows, {first, last});
       first = last;
     }
@@ -108,7 +109,7 @@ void NestedNodes::start(const NestedRows& rows, NestedArrays& arrays, const Oute
     means.g.setZero(q_outer_);
     means.t_g.setZero(q_outer_, q_outer_);
     means.b_v.setZero(q_outer_, q_outer_);
-    std::fill(means.phi, means.phi + family::max_phi, 0.0);
+    means.phi.assign(static_cast<std::size_t>(n_phi_), 0.0);
   }
 }
 
@@ -133,7 +134,7 @@ void NestedNodes::place(const NestedRows& rows, NestedArrays& arrays, const Oute
 
 /// log of the integrand and l' of a block of units at all inner nodes.
 void NestedNodes::evaluate(const NestedRows& rows, NestedArrays& arrays, const family::Family& family,
-                           const double* phi, const BlockArrow& arrow, Range units) {
+                           const BlockArrow& arrow, Range units) {
   const Range own = rows.rows(units);
   const int n = own.last - own.first, m = units.last - units.first;
   double* eta = arrays.eta + own.first;
@@ -147,18 +148,23 @@ void NestedNodes::evaluate(const NestedRows& rows, NestedArrays& arrays, const f
     out.eta[0] = node(node_d1_, block_rows_, k);
     out.eta[1] = scratch_.data() + block_rows_;
     double* phi_value = scratch_.data() + 2 * block_rows_;
-    for (int r = 0; r < n_phi_; ++r) {
-      out.phi[r][0] = phi_value + static_cast<std::size_t>(r) * block_rows_;
-      out.phi[r][1] = scratch_.data() + 4 * block_rows_;
+    double* unused = phi_value + phi_parts_.size() * block_rows_;
+    for (std::size_t r = 0; r < phi_parts_.size(); ++r) {
+      out.phi[r][0] = phi_value + r * block_rows_;
+      out.phi[r][1] = unused;
     }
-    for (int pair = 0; pair < n_phi_ * (n_phi_ + 1) / 2; ++pair)
-      out.phi_phi[pair][0] = scratch_.data() + 4 * block_rows_;
-    family.derivatives(family::Order::node, rows.family_rows(own, arrays.eta), phi, out);
+    for (std::size_t pair = 0; pair < phi_parts_.size() * (phi_parts_.size() + 1) / 2; ++pair)
+      out.phi_phi[pair][0] = unused;
+    family.derivatives(family::Order::node, rows.family_rows(own, arrays.eta), out);
 
     double* f = node(node_f_, block_units_, k);
     rows.sums(units, out.value - own.first, f - units.first);
-    for (int r = 0; r < n_phi_; ++r)
-      rows.sums(units, out.phi[r][0] - own.first, node(node_phi_, block_units_, k * n_phi_ + r) - units.first);
+    for (std::size_t r = 0; r < phi_parts_.size(); ++r)
+      for (int g = phi_parts_[r].first; g < phi_parts_[r].last; ++g) {
+        double* sums = node(node_phi_, block_units_, k * n_phi_ + g) - units.first;
+        for (int i = units.first; i < units.last; ++i)
+          sums[i] = rows.phi_sum({rows.first_row(i), rows.first_row(i + 1)}, g, out.phi[r][0] - own.first);
+      }
     const double constant = inner_rule_.log_weights[static_cast<std::size_t>(k)] + 0.5 * t.squaredNorm();
     for (int i = 0; i < m; ++i) f[i] += constant;
     for (int a = 0; a < q_inner_; ++a) {
@@ -282,7 +288,8 @@ void NestedNodes::combine(const NestedRows& rows, NestedArrays& arrays, const Ou
   means.t_g += weight * t.lazyProduct(g_outer.transpose());
   means.b_v += weight * b.lazyProduct(v.transpose());
   for (int r = 0; r < n_phi_; ++r)
-    means.phi[r] += weight * numeric::sum(units.last - units.first, mean_phi_.at(r) + units.first);
+    means.phi[static_cast<std::size_t>(r)] +=
+        weight * numeric::sum(units.last - units.first, mean_phi_.at(r) + units.first);
 }
 
 void NestedNodes::scale(const NestedRows& rows, NestedArrays& arrays, int cluster, double factor) {

@@ -18,15 +18,15 @@ class NestedNodes {
 
   /// Also fills arrays.rho with E(l').
   void integrate(const NestedRows& rows, NestedArrays& arrays, const family::Family& family,
-                 const OuterMatrix& lambda_inner, const OuterMatrix& lambda_outer, const double* phi,
-                 const NestedEffects& mode, const BlockArrow& arrow);
+                 const OuterMatrix& lambda_inner, const OuterMatrix& lambda_outer, const NestedEffects& mode,
+                 const BlockArrow& arrow);
 
   /// What the nodes of a cluster say of its own effects.
   struct OuterMeans {
     double largest = 0.0, total = 0.0;  ///< shares are relative to exp(largest)
     OuterVector g;                      ///< E(g_3), g = f'(v)
     OuterMatrix t_g, b_v;               ///< E(t_3 g_3'), E(Z'l' v_3')
-    double phi[family::max_phi];        ///< E(dl/dphi)
+    std::vector<double> phi;            ///< E(dl/dphi), by coefficient
   };
   const OuterMeans& outer(int cluster) const { return outer_[static_cast<std::size_t>(cluster)]; }
   double log_integral(int cluster) const { return outer(cluster).largest + std::log(outer(cluster).total); }
@@ -39,8 +39,8 @@ class NestedNodes {
   void place(const NestedRows& rows, NestedArrays& arrays, const OuterMatrix& lambda_inner,
              const OuterMatrix& lambda_outer, const NestedEffects& mode, const BlockArrow& arrow,
              const OuterVector& t_outer);
-  void evaluate(const NestedRows& rows, NestedArrays& arrays, const family::Family& family, const double* phi,
-                const BlockArrow& arrow, Range units);
+  void evaluate(const NestedRows& rows, NestedArrays& arrays, const family::Family& family, const BlockArrow& arrow,
+                Range units);
   void average(const NestedRows& rows, Range units);
   void combine(const NestedRows& rows, NestedArrays& arrays, const OuterMatrix& lambda_inner,
                const OuterMatrix& lambda_outer, const BlockArrow& arrow, int outer_node, int cluster);
@@ -51,6 +51,7 @@ class NestedNodes {
   }
 
   const numeric::QuadratureRule &inner_rule_, &outer_rule_;
+  const std::vector<model::PhiPart>& phi_parts_;
   int q_inner_, q_outer_, n_phi_;
   std::size_t block_rows_, block_units_;  ///< strides of the arrays of a block of units
   std::vector<OuterMeans> outer_;

@@ -62,10 +62,7 @@ bool NestedObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& 
     sums.hessian.setZero(n_parameters(), n_parameters());
     sums.hessian.topLeftCorner(n_beta_, n_beta_) = information.topLeftCorner(n_beta_, n_beta_);
     sums.hessian.block(n_beta_, n_beta_, n_theta_, n_theta_) = -sums.theta_information;
-    for (int r = 0; r < n_phi_; ++r) {
-      const double second = information(n_beta_ + n_entries + r, n_beta_ + n_entries + r);
-      sums.hessian(n_beta_ + n_theta_ + r, n_beta_ + n_theta_ + r) = second < 0.0 ? second : -1.0;
-    }
+    set_phi_information(information.bottomRightCorner(n_phi_, n_phi_), sums.hessian);
   }
   return sums.failed_cluster < 0 && std::isfinite(sums.value) && sums.gradient.allFinite();
 }

@@ -2,7 +2,7 @@
 
 namespace multilevel::likelihood {
 
-void NestedRows::set(const model::Model& model, const model::Response& data, const model::Panel& panel) {
+void NestedRows::set(const model::Model& model, const model::Response& response, const model::Panel& panel) {
   const auto& nesting = *model.nesting();
   const auto &inner = model.factors()[static_cast<std::size_t>(nesting.inner)],
              &outer = model.factors()[static_cast<std::size_t>(nesting.outer)];
@@ -17,8 +17,9 @@ void NestedRows::set(const model::Model& model, const model::Response& data, con
   for (int k = 0; k < model.p(); ++k) x[static_cast<std::size_t>(k)] = model.fixed_column(panel, k);
   for (int a = 0; a < q_inner; ++a) z_inner[static_cast<std::size_t>(a)] = model.random_column(panel, inner.first + a);
   for (int a = 0; a < q_outer; ++a) z_outer[static_cast<std::size_t>(a)] = model.random_column(panel, outer.first + a);
-  response = data.value.get() + panel.first_row;
-  weight = data.weight.get() + panel.first_row;
+  phi.resize(static_cast<std::size_t>(model.n_phi()));
+  for (int g = 0; g < model.n_phi(); ++g) phi[static_cast<std::size_t>(g)] = model.phi_column(panel, g);
+  data = response.from(panel.first_row, {});
   // A linear family has its offset taken from the response.
   offset = model.family().is_linear() ? nullptr : model.offset(panel);
 
@@ -36,10 +37,11 @@ void NestedRows::set(const model::Model& model, const model::Response& data, con
   n_clusters = static_cast<int>(cluster_start_.size()) - 1;
 }
 
-NestedArrays::NestedArrays(int rows, int q_inner, int n_phi) {
+NestedArrays::NestedArrays(int rows, int q_inner, const model::Model& model) {
   const auto n = static_cast<std::size_t>(rows) + 8;
-  const int pairs = n_phi * (n_phi + 1) / 2;
-  data_.resize(n * static_cast<std::size_t>(11 + q_inner + 4 * n_phi + 3 * pairs));
+  const auto& parts = model.phi_parts();
+  const int n_parts = static_cast<int>(parts.size()), pairs = n_parts * (n_parts + 1) / 2;
+  data_.resize(n * static_cast<std::size_t>(11 + q_inner + 5 * n_parts + 3 * pairs));
   double* next = data_.data();
   auto take = [&] {
     double* array = next;
@@ -55,8 +57,10 @@ NestedArrays::NestedArrays(int rows, int q_inner, int n_phi) {
   shift = take();
   scratch = take();
   for (int a = 0; a < q_inner; ++a) scaled_z.push_back(take());
-  for (int r = 0; r < n_phi; ++r)
+  for (int r = 0; r < n_parts; ++r) {
     for (auto& d : at_mode.phi[r]) d = take();
+    if (!parts[static_cast<std::size_t>(r)].constant) phi_rows[r] = take();
+  }
   for (int pair = 0; pair < pairs; ++pair)
     for (auto& d : at_mode.phi_phi[pair]) d = take();
 }

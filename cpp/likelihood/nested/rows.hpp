@@ -29,11 +29,11 @@ class NestedRows {
   int first_unit = 0, first_cluster = 0;  ///< of the panel among those of the model
   int q_inner = 0, q_outer = 0;
   std::vector<const double*> x, z_inner, z_outer;  ///< columns
-  const double* response = nullptr;
-  const double* weight = nullptr;
+  std::vector<const double*> phi;  ///< columns of the coefficients of the family's parameters; null: constant
+  family::Observations data;       ///< the family's parameters are set apart
   const double* offset = nullptr;
 
-  void set(const model::Model& model, const model::Response& data, const model::Panel& panel);
+  void set(const model::Model& model, const model::Response& response, const model::Panel& panel);
 
   int first_row(int unit) const { return unit_start_[static_cast<std::size_t>(unit)]; }
   Range units(int cluster) const {
@@ -43,7 +43,7 @@ class NestedRows {
   int unit(int row) const { return unit_of_[static_cast<std::size_t>(row)]; }
   const int* unit_of() const { return unit_of_.data(); }
   family::Rows family_rows(Range r, const double* eta) const {
-    return {r.last - r.first, eta + r.first, response + r.first, weight + r.first};
+    return {r.last - r.first, eta + r.first, data.from(r.first)};
   }
 
   /// Per unit of the range, the sum of a over its rows.
@@ -58,6 +58,15 @@ class NestedRows {
   void sums(Range units, const double* a, const double* b, const double* c, double* out) const {
     for (int i = units.first; i < units.last; ++i)
       out[i] = numeric::dot(first_row(i + 1) - first_row(i), a + first_row(i), b + first_row(i), c + first_row(i));
+  }
+  /// Of a run of rows, the sum of d, derivatives by one of the family's parameters, as coefficient g takes it: times
+  /// the coefficient's column; times `factor` if there is one.
+  double phi_sum(Range r, int g, const double* d, const double* factor = nullptr) const {
+    const int n = r.last - r.first;
+    const double* column = phi[static_cast<std::size_t>(g)];
+    if (column && factor) return numeric::dot(n, d + r.first, factor + r.first, column + r.first);
+    if (column) return numeric::dot(n, d + r.first, column + r.first);
+    return factor ? numeric::dot(n, d + r.first, factor + r.first) : numeric::sum(n, d + r.first);
   }
   /// Z' d of every unit for the inner columns.
   void inner_sums(Range units, const double* d, linear_algebra::MatrixBatch& out) const {
@@ -91,7 +100,7 @@ class NestedRows {
 /// Arrays of rows, allocated once for the largest panel.
 class NestedArrays {
  public:
-  NestedArrays(int rows, int q_inner, int n_phi);
+  NestedArrays(int rows, int q_inner, const model::Model& model);
 
   double* fixed_eta;               ///< o_j
   double* eta;                     ///< at whatever is evaluated
@@ -100,7 +109,8 @@ class NestedArrays {
   double* leverage;                ///< s_j'A s_j
   double* shift;                   ///< s_j'h
   double* scratch;
-  std::vector<double*> scaled_z;  ///< z_j'Lambda L_ii^-T of the inner factor
+  double* phi_rows[family::max_phi] = {};  ///< parameters of the family that differ from row to row
+  std::vector<double*> scaled_z;           ///< z_j'Lambda L_ii^-T of the inner factor
 
  private:
   std::vector<double> data_;

@@ -36,6 +36,7 @@ class ClusterHessian {
         third_(static_cast<std::size_t>(q * q * q)),
         l4_(q, q),
         z3_phi_(static_cast<std::size_t>(n_phi_), Vector::Zero(q)),
+        phi_node_change_(static_cast<std::size_t>(n_phi_)),
         pdot_(K_),
         fdot_(K_) {
     const int P = p_ + n_theta_ + n_phi_;
@@ -80,7 +81,7 @@ class ClusterHessian {
     for (int r = 0; r < n_phi_; ++r)
       for (int a = 0; a < q_(); ++a)
         z3_phi_[static_cast<std::size_t>(r)][a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first,
-                                                               rows.at_mode.phi[r][3] + first, rows.leverage + first);
+                                                               rows.phi(r, 3) + first, rows.leverage + first);
 
     // Everything a beta row takes from the rows, side by side; right_ gets what each block is multiplied with.
     int at = 0;
@@ -104,6 +105,7 @@ class ClusterHessian {
       for (int a = 0; a < q_(); ++a)
         for (int b = 0; b < q_(); ++b) left_.col(at + a * q_() + b) = -x_moments_.col(columns.node_w_t_z(a, b));
     columns_ = &columns;
+    strip_ = &strip;
   }
 
   double& third(int a, int b, int c) { return third_[static_cast<std::size_t>((a * q_() + b) * q_() + c)]; }
@@ -189,7 +191,7 @@ class ClusterHessian {
       pdot_[0] = 0.0;
       if (is_beta) b1_bar_dot = b1_explicit;
     }
-    double phi_node_change[family::max_phi] = {};  // sum_k p_k (Z'l'_phi at v_k)'u_k dot, per parameter
+    std::fill(phi_node_change_.begin(), phi_node_change_.end(), 0.0);
     for (int k = 0; k < K_; ++k) {
       const double share = s.share[static_cast<std::size_t>(k)];
       const Vector t = ConstVectorMap(rule_.node(k), q_());
@@ -203,7 +205,7 @@ class ClusterHessian {
         for (int r = 0; r < n_phi_; ++r) {
           const Vector b1_phi = ConstVectorMap(s.node_b1_phi.data() + (k * n_phi_ + r) * q_(), q_());
           if (r == phi_index) change += b1_phi;
-          phi_node_change[r] += share * b1_phi.dot(udot_k);
+          phi_node_change_[static_cast<std::size_t>(r)] += share * b1_phi.dot(udot_k);
         }
       }
       b1_bar += share * b1_k;
@@ -290,15 +292,15 @@ class ClusterHessian {
     if (!is_phi) return;
 
     for (int r = 0; r <= phi_index; ++r) {
-      const int pair = family::phi_pair(phi_index, r);
       const auto R = static_cast<std::size_t>(r);
-      double value = phi_node_change[r];
+      const auto& second = rows.at_mode.phi_phi[family::phi_pair(rows.part(phi_index), rows.part(r))];
+      double value = phi_node_change_[R];
       for (int k = 0; k < K_; ++k) value += pdot_[k] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
-      value += s.phi_phi[static_cast<std::size_t>(pair)];
+      value += s.phi_phi[static_cast<std::size_t>(family::phi_pair(phi_index, r))];
       value += 0.5 * z3_phi_[R].dot(udot) + 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], Azdot) +
                udot.dot(s.B2_phi[R] * s.hz) + s.b1_phi[R].dot(hzdot);
-      value += 0.5 * numeric::dot(n, rows.at_mode.phi_phi[pair][2] + first, rows.leverage + first) +
-               numeric::dot(n, rows.at_mode.phi_phi[pair][1] + first, rows.shift + first);
+      value += 0.5 * rows.pair_sum(*strip_, first, n, phi_index, r, second[2], rows.leverage) +
+               rows.pair_sum(*strip_, first, n, phi_index, r, second[1], rows.shift);
       hessian(p_ + n_theta_ + phi_index, p_ + n_theta_ + r) += value;
     }
   }
@@ -307,13 +309,15 @@ class ClusterHessian {
   const numeric::QuadratureRule& rule_;
   linear_algebra::Dimension<Q> q_;
   int p_, n_theta_, n_phi_, K_;
-  std::vector<double> third_;   ///< sum l''' z_a z_b z_c
-  Matrix l4_;                   ///< sum l'''' (z'Az) z z'
-  std::vector<Vector> z3_phi_;  ///< sum l'''_phi (z'Az) z
+  std::vector<double> third_;            ///< sum l''' z_a z_b z_c
+  Matrix l4_;                            ///< sum l'''' (z'Az) z z'
+  std::vector<Vector> z3_phi_;           ///< sum l'''_phi (z'Az) z
+  std::vector<double> phi_node_change_;  ///< sum_k p_k (Z'l'_phi at v_k)'u_k dot, per coefficient
   Eigen::VectorXd pdot_, fdot_;
   Eigen::MatrixXd left_, right_, x_moments_;
   std::vector<const double*> x_pointers_, node_pointers_;
   const MomentColumns* columns_ = nullptr;
+  const Strip* strip_ = nullptr;
 };
 
 }  // namespace multilevel::likelihood

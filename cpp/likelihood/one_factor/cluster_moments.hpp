@@ -1,7 +1,6 @@
 // Sums over the rows of one cluster, at its mode and at its nodes, that the gradient and the Hessian are made of.
 #pragma once
 
-#include <array>
 #include <vector>
 
 #include "likelihood/one_factor/strip.hpp"
@@ -62,6 +61,7 @@ struct ClusterState {
     node_B.resize(size * size * K);
     node_phi.resize(R * K);
     node_b1_phi.resize(size * R * K);
+    phi_phi.resize(R * (R + 1) / 2);
     b1_phi.resize(R, Vector::Zero(q));
     B2_phi.resize(R, Matrix::Zero(q, q));
     x1.resize(p, n_nodes);
@@ -80,8 +80,8 @@ struct ClusterState {
   std::vector<Matrix> B2_phi;  ///< Z' diag(l''_phi) Z
   // Per node: posterior share p_k, v_k, g_k = f'(v_k), gamma_k = L^-1 g_k, Z'l'(v_k), Z'W(v_k)Z, sum l_phi, Z'l'_phi.
   std::vector<double> share, node_v, node_g, node_gamma, node_b1, node_B, node_phi, node_b1_phi;
-  Eigen::MatrixXd x1;                                   ///< X'l'(v_k), p x K
-  std::array<double, family::max_phi_pairs> phi_phi{};  ///< sum_k p_k sum_j l_phi_phi
+  Eigen::MatrixXd x1;           ///< X'l'(v_k), p x K
+  std::vector<double> phi_phi;  ///< sum_k p_k sum_j l_phi_phi, of pairs of coefficients
 };
 
 }  // namespace multilevel::likelihood

@@ -47,12 +47,12 @@ class ConditionalModes {
 
   /// Returns the first cluster (within the strip) without a mode, or -1. `modes`: the strip's first cluster's v; where
   /// the density is log-concave the search starts there.
-  int find(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, const double* phi,
-           double* modes, Sums& sums) {
+  int find(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, double* modes,
+           Sums& sums) {
     const int m = strip.n_clusters();
-    if (several_) return find_largest(strip, rows, family, lambda, phi, modes, sums);
+    if (several_) return find_largest(strip, rows, family, lambda, modes, sums);
     for (int i = 0; i < m; ++i) states_[static_cast<std::size_t>(i)] = {};
-    climb(strip, rows, family, lambda, phi, modes, m, sums);
+    climb(strip, rows, family, lambda, modes, m, sums);
     for (int i = 0; i < m; ++i)
       if (states_[static_cast<std::size_t>(i)].failed) return i;
     return -1;
@@ -107,15 +107,15 @@ class ConditionalModes {
   };
 
   /// Newton's method for the clusters that are not done; `active` of them.
-  void climb(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, const double* phi,
-             double* modes, int active, Sums& sums) {
+  void climb(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, double* modes,
+             int active, Sums& sums) {
     const int m = strip.n_clusters();
     auto fail = [&](State& state) {
       state.failed = state.done = true;
       --active;
     };
     for (int iteration = 0; active > 0 && iteration < most_newton_steps; ++iteration) {
-      evaluate_active(strip, rows, family, lambda, phi, modes);
+      evaluate_active(strip, rows, family, lambda, modes);
       for (int i = 0; i < m; ++i) {
         State& state = states_[static_cast<std::size_t>(i)];
         if (state.done) continue;
@@ -143,7 +143,7 @@ class ConditionalModes {
           v = old + step;
           continue;
         }
-        const double decrement = newton_step(strip, rows, family, lambda, phi, first, n, v, step, state.concave);
+        const double decrement = newton_step(strip, rows, family, lambda, first, n, v, step, state.concave);
         if (!std::isfinite(decrement)) {
           fail(state);
           continue;
@@ -169,7 +169,7 @@ class ConditionalModes {
   /// The largest mode that searches from zero, from what the responses alone say of v, and from the peaks along each
   /// random effect arrive at.
   int find_largest(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                   const double* phi, double* modes, Sums& sums) {
+                   double* modes, Sums& sums) {
     Several& s = *several_;
     const int m = strip.n_clusters();
     std::fill_n(s.best_v.data(), m * q_(), 0.0);
@@ -187,9 +187,9 @@ class ConditionalModes {
         if (side == 0.0)
           v.setZero();
         else
-          from_responses(strip, rows, family, lambda, phi, side, i, v);
+          from_responses(strip, rows, family, lambda, side, i, v);
       }
-      climb(strip, rows, family, lambda, phi, modes, m, sums);
+      climb(strip, rows, family, lambda, modes, m, sums);
       keep_best(m, modes);
     }
     Vector direction(q_());
@@ -200,7 +200,7 @@ class ConditionalModes {
           direction.setZero();
           direction[a] = a == b ? 1.0 : std::sqrt(0.5);
           if (a != b) direction[b] = a < b ? std::sqrt(0.5) : -std::sqrt(0.5);
-          better |= look_along(direction, strip, rows, family, lambda, phi, modes, sums);
+          better |= look_along(direction, strip, rows, family, lambda, modes, sums);
           if (q_() > most_diagonal) break;
         }
       if (!better) break;
@@ -220,7 +220,7 @@ class ConditionalModes {
     double *eta = rows.eta + first, *weight = rows.scratch + first;
     for (int j = 0; j < n; ++j) {
       weight[j] = std::isfinite(rows.at_mode.value[first + j]) ? 0.0 : outside_weight;
-      eta[j] = family.start_eta(strip.response[first + j], strip.weight[first + j]) - eta[j];
+      eta[j] = family.start_eta(strip.data[first + j]) - eta[j];
     }
     Vector right(q_());
     for (int a = 0; a < q_(); ++a)
@@ -233,12 +233,12 @@ class ConditionalModes {
 
   /// v of the linear model in which every row says what its response alone would make of eta.
   void from_responses(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                      const double* phi, double side, int i, VectorMap& v) {
+                      double side, int i, VectorMap& v) {
     const int first = strip.start[static_cast<std::size_t>(i)],
               n = strip.start[static_cast<std::size_t>(i) + 1] - first;
     double *eta = rows.eta + first, *weight = rows.scratch + first;
-    for (int j = 0; j < n; ++j) eta[j] = side * family.start_eta(strip.response[first + j], strip.weight[first + j]);
-    family.expected_information({n, eta, strip.response + first, strip.weight + first}, phi, weight);
+    for (int j = 0; j < n; ++j) eta[j] = side * family.start_eta(strip.data[first + j]);
+    family.expected_information({n, eta, strip.data.from(first)}, weight);
     for (int j = 0; j < n; ++j) eta[j] -= rows.fixed_eta[first + j];
     Vector right(q_());
     for (int a = 0; a < q_(); ++a)
@@ -272,7 +272,7 @@ class ConditionalModes {
 
   /// Searches from the peaks of f along a direction of unit length. True where one of them led to a better mode.
   bool look_along(const Vector& direction, const Strip& strip, RowArrays& rows, const family::Family& family,
-                  const Matrix& lambda, const double* phi, double* modes, Sums& sums) {
+                  const Matrix& lambda, double* modes, Sums& sums) {
     Several& s = *several_;
     const int m = strip.n_clusters();
     linear_predictor(strip, rows, lambda, s.best_v.data(), 0, m);
@@ -282,9 +282,8 @@ class ConditionalModes {
       numeric::add_multiple(strip.n_rows, move[b], strip.z[static_cast<std::size_t>(b)], s.slope.data());
     for (int i = 0; i < m; ++i)
       s.effect[static_cast<std::size_t>(i)] = direction.dot(ConstVectorMap(s.best_v.data() + i * q_(), q_()));
-    const ModeScan::Line line{strip.n_rows,   m, rows.eta, s.slope.data(), strip.response, strip.weight, s.level.data(),
-                              s.effect.data()};
-    s.scan.run(family, phi, line);
+    const ModeScan::Line line{strip.n_rows, m, rows.eta, s.slope.data(), strip.data, s.level.data(), s.effect.data()};
+    s.scan.run(family, line);
     bool better = false;
     for (int r = 0; r < ModeScan::most_peaks; ++r) {
       int active = 0;
@@ -300,7 +299,7 @@ class ConditionalModes {
         v = ConstVectorMap(s.best_v.data() + i * q_(), q_()) + (peak - s.effect[at]) * direction;
       }
       if (active == 0) continue;
-      climb(strip, rows, family, lambda, phi, modes, active, sums);
+      climb(strip, rows, family, lambda, modes, active, sums);
       better |= keep_best(m, modes);
     }
     return better;
@@ -308,7 +307,7 @@ class ConditionalModes {
 
   /// One call of the family for every run of neighbouring clusters that still move.
   void evaluate_active(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                       const double* phi, const double* modes) {
+                       const double* modes) {
     const int m = strip.n_clusters();
     for (int i = 0; i < m;) {
       if (states_[static_cast<std::size_t>(i)].done) {
@@ -324,16 +323,15 @@ class ConditionalModes {
       out.value = rows.at_mode.value + first_row;
       out.eta[0] = rows.at_mode.eta[0] + first_row;
       out.eta[1] = rows.at_mode.eta[1] + first_row;
-      family.derivatives(family::Order::step,
-                         {n, rows.eta + first_row, strip.response + first_row, strip.weight + first_row}, phi, out);
+      family.derivatives(family::Order::step, {n, rows.eta + first_row, strip.data.from(first_row)}, out);
       i = last;
     }
   }
 
   /// step = H^-1 f'(v); returns the Newton decrement f'(v)'step. Where the observed H is not positive definite (a
   /// density that is not log-concave) the expected information takes its place: it never points downhill.
-  double newton_step(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                     const double* phi, int first, int n, const Vector& v, VectorMap& step, bool& concave) {
+  double newton_step(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, int first,
+                     int n, const Vector& v, VectorMap& step, bool& concave) {
     Vector gradient(q_());
     for (int a = 0; a < q_(); ++a)
       gradient[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, rows.at_mode.eta[0] + first);
@@ -341,8 +339,7 @@ class ConditionalModes {
     for (const bool observed : {true, false}) {
       const double* w = rows.at_mode.eta[1] + first;
       if (!observed) {
-        family.expected_information({n, rows.eta + first, strip.response + first, strip.weight + first}, phi,
-                                    rows.scratch + first);
+        family.expected_information({n, rows.eta + first, strip.data.from(first)}, rows.scratch + first);
         w = rows.scratch + first;
       }
       step = gradient;

@@ -40,7 +40,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         n_phi_(model.n_phi()),
         K_(rule.size),
         strip_rows_(std::max(least_strip_rows, std::min(model.largest_panel(), strip_node_rows / K_))),
-        rows_(std::max(strip_rows_, model.largest_cluster()), K_, n_phi_),
+        rows_(std::max(strip_rows_, model.largest_cluster()), K_, model),
         columns_(model.largest_cluster(), q, K_ > 1),
         state_(q, K_, n_phi_, p_),
         second_(model, layout, rule, q, n_theta_) {
@@ -53,8 +53,9 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     node_phi_phi_.resize(node_f_.size() * static_cast<std::size_t>(n_phi_ * (n_phi_ + 1) / 2));
     Linv_.resize(static_cast<std::size_t>(most) * static_cast<std::size_t>(q * q));
     log_determinant_.resize(static_cast<std::size_t>(most));
-    // Four columns of a product at a time; at a node, each derivative by phi has its own.
-    weighted_.resize(static_cast<std::size_t>(std::max(4, n_phi_ + n_phi_ * (n_phi_ + 1) / 2)),
+    // Four columns of a product at a time; at a node, each derivative by the family's parameters has its own.
+    const int parts = static_cast<int>(model.phi_parts().size());
+    weighted_.resize(static_cast<std::size_t>(std::max(4, 2 * parts + parts * (parts + 1) / 2)),
                      std::vector<double>(static_cast<std::size_t>(std::max(strip_rows_, model.largest_cluster())) + 8));
   }
 
@@ -64,6 +65,9 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       while (last < panel.last_cluster && model_.cluster_start(last + 1) - model_.cluster_start(first) <= strip_rows_)
         ++last;
       strip_.set(model_, response_, panel, first, last, q_());
+      strip_.data.phi =
+          model_.phi_rows(panel, response_, static_cast<int>(model_.cluster_start(first) - panel.first_row),
+                          strip_.n_rows, psi + p_ + n_theta_, rows_.phi_rows);
       add_strip(psi, modes, sums, mode_covariance);
       first = last;
     }
@@ -72,7 +76,6 @@ class PanelLikelihoodOf final : public PanelLikelihood {
  private:
   void add_strip(const double* psi, double* all_modes, Sums& sums, double* mode_covariance) {
     const int n = strip_.n_rows, m = strip_.n_clusters();
-    const double* phi = psi + p_ + n_theta_;
     double* modes = all_modes + static_cast<std::int64_t>(strip_.first_cluster) * q_();
     Matrix lambda = Matrix::Zero(q_(), q_());
     for (int e = 0; e < n_theta_; ++e) {
@@ -81,7 +84,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     }
     fixed_part(psi);
     if (q_() > 0) {
-      const int failed = finder_->find(strip_, rows_, model_.family(), lambda, phi, modes, sums);
+      const int failed = finder_->find(strip_, rows_, model_.family(), lambda, modes, sums);
       if (failed >= 0) {
         sums.failed_cluster = strip_.first_cluster + failed;
         return;
@@ -90,16 +93,16 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     } else {
       std::copy(rows_.fixed_eta, rows_.fixed_eta + n, rows_.eta);
     }
-    const family::Rows at{n, rows_.eta, strip_.response, strip_.weight};
-    model_.family().derivatives(hessian_ || q_() > 0 || n_phi_ > 0 ? family::Order::full : family::Order::step, at, phi,
-                                rows_.at_mode);
+    model_.family().derivatives(hessian_ || q_() > 0 || n_phi_ > 0 ? family::Order::full : family::Order::step,
+                                {n, rows_.eta, strip_.data}, rows_.at_mode);
+    rows_.spread_phi(strip_);
 
     for (int i = 0; i < m; ++i)
       if (!factor_at_mode(i, lambda, mode_covariance)) {
         sums.failed_cluster = strip_.first_cluster + i;
         return;
       }
-    if (K_ > 1) evaluate_nodes(lambda, phi, modes);
+    if (K_ > 1) evaluate_nodes(lambda, modes);
     for (int i = 0; i < m; ++i) add_cluster(i, lambda, modes + i * q_(), sums);
     add_fixed_effects(sums);
   }
@@ -158,8 +161,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   }
 
   /// f(v_k) + t't/2 + log omega_k of all clusters, and the rows' derivatives at the nodes.
-  void evaluate_nodes(const Matrix& lambda, const double* phi, const double* modes) {
-    const int m = strip_.n_clusters(), pairs = n_phi_ * (n_phi_ + 1) / 2;
+  void evaluate_nodes(const Matrix& lambda, const double* modes) {
+    const int m = strip_.n_clusters();
     for (int k = 0; k < K_; ++k) {
       const double node_square = ConstVectorMap(rule_.node(k), q_()).squaredNorm();
       for (int i = 0; i < m; ++i) {
@@ -173,23 +176,37 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       out.value = rows_.scratch;
       out.eta[0] = rows_.node_d1(k);
       out.eta[1] = rows_.node_d2(k);
-      for (int r = 0; r < n_phi_; ++r) {
-        out.phi[r][0] = weighted_[static_cast<std::size_t>(r)].data();
-        out.phi[r][1] = rows_.node_d1_phi(k, r);
+      const auto& parts = model_.phi_parts();
+      std::size_t used = 0;
+      for (std::size_t r = 0; r < parts.size(); ++r) {
+        out.phi[r][0] = weighted_[used++].data();
+        out.phi[r][1] = parts[r].constant ? rows_.node_d1_phi(k, parts[r].first) : weighted_[used++].data();
       }
-      for (int pair = 0; pair < pairs; ++pair)
-        out.phi_phi[pair][0] = weighted_[static_cast<std::size_t>(n_phi_ + pair)].data();
-      model_.family().derivatives(family::Order::node, {strip_.n_rows, rows_.eta, strip_.response, strip_.weight}, phi,
-                                  out);
+      for (std::size_t pair = 0; pair < parts.size() * (parts.size() + 1) / 2; ++pair)
+        out.phi_phi[pair][0] = weighted_[used++].data();
+      model_.family().derivatives(family::Order::node, {strip_.n_rows, rows_.eta, strip_.data}, out);
       for (int i = 0; i < m; ++i) {
         node_f_[index(i, k)] += numeric::sum(cluster_rows(i), rows_.scratch + first_row(i));
-        for (int r = 0; r < n_phi_; ++r)
-          node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)] =
-              numeric::sum(cluster_rows(i), out.phi[r][0] + first_row(i));
-        for (int pair = 0; pair < pairs; ++pair)
-          node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) + static_cast<std::size_t>(pair)] =
-              numeric::sum(cluster_rows(i), out.phi_phi[pair][0] + first_row(i));
+        add_node_phi(i, k, out);
       }
+    }
+  }
+
+  /// A cluster's derivatives at a node by the coefficients of the family's parameters.
+  void add_node_phi(int i, int k, const family::RowDerivatives& out) {
+    const int first = first_row(i), n = cluster_rows(i), pairs = n_phi_ * (n_phi_ + 1) / 2;
+    for (int g = 0; g < n_phi_; ++g) {
+      const double* x = strip_.phi[static_cast<std::size_t>(g)];
+      const auto& own = out.phi[rows_.part(g)];
+      node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(g)] =
+          x ? numeric::dot(n, own[0] + first, x + first) : numeric::sum(n, own[0] + first);
+      double* to = rows_.node_d1_phi(k, g);
+      for (int j = first; x && j < first + n; ++j) to[j] = x[j] * own[1][j];
+      for (int h = 0; h <= g; ++h)
+        node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) +
+                      static_cast<std::size_t>(family::phi_pair(g, h))] =
+            rows_.pair_sum(strip_, first, n, g, h, out.phi_phi[family::phi_pair(rows_.part(g), rows_.part(h))][0],
+                           nullptr);
     }
   }
   std::size_t index(int i, int k) const {
@@ -198,17 +215,17 @@ class PanelLikelihoodOf final : public PanelLikelihood {
 
   void add_cluster(int i, const Matrix& lambda, const double* mode, Sums& sums) {
     ClusterState<Q>& s = state_;
-    const int first = first_row(i), n = cluster_rows(i), pairs = n_phi_ * (n_phi_ + 1) / 2;
+    const int first = first_row(i), n = cluster_rows(i);
     s.v = ConstVectorMap(mode, q_());
     s.b1 = z_sums(first, n, rows_.at_mode.eta[0]);
     s.B = -z_products(first, n, rows_.at_mode.eta[1]);
     s.Linv =
         ConstMatrixMap(Linv_.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(q_() * q_()), q_(), q_());
     for (int r = 0; r < n_phi_; ++r) {
-      s.b1_phi[static_cast<std::size_t>(r)] = z_sums(first, n, rows_.at_mode.phi[r][1]);
-      s.B2_phi[static_cast<std::size_t>(r)] = z_products(first, n, rows_.at_mode.phi[r][2]);
+      s.b1_phi[static_cast<std::size_t>(r)] = z_sums(first, n, rows_.phi(r, 1));
+      s.B2_phi[static_cast<std::size_t>(r)] = z_products(first, n, rows_.phi(r, 2));
     }
-    s.phi_phi.fill(0.0);
+    std::fill(s.phi_phi.begin(), s.phi_phi.end(), 0.0);
     if (K_ > 1)
       sums.log_likelihood.add(shares(i) - log_determinant_[static_cast<std::size_t>(i)]);
     else {
@@ -224,7 +241,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     Vector g_bar = Vector::Zero(q_());
     Matrix b1_v = Matrix::Zero(q_(), q_());
     s.C = Matrix::Zero(q_(), q_());
-    for (int r = 0; r < n_phi_; ++r) std::fill(rows_.x_phi[r] + first, rows_.x_phi[r] + first + n, 0.0);
+    for (double* x_phi : rows_.x_phi) std::fill(x_phi + first, x_phi + first + n, 0.0);
     for (int k = 0; k < K_; ++k) {
       const double share = s.share[static_cast<std::size_t>(k)];
       if (share == 0.0) clear_node(k, first, n);  // far out, or outside the domain, where derivatives are no numbers
@@ -247,17 +264,13 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         s.node_phi[at] = share == 0.0 ? 0.0
                          : K_ > 1
                              ? node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(r)]
-                             : numeric::sum(n, rows_.at_mode.phi[r][0] + first);
+                             : numeric::sum(n, rows_.phi(r, 0) + first);
         VectorMap(s.node_b1_phi.data() + static_cast<std::ptrdiff_t>(at) * q_(), q_()) =
             z_sums(first, n, rows_.node_d1_phi(k, r));
-        numeric::add_multiple(n, share, rows_.node_d1_phi(k, r) + first, rows_.x_phi[r] + first);
+        numeric::add_multiple(n, share, rows_.node_d1_phi(k, r) + first,
+                              rows_.x_phi[static_cast<std::size_t>(r)] + first);
       }
-      for (int pair = 0; pair < pairs; ++pair)
-        s.phi_phi[static_cast<std::size_t>(pair)] +=
-            share == 0.0 ? 0.0
-                         : share * (K_ > 1 ? node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) +
-                                                           static_cast<std::size_t>(pair)]
-                                           : numeric::sum(n, rows_.at_mode.phi_phi[pair][0] + first));
+      if (hessian_ && share != 0.0) add_phi_phi(i, k, share);
     }
 
     // A = L^-T (I + Cs) L^-1 and the leverages z_j' Lambda A Lambda' z_j.
@@ -296,12 +309,26 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     if (q_() > 0) make_columns(first, n);
     for (int j = 0; j < n; ++j) curvature[j] += 0.5 * d4[j] * leverage[j] + d3[j] * shift[j];
     for (int r = 0; r < n_phi_; ++r) {
-      double* x_phi = rows_.x_phi[r] + first;
-      const double *d2_phi = rows_.at_mode.phi[r][2] + first, *d3_phi = rows_.at_mode.phi[r][3] + first;
+      double* x_phi = rows_.x_phi[static_cast<std::size_t>(r)] + first;
+      const double *d2_phi = rows_.phi(r, 2) + first, *d3_phi = rows_.phi(r, 3) + first;
       for (int j = 0; j < n; ++j) x_phi[j] += 0.5 * d3_phi[j] * leverage[j] + d2_phi[j] * shift[j];
     }
     second_.add(s, strip_, rows_, columns_, first, n, lambda, sums.hessian);
     if (n_theta_ > 0) add_theta_information(s, lambda, sums.theta_information);
+  }
+
+  /// share times the second derivatives by pairs of coefficients of the family's parameters.
+  void add_phi_phi(int i, int k, double share) {
+    const std::size_t pairs = state_.phi_phi.size();
+    for (int g = 0; g < n_phi_; ++g)
+      for (int h = 0; h <= g; ++h) {
+        const auto pair = static_cast<std::size_t>(family::phi_pair(g, h));
+        state_.phi_phi[pair] +=
+            share * (K_ > 1 ? node_phi_phi_[index(i, k) * pairs + pair]
+                            : rows_.pair_sum(strip_, first_row(i), cluster_rows(i), g, h,
+                                             rows_.at_mode.phi_phi[family::phi_pair(rows_.part(g), rows_.part(h))][0],
+                                             nullptr));
+      }
   }
 
   /// Posterior shares of the nodes; returns the logarithm of their sum. A node where the link has left its domain has
@@ -398,7 +425,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       add_products(sums);
     for (int r = 0; r < n_phi_; ++r)
       for (int k = 0; k < p_; ++k)
-        sums.hessian(k, p_ + n_theta_ + r) += numeric::dot(n, strip_.x[static_cast<std::size_t>(k)], rows_.x_phi[r]);
+        sums.hessian(k, p_ + n_theta_ + r) +=
+            numeric::dot(n, strip_.x[static_cast<std::size_t>(k)], rows_.x_phi[static_cast<std::size_t>(r)]);
   }
 
   /// X' D X four columns at a time.

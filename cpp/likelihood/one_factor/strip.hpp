@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <utility>
 #include <vector>
 
 #include "family/family.hpp"
@@ -14,14 +16,15 @@ struct Strip {
   int first_cluster = 0, last_cluster = 0;
   int n_rows = 0;
   std::vector<const double*> x, z;  ///< columns, from the strip's first row
-  const double* response = nullptr;
-  const double* weight = nullptr;
+  std::vector<const double*> phi;   ///< of the coefficients of the family's parameters; null: constant
+  family::Observations data;
   const double* offset = nullptr;
   std::vector<int> start;  ///< first row of each cluster within the strip, and n_rows
 
   int n_clusters() const { return last_cluster - first_cluster; }
 
-  void set(const model::Model& model, const model::Response& data, const model::Panel& panel, int first, int last,
+  /// The family's parameters are set apart.
+  void set(const model::Model& model, const model::Response& response, const model::Panel& panel, int first, int last,
            int q) {
     first_cluster = first;
     last_cluster = last;
@@ -32,8 +35,12 @@ struct Strip {
     z.resize(static_cast<std::size_t>(q));
     for (int k = 0; k < model.p(); ++k) x[static_cast<std::size_t>(k)] = model.fixed_column(panel, k) + in_panel;
     for (int a = 0; a < q; ++a) z[static_cast<std::size_t>(a)] = model.random_column(panel, a) + in_panel;
-    response = data.value.get() + row;
-    weight = data.weight.get() + row;
+    phi.resize(static_cast<std::size_t>(model.n_phi()));
+    for (int g = 0; g < model.n_phi(); ++g) {
+      const double* column = model.phi_column(panel, g);
+      phi[static_cast<std::size_t>(g)] = column ? column + in_panel : nullptr;
+    }
+    data = response.from(row, {});
     // A linear family has its offset taken from the response.
     offset = model.offset(panel) && !model.family().is_linear() ? model.offset(panel) + in_panel : nullptr;
     start.resize(static_cast<std::size_t>(last - first) + 1);
@@ -45,10 +52,16 @@ struct Strip {
 /// Arrays of rows, allocated once for the largest strip.
 class RowArrays {
  public:
-  RowArrays(int rows, int n_nodes, int n_phi) : rows_(static_cast<std::size_t>(rows) + 8), n_nodes_(n_nodes) {
-    const int own_nodes = n_nodes > 1 ? n_nodes : 0;
-    const int per_phi = 4 + own_nodes + 1, pairs = n_phi * (n_phi + 1) / 2;
-    data_.resize(rows_ * static_cast<std::size_t>(12 + 2 * own_nodes + n_phi * per_phi + pairs * 3));
+  RowArrays(int rows, int n_nodes, const model::Model& model)
+      : rows_(static_cast<std::size_t>(rows) + 8), n_nodes_(n_nodes), parts_(model.phi_parts()) {
+    const int own_nodes = n_nodes > 1 ? n_nodes : 0, n_parts = static_cast<int>(parts_.size()), n_phi = model.n_phi();
+    const int pairs = n_parts * (n_parts + 1) / 2;
+    // Of a part that varies: its rows, and what its coefficients make of its derivatives.
+    int varying = 0;
+    for (const auto& part : parts_)
+      if (!part.constant) varying += 1 + 4 * (part.last - part.first);
+    data_.resize(rows_ * static_cast<std::size_t>(12 + 2 * own_nodes + 4 * n_parts + pairs * 3 +
+                                                  n_phi * (own_nodes + 1) + varying));
     double* next = data_.data();
     auto take = [&] {
       double* array = next;
@@ -64,29 +77,69 @@ class RowArrays {
     leverage = take();
     shift = take();
     scratch = take();
-    for (int r = 0; r < n_phi; ++r) {
-      for (auto& d : at_mode.phi[r]) d = take();
-      x_phi[r] = take();
-    }
     for (int pair = 0; pair < pairs; ++pair)
       for (auto& d : at_mode.phi_phi[pair]) d = take();
-    if (own_nodes) {
-      node_d1_ = next;
-      next += rows_ * static_cast<std::size_t>(own_nodes);
-      node_d2_ = next;
-      next += rows_ * static_cast<std::size_t>(own_nodes);
-      for (int r = 0; r < n_phi; ++r) {
-        node_d1_phi_[r] = next;
-        next += rows_ * static_cast<std::size_t>(own_nodes);
+    for (int r = 0; r < n_parts; ++r) {
+      const auto& part = parts_[static_cast<std::size_t>(r)];
+      for (auto& d : at_mode.phi[r]) d = take();
+      if (!part.constant) phi_rows[r] = take();
+      for (int g = part.first; g < part.last; ++g) {
+        part_of_.push_back(r);
+        phi_.push_back({});
+        for (int a = 0; a < 4; ++a)
+          phi_.back()[static_cast<std::size_t>(a)] = part.constant ? at_mode.phi[r][a] : take();
       }
+    }
+    for (int g = 0; g < n_phi; ++g) x_phi.push_back(take());
+    if (own_nodes) {
+      auto take_nodes = [&] {
+        double* arrays = next;
+        next += rows_ * static_cast<std::size_t>(own_nodes);
+        return arrays;
+      };
+      node_d1_ = take_nodes();
+      node_d2_ = take_nodes();
+      for (int g = 0; g < n_phi; ++g) node_d1_phi_.push_back(take_nodes());
     }
   }
 
   // With one node the mode's own derivatives are the node's.
   double* node_d1(int k) { return n_nodes_ > 1 ? node_d1_ + static_cast<std::size_t>(k) * rows_ : at_mode.eta[0]; }
   double* node_d2(int k) { return n_nodes_ > 1 ? node_d2_ + static_cast<std::size_t>(k) * rows_ : at_mode.eta[1]; }
-  double* node_d1_phi(int k, int r) {
-    return n_nodes_ > 1 ? node_d1_phi_[r] + static_cast<std::size_t>(k) * rows_ : at_mode.phi[r][1];
+  double* node_d1_phi(int k, int g) {
+    return n_nodes_ > 1 ? node_d1_phi_[static_cast<std::size_t>(g)] + static_cast<std::size_t>(k) * rows_ : phi(g, 1);
+  }
+
+  /// d^a / d eta^a of the derivative by coefficient g of the family's parameters, at the conditional mode.
+  double* phi(int g, int a) { return phi_[static_cast<std::size_t>(g)][static_cast<std::size_t>(a)]; }
+  int part(int g) const { return part_of_[static_cast<std::size_t>(g)]; }
+
+  /// From the derivatives by the family's parameters to those by their coefficients.
+  void spread_phi(const Strip& strip) {
+    for (int g = 0; g < static_cast<int>(phi_.size()); ++g) {
+      const double* x = strip.phi[static_cast<std::size_t>(g)];
+      for (int a = 0; x && a < 4; ++a) {
+        const double* from = at_mode.phi[part(g)][a];
+        double* to = phi(g, a);
+        for (int j = 0; j < strip.n_rows; ++j) to[j] = x[j] * from[j];
+      }
+    }
+  }
+
+  /// Of rows [first, first + n): the sum of `second`, derivatives by the pair of parts that coefficients g and h belong
+  /// to, times the columns of both, times `factor` if there is one.
+  double pair_sum(const Strip& strip, int first, int n, int g, int h, const double* second, const double* factor) {
+    const double *x = strip.phi[static_cast<std::size_t>(g)], *y = strip.phi[static_cast<std::size_t>(h)];
+    second += first;
+    if (factor) factor += first;
+    if (!x) std::swap(x, y);
+    if (!x) return factor ? numeric::dot(n, second, factor) : numeric::sum(n, second);
+    if (!factor && !y) return numeric::dot(n, second, x + first);
+    if (!factor) return numeric::dot(n, second, x + first, y + first);
+    if (!y) return numeric::dot(n, second, factor, x + first);
+    double sum = 0.0;
+    for (int j = 0; j < n; ++j) sum += second[j] * factor[j] * x[first + j] * y[first + j];
+    return sum;
   }
 
   double* fixed_eta;               ///< o_j
@@ -97,15 +150,19 @@ class RowArrays {
   double* leverage;                ///< z_j' Lambda A Lambda' z_j
   double* shift;                   ///< z_j' Lambda h
   double* scratch;
-  double* x_phi[family::max_phi] = {};  ///< the part of d rho_j / d phi that is the row's own
+  double* phi_rows[family::max_phi] = {};  ///< parameters of the family that differ from row to row
+  std::vector<double*> x_phi;              ///< the part of d rho_j / d (coefficient) that is the row's own
 
  private:
   std::size_t rows_;
   int n_nodes_;
+  const std::vector<model::PhiPart>& parts_;
   std::vector<double> data_;
+  std::vector<std::array<double*, 4>> phi_;
+  std::vector<int> part_of_;
   double* node_d1_ = nullptr;
   double* node_d2_ = nullptr;
-  double* node_d1_phi_[family::max_phi] = {};
+  std::vector<double*> node_d1_phi_;
 };
 
 }  // namespace multilevel::likelihood

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 Support = Literal["numbers", "positive", "counts", "trials"]
+Scale = Literal["log", "logit", "power", "plain"]
 
 # other packages' names
 ELSEWHERE = {
@@ -35,7 +36,7 @@ SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions th
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a family's own; the fit moves its logarithm.
+    """A parameter of a family's own.
 
     Attributes
     ----------
@@ -43,19 +44,53 @@ class Parameter:
         As results have it, on its natural scale.
     meaning : str
     limit : float
-        The logarithm from which on the density is for all purposes that of the family `becomes`; infinite without one.
+        The phi from which on the density is for all purposes that of the family `becomes`; infinite without one.
     becomes : str
+    scale : {"log", "logit", "power", "plain"}
+        How the parameter follows from the phi that the fit moves: exp(phi), 1 / (1 + exp(-phi)), one more than that,
+        or phi itself.
+    part : str
+        What a formula for it is called.
     """
 
     name: str
     meaning: str
     limit: float
     becomes: str
+    scale: Scale
+    part: str
 
     @property
     def internal(self) -> str:
         """The name of what is optimized."""
-        return f"log_{self.name}"
+        return self.name if self.scale == "plain" else f"{'logit' if self.scale != 'log' else 'log'}_{self.name}"
+
+    def natural(self, phi: float) -> float:
+        """The parameter at phi; infinite at its limit."""
+        if phi >= self.limit:
+            return float("inf")
+        return float(phi if self.scale == "plain" else np.exp(phi) if self.scale == "log" else _logistic(self, phi))
+
+    def slope(self, phi: float) -> float:
+        """Derivative of the parameter with respect to phi."""
+        if self.scale in ("log", "plain"):
+            return float(np.exp(phi)) if self.scale == "log" else 1.0
+        return float(0.25 / np.cosh(0.5 * phi) ** 2)
+
+    def phi(self, value: float) -> float:
+        """The phi of a value of the parameter; the limit's where it is there."""
+        if self.scale == "plain":
+            return min(value, self.limit)
+        with np.errstate(divide="ignore"):
+            if self.scale == "log":
+                return min(float(np.log(value)), self.limit)
+            share = value - 1.0 if self.scale == "power" else value
+            return min(float(np.log(share) - np.log1p(-share)), self.limit)
+
+
+def _logistic(parameter: Parameter, phi: float) -> float:
+    share = 1.0 / (1.0 + np.exp(-phi)) if phi >= 0 else np.exp(phi) / (1.0 + np.exp(phi))
+    return float(share + (1.0 if parameter.scale == "power" else 0.0))
 
 
 class Family:
@@ -130,24 +165,23 @@ class Family:
 
         `phi` holds the family's parameters by name, on their natural scale.
         """
-        return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._logarithms(phi))
+        return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._phi(phi))
 
     def dispersion(self, phi: Mapping[str, float]) -> float:
         """What the variance function is multiplied by: sigma^2, 1 / shape; 1 for families without a dispersion."""
-        return self._core.dispersion(self._logarithms(phi))
+        return self._core.dispersion(self._phi(phi))
 
     def unit_deviance(self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float]) -> NDArray[np.float64]:
         """Deviance of one observation (of a binomial one: of one trial, `y` a proportion), times the dispersion."""
         return self._core.unit_deviance(
             np.ascontiguousarray(y, dtype=np.float64),
             np.ascontiguousarray(mu, dtype=np.float64),
-            self._logarithms(phi),
+            self._phi(phi),
         )
 
-    def _logarithms(self, phi: Mapping[str, float]) -> list[float]:
+    def _phi(self, phi: Mapping[str, float]) -> list[float]:
         """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
-        with np.errstate(divide="ignore"):
-            return [min(float(np.log(phi[own.name])), own.limit) for own in self.parameters]
+        return [own.phi(phi[own.name]) for own in self.parameters]
 
     def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Logarithms of the probabilities of success and of failure of a binomial trial at the linear predictor `eta`.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..design.design import Design
-    from ..family.registry import Family, Parameter
+    from ..family.registry import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +45,8 @@ def parts(design: Design, family: Family, kept: tuple[str, ...], psi: NDArray[np
         theta_values=tuple(values),
         theta=tuple(factors),
         random_cov=tuple(half @ half.T for half in factors),
-        phi={own.name: _natural(own, psi[at + r]) * share for r, own in enumerate(family.parameters)},
+        phi={own.name: own.natural(psi[at + r]) * share for r, own in enumerate(family.parameters)},
     )
-
-
-def _natural(parameter: Parameter, logarithm: float) -> float:
-    return float(np.exp(logarithm)) if logarithm < parameter.limit else float("inf")
 
 
 def variance_share(design: Design, family: Family, n_fixed: int) -> float:
