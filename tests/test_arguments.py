@@ -29,7 +29,7 @@ def sleep() -> ml.MixedModelResults:
         ({"re_formula": "~Days"}, "'re_formula' is a term of the formula here"),
         ({"exposure": "t"}, r"'exposure' is offset here: .* offset='log\(t\)'"),
         ({"maxiter": 5}, "'maxiter' is max_iter here$"),
-        ({"ziformula": "~1"}, "'ziformula' is not offered here"),
+        ({"ziformula": "~1"}, "'ziformula' is zero_inflation here"),
         ({"control": {}}, "'control' is no argument here: there is one optimizer"),
         ({"familly": "poisson"}, "^fit has no argument 'familly'; did you mean 'family'[?]$"),
         ({"zzz": 1}, "^fit has no argument 'zzz'; fit has formula, data, family, link, .*, max_iter$"),

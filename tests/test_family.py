@@ -55,7 +55,7 @@ def test_density_mean_and_variance(name: str, link: str, phi: Phi, mean: float) 
     assert probability.sum() == pytest.approx(1.0, abs=1e-10)
     proportion = y / size
     # where the spread is far from one, relative to it
-    spread = float(family.dispersion(list(phi)) * family.variance(np.array([mean]), list(phi))[0]) / size[0]
+    spread = float(family.dispersion(list(phi))[0] * family.variance(np.array([mean]), list(phi))[0]) / size[0]
     scale = max(1.0, np.sqrt(spread))
     assert probability @ proportion == pytest.approx(mean, abs=1e-10 * scale)
     assert probability @ (proportion - mean) ** 2 == pytest.approx(spread, abs=1e-10 * scale**2)

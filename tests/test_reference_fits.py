@@ -56,7 +56,7 @@ OTHERWISE = [  # the same model, in other words
 
 def within_reach(fit: dict[str, Any]) -> bool:
     """Whether a fit maximizes a likelihood that this library has."""
-    plain = fit.get("ziformula", "~0") == "~0" and fit.get("dispformula", "~1") == "~1"
+    plain = fit.get("ziformula", "~0") == "~0"
     linear_predictor = "~" in fit["formula"] and "logit P" not in fit["formula"]  # loadings multiply parameters
     families = ("binomial", "gaussian", "poisson", *FAMILIES)
     return plain and linear_predictor and fit["family"] in families and "PQL" not in fit["method"]
@@ -114,6 +114,7 @@ def test_fit(name: str, key: str, formula: str) -> None:
             weights="w" if key.startswith("weighted") else None,
             method=reference["method"].lower() if linear else None,
             n_quadrature=reference.get("nAGQ") or 1,
+            dispersion=None if reference.get("dispformula", "~1") == "~1" else reference["dispformula"],
         )
     loose = LOOSE.get((name, key), 1.0)
     assert results.converged
@@ -152,6 +153,9 @@ def check_family_parameter(results: ml.MixedModelResults, reference: dict[str, A
     if reference["family"] not in PARAMETERS:
         assert set(results.family_params) <= {"sigma"}
         return
+    if reference.get("dispformula", "~1") != "~1":
+        check_part(results, "dispersion", pd.DataFrame(reference["fixed_disp"]))
+        return
     name = PARAMETERS[reference["family"]]
     logarithm, se = logarithm_of_parameter(reference)
     assert results.family_params == {name: pytest.approx(np.exp(logarithm), rel=ESTIMATE * se)}
@@ -160,6 +164,14 @@ def check_family_parameter(results: ml.MixedModelResults, reference: dict[str, A
     if "sigma" in reference:
         sigma = reference["sigma"]
         assert row.estimate == pytest.approx(sigma if name == "size" else sigma**-2, rel=ESTIMATE * se)
+
+
+def check_part(results: ml.MixedModelResults, part: str, reference: pd.DataFrame) -> None:
+    """The coefficients of a part beside the mean and their standard errors."""
+    own = results.tidy(component=part)
+    assert [r_name(column) for column in own["term"]] == list(reference["name"])
+    assert np.abs((own["estimate"] - reference["estimate"]) / reference["se"]).max() < ESTIMATE
+    np.testing.assert_allclose(own["std_error"], reference["se"], rtol=STANDARD_ERROR)
 
 
 def logarithm_of_parameter(reference: dict[str, Any]) -> tuple[float, float]:

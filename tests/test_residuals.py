@@ -19,7 +19,9 @@ def at(eta: list[float], y: float, size: float, link: str) -> Any:
     family, predictor, n = ml.Family("binomial", link), np.array(eta), len(eta)
     response = SimpleNamespace(values=np.full(n, y), size=None if size == 1 else np.full(n, size))
     design = SimpleNamespace(response=response, weights=None)
-    return SimpleNamespace(family=family, eta=predictor, mu=family.mean(predictor), phi={}, design=design)
+    return SimpleNamespace(
+        family=family, eta=predictor, mu=family.mean(predictor), phi={}, row_phi=np.zeros(0), design=design
+    )
 
 
 def test_logit_far_out() -> None:

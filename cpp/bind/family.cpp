@@ -18,6 +18,23 @@ py::array_t<double> map(const DoubleArray& x, Function function) {
   return result;
 }
 
+/// The family's parameters: one of each, (n_phi,), or one of each for every row, (n, n_phi).
+class PhiArray {
+ public:
+  PhiArray(const Family& f, const DoubleArray& phi, py::ssize_t n_rows) : phi_(phi), rows_(phi.ndim() == 2) {
+    const auto size = phi.ndim() == 0 ? -1 : phi.shape(phi.ndim() - 1);
+    if (phi.ndim() > 2 || size != f.n_phi() || (rows_ && phi.shape(0) != n_rows))
+      throw std::invalid_argument("phi has the wrong shape");
+    stride_ = rows_ ? f.n_phi() : 0;
+  }
+  const double* operator[](py::ssize_t row) const { return phi_.data() + row * stride_; }
+
+ private:
+  DoubleArray phi_;
+  bool rows_;
+  py::ssize_t stride_;
+};
+
 const double* checked(const Family& f, const std::vector<double>& phi) {
   if (static_cast<int>(phi.size()) != f.n_phi()) throw std::invalid_argument("phi has the wrong length");
   return phi.data();
@@ -149,19 +166,32 @@ void bind_family(py::module_& module) {
           py::arg("mu"))
       .def(
           "variance",
-          [](const Family& f, const DoubleArray& mu, const std::vector<double>& phi) {
-            return map(mu, [&](double x) { return f.variance(x, checked(f, phi)); });
+          [](const Family& f, const DoubleArray& mu, const DoubleArray& phi) {
+            const PhiArray at(f, phi, mu.size());
+            py::ssize_t row = 0;
+            return map(mu, [&](double x) { return f.variance(x, at[row++]); });
           },
           py::arg("mu"), py::arg("phi"))
       .def(
-          "dispersion", [](const Family& f, const std::vector<double>& phi) { return f.dispersion(checked(f, phi)); },
+          "dispersion",
+          [](const Family& f, const DoubleArray& phi) {
+            const py::ssize_t n = phi.ndim() == 2 ? phi.shape(0) : 1;
+            const PhiArray at(f, phi, n);
+            py::array_t<double> result(n);
+            for (py::ssize_t i = 0; i < n; ++i) result.mutable_data()[i] = f.dispersion(at[i]);
+            return result;
+          },
           py::arg("phi"))
       .def(
           "unit_deviance",
-          [](const Family& f, const DoubleArray& y, const DoubleArray& mu, const std::vector<double>& phi) {
+          [](const Family& f, const DoubleArray& y, const DoubleArray& mu, const DoubleArray& phi) {
             if (y.size() != mu.size()) throw std::invalid_argument("y and mu must have the same length");
-            const double* at = mu.data();
-            return map(y, [&](double x) { return f.unit_deviance(x, *at++, checked(f, phi)); });
+            const PhiArray at(f, phi, y.size());
+            py::ssize_t row = 0;
+            return map(y, [&](double x) {
+              const double* own = at[row];
+              return f.unit_deviance(x, mu.data()[row++], own);
+            });
           },
           py::arg("y"), py::arg("mu"), py::arg("phi"))
       .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("second"), py::arg("weights"),

@@ -51,7 +51,7 @@ const double* optional_doubles(const std::optional<DoubleArray>& array, std::int
 }
 
 using TermTuple = std::tuple<int, std::vector<py::object>, std::string>;
-using PhiTuple = std::tuple<std::vector<py::object>, std::optional<DoubleArray>>;
+using PhiTuple = std::tuple<std::vector<py::object>, std::optional<DoubleArray>, std::optional<double>>;
 using CodeArray = py::array_t<std::int32_t, py::array::c_style>;
 
 std::unique_ptr<Model> make(const std::string& family, const std::string& link, std::int64_t n_rows,
@@ -90,10 +90,11 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
     for (const auto& column : columns) term.columns.push_back(source(column, n_rows, keep));
     s.terms.push_back(std::move(term));
   }
-  for (const auto& [columns, own_offset] : phi) {
+  for (const auto& [columns, own_offset, value] : phi) {
     model::PhiSpecification part;
     for (const auto& column : columns) part.fixed.push_back(source(column, n_rows, keep));
     part.offset = optional_doubles(own_offset, n_rows, "offset");
+    part.value = value;
     s.phi.push_back(std::move(part));
   }
   const py::gil_scoped_release release;

@@ -126,6 +126,7 @@ void spread_phi(const model::Model& model, const model::Response& response, cons
       continue;
     }
     const int n = part.last - part.first;
+    if (n == 0) continue;  // it is given
     Eigen::MatrixXd cross = Eigen::MatrixXd::Zero(n, n);
     Eigen::VectorXd right = Eigen::VectorXd::Zero(n);
     std::vector<double> rest(static_cast<std::size_t>(model.largest_panel()));

@@ -342,12 +342,16 @@ void Model::fill_columns(const Specification& s, int threads) {
   redundant_ = drop_redundant(fixed_, gram, raw_norm);
   for (std::size_t k = 0; k < fixed_.size(); ++k)
     if (fixed_[k].slot == ones_slot) intercept_ = static_cast<int>(k);
-  lay_out_phi(phi_columns, phi_norm);
+  std::vector<std::optional<double>> given;
+  for (const auto& part : s.phi) given.push_back(part.value);
+  lay_out_phi(phi_columns, phi_norm, given);
 }
 
 /// The family's parameters: a constant one is a coefficient without a column.
-void Model::lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm) {
+void Model::lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm,
+                        std::vector<std::optional<double>> given) {
   columns.resize(static_cast<std::size_t>(family_->n_phi()));
+  given.resize(columns.size());
   phi_offset_slot_.resize(columns.size(), no_slot);
   for (std::size_t r = 0; r < columns.size(); ++r) {
     auto& own = columns[r];
@@ -356,8 +360,9 @@ void Model::lay_out_phi(std::vector<std::vector<Column>>& columns, const std::ve
     for (const auto& panel : panels_) add_gram(panel, own, gram);
     phi_redundant_.push_back(p > 0 ? drop_redundant(own, gram, raw_norm[r]) : std::vector<int>());
     const bool constant =
-        phi_offset_slot_[r] == no_slot && (own.empty() || (own.size() == 1 && own[0].slot == ones_slot));
-    phi_parts_.push_back({n_phi(), n_phi() + std::max(1, static_cast<int>(own.size())), constant});
+        !given[r] && phi_offset_slot_[r] == no_slot && (own.empty() || (own.size() == 1 && own[0].slot == ones_slot));
+    const int size = constant ? 1 : static_cast<int>(own.size());
+    phi_parts_.push_back({n_phi(), n_phi() + size, constant, given[r].value_or(0.0)});
     phi_intercept_.push_back(-1);
     for (const auto& column : own)
       if (column.slot == ones_slot && !constant)
@@ -393,7 +398,7 @@ void Model::phi_part_rows(const Panel& panel, const Response& response, int part
                           double* to) const {
   const auto r = static_cast<std::size_t>(part);
   // A linear family's response is scaled inside, and its standard deviation with it.
-  std::fill(to, to + n, r == 0 ? std::log(response.scale) : 0.0);
+  std::fill(to, to + n, phi_parts_[r].given + (r == 0 ? std::log(response.scale) : 0.0));
   if (phi_offset_slot_[r] != no_slot) numeric::add_multiple(n, 1.0, column(panel, phi_offset_slot_[r]) + first, to);
   for (int g = phi_parts_[r].first; g < phi_parts_[r].last; ++g)
     numeric::add_multiple(n, phi[g], phi_column(panel, g) + first, to);

@@ -10,6 +10,7 @@
 #include <Eigen/Core>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,11 @@ struct TermSpecification {
   std::string structure;
 };
 
-/// What makes one of the family's parameters, row by row: columns, and what is added to them.
+/// What makes one of the family's parameters, row by row: columns, and what is added to them; or a value that is given.
 struct PhiSpecification {
   std::vector<Source> fixed;
   const double* offset = nullptr;
+  std::optional<double> value;
 };
 
 struct Specification {
@@ -62,10 +64,11 @@ struct Term {
   const covariance::Structure* structure;
 };
 
-/// One of the family's parameters: the coefficients [first, last) among those of all of them.
+/// One of the family's parameters: the coefficients [first, last) among those of all of them; none where it is given.
 struct PhiPart {
   int first, last;
-  bool constant;  ///< one number for all rows
+  bool constant;  ///< one number for all rows, which is a coefficient
+  double given;   ///< in all rows, before the columns
 };
 
 /// One grouping factor: the terms on it have the random columns [first, first + q), and effect a of level l stands at
@@ -113,7 +116,7 @@ class Model {
   const std::vector<Panel>& panels() const { return panels_; }
   const std::vector<Chunk>& chunks() const { return chunks_; }
   const std::vector<PhiPart>& phi_parts() const { return phi_parts_; }
-  /// Whether this is a linear (mixed) model with one residual variance.
+  /// Whether this is a linear (mixed) model with one residual variance, to be estimated.
   bool is_linear() const { return family_->is_linear() && !phi_varies(); }
   bool phi_varies() const;
   const std::vector<Term>& terms() const { return terms_; }
@@ -220,7 +223,8 @@ class Model {
   void add_gram(const Panel& panel, const std::vector<Column>& columns, Eigen::MatrixXd& gram) const;
   std::vector<Column> plan_fixed(const std::vector<Source>& sources, int threads, std::vector<double>& raw_norm);
   Column store(const Source& source, double shift, double scale);
-  void lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm);
+  void lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm,
+                   std::vector<std::optional<double>> given);
 
   std::unique_ptr<family::Family> family_;
   std::int64_t n_rows_;

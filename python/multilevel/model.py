@@ -14,6 +14,7 @@ from .design.response import another_response
 from .errors import DataError
 from .family.registry import Family
 from .fitting.core_model import build_core
+from .fitting.parameters import is_linear
 from .fitting.progress import Progress
 from .fitting.run import run
 from .results import MixedModelResults
@@ -51,6 +52,9 @@ class MixedModel:
     offset : str or array_like, optional
         Added to the linear predictor, besides any ``offset()`` in the formula: a column name, an expression of columns
         such as "log(t)", or one value per row of the frame.
+    dispersion : str, optional
+        A formula without a response, such as "~ x + offset(z)", for the family's dispersion: the logarithm of `sigma`
+        (heteroscedastic residuals), `size`, `shape`, ... is then a linear predictor with columns of its own.
     contrasts : mapping, optional
         Coding of categorical columns by name: "treatment" (the default, of ordered columns too), "sum", "helmert",
         "poly" (R's default for ordered ones), "diff"; or codes: a list for two levels, a mapping of levels to their
@@ -90,6 +94,7 @@ class MixedModel:
         link: str | None = None,
         weights: str | ArrayLike | None = None,
         offset: str | ArrayLike | None = None,
+        dispersion: str | None = None,
         contrasts: Mapping[str, Any] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: str = "drop",
@@ -110,6 +115,7 @@ class MixedModel:
             contrasts=contrasts,
             functions=functions,
             missing=missing,
+            parts={} if dispersion is None else {"dispersion": dispersion},
         )
         self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
@@ -269,9 +275,15 @@ class MixedModel:
                 "likelihood)"
             )
         mixed = bool(self.design.random_terms)
+        linear = is_linear(self.design, self.family)
         if method is None:
-            return "reml" if self.family.is_linear and mixed else "ml"
-        if method == "reml" and not self.family.is_linear:
+            return "reml" if linear and mixed else "ml"
+        if method == "reml" and self.family.is_linear and not linear:
+            raise DataError(
+                "method='reml' needs one residual standard deviation that is estimated; with dispersion= or a given "
+                "sigma use method='ml'"
+            )
+        if method == "reml" and not linear:
             raise DataError(
                 f"method='reml' needs the gaussian family with the identity link, and this model is "
                 f"{self.family.name}({self.family.link}): only there can the fixed effects be integrated out of the "
@@ -308,6 +320,7 @@ def fit(
     link: str | None = None,
     weights: str | ArrayLike | None = None,
     offset: str | ArrayLike | None = None,
+    dispersion: str | None = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -342,6 +355,7 @@ def fit(
         link=link,
         weights=weights,
         offset=offset,
+        dispersion=dispersion,
         contrasts=contrasts,
         functions=functions,
         missing=missing,

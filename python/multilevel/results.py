@@ -9,6 +9,7 @@ import pandas as pd
 
 from .arguments import understands
 from .inference import anova, compare, information_criteria, variance_components, wald
+from .inference.components import component_params
 from .inference.family_parameters import family_parameters
 from .prediction import modes, predict, residuals
 from .report import summary, tidy
@@ -168,6 +169,18 @@ class MixedModelResults:
         rows minus coefficients, as in lm() and statsmodels' OLS and WLS; `llf` is at the maximum, as theirs is.
         """
         return dict(self.fit.phi)
+
+    def params_of(self, part: str) -> pd.Series:
+        """Coefficients of a part of the model, (p,): "mean", "dispersion", "zero".
+
+        Those of a part beside the mean are on the scale of phi, the logarithm or logit of the parameter that it makes.
+
+        Raises
+        ------
+        DataError
+            The model has no such part with a formula of its own.
+        """
+        return self.params if part == "mean" else component_params(self.fit, part)
 
     def family_parameters(self, level: float = 0.95) -> pd.DataFrame:
         """The family's own parameters (`size`, `shape`, `sigma`) with standard errors and intervals.
@@ -398,12 +411,24 @@ class MixedModelResults:
         return summary.summarize(self.fit, df_method)
 
     @understands
-    def tidy(self, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:
-        """One row per parameter.
+    def tidy(self, level: float = 0.95, df_method: str | None = None, component: str | None = None) -> pd.DataFrame:
+        """One row per parameter, of the whole model or of one part of it.
 
-        Columns effect, group, term, estimate, std_error, df, statistic, p_value, conf_low, conf_high.
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`.
+        component : str, optional
+            "mean", or the name of a part with a formula of its own: "dispersion", "zero".
+
+        Returns
+        -------
+        DataFrame
+            Columns effect, group, term, estimate, std_error, df, statistic, p_value, conf_low, conf_high.
         """
-        return tidy.tidy(self.fit, level, df_method)
+        return tidy.tidy(self.fit, level, df_method, component)
 
     @understands
     def glance(self) -> pd.DataFrame:

@@ -28,7 +28,8 @@ from .fixed import fixed_part
 from .identifiability import check_identifiable
 from .names import checked_contrasts, columns_used
 from .new_data import DesignCoding
-from .offset import offset_values, read_offset
+from .offset import Offset, offset_values, read_offset
+from .parts import DesignPart, read_parts
 from .random_terms import bar_atoms, build_random_terms
 from .response import build_response
 
@@ -50,6 +51,7 @@ def build_design(
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
+    parts: Mapping[str, str] | None = None,
 ) -> Design:
     """Read a formula and a data frame into the arrays of a model.
 
@@ -71,6 +73,8 @@ def build_design(
         The user's own functions, by the names that the formula calls them.
     missing : {"drop", "raise"}
         What to do with rows that have a missing value in a column used.
+    parts : mapping, optional
+        Formulas of parts beside the mean by their names, "dispersion" and "zero".
 
     Returns
     -------
@@ -79,12 +83,15 @@ def build_design(
     if missing not in ("drop", "raise"):
         raise ValueError(f"missing is 'drop' or 'raise'; got {missing!r}")
     parsed = parse_formula(formula)
+    beside = read_parts(parts or {}, family)
 
     frame = Frame(data)
     if frame.n_rows == 0:
         raise DataError("the data have no rows")
     own = UserFunctions(functions)
     used = columns_used(parsed, (*parsed.response, *parsed.predictor_atoms), parsed.bars, frame, own)
+    for _, _, part in beside:
+        used += columns_used(part, part.predictor_atoms, (), frame, own)
     weight_column = argument_column("weights", weights, frame)
     given_offset, offset_coding = read_offset(offset, frame, own)
 
@@ -104,10 +111,22 @@ def build_design(
         response = response.take(keep)
         row_weights = None if row_weights is None else row_weights[keep]
 
-    coding = Coding(contrasts=checked_contrasts(contrasts, parsed), functions=own)
-    values = {atom: coding.learn(atom, rows) for atom in (*parsed.fixed.atoms, *bar_atoms(parsed.bars))}
+    formulas = (parsed, *(part for _, _, part in beside))
+    coding = Coding(contrasts=checked_contrasts(contrasts, formulas), functions=own)
+    atoms = (*(atom for each in formulas for atom in each.fixed.atoms), *bar_atoms(parsed.bars))
+    values = {atom: coding.learn(atom, rows) for atom in dict.fromkeys(atoms)}
     fixed, fixed_terms = fixed_part(code_terms(parsed.fixed, values, coding.variables))
     offsets = offset_values(parsed, given_offset, rows, coding.state)
+    design_parts = tuple(
+        DesignPart(
+            name,
+            parameter,
+            part,
+            *fixed_part(code_terms(part.fixed, values, coding.variables)),
+            offset_values(part, Offset(), rows, coding.state),
+        )
+        for name, parameter, part in beside
+    )
     factors, random_terms, random_coding = build_random_terms(parsed, values, coding, rows)
     single = response.size is None and (row_weights is None or bool(np.all(row_weights == 1.0)))
     check_identifiable(parsed.bars, factors, random_terms, rows.n, family, single, fixed)
@@ -126,4 +145,5 @@ def build_design(
         rows=rows.rows,
         index=frame.index if frame.index is None or rows.rows is None else frame.index.take(rows.rows),
         coding=DesignCoding(coding, random_coding, offset_coding),
+        parts=design_parts,
     )

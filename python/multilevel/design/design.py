@@ -14,6 +14,7 @@ from ..columns.grouping import GroupingFactor, Relation, relations
 from ..formula.parse import Formula
 from .fixed import FixedColumn, FixedTerm
 from .new_data import DesignCoding, NewDesign, code_new
+from .parts import DesignPart
 from .random_terms import RandomTerm
 from .response import Response
 
@@ -47,6 +48,8 @@ class Design:
     index : pandas.Index or None
         The index of the rows used, when the frame is pandas'.
     coding : DesignCoding
+    parts : tuple of DesignPart
+        Parts beside the mean that are more than a constant.
     """
 
     formula: Formula
@@ -63,6 +66,7 @@ class Design:
     rows: NDArray[np.int64] | None
     index: pd.Index | None
     coding: DesignCoding = field(repr=False)
+    parts: tuple[DesignPart, ...] = ()
 
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
@@ -75,6 +79,8 @@ class Design:
         *,
         need_random: bool | Collection[str] = True,
         offset: ArrayLike | str | None = None,
+        need_parts: Collection[str] = (),
+        need_mean: bool = True,
     ) -> NewDesign:
         """Code new rows as the rows of the fit were.
 
@@ -87,6 +93,10 @@ class Design:
             may be absent.
         offset : array, number, column name or expression, optional
             In place of the fit's ``offset=`` argument. Offsets in the formula are always evaluated.
+        need_parts : collection of str
+            Names of the parts to code; the columns of the others may be absent.
+        need_mean : bool
+            Whether to code the fixed part and the offset of the mean.
 
         Returns
         -------
@@ -97,4 +107,5 @@ class Design:
         DataError
             A column is not there, a factor has a level that the fit did not see, a value is infinite.
         """
-        return code_new(self.formula, self.coding, data, need_random, offset)
+        formulas = tuple((part.name, part.parameter, part.formula) for part in self.parts if part.name in need_parts)
+        return code_new(self.formula, self.coding, data, need_random, offset, formulas, need_mean)

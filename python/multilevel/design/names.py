@@ -26,16 +26,17 @@ def columns_used(
     return list(dict.fromkeys((*names, *groups)))
 
 
-def checked_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> Mapping[str, Any]:
-    """The argument, when it is a mapping from variables of the formula."""
+def checked_contrasts(contrasts: Mapping[str, Any] | None, formulas: Iterable[Formula]) -> Mapping[str, Any]:
+    """The argument, when it is a mapping from variables of the formulas."""
     if contrasts is not None and not isinstance(contrasts, Mapping):
         raise DataError(
             "contrasts must be a mapping of columns to codings, such as {'column': 'sum'}; "
             f"got {contrasts!r:.60}, of type {type(contrasts).__name__}"
         )
     contrasts = dict(contrasts or {})
-    known = [atom.text for atom in formula.predictor_atoms]
-    names = {*known, *(factor_column(atom) for atom in formula.predictor_atoms)}
+    atoms = dict.fromkeys(atom for formula in formulas for atom in formula.predictor_atoms)
+    known = list(dict.fromkeys(atom.text for atom in atoms))
+    names = {*known, *(factor_column(atom) for atom in atoms)}
     for name in contrasts:
         if name not in names:
             raise FormulaError(f"contrasts: the formula has no '{name}'; it has {', '.join(known) or 'no predictors'}")

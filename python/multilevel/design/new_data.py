@@ -16,7 +16,8 @@ from ..errors import DataError, FormulaError
 from ..formula.parse import Formula
 from .fixed import FixedColumn, FixedTerm, fixed_part
 from .names import columns_used
-from .offset import OffsetCoding, offset_values, read_new_offset
+from .offset import Offset, OffsetCoding, offset_values, read_new_offset
+from .parts import DesignPart
 from .random_terms import RandomCoding, bar_atoms, code_new_random
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class NewDesign:
         Rows with a missing value in a column needed: their other values mean nothing.
     n_rows : int
     index : pandas.Index or None
+    parts : tuple of DesignPart
+        Those that were asked for.
     """
 
     fixed: tuple[FixedColumn, ...]
@@ -64,6 +67,7 @@ class NewDesign:
     missing: NDArray[np.bool_]
     n_rows: int
     index: pd.Index | None
+    parts: tuple[DesignPart, ...] = ()
 
 
 def code_new(
@@ -72,39 +76,53 @@ def code_new(
     data: Any,
     need_random: bool | Collection[str],
     offset: ArrayLike | str | None,
+    parts: tuple[tuple[str, str, Formula], ...] = (),
+    need_mean: bool = True,
 ) -> NewDesign:
     """What `Design.code_new` returns."""
     terms = coding.terms
     frame = Frame(data)
     wanted = _wanted_factors(coding.random, need_random)
     bars = tuple(bar for bar in formula.bars if bar.group_name in wanted)
-    atoms = (*formula.fixed.atoms, *formula.offsets, *(atom for bar in bars for atom in bar.terms.atoms))
+    of_mean = (formula.fixed.atoms, formula.offsets) if need_mean else ((), ())
+    atoms = (*of_mean[0], *of_mean[1], *(atom for bar in bars for atom in bar.terms.atoms))
     try:
         used = columns_used(formula, atoms, bars, frame, terms.functions)
+        for _, _, part in parts:
+            used += columns_used(part, part.predictor_atoms, (), frame, terms.functions)
     except FormulaError as error:
         raise DataError(f"new data: {error}") from None
-    given = read_new_offset(coding.offset, offset, frame, terms.functions)
+    given = read_new_offset(coding.offset, offset, frame, terms.functions) if need_mean else Offset()
     missing = np.zeros(frame.n_rows, dtype=bool)
     for column in (*(frame[name] for name in dict.fromkeys((*used, *given.needs))), given.column):
         if column is not None and column.missing is not None:
             missing |= column.missing
     rows = Rows(frame, None, terms.functions)
-    values = {
-        atom: terms.apply(atom, rows, missing) for atom in dict.fromkeys((*formula.fixed.atoms, *bar_atoms(bars)))
-    }
-    fixed, fixed_terms = fixed_part(code_terms(formula.fixed, values, terms.variables))
+    needed = (*of_mean[0], *bar_atoms(bars), *(atom for _, _, part in parts for atom in part.fixed.atoms))
+    values = {atom: terms.apply(atom, rows, missing) for atom in dict.fromkeys(needed)}
+    fixed, fixed_terms = fixed_part(code_terms(formula.fixed, values, terms.variables)) if need_mean else ((), ())
     random = code_new_random(formula, coding.random, values, terms, rows, missing, wanted)
     codes, unseen, random_columns = random if wanted else ((), (), ())
     return NewDesign(
         fixed=fixed,
         fixed_terms=fixed_terms,
-        offset=offset_values(formula, given, rows, terms.state, missing),
+        offset=offset_values(formula, given, rows, terms.state, missing) if need_mean else None,
         codes=codes,
         unseen=unseen,
         random_columns=random_columns,
         missing=missing,
         n_rows=frame.n_rows,
         index=frame.index,
+        parts=tuple(
+            DesignPart(
+                name,
+                parameter,
+                part,
+                *fixed_part(code_terms(part.fixed, values, terms.variables)),
+                offset_values(part, Offset(), rows, terms.state, missing),
+            )
+            for name, parameter, part in parts
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -67,15 +67,38 @@ class Parameter:
 
     def natural(self, phi: float) -> float:
         """The parameter at phi; infinite at its limit."""
-        if phi >= self.limit:
-            return float("inf")
-        return float(phi if self.scale == "plain" else np.exp(phi) if self.scale == "log" else _logistic(self, phi))
+        return float(self.naturals(np.array([phi]))[0])
+
+    def naturals(self, phi: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same of an array."""
+        with np.errstate(over="ignore"):
+            if self.scale in ("log", "plain"):
+                values = np.exp(phi) if self.scale == "log" else np.array(phi)
+            else:
+                least = np.exp(-np.abs(phi))
+                values = np.where(phi >= 0, 1.0, least) / (1.0 + least) + (1.0 if self.scale == "power" else 0.0)
+        return np.where(phi >= self.limit, np.inf, values)
 
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
         if self.scale in ("log", "plain"):
             return float(np.exp(phi)) if self.scale == "log" else 1.0
         return float(0.25 / np.cosh(0.5 * phi) ** 2)
+
+    @property
+    def scale_in_words(self) -> str:
+        """What a formula for it is a model of."""
+        return {"log": "log ", "plain": ""}.get(self.scale, "logit ") + self.name
+
+    @property
+    def range(self) -> str:
+        """The values that it may have, in words."""
+        return {
+            "log": "it is a number above zero",
+            "logit": "it is a number between zero and one",
+            "power": "it is a number between one and two",
+            "plain": "it is a number",
+        }[self.scale]
 
     def phi(self, value: float) -> float:
         """The phi of a value of the parameter; the limit's where it is there."""
@@ -88,11 +111,6 @@ class Parameter:
             return min(float(np.log(share) - np.log1p(-share)), self.limit)
 
 
-def _logistic(parameter: Parameter, phi: float) -> float:
-    share = 1.0 / (1.0 + np.exp(-phi)) if phi >= 0 else np.exp(phi) / (1.0 + np.exp(phi))
-    return float(share + (1.0 if parameter.scale == "power" else 0.0))
-
-
 class Family:
     """A family of densities with its link.
 
@@ -102,14 +120,20 @@ class Family:
         One of the names that `multilevel.families()` lists.
     link : str, optional
         One of the family's links; without it, its default link.
+    given : mapping, optional
+        Values of parameters of the family that are not to be estimated, by name, on their natural scale.
+    **values : float
+        The same as arguments: ``Family("gaussian", sigma=1)``.
 
     Raises
     ------
     DataError
-        The family or the link does not exist; the message lists those that do.
+        The family, the link or a parameter does not exist, or cannot have the value; the message lists what does.
     """
 
-    def __init__(self, name: str, link: str | None = None) -> None:
+    def __init__(
+        self, name: str, link: str | None = None, given: Mapping[str, float] | None = None, **values: float
+    ) -> None:
         table = dict(_core.families())
         if not isinstance(name, str):
             raise DataError(f"family is a {type(name).__name__}; give its name, one of {', '.join(table)}, and link=")
@@ -126,6 +150,19 @@ class Family:
         self.name = name
         self.link = link
         self._core = _core.Family(name, link)
+        self.given = {own: self._checked(own, value) for own, value in {**(given or {}), **values}.items()}
+
+    def _checked(self, name: str, value: float) -> float:
+        own = {parameter.name: parameter for parameter in self.parameters}
+        if name not in own:
+            raise DataError(
+                f"the {self.name} family has no parameter {name!r}; it has {', '.join(map(repr, own)) or 'none'}"
+            )
+        real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        with np.errstate(invalid="ignore"):
+            if not real or not np.isfinite(own[name].phi(float(value))):
+                raise DataError(f"{name}={value!r} cannot be: {own[name].range}")
+        return float(value)
 
     @property
     def support(self) -> Support:
@@ -160,18 +197,23 @@ class Family:
         """Linear predictor at the mean `mu`."""
         return self._core.link_of_mean(np.ascontiguousarray(mu, dtype=np.float64))
 
-    def variance(self, mu: ArrayLike, phi: Mapping[str, float]) -> NDArray[np.float64]:
+    def variance(self, mu: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Variance function at `mu`: the variance of one observation or trial over the dispersion.
 
-        `phi` holds the family's parameters by name, on their natural scale.
+        `phi` holds the family's parameters by name, on their natural scale; or as `Fit.row_phi` has them.
         """
         return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._phi(phi))
 
-    def dispersion(self, phi: Mapping[str, float]) -> float:
-        """What the variance function is multiplied by: sigma^2, 1 / shape; 1 for families without a dispersion."""
+    def dispersion(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the variance function is multiplied by: sigma^2, 1 / shape; 1 for families without a dispersion.
+
+        One number, (1,), or one for each row of `phi`.
+        """
         return self._core.dispersion(self._phi(phi))
 
-    def unit_deviance(self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float]) -> NDArray[np.float64]:
+    def unit_deviance(
+        self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Deviance of one observation (of a binomial one: of one trial, `y` a proportion), times the dispersion."""
         return self._core.unit_deviance(
             np.ascontiguousarray(y, dtype=np.float64),
@@ -179,8 +221,10 @@ class Family:
             self._phi(phi),
         )
 
-    def _phi(self, phi: Mapping[str, float]) -> list[float]:
+    def _phi(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64] | list[float]:
         """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
+        if isinstance(phi, np.ndarray):
+            return phi
         return [own.phi(phi[own.name]) for own in self.parameters]
 
     def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -198,16 +242,18 @@ class Family:
         return log_density(-at, zero) if self.link in SYMMETRIC else log_density(at, one), log_density(at, zero)
 
     def __repr__(self) -> str:
-        return f"Family({self.name!r}, {self.link!r})"
+        given = "".join(f", {name}={value:g}" for name, value in self.given.items())
+        return f"Family({self.name!r}, {self.link!r}{given})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Family) and (self.name, self.link) == (other.name, other.link)
+        mine = (self.name, self.link, self.given)
+        return isinstance(other, Family) and mine == (other.name, other.link, other.given)
 
     def __hash__(self) -> int:
-        return hash((self.name, self.link))
+        return hash((self.name, self.link, *self.given.items()))
 
-    def __reduce__(self) -> tuple[type[Family], tuple[str, str]]:
-        return (Family, (self.name, self.link))
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Family, (self.name, self.link, self.given))
 
 
 def families() -> pd.DataFrame:

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 from multilevel import _core
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..design.design import Design
-    from ..family.registry import Family
+    from ..family.registry import Family, Parameter
 
 
 def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
@@ -25,4 +30,17 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         [len(factor.levels) for factor in design.grouping_factors],
         [(term.grouping_factor, list(term.columns), term.structure) for term in design.random_terms],
         threads,
+        [_phi(design, family, parameter) for parameter in family.parameters],
     )
+
+
+def _phi(
+    design: Design, family: Family, parameter: Parameter
+) -> tuple[list[NDArray[Any] | None], NDArray[np.float64] | None, float | None]:
+    """Columns and offset of what makes one of the family's parameters, or its given value; nothing for a constant."""
+    if parameter.name in family.given:
+        return [], None, parameter.phi(family.given[parameter.name])
+    for part in design.parts:
+        if part.parameter == parameter.name:
+            return [column.values for column in part.fixed], part.offset, None
+    return [], None, None

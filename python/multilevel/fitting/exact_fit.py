@@ -36,6 +36,9 @@ def exact_parameters(design: Design, family: Family, kept: tuple[str, ...], n_pa
     eta = family.link_of_mean(design.response.values) - (0.0 if design.offset is None else design.offset)
     psi = np.zeros(n_parameters)
     # whichever way a parameter goes as the dispersion vanishes
+    if design.parts:
+        psi[-sum(len(part.fixed) for part in design.parts) :] = np.nan
+        return psi
     for r, own in enumerate(family.parameters):
         falls = family.dispersion({own.name: np.e}) < family.dispersion({own.name: 1.0})
         psi[n_parameters - len(family.parameters) + r] = np.inf if falls else -np.inf

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DataError
 from .core_model import build_core
+from .parameters import Component, is_linear
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from numpy.typing import NDArray
 
     from ..design.design import Design
+    from ..design.fixed import FixedColumn
+    from ..design.parts import DesignPart
     from ..family.registry import Family
     from .certificate import Certificate, Optimization
     from .verdict import Verdict
@@ -43,7 +49,8 @@ class Fit:
     theta_values, theta, random_cov : tuple of ndarray
         Per random-effects term: its own part of theta, its lower Cholesky factor, and its covariance.
     phi : dict
-        The family's own parameters, on the scale of their name. Of linear models without random effects `sigma` is the
+        The family's own parameters that are the same for all rows, on the scale of their name. Of linear models
+        without random effects `sigma` is the
         square root of the (weighted) residual sum of squares over n - p, as lm() has it, not over n as in psi.
     gradient, hessian, covariance
         Of the log-likelihood with respect to psi; the inverse of -hessian, NaN where theta is at the boundary. The
@@ -63,6 +70,8 @@ class Fit:
     certificate, optimization
     quadrature_table : tuple of (int, float, float)
         Points, log-likelihood and largest shift to be expected, for n_quadrature="auto".
+    components : tuple of Component
+        Parts of the model beside the mean: what makes those parameters of the family that `phi` does not hold.
     """
 
     design: Design
@@ -91,6 +100,7 @@ class Fit:
     certificate: Certificate
     optimization: Optimization
     quadrature_table: tuple[tuple[int, float, float], ...] = ()
+    components: tuple[Component, ...] = ()
 
     @property
     def converged(self) -> bool:
@@ -145,12 +155,12 @@ class Fit:
     @property
     def is_linear(self) -> bool:
         """Whether this is a linear (mixed) model: Gaussian with the identity link."""
-        return self.family.is_linear
+        return is_linear(self.design, self.family)
 
     @property
     def sigma(self) -> float | None:
         """The residual standard deviation, of families that have one."""
-        return next(iter(self.phi.values())) if self.family.has_residual else None
+        return self.phi.get(self.family.parameters[0].name) if self.family.has_residual else None
 
     @property
     def term_columns(self) -> tuple[NDArray[np.int64], ...]:
@@ -178,6 +188,62 @@ class Fit:
     def mu(self) -> NDArray[np.float64]:
         """Mean of the rows used, given the conditional modes, (n,)."""
         return self.family.mean(self.eta)
+
+    def component(self, name: str) -> Component:
+        """The part of the model of this name.
+
+        Raises
+        ------
+        DataError
+            There is none with a formula of its own.
+        """
+        for component in self.components:
+            if component.name == name:
+                return component
+        known = ", ".join(repr(own.name) for own in self.components) or "none"
+        raise DataError(f"the model has no part {name!r} with a formula of its own; parts: {known}")
+
+    def linear_predictor_of(
+        self, component: Component, columns: Iterable[FixedColumn], offset: NDArray[np.float64] | None, n_rows: int
+    ) -> NDArray[np.float64]:
+        """Phi of the parameter that a part makes, for rows with these columns of it, (n_rows,)."""
+        beta = dict(zip(component.names, self.psi[component.first :], strict=False))
+        phi = np.zeros(n_rows) if offset is None else np.array(offset, dtype=np.float64)
+        for column in columns:
+            if column.name in beta:
+                phi += beta[column.name] if column.values is None else beta[column.name] * column.values
+        return phi
+
+    @cached_property
+    def phi_places(self) -> dict[str, int]:
+        """Where the family's parameters that are one number, and were estimated, stand in psi."""
+        sizes = {own.parameter: len(own.names) for own in self.components}
+        places, at = {}, len(self.beta) + sum(map(len, self.theta_values))
+        for own in self.family.parameters:
+            if own.name in self.family.given:
+                continue
+            if own.name not in sizes:
+                places[own.name] = at
+            at += sizes.get(own.name, 1)
+        return places
+
+    @cached_property
+    def row_phi(self) -> NDArray[np.float64]:
+        """The family's parameters as the fit moves them: (n_phi,), or (n, n_phi) where they differ from row to row."""
+        parts = {part.parameter: part for part in self.design.parts}
+        return self.phi_of({own.parameter: parts[own.parameter] for own in self.components}, self.n_rows)
+
+    def phi_of(self, parts: Mapping[str, DesignPart], n_rows: int) -> NDArray[np.float64]:
+        """The same for rows whose parts are coded, by parameter of the family."""
+        common = [own.phi(self.phi[own.name]) if own.name in self.phi else 0.0 for own in self.family.parameters]
+        if not self.components:
+            return np.array(common)
+        rows = np.tile(common, (n_rows, 1))
+        for component in self.components:
+            at = [own.name for own in self.family.parameters].index(component.parameter)
+            part = parts[component.parameter]
+            rows[:, at] = self.linear_predictor_of(component, part.fixed, part.offset, n_rows)
+        return rows
 
     def __getstate__(self) -> dict[str, Any]:
         # The compiled model is built again from the design when it is needed.

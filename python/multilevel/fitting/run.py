@@ -134,10 +134,12 @@ def _named(
     reproduced = record.ending == "exact_fit" and not np.isfinite(psi).all()  # by the fixed part alone
     if reproduced:
         psi = exact_parameters(design, family, kept, len(psi))
-    cut = parts(design, family, kept, psi)
+    beside = {own.name: core.phi_redundant(r) for r, own in enumerate(family.parameters)}
+    cut = parts(design, family, kept, psi, beside)
     measured = certificate(record, design, cut.random_cov)
     folded = _folded(core, family, record, threads)
-    verdict = judge(design, family, record, measured, cut, dropped, _unsettled(table), folded)
+    left_out = dropped + tuple(f"{own.name}: {name}" for own in cut.components for name in own.redundant)
+    verdict = judge(design, family, record, measured, cut, left_out, _unsettled(table), folded)
     share = variance_share(design, family, len(kept))
     return Fit(
         design=design,
@@ -166,4 +168,5 @@ def _named(
         certificate=measured,
         optimization=optimization(record, threads),
         quadrature_table=table,
+        components=cut.components,
     )

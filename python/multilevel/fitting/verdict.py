@@ -18,6 +18,7 @@ from ..errors import (
     warn_caller,
 )
 from .group_separation import constant_factor, reproduces
+from .parameters import is_linear
 from .separation import separating_columns
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..design.design import Design
     from ..family.registry import Family, Parameter
     from .certificate import BoundaryScore, Certificate
-    from .parameters import Parts
+    from .parameters import Parts, is_linear
 
 LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
@@ -88,7 +89,7 @@ def judge(
     status, message = "converged", ""
     unidentified = _unidentified(record, names) if record.ending == "converged" else ""
     vanishing, hidden = "", False
-    if record.ending in VANISHING and family.is_linear and design.random_terms:
+    if record.ending in VANISHING and is_linear(design, family) and design.random_terms:
         vanishing, hidden = _vanishing_residual(design, record, names)
     largest_sd = _largest_random_sd(design, parts.random_cov) if family.support == "trials" else 0.0
     large = largest_sd > LARGE_EFFECT
@@ -122,7 +123,7 @@ def judge(
     remarks += [
         (SingularFitWarning, _at_limit(family, own))
         for own in family.parameters
-        if np.isinf(parts.phi[own.name]) and status != "separation" and own.becomes
+        if np.isinf(parts.phi.get(own.name, 0.0)) and status != "separation" and own.becomes
     ]
     check = certificate.quadrature
     if status == "converged" and unsettled:
@@ -303,10 +304,9 @@ def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str,
 
 def _nothing_left(family: Family, psi: NDArray[np.float64]) -> bool:
     """Whether what a search took for an exact fit is one: without a residual the dispersion has a size of its own."""
-    with np.errstate(over="ignore"):
-        phi = np.exp(psi[len(psi) - len(family.parameters) :])
-    own = {parameter.name: float(value) for parameter, value in zip(family.parameters, phi, strict=True)}
-    return family.has_residual or not np.isfinite(psi).all() or family.dispersion(own) < EXACT_DISPERSION
+    if family.has_residual or not np.isfinite(psi).all():
+        return True
+    return float(family.dispersion(psi[len(psi) - len(family.parameters) :])[0]) < EXACT_DISPERSION
 
 
 def _no_start(design: Design, record: FitRecord) -> str:

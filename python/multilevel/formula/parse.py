@@ -13,7 +13,7 @@ from ..errors import FormulaError
 from .algebra import Atom, Bar, Terms, atom_from_tokens, parse_right_side
 from .tokens import Token, complain, display, matching, split_arguments, tokenize
 
-__all__ = ["Atom", "Bar", "Formula", "Terms", "parse_expression", "parse_formula"]
+__all__ = ["Atom", "Bar", "Formula", "Terms", "parse_expression", "parse_formula", "parse_part"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Formula:
     source : str
         The formula as given; positions refer to it.
     response : tuple of Atom
-        One atom, or two for ``cbind(successes, failures)``.
+        One atom, or two for ``cbind(successes, failures)``; none in the formula of a part without a response.
     response_text : str
         The left-hand side as written.
     fixed : Terms
@@ -112,6 +112,40 @@ def _parse(text: str) -> Formula:
         source=text,
         response=response,
         response_text=display(left),
+        fixed=parsed.fixed,
+        bars=parsed.bars,
+        offsets=parsed.offsets,
+    )
+
+
+def parse_part(text: str) -> Formula:
+    """Read the formula of a part of the model that has no response: ``~ x + offset(z)``, or the same without ``~``.
+
+    Raises
+    ------
+    FormulaError
+        With the place marked, where the text is no such formula.
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is a string such as '~ x'; got {type(text).__name__}")
+    return _parse_part(text)
+
+
+@lru_cache(maxsize=256)
+def _parse_part(text: str) -> Formula:
+    tokens = tokenize(text)
+    right = tokens[1:] if tokens[0].text == "~" else tokens
+    for token in right:
+        if token.text == "~" and token.kind == "op":
+            complain(text, token.start, "this formula has no response: it is '~ terms'")
+    if right[0].kind == "end":
+        complain(text, right[0].start, "expected terms, as in '~ x'; '~ 1' is the intercept alone")
+    parsed = parse_right_side(text, right)
+    return Formula(
+        text=f"~ {display(right[:-1])}",
+        source=text,
+        response=(),
+        response_text="",
         fixed=parsed.fixed,
         bars=parsed.bars,
         offsets=parsed.offsets,

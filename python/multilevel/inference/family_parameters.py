@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def family_parameters(fit: Fit, level: float = 0.95) -> pd.DataFrame:
-    """Estimates, standard errors and Wald intervals of the family's parameters.
+    """Estimates, standard errors and Wald intervals of the family's parameters that are the same for all rows.
 
-    The fit estimates logarithms, and intervals are made there; standard errors are by the delta method.
+    The fit estimates phi, their logarithms or logits, and intervals are made there, so that they stay in the range of
+    the parameter; standard errors are by the delta method.
 
     Parameters
     ----------
@@ -27,18 +28,23 @@ def family_parameters(fit: Fit, level: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     DataFrame, one row per parameter
-        Index `parameter`; estimate, std_error, conf_low, conf_high. NaN where a parameter is at its limit.
+        Index `parameter`; estimate, std_error, conf_low, conf_high. NaN where a parameter is at its limit, or given.
     """
-    n = len(fit.phi)
-    at = np.arange(len(fit.psi) - n, len(fit.psi))
-    relative = np.sqrt(np.diag(fit.covariance)[at])
-    estimate = np.array(list(fit.phi.values()))
-    with np.errstate(invalid="ignore", over="ignore"):
-        reach = np.exp(quantile(level) * relative)
-        columns = {
-            "estimate": estimate,
-            "std_error": estimate * relative,
-            "conf_low": estimate / reach,
-            "conf_high": estimate * reach,
-        }
-    return pd.DataFrame(columns, index=pd.Index(list(fit.phi), name="parameter"))
+    rows = []
+    own = {parameter.name: parameter for parameter in fit.family.parameters}
+    for name, estimate in fit.phi.items():
+        if name not in fit.phi_places:
+            rows.append((estimate, np.nan, np.nan, np.nan))
+            continue
+        parameter, place = own[name], fit.phi_places[name]
+        phi, error = fit.psi[place], float(np.sqrt(fit.covariance[place, place]))
+        reach = quantile(level) * error
+        # what multiplies sigma of least squares, beside its phi
+        natural = parameter.natural(phi)
+        share = estimate / natural if parameter.scale == "log" and 0.0 < natural < np.inf else 1.0
+        with np.errstate(over="ignore"):
+            ends = sorted(share * parameter.natural(phi + step) for step in (-reach, reach))
+        missing = not np.isfinite(error)
+        rows.append((estimate, share * parameter.slope(phi) * error, *((np.nan, np.nan) if missing else ends)))
+    columns = ["estimate", "std_error", "conf_low", "conf_high"]
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(list(fit.phi), name="parameter"), dtype=np.float64)

@@ -92,20 +92,27 @@ def coefficient_table(fit: Fit, level: float = 0.95, df_method: str | None = Non
         df_method = default_method(fit)
     std_error = standard_errors(adjusted_covariance(fit, df_method))
     df = degrees_of_freedom(fit, df_method)
+    return wald_table(fit.fixed_names, fit.beta, std_error, level, df)
+
+
+def wald_table(
+    names: tuple[str, ...], estimate: np.ndarray, std_error: np.ndarray, level: float, df: np.ndarray | float = np.inf
+) -> pd.DataFrame:
+    """Estimates with their tests and intervals, one row each; the columns are those of `coefficient_table`."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = fit.beta / std_error
+        statistic = estimate / std_error
     margin = quantile(level, df) * std_error
     return pd.DataFrame(
         {
-            "estimate": fit.beta,
+            "estimate": estimate,
             "std_error": std_error,
             "df": df,
             "statistic": statistic,
             "p_value": p_values(statistic, df),
-            "conf_low": fit.beta - margin,
-            "conf_high": fit.beta + margin,
+            "conf_low": estimate - margin,
+            "conf_high": estimate + margin,
         },
-        index=pd.Index(fit.fixed_names, dtype=object),
+        index=pd.Index(names, dtype=object),
     )
 
 

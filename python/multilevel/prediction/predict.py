@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..design.design import Design
     from ..design.fixed import FixedColumn
     from ..design.new_data import NewDesign
+    from ..fitting.parameters import Component
     from ..fitting.record import Fit
 
 
@@ -38,8 +39,9 @@ def predict(
     newdata : data frame or None
         Rows to predict for, coded as the fit coded its own; None means the rows used in the fit. The response is not
         needed, nor are grouping factors whose effects are left out by `random`.
-    kind : {"response", "link"}
-        The mean (for binomial models the probability, whatever the number of trials) or the linear predictor.
+    kind : {"response", "link", "dispersion", "zero"}
+        The mean (for binomial models the probability, whatever the number of trials) or the linear predictor; or, where
+        a formula makes it, the parameter of that part on its natural scale.
     random : {"conditional", "zero"} or list of str
         Random effects at their conditional modes, or at zero (a level that is typical on the scale of the link); a list
         of grouping factors has theirs at the conditional modes and the others at zero.
@@ -69,7 +71,10 @@ def predict(
         New levels (with `new_levels="error"`), a column that is missing, an offset that cannot be known or that is
         given without `newdata`.
     """
-    _choose("kind", kind, ("response", "link"))
+    kinds = ("response", "link", *(own.name for own in fit.components))
+    _choose("kind", kind, kinds)
+    if kind not in ("response", "link"):
+        return _of_part(fit, fit.component(kind), newdata)
     included = _included(fit, random)
     _choose("new_levels", new_levels, ("error", "zero"))
     if newdata is None:
@@ -88,6 +93,23 @@ def predict(
     if kind == "link":
         return pd.Series(eta, index=index, name="eta")
     return pd.Series(fit.family.mean(eta), index=index, name="mu")
+
+
+def _of_part(fit: Fit, component: Component, newdata: Any) -> pd.Series:
+    """The family's parameter that a part makes, row by row, on its natural scale."""
+    parameter = next(own for own in fit.family.parameters if own.name == component.parameter)
+    if newdata is None:
+        part = next(own for own in fit.design.parts if own.name == component.name)
+        index, n_rows, missing = row_index(fit.design), fit.n_rows, None
+    else:
+        new = fit.design.code_new(newdata, need_random=False, need_parts=(component.name,), need_mean=False)
+        part, n_rows, missing = new.parts[0], new.n_rows, new.missing
+        index = new.index if new.index is not None else pd.RangeIndex(new.n_rows)
+    phi = fit.linear_predictor_of(component, part.fixed, part.offset, n_rows)
+    values = parameter.naturals(phi)
+    if missing is not None:
+        values[missing] = np.nan
+    return pd.Series(values, index=index, name=component.parameter)
 
 
 def row_index(design: Design) -> pd.Index:

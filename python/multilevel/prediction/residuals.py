@@ -54,7 +54,7 @@ def pearson(fit: Fit) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             ratio = np.where(y > 0, y * np.exp(half), 0.0) - np.where(y < 1, (1.0 - y) * np.exp(-half), 0.0)
         return ratio * np.sqrt(_weights(fit))
-    difference, spread = response(fit), np.sqrt(fit.family.variance(fit.mu, fit.phi))
+    difference, spread = response(fit), np.sqrt(fit.family.variance(fit.mu, fit.row_phi))
     # where a mean has run to 0 the residual is zero with it, or infinite
     with np.errstate(divide="ignore"):
         ratio = np.divide(difference, spread, out=np.zeros_like(difference), where=difference != 0)
@@ -66,14 +66,14 @@ def scaled(fit: Fit) -> np.ndarray:
 
     These are the "Scaled residuals" of `summary()` in lme4 and here; NaN where that is zero.
     """
-    sigma = np.sqrt(fit.family.dispersion(fit.phi)) if fit.sigma is None else fit.sigma
-    return pearson(fit) / (sigma if sigma > 0 else np.nan)
+    sigma = np.sqrt(fit.family.dispersion(fit.row_phi)) if fit.sigma is None else fit.sigma
+    return pearson(fit) / np.where(sigma > 0, sigma, np.nan)
 
 
 def deviance(fit: Fit) -> np.ndarray:
     """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
     y = observed(fit)
-    unit_deviance = np.maximum(fit.family.unit_deviance(y, fit.mu, fit.phi), 0.0)  # rounding may leave -1e-17
+    unit_deviance = np.maximum(fit.family.unit_deviance(y, fit.mu, fit.row_phi), 0.0)  # rounding may leave -1e-17
     sign = np.sign(y - fit.mu)
     if fit.family.support == "trials":
         log_mu, log_rest = fit.family.log_probabilities(fit.eta)

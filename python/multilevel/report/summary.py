@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..inference import wald
+from ..inference.components import component_table
 from ..inference.family_parameters import family_parameters
 from ..inference.information_criteria import information_criteria
 from ..prediction.residuals import scaled
@@ -16,6 +17,7 @@ from ..tables.page import Page, Paragraph, Table, abbreviate, format_fixed, form
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..fitting.parameters import Component
     from ..fitting.record import Fit
 
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
@@ -27,6 +29,7 @@ DF_NAMES = {
     "containment": "containment degrees of freedom",
     "residual": "residual degrees of freedom",
 }
+PART_TITLES = {"dispersion": "Dispersion model", "zero": "Zero part"}
 LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too little
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
@@ -53,6 +56,8 @@ def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
     if fit.phi and fit.sigma is None:
         yield _family_parameters(fit, family_parameters(fit))
     yield _fixed_effects(fit, coefficients, method, unasked=df_method is None)
+    for component in fit.components:
+        yield _component(fit, component, component_table(fit, component))
     p = len(fit.fixed_names)
     if 1 < p <= MOST_CORRELATIONS:
         yield _correlations(fit.fixed_names, wald.correlation(fit.beta_covariance))
@@ -72,10 +77,14 @@ def title(fit: Fit) -> str:
     method = {"ml": "maximum likelihood", "reml": "REML"}[fit.method]
     if fit.is_least_squares:
         return "Linear model fit by least squares"
+    if not fit.design.random_terms and fit.family.is_linear and fit.components:
+        return f"Linear model with a model of its dispersion, fit by {method}"
     if not fit.design.random_terms:
         return f"Generalized linear model fit by {method}"
     if fit.is_linear:
         return f"Linear mixed model fit by {method}"
+    if fit.family.is_linear and fit.components:  # the approximations are exact
+        return f"Linear mixed model with a model of its dispersion, fit by {method}"
     approximation = (
         "Laplace approximation"
         if fit.n_quadrature == 1
@@ -95,6 +104,8 @@ def _heading(fit: Fit) -> Iterator[str]:
     yield title(fit)
     yield f" Family: {fit.family.name} ( {fit.family.link} )"
     yield f"Formula: {fit.design.formula}"
+    for part in fit.design.parts:
+        yield f"{part.name.capitalize()}: {part.formula}"
     levels = fit.design.response.levels
     if levels is not None:
         yield f"Success: {levels[1]} (failure: {levels[0]})"
@@ -247,6 +258,23 @@ def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool)
     rows = tuple(zip(*estimates, *tests, strict=True))
     columns = ("", "Estimate", "Std. Error", *headings)
     return Table(columns, rows, title="Fixed effects:", n_labels=1, notes=tuple(notes))
+
+
+def _component(fit: Fit, component: Component, table: pd.DataFrame) -> Table:
+    parameter = next(own for own in fit.family.parameters if own.name == component.parameter)
+    cells = [
+        list(table.index),
+        format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
+        format_numbers(table["std_error"], 5),
+        format_fixed(table["statistic"], 3),
+        format_p(table["p_value"]),
+    ]
+    notes = [f"on the scale of {parameter.scale_in_words}: {parameter.meaning}"]
+    if component.redundant:
+        notes.append(f"dropped as linear combinations of earlier columns: {', '.join(component.redundant)}")
+    title = f"{PART_TITLES.get(component.name, component.name.capitalize())}:"
+    columns = ("", "Estimate", "Std. Error", "z value", "Pr(>|z|)")
+    return Table(columns, tuple(zip(*cells, strict=True)), title=title, n_labels=1, notes=tuple(notes))
 
 
 def _ordered_by_treatment(fit: Fit) -> list[str]:

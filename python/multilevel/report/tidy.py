@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..inference import wald
+from ..inference.components import component_table
 from ..inference.family_parameters import family_parameters
 from ..inference.information_criteria import information_criteria
 from ..inference.variance_components import vcov_table
@@ -16,16 +17,18 @@ from ..prediction.residuals import observed, response
 from ..tables.printed import Parameters
 
 if TYPE_CHECKING:
+    from ..fitting.parameters import Component
     from ..fitting.record import Fit
 
 
-def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:
-    """One row per parameter.
+def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None, component: str | None = None) -> pd.DataFrame:
+    """One row per parameter; of one part of the model where `component` names it, "mean", "dispersion" or "zero".
 
     Returns
     -------
     DataFrame
-        effect ("fixed", "ran_pars" or "family"), group (missing but for random effects), term, estimate, std_error, df
+        effect ("fixed", "ran_pars", "family", or the name of a part beside the mean), group (missing but for random
+        effects), term, estimate, std_error, df
         (infinite for normal tests), statistic, p_value, conf_low, conf_high. Random-effects parameters are sds and
         correlations, with broom.mixed's names `sd__(Intercept)`, `cor__(Intercept).x`, `sd__Observation`; they have no
         test and no Wald interval. The family's own parameters have an interval made on the logarithmic scale. It prints
@@ -34,7 +37,14 @@ def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.Data
     fixed = wald.coefficient_table(fit, level, df_method).rename_axis("term").reset_index()
     fixed.insert(0, "effect", "fixed")
     fixed.insert(1, "group", None)
-    tables = [fixed, _random(fit, list(fixed.columns)), _family(fit, level, list(fixed.columns))]
+    columns = list(fixed.columns)
+    tables = [fixed, _random(fit, columns)]
+    if component != "mean":
+        chosen = fit.components if component is None else (fit.component(component),)
+        tables = tables if component is None else []
+        tables += [_part(fit, own, level, columns) for own in chosen]
+    if component is None:
+        tables.append(_family(fit, level, columns))
     return Parameters({c: [value for table in tables for value in table[c]] for c in fixed.columns})
 
 
@@ -52,6 +62,12 @@ def _random(fit: Fit, columns: list[str]) -> pd.DataFrame:
         }
     )
     return random.reindex(columns=columns)
+
+
+def _part(fit: Fit, component: Component, level: float, columns: list[str]) -> pd.DataFrame:
+    table = component_table(fit, component, level).rename_axis("term").reset_index()
+    table.insert(0, "effect", component.name)
+    return table.reindex(columns=columns)
 
 
 def _family(fit: Fit, level: float, columns: list[str]) -> pd.DataFrame:

@@ -82,6 +82,10 @@ def _check(fit: Fit, design: Design) -> None:
         _agree(n if rows is None else len(rows), n)
     for column in design.fixed:
         _column(column.values, n)
+    for beside in design.parts:
+        _agree(n if beside.offset is None else len(beside.offset), n)
+        for column in beside.fixed:
+            _column(column.values, n)
     for term in design.fixed_terms:
         for part in term.parts:
             for values in part.values:
@@ -107,6 +111,11 @@ def _check(fit: Fit, design: Design) -> None:
     for factor, q, modes, spread in zip(design.grouping_factors, effects, fit.modes, fit.mode_cov, strict=True):
         _agree(modes.shape, (len(factor.levels), q))
         _agree(spread.shape, (len(factor.levels), q, q))
+    for component in fit.components:
+        if component.parameter not in {own.parameter for own in design.parts}:
+            raise ValueError("a part of it has no columns")
+        if not 0 <= component.first <= len(fit.psi) - len(component.names):
+            raise ValueError("a part of it has no coefficients")
     _agree(fit.beta.shape, (p,))
     _agree(fit.beta_covariance.shape, (p, p))
     _agree(fit.psi.shape, (len(fit.parameter_names),))

@@ -26,12 +26,14 @@ from ..design.design import Design
 from ..design.fixed import FixedColumn, FixedTerm
 from ..design.new_data import DesignCoding
 from ..design.offset import OffsetCoding
+from ..design.parts import DesignPart
 from ..design.random_terms import RandomCoding, RandomTerm
 from ..design.response import Response
 from ..design.times import Times
 from ..errors import DataError
 from ..family.registry import Family
 from ..fitting.certificate import BoundaryScore, Certificate, Optimization, QuadratureCheck
+from ..fitting.parameters import Component
 from ..fitting.record import Fit
 from ..fitting.verdict import Verdict
 from ..formula.algebra import Atom, Bar, Terms
@@ -85,7 +87,9 @@ RECORDS = {
     kind.name: kind
     for kind in (
         Kind(Fit, omitted={"model_core": None}),  # built again from the design
-        Kind(Family, fields={"name": str, "link": str}),
+        Kind(Family, fields={"name": str, "link": str, "given": Mapping[str, float]}),
+        Kind(DesignPart),
+        Kind(Component),
         Kind(Design),
         Kind(FixedColumn),
         Kind(FixedTerm),

@@ -1,0 +1,68 @@
+"""Parts of the model beside the mean: columns that one of the family's parameters depends on, ``dispersion="~ x"``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import DataError, FormulaError
+from ..formula.parse import Formula, parse_part
+from .fixed import FixedColumn, FixedTerm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..family.registry import Family
+
+
+@dataclass(frozen=True)
+class DesignPart:
+    """The columns of a part, and the parameter of the family that they make.
+
+    Attributes
+    ----------
+    name : str
+        "dispersion", "zero": what the part is called.
+    parameter : str
+        The parameter of the family, whose phi is the columns times their coefficients.
+    formula : Formula
+        Without a response.
+    fixed : tuple of FixedColumn
+        Redundant columns included: the core finds them.
+    fixed_terms : tuple of FixedTerm
+    offset : ndarray of float64, or None
+    """
+
+    name: str
+    parameter: str
+    formula: Formula
+    fixed: tuple[FixedColumn, ...]
+    fixed_terms: tuple[FixedTerm, ...]
+    offset: NDArray[np.float64] | None
+
+
+def read_parts(given: Mapping[str, str], family: Family) -> tuple[tuple[str, str, Formula], ...]:
+    """Name, parameter and formula of each part that is more than a constant."""
+    read = []
+    for name, text in given.items():
+        parameter = next((own for own in family.parameters if own.part == name), None)
+        if parameter is None:
+            own = ", ".join(repr(p.name) for p in family.parameters) or "none"
+            raise DataError(f"{name}={text!r}: the {family.name} family has no {name} (its parameters: {own})")
+        if parameter.name in family.given:
+            raise DataError(f"{name}={text!r}: '{parameter.name}' of the {family.name} family is given already")
+        try:
+            formula = parse_part(text)
+        except FormulaError as error:
+            raise FormulaError(f"{name}: {error}") from None
+        if formula.bars:
+            raise FormulaError(
+                f"{name}={text!r} has random effects; the formula of this part takes fixed effects and offsets"
+            )
+        if formula.fixed.intercept and not formula.fixed.atoms and not formula.offsets:
+            continue
+        read.append((name, parameter.name, formula))
+    return tuple(read)

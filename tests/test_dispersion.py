@@ -1,0 +1,251 @@
+"""A formula for the dispersion: derivatives, estimates against plain likelihoods and nlme, what is said of it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+import multilevel as ml
+from multilevel import _core
+
+from .family_cases import drawn
+
+Array = NDArray[np.float64]
+
+
+def grouped(seed: int, family: str, n: int = 240, **columns: Any) -> pd.DataFrame:
+    """Thirty groups within six, a covariate, a factor with an effect on the dispersion, and a response."""
+    r = np.random.default_rng(seed)
+    g = np.repeat(np.arange(30), n // 30)
+    x, f = r.normal(size=n), np.array(["a", "b"])[r.integers(0, 2, n)]
+    eta = 0.7 + 0.4 * x + r.normal(0, 0.6, 30)[g] + r.normal(0, 0.4, 6)[g // 5]
+    y = np.empty(n)
+    for level, log_dispersion in (("a", 0.3), ("b", 1.1)):
+        own = f == level
+        y[own] = drawn(r, family, eta[own], phi=(log_dispersion,))
+    data = {"x": x, "f": f, "g": g, "h": g // 5, "c": r.integers(0, 7, n), "o": r.normal(0, 0.2, n), "y": y}
+    return pd.DataFrame({**data, **columns})
+
+
+# ---- derivatives --------------------------------------------------------------------------------------------------
+
+MODELS = [
+    ("y ~ x", 1),
+    ("y ~ x + (1 | g)", 1),
+    ("y ~ x + (1 | g)", 7),
+    ("y ~ x + (1 + x | g)", 1),
+    ("y ~ x + (1 + x | g)", 3),
+    ("y ~ x + (1 | h/g)", 3),
+    ("y ~ x + (1 | g) + (1 | c)", 1),
+]
+
+
+@pytest.mark.parametrize("family", ["gaussian", "gamma", "negative_binomial"])
+@pytest.mark.parametrize(("formula", "points"), MODELS)
+def test_derivatives(family: str, formula: str, points: int) -> None:
+    """Gradient and Hessian against differences, away from the maximum."""
+    data = grouped(3, family)
+    model = ml.MixedModel(formula, data, family, dispersion="~ f + x + offset(o)")
+    core, y = model._core, model.design.response.values
+    theta = np.tile([0.7, 0.2, 0.5], 3)[: core.n_theta]
+    psi = np.concatenate([[0.6, 0.3], theta, [0.4, 0.5, -0.1]])
+    _, gradient, hessian = _core.evaluate(core, y, psi, points)
+    step = 1e-5
+    moved = [[_core.evaluate(core, y, psi + s * step * e, points) for s in (1, -1)] for e in np.eye(len(psi))]
+    slopes = np.array([(up[0] - down[0]) / (2 * step) for up, down in moved])
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-5 * max(1.0, np.abs(gradient).max()))
+    curvature = np.array([(up[1] - down[1]) / (2 * step) for up, down in moved])
+    np.testing.assert_allclose(hessian, curvature, rtol=2e-5, atol=2e-5 * np.abs(curvature).max())
+
+
+# ---- estimates ----------------------------------------------------------------------------------------------------
+
+
+def dense_gaussian(data: pd.DataFrame, mean: Array, log_sd: Array, sds: dict[str, float]) -> float:
+    """Log-likelihood of a Gaussian model with random intercepts from its covariance matrix."""
+    covariance = np.diag(np.exp(2 * log_sd))
+    for column, sd in sds.items():
+        codes = data[column].to_numpy()
+        covariance += sd**2 * (codes[:, None] == codes[None, :])
+    return float(stats.multivariate_normal(mean, covariance).logpdf(data["y"]))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e6, 1e-5])
+@pytest.mark.parametrize("groups", [("g",), ("g", "c")])
+def test_gaussian_maximum(groups: tuple[str, ...], scale: float) -> None:
+    """Against SciPy's optimizer on the dense likelihood; the unit of the response does not matter."""
+    data = grouped(8, "gaussian", n=120)
+    x, b = data["x"].to_numpy(), (data["f"] == "b").to_numpy()
+    random = "".join(f" + (1 | {own})" for own in groups)
+    results = ml.fit("y ~ x" + random, data.assign(y=scale * data["y"]), dispersion="~ f")
+    assert results.converged
+    assert (results.method, results.fit.sigma) == ("ml", None)
+
+    def value(psi: Array) -> float:
+        mean, log_sd = psi[0] + psi[1] * x, psi[2] + psi[3] * b
+        return dense_gaussian(data, mean, log_sd, dict(zip(groups, psi[4:], strict=True)))
+
+    best = optimize.minimize(lambda psi: -value(psi), np.r_[0.7, 0.4, 0.3, 0.8, 0.5 * np.ones(len(groups))], tol=1e-12)
+    assert results.llf + len(data) * np.log(scale) == pytest.approx(-best.fun, rel=1e-9)
+    dispersion = results.params_of("dispersion")
+    assert dispersion["f[b]"] == pytest.approx(best.x[3], abs=2e-4)
+    assert dispersion["(Intercept)"] - np.log(scale) == pytest.approx(best.x[2], abs=2e-4)
+
+
+def test_nlme() -> None:
+    """lme(distance ~ age + Sex, ~ 1 | Subject, Orthodont, weights = varIdent(form = ~ 1 | Sex), method = "ML"), nlme
+    3.1-162 with tolerance 1e-12. The data are those of Potthoff & Roy (1964)."""
+    data = orthodont()
+    results = ml.fit("distance ~ age + sex + (1 | subject)", data, dispersion="~ sex", contrasts={"sex": "treatment"})
+    assert results.llf == pytest.approx(-208.60048482673, rel=1e-10)
+    sigma, ratio = 1.7573904978711, 0.449613840512023
+    at = results.params_of("dispersion")
+    assert np.exp(at["(Intercept)"]) == pytest.approx(sigma, rel=1e-5)
+    assert np.exp(at.iloc[1]) == pytest.approx(ratio, rel=1e-5)
+    np.testing.assert_allclose(results.params, [18.93183130124743, 0.54881079079569, -2.32102272727273], rtol=1e-5)
+    assert results.random_cov["subject"].iloc[0, 0] == pytest.approx(3.10685747279798, rel=1e-5)
+
+
+def orthodont() -> pd.DataFrame:
+    """Distances from the pituitary to the pterygomaxillary fissure at four ages, of 16 boys and 11 girls."""
+    boys = """26 25 29 31 21.5 22.5 23 26.5 23 22.5 24 27.5 25.5 27.5 26.5 27 20 23.5 22.5 26 24.5 25.5 27 28.5 22 22
+    24.5 26.5 24 21.5 24.5 25.5 23 20.5 31 26 27.5 28 31 31.5 23 23 23.5 25 21.5 23.5 24 28 17 24.5 26 29.5 22.5 25.5
+    25.5 26 23 24.5 26 30 22 21.5 23.5 25"""
+    girls = """21 20 21.5 23 21 21.5 24 25.5 20.5 24 24.5 26 23.5 24.5 25 26.5 21.5 23 22.5 23.5 20 21 21 22.5 21.5 22.5
+    23 25 23 23 23.5 24 20 21 22 21.5 16.5 19 19 19.5 24.5 25 28 28"""
+    distance = np.array([*boys.split(), *girls.split()], dtype=float)
+    sex = pd.Categorical(["Male"] * 64 + ["Female"] * 44, categories=["Male", "Female"])
+    columns = {"distance": distance, "age": np.tile([8.0, 10, 12, 14], 27), "sex": sex}
+    return pd.DataFrame({**columns, "subject": np.repeat(np.arange(27), 4)})
+
+
+def test_a_constant_is_the_plain_model() -> None:
+    data = grouped(5, "negative_binomial")
+    plain = ml.fit("y ~ x + (1 | g)", data, "negative_binomial")
+    for text in ("~ 1", "1"):
+        constant = ml.fit("y ~ x + (1 | g)", data, "negative_binomial", dispersion=text)
+        assert (constant.llf, constant.family_params) == (plain.llf, plain.family_params)
+    cells = ml.fit("y ~ x + (1 | g)", data, "negative_binomial", dispersion="~ 0 + f")
+    contrast = ml.fit("y ~ x + (1 | g)", data, "negative_binomial", dispersion="~ f")
+    assert cells.llf == pytest.approx(contrast.llf, rel=1e-12)
+    at = contrast.params_of("dispersion")
+    np.testing.assert_allclose(cells.params_of("dispersion"), [at.iloc[0], at.iloc[0] + at.iloc[1]], rtol=1e-6)
+
+
+def test_given_parameters() -> None:
+    """A parameter that is given is held there, and counts as none."""
+    data = grouped(6, "gaussian")
+    free = ml.fit("y ~ x + (1 | g)", data, method="ml")
+    held = ml.fit("y ~ x + (1 | g)", data, ml.Family("gaussian", sigma=free.residual_sd))
+    assert held.llf == pytest.approx(free.llf, rel=1e-10)
+    assert held.df_model == free.df_model - 1
+    np.testing.assert_allclose(held.params, free.params, rtol=1e-5)
+    assert held.family_params == {"sigma": free.residual_sd}
+    assert "log_sigma" not in held.parameter_names
+    assert pickle.loads(pickle.dumps(held.family)) == held.family != free.family
+    size = ml.fit("y ~ x + (1 | g)", grouped(6, "negative_binomial"), ml.Family("negative_binomial", size=2.0))
+    assert size.converged
+    assert np.isnan(size.family_parameters().loc["size", "std_error"])
+
+
+# ---- what is said of it -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def results() -> ml.MixedModelResults:
+    return ml.fit("y ~ x + (1 | g)", grouped(9, "gamma"), "gamma", dispersion="~ f + offset(o)")
+
+
+def test_tables(results: ml.MixedModelResults) -> None:
+    fit = results.fit
+    table = results.tidy(component="dispersion")
+    assert list(table["effect"]) == ["dispersion"] * 2
+    assert list(table["term"]) == ["(Intercept)", "f[b]"]
+    errors = np.sqrt(np.diag(fit.covariance))[-2:]
+    np.testing.assert_allclose(table["std_error"], errors)
+    assert set(results.tidy()["effect"]) == {"fixed", "ran_pars", "dispersion"}
+    assert set(results.tidy(component="mean")["effect"]) == {"fixed", "ran_pars"}
+    assert results.parameter_names[-2:] == ("dispersion: (Intercept)", "dispersion: f[b]")
+    text = str(results.summary())
+    for part in ("Dispersion: ~ f + offset(o)", "Dispersion model:", "log shape"):
+        assert part in text
+    assert results.family_params == {}
+    assert results.params_of("mean").equals(results.params)
+
+
+def test_predictions(results: ml.MixedModelResults) -> None:
+    data = grouped(9, "gamma")
+    at = results.params_of("dispersion")
+    shape = np.exp(at["(Intercept)"] + at["f[b]"] * (data["f"] == "b") + data["o"])
+    np.testing.assert_allclose(results.predict(kind="dispersion"), shape)
+    new = data[["f", "o"]].iloc[:4].copy()
+    new.loc[2, "f"] = None
+    predicted = results.predict(new, kind="dispersion")
+    assert np.isnan(predicted.iloc[2])
+    np.testing.assert_allclose(predicted.iloc[[0, 1, 3]], shape.iloc[[0, 1, 3]])
+    pearson = results.residuals("pearson")
+    np.testing.assert_allclose(pearson, (data["y"] - results.fittedvalues) / results.fittedvalues)
+    with pytest.raises(ValueError, match="'zero' is not available"):
+        results.predict(kind="zero")
+
+
+def test_saved(results: ml.MixedModelResults, tmp_path: Path) -> None:
+    results.save(tmp_path / "fit.ml")
+    for other in (ml.load(tmp_path / "fit.ml"), pickle.loads(pickle.dumps(results))):
+        assert other.params_of("dispersion").equals(results.params_of("dispersion"))
+        np.testing.assert_array_equal(other.predict(kind="dispersion"), results.predict(kind="dispersion"))
+        assert str(other.summary()) == str(results.summary())
+
+
+def test_threads() -> None:
+    data = pd.concat([grouped(k, "gamma", n=6000).assign(g=lambda d, k=k: d["g"] + 30 * k) for k in range(5)])
+    one, two = (
+        ml.fit("y ~ x + (1 | g)", data, "gamma", dispersion="~ f + x", threads=threads).fit for threads in (1, 2)
+    )
+    np.testing.assert_array_equal(one.psi, two.psi)
+    np.testing.assert_array_equal(one.covariance, two.covariance)
+
+
+# ---- bad input ----------------------------------------------------------------------------------------------------
+
+
+def test_missing_values_and_redundant_columns() -> None:
+    data = grouped(4, "gamma")
+    data["twice"] = 2 * data["x"]
+    data.loc[[3, 7], "x"] = np.nan
+    with pytest.warns(ml.RedundantColumnWarning, match="dispersion: twice"):
+        results = ml.fit("y ~ 1 + (1 | g)", data, "gamma", dispersion="~ x + twice")
+    assert results.nobs == len(data) - 2
+    assert list(results.params_of("dispersion").index) == ["(Intercept)", "x"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"family": "poisson", "dispersion": "~ x"}, ml.DataError, "poisson family has no dispersion"),
+        ({"dispersion": "y ~ x"}, ml.FormulaError, "has no response"),
+        ({"dispersion": "~"}, ml.FormulaError, "expected terms"),
+        ({"dispersion": "~ nowhere"}, ml.FormulaError, "nowhere"),
+        ({"dispersion": 3}, ml.FormulaError, "a formula is a string"),
+        ({"family": ml.Family("gaussian", sigma=1.0), "dispersion": "~ x"}, ml.DataError, "is given already"),
+        ({"dispersion": "~ x", "method": "reml"}, ml.DataError, "one residual standard deviation"),
+        ({"dispformula": "~ x"}, ml.ArgumentError, "dispersion"),
+    ],
+)
+def test_refused(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    data = grouped(2, "negative_binomial")
+    with pytest.raises(error, match=message):
+        ml.fit("y ~ x + (1 | g)", data, **arguments)
+
+
+@pytest.mark.parametrize(("given", "message"), [({"sd": 1.0}, "no parameter 'sd'"), ({"sigma": -1.0}, "above zero")])
+def test_refused_values(given: dict[str, float], message: str) -> None:
+    with pytest.raises(ml.DataError, match=message):
+        ml.Family("gaussian", **given)
