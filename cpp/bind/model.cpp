@@ -58,7 +58,8 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
                             const std::optional<DoubleArray>& second, const std::optional<DoubleArray>& weights,
                             const std::optional<DoubleArray>& offset, const std::vector<py::object>& fixed,
                             const std::vector<CodeArray>& codes, const std::vector<std::int32_t>& n_levels,
-                            const std::vector<TermTuple>& terms, int threads, const std::vector<PhiTuple>& phi) {
+                            const std::vector<TermTuple>& terms, int threads, const std::vector<PhiTuple>& phi,
+                            const std::vector<int>& variables) {
   model::Specification s;
   std::vector<py::object> keep;
   s.n_rows = n_rows;
@@ -83,10 +84,13 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
     s.codes.push_back(code);
   }
   s.n_levels = n_levels;
+  if (!variables.empty() && variables.size() != terms.size())
+    throw std::invalid_argument("variables must have one number per term");
   for (const auto& [group, columns, structure] : terms) {
     model::TermSpecification term;
     term.grouping_factor = group;
     term.structure = structure;
+    if (!variables.empty()) term.variable = variables[s.terms.size()];
     for (const auto& column : columns) term.columns.push_back(source(column, n_rows, keep));
     s.terms.push_back(std::move(term));
   }
@@ -128,7 +132,8 @@ void bind_model(py::module_& module) {
   py::class_<Model>(module, "Model")
       .def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("second").none(true),
            py::arg("weights").none(true), py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"),
-           py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0, py::arg("phi") = std::vector<PhiTuple>())
+           py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0, py::arg("phi") = std::vector<PhiTuple>(),
+           py::arg("variables") = std::vector<int>())
       .def_property_readonly("n_rows", &Model::n_rows)
       .def_property_readonly("n_clusters", &Model::n_clusters)
       .def_property_readonly("n_beta", &Model::p)

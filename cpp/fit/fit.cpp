@@ -11,6 +11,7 @@
 #include "likelihood/linear/objective.hpp"
 #include "likelihood/nested/objective.hpp"
 #include "likelihood/one_factor/objective.hpp"
+#include "likelihood/several_predictors/objective.hpp"
 #include "linear_algebra/dense.hpp"
 #include "search/ascent.hpp"
 #include "search/boundary.hpp"
@@ -60,7 +61,7 @@ QuadratureCheck check_quadrature(const model::Model& model, const model::Respons
                                  const search::Optimum& optimum, const Eigen::MatrixXd& covariance,
                                  const likelihood::Monitor& monitor) {
   QuadratureCheck check;
-  check.exact = model.family().is_linear() || model.q() == 0;
+  check.exact = model.is_exact();
   check.n_points = check.exact ? options.n_quadrature : check_points(model, options.n_quadrature);
   check.shift = Eigen::VectorXd::Zero(optimum.psi.size());
   if (check.exact || check.n_points == 0) return check;
@@ -176,7 +177,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
     modes = first.modes;
   };
   if (options.start.size() == 0) {
-    const int stride = model.factors().size() == 1 ? subsample_stride(model) : 1;
+    const int stride = model.factors().size() == 1 && !model.several_predictors() ? subsample_stride(model) : 1;
     if (stride > 1) {
       likelihood::PanelObjective part(model, response, 1, likelihood::Derivatives::hessian, true, options.threads,
                                       quiet);
@@ -187,7 +188,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
       record.start_evaluations += part.evaluations();
       take(first, part.layout());
     }
-    if (options.n_quadrature > 1 && model.q() > 0 && !model.family().is_linear()) {
+    if (options.n_quadrature > 1 && !model.is_exact()) {
       // The Laplace optimum is near and cheap.
       const auto laplace = make_objective(model, response, 1, options.threads, quiet, likelihood::Derivatives::hessian,
                                           options.most_bytes);
@@ -233,6 +234,11 @@ FitRecord empty_record(const model::Model& model) {
 std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model, const model::Response& response,
                                                       int n_quadrature, int threads, const likelihood::Monitor& monitor,
                                                       likelihood::Derivatives derivatives, double most_bytes) {
+  if (model.several_predictors()) {
+    if (model.factors().size() > 1)
+      throw std::invalid_argument("random effects of the family's parameters need a single grouping factor");
+    return std::make_unique<likelihood::SeveralObjective>(model, response, n_quadrature, threads, monitor);
+  }
   if (model.factors().size() <= 1)
     return std::make_unique<likelihood::PanelObjective>(model, response, n_quadrature, derivatives, true, threads,
                                                         monitor);

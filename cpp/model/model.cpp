@@ -123,7 +123,9 @@ void Model::lay_out_terms(const Specification& s) {
     const int q = static_cast<int>(term.columns.size());
     structure.check(q);
     n_theta_ += structure.n_theta(q);
-    terms_.push_back({term.grouping_factor, 0, q, &structure});
+    if (term.variable < 0 || term.variable > family_->n_phi())
+      throw std::invalid_argument("a term belongs to a parameter that the family does not have");
+    terms_.push_back({term.grouping_factor, 0, q, &structure, term.variable});
   }
   Factor next{0, 0, 0, 0, 0};
   for (std::size_t f = 0; f < s.codes.size(); ++f) {
@@ -378,6 +380,10 @@ bool Model::phi_varies() const {
   return std::any_of(phi_parts_.begin(), phi_parts_.end(), [](const PhiPart& part) { return !part.constant; });
 }
 
+bool Model::several_predictors() const {
+  return std::any_of(terms_.begin(), terms_.end(), [](const Term& term) { return term.variable != 0; });
+}
+
 family::Phi Model::phi_rows(const Panel& panel, const Response& response, int first, int n, const double* phi,
                             double* const* to) const {
   family::Phi result;
@@ -484,6 +490,20 @@ UserScale Model::user_scale(const Response& response) const {
   return u;
 }
 
+Eigen::MatrixXd Model::random_basis(const Response& response) const {
+  Eigen::MatrixXd basis = random_basis_;
+  for (const auto& term : terms_)
+    if (term.variable == 0) basis.block(term.first, term.first, term.q, term.q) /= response.scale;
+  return basis;
+}
+
+/// What a random column belongs to.
+int Model::variable(int column) const {
+  for (const auto& term : terms_)
+    if (column >= term.first && column < term.first + term.q) return term.variable;
+  return 0;
+}
+
 /// The modes of all levels and factors in the basis of the stored columns.
 std::vector<double> Model::stored_modes(const double* modes) const {
   std::vector<double> inner(static_cast<std::size_t>(n_modes()));
@@ -514,6 +534,7 @@ void Model::linear_predictor(const double* beta, const double* modes, double* et
       for (std::size_t f = 0; modes && f < factors_.size(); ++f)
         for (int a = 0; a < factors_[f].q; ++a) {
           const Factor& factor = factors_[f];
+          if (variable(factor.first + a) != 0) continue;
           const double* z = random_column(panel, factor.first + a);
           const double* u = inner.data() + factor.offset + a;
           if (static_cast<int>(f) != leading_) {

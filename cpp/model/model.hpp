@@ -26,6 +26,7 @@ struct TermSpecification {
   int grouping_factor = 0;
   std::vector<Source> columns;
   std::string structure;
+  int variable = 0;  ///< what it belongs to: 0 is the mean, r + 1 the family's parameter r
 };
 
 /// What makes one of the family's parameters, row by row: columns, and what is added to them; or a value that is given.
@@ -62,6 +63,7 @@ struct Chunk {
 struct Term {
   int factor, first, q;
   const covariance::Structure* structure;
+  int variable;  ///< see TermSpecification
 };
 
 /// One of the family's parameters: the coefficients [first, last) among those of all of them; none where it is given.
@@ -117,8 +119,12 @@ class Model {
   const std::vector<Chunk>& chunks() const { return chunks_; }
   const std::vector<PhiPart>& phi_parts() const { return phi_parts_; }
   /// Whether this is a linear (mixed) model with one residual variance, to be estimated.
-  bool is_linear() const { return family_->is_linear() && !phi_varies(); }
+  bool is_linear() const { return family_->is_linear() && !phi_varies() && !several_predictors(); }
   bool phi_varies() const;
+  /// Whether one point of quadrature gives the likelihood itself.
+  bool is_exact() const { return q() == 0 || (family_->is_linear() && !several_predictors()); }
+  /// Whether the family's parameters have random effects, too.
+  bool several_predictors() const;
   const std::vector<Term>& terms() const { return terms_; }
   const std::vector<Factor>& factors() const { return factors_; }
   /// The factor that rows are sorted by.
@@ -182,8 +188,8 @@ class Model {
   UserScale user_scale(const Response& response) const;
   /// What random effects on the internal scale (of a level, all columns of all factors) are multiplied by to be on the
   /// user's: lower triangular, a block for each term. The stored columns are the user's times this, but for the
-  /// response.
-  Eigen::MatrixXd random_basis(const Response& response) const { return random_basis_ / response.scale; }
+  /// response, which has no part in the random effects of the family's parameters.
+  Eigen::MatrixXd random_basis(const Response& response) const;
   /// The largest squared cosine between two random columns of one factor that are not in the same unstructured term.
   double random_overlap() const { return random_overlap_; }
   /// Share of each random column's square that the other columns of its factor do not explain.
@@ -210,6 +216,7 @@ class Model {
   void choose_basis(const Specification& specification);
   void combine_random_columns(const Panel& panel);
   std::vector<double> stored_modes(const double* modes) const;
+  int variable(int column) const;
   std::vector<int> drop_redundant(std::vector<Column>& columns, const Eigen::MatrixXd& gram,
                                   const std::vector<double>& raw_norm) const;
   double* stored(const Panel& panel, int slot) const {

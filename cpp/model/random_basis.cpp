@@ -116,6 +116,9 @@ void Model::choose_basis(const Specification& s) {
         if (term == term_of[static_cast<std::size_t>(b)] &&
             terms_[static_cast<std::size_t>(term)].structure->kind() == covariance::Kind::full)
           continue;
+        if (terms_[static_cast<std::size_t>(term)].variable !=
+            terms_[static_cast<std::size_t>(term_of[static_cast<std::size_t>(b)])].variable)
+          continue;
         random_overlap_ = std::max(random_overlap_, products(a, b) * products(a, b));
       }
     const Eigen::MatrixXd inverse = linear_algebra::pseudo_inverse(products);

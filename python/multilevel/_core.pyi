@@ -24,6 +24,7 @@ class Model:
         terms: list[tuple[int, list[NDArray[Any] | None], str]],
         threads: int = 0,
         phi: list[tuple[list[NDArray[Any] | None], NDArray[float64] | None, float | None]] = ...,
+        variables: list[int] = ...,
     ) -> None: ...
     @property
     def n_rows(self) -> int: ...

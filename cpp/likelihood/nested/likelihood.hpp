@@ -10,7 +10,7 @@
 
 #include "likelihood/nested/information.hpp"
 #include "likelihood/nested/nodes.hpp"
-#include "likelihood/one_factor/likelihood.hpp"
+#include "likelihood/panel_likelihood.hpp"
 #include "model/layout.hpp"
 
 namespace multilevel::likelihood {

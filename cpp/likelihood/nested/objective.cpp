@@ -1,70 +1,33 @@
 #include "likelihood/nested/objective.hpp"
 
-#include <cmath>
+#include <utility>
 
-#include "numeric/parallel.hpp"
+#include "likelihood/nested/likelihood.hpp"
 
 namespace multilevel::likelihood {
 
 namespace {
 
-/// Below this many row evaluations a second thread costs more than it saves.
-constexpr double least_parallel_work = 20000.0;
-
-int q_of(const model::Model& model, int factor) { return model.factors()[static_cast<std::size_t>(factor)].q; }
+numeric::QuadratureRule rule(const model::Model& model, int points, int factor) {
+  return numeric::gauss_hermite(points, model.factors()[static_cast<std::size_t>(factor)].q);
+}
 
 }  // namespace
 
 NestedObjective::NestedObjective(const model::Model& model, const model::Response& response, int n_quadrature,
                                  int threads, const Monitor& monitor)
-    : Objective(model, model.p(), model.n_theta(), model.n_phi(), monitor),
-      response_(response),
-      inner_(numeric::gauss_hermite(n_quadrature, q_of(model, model.nesting()->inner))),
-      outer_(numeric::gauss_hermite(n_quadrature, q_of(model, model.nesting()->outer))),
-      threads_(threads) {
-  if (static_cast<double>(model.n_rows()) * inner_.size * outer_.size < least_parallel_work) threads_ = 1;
-  threads_ = std::min(threads_, static_cast<int>(model.chunks().size()));
-  workers_.resize(static_cast<std::size_t>(threads_));
-  partial_.resize(model.chunks().size());
-}
+    : NestedObjective(model, response, rule(model, n_quadrature, model.nesting()->inner),
+                      rule(model, n_quadrature, model.nesting()->outer), threads, monitor) {}
 
-bool NestedObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
-                               double* mode_covariance, Derivatives wanted) {
-  ++evaluations_;
-  // The clusters know the entries of Lambda, not what makes them.
-  const int n_entries = layout_.n_entries(), P = n_beta_ + n_entries + n_phi_;
-  sums.start(P, n_entries, wanted);
-  if (!psi.allFinite()) return false;
-  const Eigen::VectorXd at = layout_.entry_parameters(psi, n_beta_);
-  const auto& chunks = model_.chunks();
-  const bool finished = numeric::parallel_for(
-      static_cast<int>(chunks.size()), threads_,
-      [&](int c, int worker) {
-        auto& likelihood = workers_[static_cast<std::size_t>(worker)];
-        if (!likelihood) likelihood = std::make_unique<NestedLikelihood>(model_, response_, layout_, inner_, outer_);
-        Sums& part = partial_[static_cast<std::size_t>(c)];
-        part.start(P, n_entries, wanted);
-        const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];
-        for (int i = chunk.first_panel; i < chunk.last_panel && part.failed_cluster < 0; ++i)
-          likelihood->add(model_.panels()[static_cast<std::size_t>(i)], at.data(), modes.data(), part, mode_covariance);
-      },
-      monitor_.keep_going);
-  if (!finished) throw Interrupted{};
-  check_interrupt();
-  for (const auto& part : partial_) sums.add(part);
-  sums.log_likelihood.add(response_.constant);
-  sums.value = sums.log_likelihood.total();
-  sums.complete(n_beta_);
-  const Eigen::MatrixXd information = sums.hessian;  // beta and phi
-  sums.hessian.resize(0, 0);
-  layout_.theta_derivatives(n_beta_, psi.data() + n_beta_, sums.gradient, sums.hessian, sums.theta_information);
-  if (wanted == Derivatives::hessian) {
-    sums.hessian.setZero(n_parameters(), n_parameters());
-    sums.hessian.topLeftCorner(n_beta_, n_beta_) = information.topLeftCorner(n_beta_, n_beta_);
-    sums.hessian.block(n_beta_, n_beta_, n_theta_, n_theta_) = -sums.theta_information;
-    set_phi_information(information.bottomRightCorner(n_phi_, n_phi_), sums.hessian);
-  }
-  return sums.failed_cluster < 0 && std::isfinite(sums.value) && sums.gradient.allFinite();
+NestedObjective::NestedObjective(const model::Model& model, const model::Response& response,
+                                 numeric::QuadratureRule inner, numeric::QuadratureRule outer, int threads,
+                                 const Monitor& monitor)
+    : GradientObjective(model, response, static_cast<double>(inner.size) * outer.size, threads, monitor),
+      inner_(std::move(inner)),
+      outer_(std::move(outer)) {}
+
+std::unique_ptr<PanelLikelihood> NestedObjective::make_worker() const {
+  return std::make_unique<NestedLikelihood>(model_, response_, layout_, inner_, outer_);
 }
 
 }  // namespace multilevel::likelihood

@@ -13,23 +13,12 @@
 #include <Eigen/Core>
 #include <memory>
 
-#include "likelihood/sums.hpp"
+#include "likelihood/panel_likelihood.hpp"
 #include "model/layout.hpp"
 #include "model/model.hpp"
 #include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::likelihood {
-
-/// One per thread: holds the workspace, so that nothing is allocated in the loop over clusters.
-class PanelLikelihood {
- public:
-  virtual ~PanelLikelihood() = default;
-
-  /// `modes` (n_clusters x q, row by row): where to start on entry, the conditional modes of v on return.
-  /// `mode_covariance` (n_clusters x q x q), if not null, gets H^-1 of v.
-  virtual void add(const model::Panel& panel, const double* psi, double* modes, Sums& sums,
-                   double* mode_covariance) = 0;
-};
 
 /// `with_random_effects` false: the random effects are zero, which makes it a generalized linear model. The layout may
 /// change between evaluations.

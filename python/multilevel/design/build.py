@@ -30,7 +30,7 @@ from .names import checked_contrasts, columns_used
 from .new_data import DesignCoding
 from .offset import Offset, offset_values, read_offset
 from .parts import DesignPart, read_parts
-from .random_terms import bar_atoms, build_random_terms
+from .random_terms import all_bars, bar_atoms, build_random_terms, check_part_terms
 from .response import build_response
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def build_design(
     own = UserFunctions(functions)
     used = columns_used(parsed, (*parsed.response, *parsed.predictor_atoms), parsed.bars, frame, own)
     for _, _, part in beside:
-        used += columns_used(part, part.predictor_atoms, (), frame, own)
+        used += columns_used(part, part.predictor_atoms, part.bars, frame, own)
     weight_column = argument_column("weights", weights, frame)
     given_offset, offset_coding = read_offset(offset, frame, own)
 
@@ -113,7 +113,8 @@ def build_design(
 
     formulas = (parsed, *(part for _, _, part in beside))
     coding = Coding(contrasts=checked_contrasts(contrasts, formulas), functions=own)
-    atoms = (*(atom for each in formulas for atom in each.fixed.atoms), *bar_atoms(parsed.bars))
+    bars = all_bars(parsed, beside)
+    atoms = (*(atom for each in formulas for atom in each.fixed.atoms), *bar_atoms([own.bar for own in bars]))
     values = {atom: coding.learn(atom, rows) for atom in dict.fromkeys(atoms)}
     fixed, fixed_terms = fixed_part(code_terms(parsed.fixed, values, coding.variables))
     offsets = offset_values(parsed, given_offset, rows, coding.state)
@@ -127,9 +128,11 @@ def build_design(
         )
         for name, parameter, part in beside
     )
-    factors, random_terms, random_coding = build_random_terms(parsed, values, coding, rows)
+    factors, random_terms, random_coding = build_random_terms(bars, values, coding, rows)
     single = response.size is None and (row_weights is None or bool(np.all(row_weights == 1.0)))
-    check_identifiable(parsed.bars, factors, random_terms, rows.n, family, single, fixed)
+    of_mean = tuple(term for term in random_terms if not term.parameter)
+    check_identifiable(parsed.bars, factors, of_mean, rows.n, family, single, fixed)
+    check_part_terms(bars, factors)
     return Design(
         formula=parsed,
         response=response,

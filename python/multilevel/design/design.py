@@ -107,5 +107,5 @@ class Design:
         DataError
             A column is not there, a factor has a level that the fit did not see, a value is infinite.
         """
-        formulas = tuple((part.name, part.parameter, part.formula) for part in self.parts if part.name in need_parts)
-        return code_new(self.formula, self.coding, data, need_random, offset, formulas, need_mean)
+        parts = tuple((part.name, part.parameter, part.formula) for part in self.parts)
+        return code_new(self.formula, self.coding, data, need_random, offset, parts, need_parts, need_mean)

@@ -18,7 +18,7 @@ from .fixed import FixedColumn, FixedTerm, fixed_part
 from .names import columns_used
 from .offset import Offset, OffsetCoding, offset_values, read_new_offset
 from .parts import DesignPart
-from .random_terms import RandomCoding, bar_atoms, code_new_random
+from .random_terms import RandomCoding, all_bars, bar_atoms, code_new_random
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -77,19 +77,24 @@ def code_new(
     need_random: bool | Collection[str],
     offset: ArrayLike | str | None,
     parts: tuple[tuple[str, str, Formula], ...] = (),
+    need_parts: Collection[str] = (),
     need_mean: bool = True,
 ) -> NewDesign:
-    """What `Design.code_new` returns."""
+    """What `Design.code_new` returns; `parts` are name, parameter and formula of all parts beside the mean."""
     terms = coding.terms
     frame = Frame(data)
     wanted = _wanted_factors(coding.random, need_random)
-    bars = tuple(bar for bar in formula.bars if bar.group_name in wanted)
-    of_mean = (formula.fixed.atoms, formula.offsets) if need_mean else ((), ())
-    atoms = (*of_mean[0], *of_mean[1], *(atom for bar in bars for atom in bar.terms.atoms))
+    chosen = [part for part in parts if part[0] in need_parts]
+    needed_parts = {"", *need_parts} if need_mean else set(need_parts)
+    every = tuple((own, own.bar.group_name in wanted and own.part in needed_parts) for own in all_bars(formula, parts))
+    bars = tuple(own.bar for own, needed in every if needed)
+    formulas = (*((formula,) if need_mean else ()), *(part for _, _, part in chosen))
     try:
-        used = columns_used(formula, atoms, bars, frame, terms.functions)
-        for _, _, part in parts:
-            used += columns_used(part, part.predictor_atoms, (), frame, terms.functions)
+        used = []
+        for each in formulas:
+            own_bars = tuple(bar for bar in each.bars if bar.group_name in wanted)
+            atoms = (*each.fixed.atoms, *each.offsets, *(atom for bar in own_bars for atom in bar.terms.atoms))
+            used += columns_used(each, atoms, own_bars, frame, terms.functions)
     except FormulaError as error:
         raise DataError(f"new data: {error}") from None
     given = read_new_offset(coding.offset, offset, frame, terms.functions) if need_mean else Offset()
@@ -98,10 +103,10 @@ def code_new(
         if column is not None and column.missing is not None:
             missing |= column.missing
     rows = Rows(frame, None, terms.functions)
-    needed = (*of_mean[0], *bar_atoms(bars), *(atom for _, _, part in parts for atom in part.fixed.atoms))
+    needed = (*(atom for each in formulas for atom in each.fixed.atoms), *bar_atoms(bars))
     values = {atom: terms.apply(atom, rows, missing) for atom in dict.fromkeys(needed)}
     fixed, fixed_terms = fixed_part(code_terms(formula.fixed, values, terms.variables)) if need_mean else ((), ())
-    random = code_new_random(formula, coding.random, values, terms, rows, missing, wanted)
+    random = code_new_random(every, coding.random, values, terms, rows, missing, wanted)
     codes, unseen, random_columns = random if wanted else ((), (), ())
     return NewDesign(
         fixed=fixed,
@@ -121,7 +126,7 @@ def code_new(
                 *fixed_part(code_terms(part.fixed, values, terms.variables)),
                 offset_values(part, Offset(), rows, terms.state, missing),
             )
-            for name, parameter, part in parts
+            for name, parameter, part in chosen
         ),
     )
 

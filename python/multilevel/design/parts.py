@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class DesignPart:
     """The columns of a part, and the parameter of the family that they make.
 
+    A part that is a constant alone has none: it is a parameter like others.
+
     Attributes
     ----------
     name : str
@@ -44,6 +46,11 @@ class DesignPart:
     offset: NDArray[np.float64] | None
 
 
+def is_constant(formula: Formula) -> bool:
+    """Whether the formula of a part is the intercept alone."""
+    return formula.fixed.intercept and not (formula.fixed.atoms or formula.offsets or formula.bars)
+
+
 def read_parts(given: Mapping[str, str], family: Family) -> tuple[tuple[str, str, Formula], ...]:
     """Name, parameter and formula of each part that is more than a constant."""
     read = []
@@ -58,11 +65,6 @@ def read_parts(given: Mapping[str, str], family: Family) -> tuple[tuple[str, str
             formula = parse_part(text)
         except FormulaError as error:
             raise FormulaError(f"{name}: {error}") from None
-        if formula.bars:
-            raise FormulaError(
-                f"{name}={text!r} has random effects; the formula of this part takes fixed effects and offsets"
-            )
-        if formula.fixed.intercept and not formula.fixed.atoms and not formula.offsets:
-            continue
-        read.append((name, parameter.name, formula))
+        if not is_constant(formula):
+            read.append((name, parameter.name, formula))
     return tuple(read)

@@ -39,12 +39,29 @@ class RandomTerm:
     structure : str
         "unstructured", "diagonal", "homogeneous diagonal", "compound symmetry", "homogeneous compound symmetry", "ar1",
         "heterogeneous ar1", or "reduced rank 2" with the rank in the name.
+    parameter : str
+        The parameter of the family that it belongs to; empty for the mean.
     """
 
     grouping_factor: int
     names: tuple[str, ...]
     columns: RandomColumns
     structure: str
+    parameter: str = ""
+
+
+@dataclass(frozen=True)
+class PartBar:
+    """A bar of one of the model's formulas, and the part and the parameter of the family that it belongs to."""
+
+    bar: Bar
+    source: str
+    part: str = ""
+    parameter: str = ""
+
+    def named(self, name: str) -> str:
+        """The name of a random effect, which says the part where it is not the mean's."""
+        return f"{self.part}: {name}" if self.part else name
 
 
 @dataclass(frozen=True)
@@ -60,21 +77,30 @@ def bar_atoms(bars: Sequence[Bar]) -> tuple[Atom, ...]:
     return tuple(dict.fromkeys(atom for bar in bars if bar.structure not in ORDERED for atom in bar.terms.atoms))
 
 
+def all_bars(formula: Formula, parts: Sequence[tuple[str, str, Formula]]) -> tuple[PartBar, ...]:
+    """The bars of the mean, then those of the other parts: name, parameter and formula of each."""
+    bars = [PartBar(bar, formula.source) for bar in formula.bars]
+    bars += [PartBar(bar, own.source, name, parameter) for name, parameter, own in parts for bar in own.bars]
+    return tuple(bars)
+
+
 def build_random_terms(
-    formula: Formula, values: Mapping[Atom, Numbers | Categories], coding: Coding, rows: Rows
+    bars: Sequence[PartBar], values: Mapping[Atom, Numbers | Categories], coding: Coding, rows: Rows
 ) -> tuple[tuple[GroupingFactor, ...], tuple[RandomTerm, ...], RandomCoding]:
     """The grouping factors and the terms of the rows of the fit."""
     built: dict[tuple[str, ...], tuple[GroupingFactor, GroupCoding]] = {}
-    for bar in formula.bars:
+    for bar in (own.bar for own in bars):
         if bar.group not in built:
             # A single series of many times tells its variance and correlation.
-            series = all(other.structure == "ar1" for other in formula.bars if other.group == bar.group)
-            labels = {name for other in formula.bars if other.group == bar.group for name in other.labels}
+            same = [own.bar for own in bars if own.bar.group == bar.group]
+            series = all(other.structure == "ar1" for other in same)
+            labels = {name for other in same for name in other.labels}
             built[bar.group] = build_grouping_factor(bar.group, rows, labels=labels, single_level=series)
     position = {group: i for i, group in enumerate(built)}
     terms: list[RandomTerm] = []
     times: list[Times | None] = []
-    for bar in formula.bars:
+    for own in bars:
+        bar = own.bar
         if bar.structure in ORDERED:
             found, codes = learn_times(bar, rows, coding)
             times.append(found)
@@ -85,21 +111,22 @@ def build_random_terms(
             for name, column in named:
                 if column is not None and not column.any():
                     raise DataError(f"the random-effects column '{name}' of {bar.text} is zero in every row; remove it")
-        names = tuple(name for name, _ in named)
-        _check_columns(formula, bar, names)
-        terms.append(RandomTerm(position[bar.group], names, tuple(column for _, column in named), bar.structure))
+        names = tuple(own.named(name) for name, _ in named)
+        _check_columns(own.source, bar, names)
+        columns = tuple(column for _, column in named)
+        terms.append(RandomTerm(position[bar.group], names, columns, bar.structure, own.parameter))
     factors, groups = tuple(f for f, _ in built.values()), tuple(c for _, c in built.values())
     return factors, tuple(terms), RandomCoding(groups, tuple(times))
 
 
-def _check_columns(formula: Formula, bar: Bar, names: tuple[str, ...]) -> None:
+def _check_columns(source: str, bar: Bar, names: tuple[str, ...]) -> None:
     """A structure of correlations needs columns that correlate, and more of them than dimensions."""
     rank = rank_of(bar.structure)
     if bar.structure in UNCORRELATED or bar.structure == "unstructured":
         return
     if len(names) < 2:
         complain(
-            formula.source,
+            source,
             bar.position,
             f"{bar.text} has one column, '{names[0]}': a structure of correlations needs at least two; "
             f"for one write ({_left(bar)} | {bar.group_name})",
@@ -107,11 +134,22 @@ def _check_columns(formula: Formula, bar: Bar, names: tuple[str, ...]) -> None:
     if rank is not None and rank >= len(names):
         most = len(names) - 1
         complain(
-            formula.source,
+            source,
             bar.position,
             f"{bar.text} has {rank} dimensions for {len(names)} columns: d must be less, such as d={most}; "
             f"for every correlation write ({_left(bar)} | {bar.group_name})",
         )
+
+
+def check_part_terms(bars: Sequence[PartBar], factors: Sequence[GroupingFactor]) -> None:
+    """Random effects of a part beside the mean need one grouping factor for the whole model."""
+    for own in bars:
+        if own.part and len(factors) > 1:
+            names = ", ".join(f"'{factor.name}'" for factor in factors)
+            raise DataError(
+                f"{own.part}: random effects there ({own.bar.text}) need a model with one grouping factor; "
+                f"this one has {names}"
+            )
 
 
 def _left(bar: Bar) -> str:
@@ -120,7 +158,7 @@ def _left(bar: Bar) -> str:
 
 
 def code_new_random(
-    formula: Formula,
+    bars: Sequence[tuple[PartBar, bool]],
     random: RandomCoding,
     values: Mapping[Atom, Numbers | Categories],
     coding: Coding,
@@ -128,12 +166,16 @@ def code_new_random(
     missing: NDArray[np.bool_],
     wanted: Collection[str],
 ) -> tuple[tuple[NDArray[np.int32], ...], tuple[pd.Index, ...], tuple[RandomColumns, ...]]:
-    """Codes, new levels and columns of new rows; nothing for the grouping factors that are not wanted."""
+    """Codes, new levels and columns of new rows; nothing for the grouping factors that are not wanted.
+
+    `bars` says of each whether its columns are needed.
+    """
     nothing = (np.empty(0, dtype=np.int32), pd.Index([]))
     groups = [group.apply(rows, missing) if group.name in wanted else nothing for group in random.groups]
     columns: list[RandomColumns] = []
-    for bar, times in zip(formula.bars, random.times, strict=True):
-        if bar.group_name not in wanted:
+    for (own, needed), times in zip(bars, random.times, strict=True):
+        bar = own.bar
+        if not needed:
             columns.append(())
         elif times is None:
             columns.append(tuple(c for _, c in named_columns(code_terms(bar.terms, values, coding.variables))))

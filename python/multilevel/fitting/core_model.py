@@ -31,7 +31,13 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         [(term.grouping_factor, list(term.columns), term.structure) for term in design.random_terms],
         threads,
         [_phi(design, family, parameter) for parameter in family.parameters],
+        [_variable(family, term.parameter) for term in design.random_terms],
     )
+
+
+def _variable(family: Family, parameter: str) -> int:
+    """What a term belongs to: zero is the mean."""
+    return 1 + [own.name for own in family.parameters].index(parameter) if parameter else 0
 
 
 def _phi(

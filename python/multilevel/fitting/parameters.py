@@ -115,6 +115,13 @@ def is_linear(design: Design, family: Family) -> bool:
     return family.is_linear and not design.parts and not family.given
 
 
+def is_exact(design: Design, family: Family) -> bool:
+    """Whether the Laplace approximation is the likelihood: Gaussian with the identity link and a dispersion without
+    random effects.
+    """
+    return family.is_linear and not any(term.parameter for term in design.random_terms)
+
+
 def variance_share(design: Design, family: Family, n_fixed: int) -> float:
     """What variances are multiplied by: n / (n - p) in linear models without random effects, where the maximum of the
     likelihood has the residual sum of squares over n; else 1.

@@ -231,7 +231,11 @@ class Fit:
     def row_phi(self) -> NDArray[np.float64]:
         """The family's parameters as the fit moves them: (n_phi,), or (n, n_phi) where they differ from row to row."""
         parts = {part.parameter: part for part in self.design.parts}
-        return self.phi_of({own.parameter: parts[own.parameter] for own in self.components}, self.n_rows)
+        phi = self.phi_of({own.parameter: parts[own.parameter] for own in self.components}, self.n_rows)
+        for at, own in enumerate(self.family.parameters):
+            if any(term.parameter == own.name for term in self.design.random_terms):
+                phi[:, at] += self.random_part(own.name, self.modes)
+        return phi
 
     def phi_of(self, parts: Mapping[str, DesignPart], n_rows: int) -> NDArray[np.float64]:
         """The same for rows whose parts are coded, by parameter of the family."""
@@ -244,6 +248,18 @@ class Fit:
             part = parts[component.parameter]
             rows[:, at] = self.linear_predictor_of(component, part.fixed, part.offset, n_rows)
         return rows
+
+    def random_part(self, parameter: str, modes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+        """Z u of the rows used for a parameter of the family, at random effects of all grouping factors, (n,)."""
+        total = np.zeros(self.n_rows)
+        for term, at in zip(self.design.random_terms, self.term_columns, strict=True):
+            if term.parameter != parameter:
+                continue
+            codes = self.design.grouping_factors[term.grouping_factor].codes
+            for column, values in zip(at, term.columns, strict=True):
+                effect = modes[term.grouping_factor][codes, column]
+                total += effect if values is None else effect * values
+        return total
 
     def __getstate__(self) -> dict[str, Any]:
         # The compiled model is built again from the design when it is needed.

@@ -12,7 +12,7 @@ from ..arguments import finite_numbers
 from ..errors import DataError
 from .certificate import certificate, optimization, quadrature_check
 from .exact_fit import exact_parameters
-from .parameters import parts, variance_share
+from .parameters import is_exact, parts, variance_share
 from .quadrature import check_points, n_nodes
 from .record import Fit
 from .verdict import judge
@@ -49,7 +49,8 @@ def run(
         raise DataError(
             f"start has shape {psi.shape}; the model has {n_parameters} parameters (see fit.parameter_names)"
         )
-    check_points(n_quadrature, design, family.is_linear)
+    exact = is_exact(design, family)
+    check_points(n_quadrature, design, exact)
 
     restarts = start is None  # who gives a start wants the maximum near it
 
@@ -59,7 +60,7 @@ def run(
                 core,
                 design.response.values,
                 method,
-                1 if family.is_linear else points,  # one point is exact there
+                1 if exact else points,  # one point is exact there
                 psi,
                 restarts,
                 threads=threads,

@@ -73,10 +73,10 @@ def predict(
     """
     kinds = ("response", "link", *(own.name for own in fit.components))
     _choose("kind", kind, kinds)
-    if kind not in ("response", "link"):
-        return _of_part(fit, fit.component(kind), newdata)
     included = _included(fit, random)
     _choose("new_levels", new_levels, ("error", "zero"))
+    if kind not in ("response", "link"):
+        return _of_part(fit, fit.component(kind), newdata, included, new_levels)
     if newdata is None:
         if offset is not None:
             raise DataError("offset= goes with newdata; the rows of the fit have their offset already")
@@ -95,20 +95,25 @@ def predict(
     return pd.Series(fit.family.mean(eta), index=index, name="mu")
 
 
-def _of_part(fit: Fit, component: Component, newdata: Any) -> pd.Series:
+def _of_part(fit: Fit, component: Component, newdata: Any, included: Sequence[bool], new_levels: str) -> pd.Series:
     """The family's parameter that a part makes, row by row, on its natural scale."""
     parameter = next(own for own in fit.family.parameters if own.name == component.parameter)
     if newdata is None:
         part = next(own for own in fit.design.parts if own.name == component.name)
-        index, n_rows, missing = row_index(fit.design), fit.n_rows, None
-    else:
-        new = fit.design.code_new(newdata, need_random=False, need_parts=(component.name,), need_mean=False)
-        part, n_rows, missing = new.parts[0], new.n_rows, new.missing
-        index = new.index if new.index is not None else pd.RangeIndex(new.n_rows)
-    phi = fit.linear_predictor_of(component, part.fixed, part.offset, n_rows)
+        phi = fit.linear_predictor_of(component, part.fixed, part.offset, fit.n_rows)
+        phi += fit.random_part(component.parameter, _modes(fit, included))
+        return pd.Series(parameter.naturals(phi), index=row_index(fit.design), name=component.parameter)
+    has_random = any(term.parameter == component.parameter for term in fit.design.random_terms)
+    wanted = _wanted(fit, included) if has_random else []
+    new = fit.design.code_new(newdata, need_random=wanted, need_parts=(component.name,), need_mean=False)
+    if new_levels == "error":
+        _check_levels(fit, new)
+    phi = fit.linear_predictor_of(component, new.parts[0].fixed, new.parts[0].offset, new.n_rows)
+    if wanted:
+        _add_random_part(fit, new, included, phi, component.parameter)
     values = parameter.naturals(phi)
-    if missing is not None:
-        values[missing] = np.nan
+    values[new.missing] = np.nan
+    index = new.index if new.index is not None else pd.RangeIndex(new.n_rows)
     return pd.Series(values, index=index, name=component.parameter)
 
 
@@ -149,12 +154,9 @@ def _new_rows(
     fit: Fit, newdata: Any, included: Sequence[bool], new_levels: str, offset: ArrayLike | str | None
 ) -> tuple[np.ndarray, pd.Index]:
     """Linear predictor (n_rows,) of new rows and their labels."""
-    wanted = [factor.name for factor, yes in zip(fit.design.grouping_factors, included, strict=True) if yes]
-    new = fit.design.code_new(newdata, need_random=wanted, offset=offset)
+    new = fit.design.code_new(newdata, need_random=_wanted(fit, included), offset=offset)
     if new_levels == "error":
-        for factor, labels in zip(fit.design.grouping_factors, new.unseen, strict=False):
-            if len(labels):
-                raise DataError(_unseen_message(factor.name, labels))
+        _check_levels(fit, new)
     eta = _fixed_part(fit, new.fixed, new.offset, new.n_rows)
     if any(included):
         _add_random_part(fit, new, included, eta)
@@ -165,6 +167,18 @@ def _new_rows(
         eta[unknown.rows] = np.nan
         warn_caller(_not_estimable_message(fit, unknown.places, index[unknown.rows], new.n_rows), NotEstimableWarning)
     return eta, index
+
+
+def _wanted(fit: Fit, included: Sequence[bool]) -> list[str]:
+    """The grouping factors whose effects count."""
+    return [factor.name for factor, yes in zip(fit.design.grouping_factors, included, strict=True) if yes]
+
+
+def _check_levels(fit: Fit, new: NewDesign) -> None:
+    """Refuses levels that the fit has not seen."""
+    for factor, labels in zip(fit.design.grouping_factors, new.unseen, strict=False):
+        if len(labels):
+            raise DataError(_unseen_message(factor.name, labels))
 
 
 def _fixed_part(fit: Fit, columns: Iterable[FixedColumn], offset: np.ndarray | None, n_rows: int) -> np.ndarray:
@@ -179,11 +193,14 @@ def _fixed_part(fit: Fit, columns: Iterable[FixedColumn], offset: np.ndarray | N
     return eta
 
 
-def _add_random_part(fit: Fit, new: NewDesign, included: Sequence[bool], eta: np.ndarray) -> None:
-    """Adds Z u to `eta` in place; a level that the fit has not seen (code -1) has random effects of zero."""
+def _add_random_part(fit: Fit, new: NewDesign, included: Sequence[bool], eta: np.ndarray, parameter: str = "") -> None:
+    """Adds Z u to `eta`, of the mean or of a parameter of the family, in place.
+
+    A level that the fit has not seen (code -1) has random effects of zero.
+    """
     modes = [np.vstack([own, np.zeros((1, own.shape[1]))]) for own in fit.modes]  # code -1 is the last row
     for term, at, columns in zip(fit.design.random_terms, fit.term_columns, new.random_columns, strict=True):
-        if not included[term.grouping_factor]:
+        if not included[term.grouping_factor] or term.parameter != parameter:
             continue
         codes = new.codes[term.grouping_factor]
         for column, values in zip(at, columns, strict=True):

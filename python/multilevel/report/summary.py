@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..fitting.parameters import is_exact
 from ..inference import wald
 from ..inference.components import component_table
 from ..inference.family_parameters import family_parameters
@@ -83,7 +84,7 @@ def title(fit: Fit) -> str:
         return f"Generalized linear model fit by {method}"
     if fit.is_linear:
         return f"Linear mixed model fit by {method}"
-    if fit.family.is_linear and fit.components:  # the approximations are exact
+    if is_exact(fit.design, fit.family) and fit.components:
         return f"Linear mixed model with a model of its dispersion, fit by {method}"
     approximation = (
         "Laplace approximation"
