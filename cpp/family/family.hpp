@@ -92,6 +92,9 @@ enum class Scale {
   plain,  ///< phi
 };
 
+/// Of a row whose density does not depend on eta, see Family::recession.
+inline constexpr int either_way = 2;
+
 /// A parameter of the family's own.
 struct Parameter {
   std::string name;     ///< as results have it, on its natural scale
@@ -101,6 +104,8 @@ struct Parameter {
   std::string becomes = "";
   Scale scale = Scale::log;
   std::string part = "dispersion";  ///< what a formula for it is called
+  /// The same as `limit` at the other end: the phi up to which the density is that of the family it `becomes`.
+  double lower_limit = -std::numeric_limits<double>::infinity();
 };
 
 class Family {
@@ -158,8 +163,8 @@ class Family {
     return 0.0;
   }
 
-  /// Which way eta may go for ever without the density falling: +1, -1, or 0 for neither. The likelihood has no maximum
-  /// when a direction in beta moves no row the wrong way (separation).
+  /// Which way eta may go for ever without the density falling: +1, -1, `either_way`, or 0 for neither. The likelihood
+  /// has no maximum when a direction in beta moves no row the wrong way (separation).
   virtual int recession(const Observation& row) const {
     (void)row;
     return 0;
