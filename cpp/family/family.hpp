@@ -78,10 +78,11 @@ struct RowDerivatives {
 
 /// What a response may be.
 enum class Support {
-  numbers,   ///< any
-  positive,  ///< numbers above zero
-  counts,    ///< 0, 1, 2, ...
-  trials,    ///< successes out of a number of trials
+  numbers,          ///< any
+  positive,         ///< numbers above zero
+  counts,           ///< 0, 1, 2, ...
+  positive_counts,  ///< 1, 2, 3, ...
+  trials,           ///< successes out of a number of trials
 };
 
 /// How a parameter on its natural scale follows from phi, which has no bounds.
@@ -123,6 +124,12 @@ class Family {
   /// identity.
   virtual bool has_residual() const { return false; }
   int n_phi() const { return static_cast<int>(parameters().size()); }
+  /// Whether a zero has a probability of its own, as counts have.
+  virtual bool mass_at_zero() const { return support() == Support::counts || support() == Support::trials; }
+  /// Empty, or what the last parameter makes more zeros by: "inflation", "hurdle".
+  virtual std::string zero_part() const { return ""; }
+  /// Whether eta is the canonical parameter of an exponential family.
+  virtual bool canonical() const { return false; }
 
   /// True where the Laplace approximation is exact: Gaussian with the identity link.
   virtual bool is_linear() const { return false; }
@@ -177,6 +184,16 @@ class Family {
   virtual double dispersion(const double* phi) const {
     (void)phi;
     return 1.0;
+  }
+  /// Mean and variance of the response itself, of trials those of the proportion, given its second number. They differ
+  /// from those of the density that eta is the predictor of where that is modified.
+  virtual double response_mean(double eta, const double* phi, double second) const {
+    (void)phi;
+    (void)second;
+    return mean(eta);
+  }
+  virtual double response_variance(double eta, const double* phi, double second) const {
+    return dispersion(phi) * variance(mean(eta), phi) / (support() == Support::trials ? second : 1.0);
   }
   /// Twice what the log density at mu lacks to that at its best mean, in units of the dispersion.
   virtual double unit_deviance(double y, double mu, const double* phi) const = 0;

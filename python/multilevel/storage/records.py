@@ -85,7 +85,7 @@ RECORDS = {
     kind.name: kind
     for kind in (
         Kind(Fit, omitted={"model_core": None}),  # built again from the design
-        Kind(Family, fields={"name": str, "link": str}),
+        Kind(Family, fields={"name": str, "link": str, "zero": str}),
         Kind(Design),
         Kind(FixedColumn),
         Kind(FixedTerm),
