@@ -91,7 +91,11 @@ def log_complement(log_p: Array) -> Array:
 def all_modified() -> list[Modified]:
     """Every family and link of the registry with everything that modifies it."""
     return [
-        Modified(base, link, by) for base, link in PAIRS if base in CASES for by in _core.Family(base, link).modifiers
+        Modified(base, link, by)
+        for base, link in PAIRS
+        if base in CASES
+        for by in _core.Family(base, link).modifiers
+        if by != "censored"
     ]
 
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,26 @@ enum class Support {
   trials,           ///< successes out of a number of trials
 };
 
+/// What a zero is among such responses.
+enum class Zero {
+  probable,    ///< it has a probability of its own
+  impossible,  ///< it lies outside
+  ordinary,    ///< it is a number like others, or already has a part of its own
+};
+inline Zero zero_among(Support support) {
+  switch (support) {
+    case Support::counts:
+    case Support::trials:
+      return Zero::probable;
+    case Support::positive:
+    case Support::positive_counts:
+      return Zero::impossible;
+    case Support::numbers:
+      return Zero::ordinary;
+  }
+  return Zero::ordinary;
+}
+
 /// How a parameter on its natural scale follows from phi, which has no bounds.
 enum class Scale {
   log,    ///< exp(phi)
@@ -125,7 +146,7 @@ class Family {
   virtual bool has_residual() const { return false; }
   int n_phi() const { return static_cast<int>(parameters().size()); }
   /// Whether a zero has a probability of its own, as counts have.
-  virtual bool mass_at_zero() const { return support() == Support::counts || support() == Support::trials; }
+  virtual bool mass_at_zero() const { return zero_among(support()) == Zero::probable; }
   /// Empty, or what the last parameter makes more zeros by: "inflation", "hurdle".
   virtual std::string zero_part() const { return ""; }
   /// Whether eta is the canonical parameter of an exponential family.
@@ -141,6 +162,18 @@ class Family {
   virtual Observation prepare(double y, double second, double prior_weight, double* constant) const = 0;
 
   virtual void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const = 0;
+
+  /// Whether log_tail() is there, and whether eta shifts the response or its logarithm and nothing else.
+  virtual bool has_tails() const { return false; }
+  virtual bool shifts() const { return false; }
+  /// As derivatives(), of the log probability of what lies below the response, where a row's second number is 1, or
+  /// above it, where it is -1. Rows are not prepared, and their weights are one.
+  virtual void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const {
+    (void)order;
+    (void)rows;
+    (void)out;
+    throw std::logic_error("family '" + name() + "' has no distribution function");
+  }
 
   /// E(-d2): never negative, and what a step uses where the observed curvature is not positive.
   virtual void expected_information(const Rows& rows, double* out) const = 0;

@@ -52,19 +52,19 @@ class Hurdle final : public ZeroPart {
   }
 
  protected:
-  void picked_derivatives(Order order, const Picked& rows, bool zeros, BlockDerivatives& out) const override {
-    if (zeros) return only_zero(order, rows, out);
+  void picked_derivatives(Order order, const Picked& rows, int kind, BlockDerivatives& out) const override {
+    if (kind == zeros) return only_zero(order, rows, out);
     base_derivatives(order, rows, false, out);
     if (mass_at_zero()) {
       BlockDerivatives zero;
       base_derivatives(order, rows, true, zero);
-      add_truncation(order, rows.n, n_base_, zero, out);
+      add_log_complement(order, rows.n, n_base_, -1.0, zero, out);
     }
     add_no_zero(order, rows, out);
   }
   /// Given whether the response is zero.
-  void picked_information(const Picked& rows, bool zeros, double* out) const override {
-    if (zeros) {
+  void picked_information(const Picked& rows, int kind, double* out) const override {
+    if (kind == zeros) {
       std::fill_n(out, rows.n, 0.0);
       return;
     }

@@ -46,12 +46,12 @@ void Modified::derivatives(Order order, const Rows& rows, const RowDerivatives& 
   BlockDerivatives result;
   for (int first = 0; first < rows.n; first += block_rows) {
     const int n = std::min(block_rows, rows.n - first);
-    for (const bool zeros : {true, false}) {
+    for (int kind = 0; kind < n_kinds(); ++kind) {
       Picked picked;
       for (int j = 0; j < n; ++j)
-        if ((rows.data.response[first + j] == 0.0) == zeros) picked.add(rows, first, j, n_all_);
+        if (kind_of(rows.data[first + j]) == kind) picked.add(rows, first, j, n_all_);
       if (picked.n == 0) continue;
-      picked_derivatives(order, picked, zeros, result);
+      picked_derivatives(order, picked, kind, result);
       scatter(picked, result.value, out.value + first);
       for (int a = 0; a < BlockDerivatives::highest(order); ++a) scatter(picked, result.eta[a], out.eta[a] + first);
       if (order == Order::step) continue;
@@ -69,12 +69,12 @@ void Modified::expected_information(const Rows& rows, double* out) const {
   double result[block_rows];
   for (int first = 0; first < rows.n; first += block_rows) {
     const int n = std::min(block_rows, rows.n - first);
-    for (const bool zeros : {true, false}) {
+    for (int kind = 0; kind < n_kinds(); ++kind) {
       Picked picked;
       for (int j = 0; j < n; ++j)
-        if ((rows.data.response[first + j] == 0.0) == zeros) picked.add(rows, first, j, n_all_);
+        if (kind_of(rows.data[first + j]) == kind) picked.add(rows, first, j, n_all_);
       if (picked.n == 0) continue;
-      picked_information(picked, zeros, result);
+      picked_information(picked, kind, result);
       for (int k = 0; k < picked.n; ++k)
         if (!(result[k] > 0.0)) result[k] = 0.0;
       scatter(picked, result, out + first);
@@ -144,18 +144,19 @@ struct Truncation {
 
 Lanes scaled(Lanes by, const double* from, int i, int n) { return by * series_kernel::take(from, i, n); }
 
-void subtract(double* to, int i, int n, Lanes x) { series_kernel::put(to, i, n, series_kernel::take(to, i, n) - x); }
+void add(double* to, int i, int n, Lanes x) { series_kernel::put(to, i, n, series_kernel::take(to, i, n) + x); }
 
 }  // namespace
 
-void add_truncation(Order order, int n_rows, int n_phi, const BlockDerivatives& u, BlockDerivatives& density) {
+void add_log_complement(Order order, int n_rows, int n_phi, double sign, const BlockDerivatives& u,
+                        BlockDerivatives& density) {
   const int highest = BlockDerivatives::highest(order), by_phi = BlockDerivatives::highest_by_phi(order),
             by_pair = BlockDerivatives::highest_by_pair(order);
   for (int i = 0; i < n_rows; i += lane_count) {
     const int n = std::min(lane_count, n_rows - i);
     const Truncation own(u, i, n);
     const numeric::LaneBits some = own.x >= std::numeric_limits<double>::min();
-    subtract(density.value, i, n, only_where(some, numeric::log1mexp(own.x)));
+    add(density.value, i, n, sign * only_where(some, numeric::log1mexp(own.x)));
     Lanes to[4];
     auto inwards = [&](const double (*from)[block_rows], int last) {
       Inwards d{};
@@ -167,17 +168,17 @@ void add_truncation(Order order, int n_rows, int n_phi, const BlockDerivatives& 
     Lanes* all[4] = {&z.d1, &z.d2, &z.d3, &z.d4};
     for (int a = 0; a < highest; ++a) *all[a] = scaled(own.inverse, u.eta[a], i, n);
     chain_eta(own.g, z, highest, to);
-    for (int a = 0; a < highest; ++a) subtract(density.eta[a], i, n, to[a]);
+    for (int a = 0; a < highest; ++a) add(density.eta[a], i, n, sign * to[a]);
     if (order == Order::step) continue;
     Inwards v[max_phi];
     for (int r = 0; r < n_phi; ++r) {
       v[r] = inwards(u.phi[r], by_phi);
       chain_phi(own.g, z, v[r], by_phi, to);
-      for (int a = 0; a <= by_phi; ++a) subtract(density.phi[r][a], i, n, to[a]);
+      for (int a = 0; a <= by_phi; ++a) add(density.phi[r][a], i, n, sign * to[a]);
       for (int s = 0; s <= r; ++s) {
         const int pair = phi_pair(r, s);
         chain_pair(own.g, z, v[r], v[s], inwards(u.phi_phi[pair], by_pair), by_pair, to);
-        for (int a = 0; a <= by_pair; ++a) subtract(density.phi_phi[pair][a], i, n, to[a]);
+        for (int a = 0; a <= by_pair; ++a) add(density.phi_phi[pair][a], i, n, sign * to[a]);
       }
     }
   }

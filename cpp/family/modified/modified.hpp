@@ -55,9 +55,14 @@ class Modified : public Family {
         n_all_(n_base_ + n_more),
         trials_are_weight_(base_->support() == Support::trials && !base_->two_numbers()) {}
 
-  /// All derivatives of picked rows, all of which are zeros or none, with unit weights.
-  virtual void picked_derivatives(Order order, const Picked& rows, bool zeros, BlockDerivatives& out) const = 0;
-  virtual void picked_information(const Picked& rows, bool zeros, double* out) const = 0;
+  // Rows of a kind are worked on together: here zeros, and the others.
+  enum { zeros, others };
+  virtual int n_kinds() const { return 2; }
+  virtual int kind_of(const Observation& row) const { return row.response == 0.0 ? zeros : others; }
+
+  /// All derivatives of picked rows of a kind, with unit weights.
+  virtual void picked_derivatives(Order order, const Picked& rows, int kind, BlockDerivatives& out) const = 0;
+  virtual void picked_information(const Picked& rows, int kind, double* out) const = 0;
 
   /// The base's derivatives at the rows' own response, or at zero.
   void base_derivatives(Order order, const Picked& rows, bool at_zero, BlockDerivatives& out) const;
@@ -81,8 +86,10 @@ class Modified : public Family {
   bool trials_are_weight_;
 };
 
-/// -log(1 - exp(u)), u the log probability of zero, is added to a density that is given: rows without zeros.
-void add_truncation(Order order, int n, int n_phi, const BlockDerivatives& u, BlockDerivatives& density);
+/// Adds sign log(1 - exp(u)) to a density that is given, u < 0: of rows without zeros sign = -1, and u is the log
+/// probability of zero.
+void add_log_complement(Order order, int n, int n_phi, double sign, const BlockDerivatives& u,
+                        BlockDerivatives& density);
 /// The expected information of such rows, given the base's.
 void truncated_information(int n, const BlockDerivatives& u, double* information);
 

@@ -11,7 +11,7 @@ namespace multilevel::family {
 template <class At>
 double nonzero_supremum(const Family& base, double y, double second, At at) {
   constexpr int most_steps = 25;
-  constexpr double enough = 1e-3;
+  constexpr double enough = 0.02;
   double constant;
   base.prepare(y, second, 1.0, &constant);
   // The smallest response is the only one left as the mean vanishes; no probability is above one.

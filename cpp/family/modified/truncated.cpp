@@ -38,13 +38,13 @@ class Truncated final : public Modified {
   }
 
  protected:
-  void picked_derivatives(Order order, const Picked& rows, bool, BlockDerivatives& out) const override {
+  void picked_derivatives(Order order, const Picked& rows, int, BlockDerivatives& out) const override {
     BlockDerivatives zero;
     base_derivatives(order, rows, false, out);
     base_derivatives(order, rows, true, zero);
-    add_truncation(order, rows.n, n_base_, zero, out);
+    add_log_complement(order, rows.n, n_base_, -1.0, zero, out);
   }
-  void picked_information(const Picked& rows, bool, double* out) const override {
+  void picked_information(const Picked& rows, int, double* out) const override {
     BlockDerivatives zero;
     base_derivatives(Order::step, rows, true, zero);
     base_information(rows, out);

@@ -53,8 +53,8 @@ class ZeroInflated final : public ZeroPart {
   }
 
  protected:
-  void picked_derivatives(Order order, const Picked& rows, bool zeros, BlockDerivatives& out) const override {
-    if (!zeros) {
+  void picked_derivatives(Order order, const Picked& rows, int kind, BlockDerivatives& out) const override {
+    if (kind == others) {
       base_derivatives(order, rows, false, out);
       return add_no_zero(order, rows, out);
     }
@@ -108,7 +108,7 @@ class ZeroInflated final : public ZeroPart {
   }
 
   /// Over all responses: (1 - pi) (the base's - P(0) p u'^2), P(0) the base's.
-  void picked_information(const Picked& rows, bool, double* out) const override {
+  void picked_information(const Picked& rows, int, double* out) const override {
     BlockDerivatives zero;
     base_derivatives(Order::step, rows, true, zero);
     base_information(rows, out);

@@ -173,11 +173,16 @@ class Family:
     @property
     def takes_zeros(self) -> bool:
         """Whether a response may be zero."""
-        return bool(self.zero) or self._core.mass_at_zero or self.support == "numbers"
+        return bool(self.zero) or self.has_own_zeros or self.support == "numbers"
+
+    @property
+    def has_own_zeros(self) -> bool:
+        """Whether a zero has a probability of its own, without a zero part, as counts have."""
+        return self._core.mass_at_zero
 
     @property
     def modifiers(self) -> tuple[str, ...]:
-        """What may modify the family: of "truncated", "inflation" and "hurdle"."""
+        """What may modify the family: of "truncated", "inflation", "hurdle" and "censored"."""
         return tuple(self._core.modifiers)
 
     @property
@@ -323,7 +328,7 @@ def families() -> pd.DataFrame:
     rows = []
     for name, links in _table().items():
         family = Family(name)
-        zero_parts = ", ".join(own for own in family.modifiers if own != "truncated")
+        zero_parts = ", ".join(own for own in family.modifiers if own in ("inflation", "hurdle"))
         parameters = "; ".join(f"{own.name}: {own.meaning}" for own in family.parameters)
         rows.append((name, ", ".join(links), family.support, parameters, zero_parts, family.reference))
     return pd.DataFrame(rows, columns=["family", "links", "response", "parameters", "modified_by", "reference"])

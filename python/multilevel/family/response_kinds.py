@@ -83,13 +83,15 @@ def check_response(
         return check_values(family.support, what, values, size, place)
     zeros = values == 0
     some = np.flatnonzero(~zeros)
-    continuous = family.support == "positive"
+    continuous = not family.has_own_zeros
     row = first(values < 0) if continuous else None
     if row is not None:
         raise DataError(
             f"{what} is {values[row]:g} {place(row)}; with a zero part this family needs zeros and numbers above zero"
         )
-    if not continuous:
+    if continuous:
+        check_values(family.support, what, values[some], None, lambda row: place(int(some[row])))
+    else:
         check_values(family.support, what, values, size, place)
     part = "zero_inflation=" if family.zero == "inflation" else "hurdle="
     if not zeros.any():
