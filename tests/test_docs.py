@@ -110,6 +110,9 @@ def test_the_readme_lists_the_families_and_links() -> None:
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for family, links in ml.families()[["family", "links"]].itertuples(index=False):
+        if family.startswith("truncated_"):  # one row for all
+            assert "| `truncated_poisson` and so on" in text
+            continue
         row = re.search(rf"^\| `{family}` \|.*$", text, flags=re.MULTILINE)
         assert row, f"no row for {family}"
         assert all(f"`{link}`" in row[0] for link in links.split(", ")), row[0]

@@ -30,6 +30,8 @@ def test_what_the_registry_says() -> None:
         "gaussian": "numbers",
         "gamma": "positive",
         "negative_binomial": "counts",
+        "truncated_poisson": "positive counts",
+        "truncated_negative_binomial": "positive counts",
     }
     assert table.loc["gamma", "links"] == "log, inverse, identity"
     assert table.loc["negative_binomial", "parameters"] == "size: the variance is mu + mu^2 / size"

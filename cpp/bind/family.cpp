@@ -1,6 +1,8 @@
+#include <optional>
 #include <stdexcept>
 
 #include "bind/bind.hpp"
+#include "family/modified/make.hpp"
 #include "family/registry.hpp"
 
 namespace multilevel::bind {
@@ -62,6 +64,8 @@ const char* support_name(family::Support support) {
       return "positive";
     case family::Support::counts:
       return "counts";
+    case family::Support::positive_counts:
+      return "positive counts";
     case family::Support::trials:
       return "trials";
   }
@@ -117,6 +121,24 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
   return result;
 }
 
+/// A moment of the response in each row; phi holds the family's parameters once (n_phi) or for each row (n, n_phi).
+py::array_t<double> moment(const Family& f, const DoubleArray& eta, const DoubleArray& phi,
+                           const std::optional<DoubleArray>& second,
+                           double (Family::*of)(double, const double*, double) const) {
+  const auto n_phi = static_cast<py::ssize_t>(f.n_phi());
+  const bool by_row = phi.ndim() == 2;
+  if (phi.ndim() < 1 || phi.ndim() > 2 || phi.shape(phi.ndim() - 1) != n_phi || (by_row && phi.shape(0) != eta.size()))
+    throw std::invalid_argument("phi has the wrong shape");
+  if (second && second->size() != eta.size()) throw std::invalid_argument("the arrays must have the same length");
+  py::ssize_t i = 0;
+  return map(eta, [&](double x) {
+    const double* own = phi.data() + (by_row ? i * n_phi : 0);
+    const double other = second ? second->data()[i] : 1.0;
+    ++i;
+    return (f.*of)(x, own, other);
+  });
+}
+
 /// The least upper bounds of the rows' log densities over eta, as `value` of derivatives().
 py::array_t<double> supremum(const Family& f, const DoubleArray& y, const DoubleArray& second,
                              const DoubleArray& weights, const std::vector<double>& phi) {
@@ -132,11 +154,16 @@ py::array_t<double> supremum(const Family& f, const DoubleArray& y, const Double
 
 void bind_family(py::module_& module) {
   py::class_<Family>(module, "Family")
-      .def(py::init([](const std::string& name, const std::string& link) { return family::make_family(name, link); }),
-           py::arg("name"), py::arg("link"))
+      .def(py::init([](const std::string& name, const std::string& link, const std::string& zero) {
+             return family::make_family(name, link, zero);
+           }),
+           py::arg("name"), py::arg("link"), py::arg("zero") = "")
       .def_property_readonly("name", &Family::name)
       .def_property_readonly("link", &Family::link)
       .def_property_readonly("support", [](const Family& f) { return support_name(f.support()); })
+      .def_property_readonly("zero", &Family::zero_part)
+      .def_property_readonly("mass_at_zero", &Family::mass_at_zero)
+      .def_property_readonly("modifiers", [](const Family& f) { return family::modifiers(f); })
       .def_property_readonly("reference", &Family::reference)
       .def_property_readonly("has_residual", &Family::has_residual)
       .def_property_readonly("parameters",
@@ -147,6 +174,7 @@ void bind_family(py::module_& module) {
                                  facts["name"] = own.name;
                                  facts["meaning"] = own.meaning;
                                  facts["limit"] = own.limit;
+                                 facts["lower_limit"] = own.lower_limit;
                                  facts["becomes"] = own.becomes;
                                  facts["scale"] = scale_name(own.scale);
                                  facts["part"] = own.part;
@@ -194,6 +222,18 @@ void bind_family(py::module_& module) {
             });
           },
           py::arg("y"), py::arg("mu"), py::arg("phi"))
+      .def(
+          "response_mean",
+          [](const Family& f, const DoubleArray& eta, const DoubleArray& phi,
+             const std::optional<DoubleArray>& second) { return moment(f, eta, phi, second, &Family::response_mean); },
+          py::arg("eta"), py::arg("phi"), py::arg("second").none(true) = py::none())
+      .def(
+          "response_variance",
+          [](const Family& f, const DoubleArray& eta, const DoubleArray& phi,
+             const std::optional<DoubleArray>& second) {
+            return moment(f, eta, phi, second, &Family::response_variance);
+          },
+          py::arg("eta"), py::arg("phi"), py::arg("second").none(true) = py::none())
       .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("second"), py::arg("weights"),
            py::arg("phi"));
 

@@ -56,6 +56,7 @@ class Binomial final : public Family {
   std::string link() const override { return Link::name; }
   Support support() const override { return Support::trials; }
   std::string reference() const override { return "McCullagh and Nelder (1989), chapter 4"; }
+  bool canonical() const override { return std::is_same_v<Link, link::Logit>; }
 
   Observation prepare(double y, double size, double prior_weight, double* constant) const override {
     *constant = size == 1.0

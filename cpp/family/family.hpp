@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -78,11 +79,32 @@ struct RowDerivatives {
 
 /// What a response may be.
 enum class Support {
-  numbers,   ///< any
-  positive,  ///< numbers above zero
-  counts,    ///< 0, 1, 2, ...
-  trials,    ///< successes out of a number of trials
+  numbers,          ///< any
+  positive,         ///< numbers above zero
+  counts,           ///< 0, 1, 2, ...
+  positive_counts,  ///< 1, 2, 3, ...
+  trials,           ///< successes out of a number of trials
 };
+
+/// What a zero is among such responses.
+enum class Zero {
+  probable,    ///< it has a probability of its own
+  impossible,  ///< it lies outside
+  ordinary,    ///< it is a number like others, or already has a part of its own
+};
+inline Zero zero_among(Support support) {
+  switch (support) {
+    case Support::counts:
+    case Support::trials:
+      return Zero::probable;
+    case Support::positive:
+    case Support::positive_counts:
+      return Zero::impossible;
+    case Support::numbers:
+      return Zero::ordinary;
+  }
+  return Zero::ordinary;
+}
 
 /// How a parameter on its natural scale follows from phi, which has no bounds.
 enum class Scale {
@@ -91,6 +113,9 @@ enum class Scale {
   power,  ///< 1 + 1 / (1 + exp(-phi)): between one and two
   plain,  ///< phi
 };
+
+/// Of a row whose density does not depend on eta, see Family::recession.
+inline constexpr int either_way = 2;
 
 /// A parameter of the family's own.
 struct Parameter {
@@ -101,6 +126,8 @@ struct Parameter {
   std::string becomes = "";
   Scale scale = Scale::log;
   std::string part = "dispersion";  ///< what a formula for it is called
+  /// The same as `limit` at the other end: the phi up to which the density is that of the family it `becomes`.
+  double lower_limit = -std::numeric_limits<double>::infinity();
 };
 
 class Family {
@@ -118,6 +145,12 @@ class Family {
   /// identity.
   virtual bool has_residual() const { return false; }
   int n_phi() const { return static_cast<int>(parameters().size()); }
+  /// Whether a zero has a probability of its own, as counts have.
+  virtual bool mass_at_zero() const { return zero_among(support()) == Zero::probable; }
+  /// Empty, or what the last parameter makes more zeros by: "inflation", "hurdle".
+  virtual std::string zero_part() const { return ""; }
+  /// Whether eta is the canonical parameter of an exponential family.
+  virtual bool canonical() const { return false; }
 
   /// True where the Laplace approximation is exact: Gaussian with the identity link.
   virtual bool is_linear() const { return false; }
@@ -129,6 +162,18 @@ class Family {
   virtual Observation prepare(double y, double second, double prior_weight, double* constant) const = 0;
 
   virtual void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const = 0;
+
+  /// Whether log_tail() is there, and whether eta shifts the response or its logarithm and nothing else.
+  virtual bool has_tails() const { return false; }
+  virtual bool shifts() const { return false; }
+  /// As derivatives(), of the log probability of what lies below the response, where a row's second number is 1, or
+  /// above it, where it is -1. Rows are not prepared, and their weights are one.
+  virtual void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const {
+    (void)order;
+    (void)rows;
+    (void)out;
+    throw std::logic_error("family '" + name() + "' has no distribution function");
+  }
 
   /// E(-d2): never negative, and what a step uses where the observed curvature is not positive.
   virtual void expected_information(const Rows& rows, double* out) const = 0;
@@ -158,8 +203,8 @@ class Family {
     return 0.0;
   }
 
-  /// Which way eta may go for ever without the density falling: +1, -1, or 0 for neither. The likelihood has no maximum
-  /// when a direction in beta moves no row the wrong way (separation).
+  /// Which way eta may go for ever without the density falling: +1, -1, `either_way`, or 0 for neither. The likelihood
+  /// has no maximum when a direction in beta moves no row the wrong way (separation).
   virtual int recession(const Observation& row) const {
     (void)row;
     return 0;
@@ -172,6 +217,16 @@ class Family {
   virtual double dispersion(const double* phi) const {
     (void)phi;
     return 1.0;
+  }
+  /// Mean and variance of the response itself, of trials those of the proportion, given its second number. They differ
+  /// from those of the density that eta is the predictor of where that is modified.
+  virtual double response_mean(double eta, const double* phi, double second) const {
+    (void)phi;
+    (void)second;
+    return mean(eta);
+  }
+  virtual double response_variance(double eta, const double* phi, double second) const {
+    return dispersion(phi) * variance(mean(eta), phi) / (support() == Support::trials ? second : 1.0);
   }
   /// Twice what the log density at mu lacks to that at its best mean, in units of the dispersion.
   virtual double unit_deviance(double y, double mu, const double* phi) const = 0;

@@ -20,6 +20,18 @@ struct Density {
   }
 };
 
+/// Below the response (second = 1) or above it (-1).
+template <class Link>
+struct Tail {
+  static constexpr int n_phi = 1;
+  static constexpr bool two_numbers = true;
+  template <class T>
+  static T value(const T& eta, const Row& row, const T* phi) {
+    const T residual = Link::mean(eta) + (-row.response);
+    return numeric::log_normal_cdf((-row.second) * (residual * exp(-1.0 * phi[0])));
+  }
+};
+
 /// The identity link by hand: all derivatives are the residual and the precision.
 template <Order order>
 void identity_rows(const Rows& rows, const RowDerivatives& out) {
@@ -72,6 +84,12 @@ class Gaussian final : public Family {
     } else {
       series_derivatives<Density<Link>>(order, rows, out);
     }
+  }
+
+  bool has_tails() const override { return true; }
+  bool shifts() const override { return is_linear(); }
+  void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const override {
+    series_derivatives<Tail<Link>>(order, rows, out);
   }
 
   void expected_information(const Rows& rows, double* out) const override {

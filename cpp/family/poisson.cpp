@@ -76,6 +76,7 @@ class Poisson final : public Family {
 
   // A square root link has every mean twice, on either side of zero.
   bool log_concave() const override { return !is_even(); }
+  bool canonical() const override { return std::is_same_v<Link, link::Log>; }
   bool is_even() const override { return std::is_same_v<Link, link::Sqrt>; }
   bool vanishes_at_zero(const Observation& row) const override { return is_even() && row.response > 0.0; }
   double supremum(const Observation& row, const double*) const override {

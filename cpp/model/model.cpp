@@ -5,7 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
-#include "family/registry.hpp"
+#include "family/modified/make.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
 #include "numeric/row_sums.hpp"
@@ -104,7 +104,8 @@ Source doubles(const double* data) {
 
 }  // namespace
 
-Model::Model(const Specification& s, int threads) : family_(family::make_family(s.family, s.link)), n_rows_(s.n_rows) {
+Model::Model(const Specification& s, int threads)
+    : family_(family::make_family(s.family, s.link, s.zero)), n_rows_(s.n_rows) {
   if (n_rows_ < 1 || n_rows_ > std::numeric_limits<std::int32_t>::max())
     throw std::invalid_argument("the number of rows must be between 1 and 2^31 - 1");
   lay_out_terms(s);

@@ -39,6 +39,7 @@ struct PhiSpecification {
 struct Specification {
   std::int64_t n_rows = 0;
   std::string family, link;
+  std::string zero;                 ///< the family's zero part: empty, "inflation" or "hurdle"
   const double* second = nullptr;   ///< the response's second number, trials say; null: one each
   const double* weights = nullptr;  ///< prior weights; null: one each
   const double* offset = nullptr;

@@ -112,8 +112,8 @@ bool is_maximum(const likelihood::Objective& objective, const Optimum& smaller) 
       judged[static_cast<std::size_t>(i)] = false;
     }
   for (const auto& limit : bounds.limits())
-    if (smaller.psi[limit.position] >= limit.value) {
-      if (smaller.sums.gradient[limit.position] < -flat_slope) return false;
+    if (limit.reached(smaller.psi)) {
+      if (limit.outwards(smaller.sums.gradient) < -flat_slope) return false;
       judged[static_cast<std::size_t>(limit.position)] = false;
     }
   for (const int i : bounds.positive())

@@ -21,15 +21,18 @@ Bounds::Bounds(const likelihood::Objective& objective) : n_beta_(objective.n_bet
   const auto parameters = model.family().parameters();
   for (std::size_t r = 0; objective.n_phi() > 0 && r < parameters.size(); ++r) {
     const auto& part = model.phi_parts()[r];
-    const double limit = parameters[r].limit;
-    if (part.constant && std::isfinite(limit)) limits_.push_back({n_beta_ + objective.n_theta() + part.first, limit});
+    const double limit = parameters[r].limit, lower = parameters[r].lower_limit;
+    const int position = n_beta_ + objective.n_theta() + part.first;
+    if (part.constant && std::isfinite(limit)) limits_.push_back({position, limit});
+    if (part.constant && std::isfinite(lower)) limits_.push_back({position, lower, -1.0});
   }
 }
 
 void Bounds::project(Eigen::VectorXd& psi) const {
   for (const int i : positive_) psi[i] = std::fabs(psi[i]);
   for (const int i : correlations_) psi[i] = std::clamp(psi[i], -largest_tau, largest_tau);
-  for (const auto& limit : limits_) psi[limit.position] = std::min(psi[limit.position], limit.value);
+  for (const auto& limit : limits_)
+    if (limit.reached(psi)) psi[limit.position] = limit.value;
 }
 
 bool Bounds::allows(const Eigen::VectorXd& psi) const {
@@ -58,7 +61,7 @@ void Bounds::mark_held(const Eigen::VectorXd& psi, std::vector<bool>& free) cons
     if (left < needed || std::fabs(psi[term.tau]) >= largest_tau) free[static_cast<std::size_t>(term.tau)] = false;
   }
   for (const auto& limit : limits_)
-    if (psi[limit.position] >= limit.value) free[static_cast<std::size_t>(limit.position)] = false;
+    if (limit.reached(psi)) free[static_cast<std::size_t>(limit.position)] = false;
 }
 
 Eigen::VectorXd Bounds::without_tau(const Eigen::VectorXd& psi, int n_theta) const {

@@ -26,6 +26,9 @@ class Bounds {
   struct Limit {
     int position;  ///< in psi
     double value;
+    double side = 1.0;  ///< 1: above what is allowed; -1: below
+    double outwards(const Eigen::VectorXd& psi) const { return side * psi[position]; }
+    bool reached(const Eigen::VectorXd& psi) const { return outwards(psi) >= side * value; }
   };
   /// Of the family's parameters.
   const std::vector<Limit>& limits() const { return limits_; }

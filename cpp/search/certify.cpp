@@ -16,10 +16,10 @@ constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that t
 bool comes_back(likelihood::Objective& objective, const Optimum& optimum, double least) {
   const Bounds bounds(objective);
   for (const auto& limit : bounds.limits()) {
-    if (optimum.psi[limit.position] < limit.value) continue;
+    if (!limit.reached(optimum.psi)) continue;
     for (const double nearer : {4.0, 6.0, 8.0, 10.0, 13.0}) {
       Eigen::VectorXd psi = optimum.psi;
-      psi[limit.position] = nearer;
+      psi[limit.position] = limit.side * nearer;
       std::vector<double> modes = optimum.modes;
       likelihood::Sums sums;
       if (objective.evaluate(psi, modes, sums, nullptr) && sums.value > least) return true;

@@ -208,7 +208,7 @@ class Search {
       if (factor.diagonal().cwiseAbs().minCoeff() < small_deviation * std::max(factor.norm(), unit())) return true;
     }
     for (const auto& limit : bounds_.limits())
-      if (best_.psi[limit.position] > far_parameter) return true;
+      if (limit.outwards(best_.psi) > far_parameter) return true;
     return false;
   }
 
@@ -301,8 +301,8 @@ class Search {
     }
     for (const auto& limit : bounds_.limits()) {
       const int i = limit.position;
-      if (free_[static_cast<std::size_t>(i)] && best_.psi[i] > far_parameter && best_.step[i] > 0.3 &&
-          try_at(i, limit.value, best_.sums.value))
+      if (free_[static_cast<std::size_t>(i)] && limit.outwards(best_.psi) > far_parameter &&
+          limit.outwards(best_.step) > 0.3 && try_at(i, limit.value, best_.sums.value))
         return true;
     }
     for (const int i : bounds_.correlations()) {
@@ -332,9 +332,10 @@ class Search {
         if (try_at(i, std::copysign(nearer, now), better)) return released_[static_cast<std::size_t>(i)] = true;
     }
     for (const auto& limit : bounds_.limits()) {
-      if (!may_come_back(limit.position) || best_.psi[limit.position] < limit.value) continue;
+      if (!may_come_back(limit.position) || !limit.reached(best_.psi)) continue;
       for (const double nearer : {6.0, 8.0, 10.0, 13.0})
-        if (try_at(limit.position, nearer, better)) return released_[static_cast<std::size_t>(limit.position)] = true;
+        if (try_at(limit.position, limit.side * nearer, better))
+          return released_[static_cast<std::size_t>(limit.position)] = true;
     }
     return false;
   }

@@ -19,6 +19,7 @@ bool separates(const model::Model& model, const model::Response& response, const
     for (int j = 0; j < panel.n_rows; ++j) {
       const auto row = static_cast<std::size_t>(panel.first_row + j);
       const int side = model.family().recession(response.from(0, {})[row]);
+      if (side == family::either_way) continue;
       const double m = move[static_cast<std::size_t>(j)];
       if (side != 0 && m * side > 0.0)
         forwards = std::max(forwards, std::fabs(m));

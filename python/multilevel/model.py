@@ -12,7 +12,7 @@ from .arguments import understands, whole_number
 from .design.build import build_design
 from .design.response import another_response
 from .errors import DataError
-from .family.registry import Family
+from .family.registry import Family, Zero
 from .fitting.core_model import build_core
 from .fitting.parameters import is_linear
 from .fitting.progress import Progress
@@ -55,6 +55,13 @@ class MixedModel:
     dispersion : str, optional
         A formula without a response, such as "~ x + offset(z)", for the family's dispersion: the logarithm of `sigma`
         (heteroscedastic residuals), `size`, `shape`, ... is then a linear predictor with columns of its own.
+    zero_inflation : str or bool, optional
+        More zeros than the family has: a row is zero with a probability of its own, and otherwise of the family. A
+        formula such as "~ x" makes the logit of that probability a linear predictor; True, or "~ 1", is one probability
+        for all rows.
+    hurdle : str or bool, optional
+        The same, where a part of its own decides between zero and more, and the family, without its zeros, how much
+        more.
     contrasts : mapping, optional
         Coding of categorical columns by name: "treatment" (the default, of ordered columns too), "sum", "helmert",
         "poly" (R's default for ordered ones), "diff"; or codes: a list for two levels, a mapping of levels to their
@@ -95,6 +102,8 @@ class MixedModel:
         weights: str | ArrayLike | None = None,
         offset: str | ArrayLike | None = None,
         dispersion: str | None = None,
+        zero_inflation: str | bool | None = None,
+        hurdle: str | bool | None = None,
         contrasts: Mapping[str, Any] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: str = "drop",
@@ -106,6 +115,7 @@ class MixedModel:
             self.family = family
         else:
             self.family = Family(family, link)
+        self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
         self.design: Design = build_design(
             formula,
             data,
@@ -115,7 +125,7 @@ class MixedModel:
             contrasts=contrasts,
             functions=functions,
             missing=missing,
-            parts={} if dispersion is None else {"dispersion": dispersion},
+            parts=parts,
         )
         self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
@@ -311,6 +321,25 @@ class MixedModel:
         self._core = build_core(self.design, self.family)
 
 
+def _with_parts(
+    family: Family, dispersion: str | None, zero_inflation: str | bool | None, hurdle: str | bool | None
+) -> tuple[Family, dict[str, str]]:
+    """The family with the zero part asked for, and the formulas of the parts beside the mean."""
+    parts = {} if dispersion is None else {"dispersion": dispersion}
+    if zero_inflation not in (None, False) and hurdle not in (None, False):
+        raise DataError("zero_inflation= and hurdle= are two ways to make zeros; give one of them")
+    asked: tuple[tuple[Zero, str | bool | None], ...] = (("inflation", zero_inflation), ("hurdle", hurdle))
+    for zero, formula in asked:
+        if formula is None or formula is False:
+            continue
+        if family.zero not in ("", zero):
+            raise DataError(f"{family!r} has a zero part of another kind; give it in one place")
+        family = family.with_zero(zero)
+        if formula is not True:
+            parts["zero"] = formula
+    return family, parts
+
+
 @understands
 def fit(
     formula: str,
@@ -321,6 +350,8 @@ def fit(
     weights: str | ArrayLike | None = None,
     offset: str | ArrayLike | None = None,
     dispersion: str | None = None,
+    zero_inflation: str | bool | None = None,
+    hurdle: str | bool | None = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -356,6 +387,8 @@ def fit(
         weights=weights,
         offset=offset,
         dispersion=dispersion,
+        zero_inflation=zero_inflation,
+        hurdle=hurdle,
         contrasts=contrasts,
         functions=functions,
         missing=missing,

@@ -13,7 +13,7 @@ from ..columns.expressions import Numbers, Rows, evaluate
 from ..columns.levels import drop_unused, label_of
 from ..columns.transforms import Categories
 from ..errors import DataError, DataWarning, warn_caller
-from ..family.response_kinds import TOLERANCE, check_not_negative, check_values, first, warn_not_whole
+from ..family.response_kinds import TOLERANCE, check_not_negative, check_response, first, warn_not_whole
 from ..formula.parse import Atom, Formula
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def build_response(
     values = _one_column(name, value)
     if family.support == "trials":
         return _proportion(name, values, rows, weights)
-    check_values(family.support, f"the response '{name}'", values, None, _in_row(rows))
+    check_response(family, f"the response '{name}'", values, None, _in_row(rows))
     return Response(name, values), weights
 
 
@@ -183,5 +183,5 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
     if values.shape != (n_rows,):
         meant = f"successes of '{given.name}'" if family.support == "trials" else f"values of '{given.name}'"
         raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
-    check_values(family.support, "y", values, given.size, "at position {}".format)
+    check_response(family, "y", values, given.size, "at position {}".format)
     return replace(given, values=values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-Support = Literal["numbers", "positive", "counts", "trials"]
+Support = Literal["numbers", "positive", "counts", "positive counts", "trials"]
+Zero = Literal["", "inflation", "hurdle"]
 Scale = Literal["log", "logit", "power", "plain"]
 
 # other packages' names
@@ -30,6 +32,9 @@ ELSEWHERE = {
     "negbin": "negative_binomial",
     "negativebinomial": "negative_binomial",
     "nb2": "negative_binomial",
+    "zip": "poisson",
+    "zinb": "negative_binomial",
+    "zigamma": "gamma",
 }
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
@@ -51,6 +56,8 @@ class Parameter:
         or phi itself.
     part : str
         What a formula for it is called.
+    lower_limit : float
+        The same as `limit` at the other end; minus infinity without one.
     """
 
     name: str
@@ -59,6 +66,7 @@ class Parameter:
     becomes: str
     scale: Scale
     part: str
+    lower_limit: float = float("-inf")
 
     @property
     def internal(self) -> str:
@@ -66,7 +74,7 @@ class Parameter:
         return self.name if self.scale == "plain" else f"{'logit' if self.scale != 'log' else 'log'}_{self.name}"
 
     def natural(self, phi: float) -> float:
-        """The parameter at phi; infinite at its limit."""
+        """The parameter at phi; infinite at its limit, and its least value at its lower limit."""
         return float(self.naturals(np.array([phi]))[0])
 
     def naturals(self, phi: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -77,6 +85,7 @@ class Parameter:
             else:
                 least = np.exp(-np.abs(phi))
                 values = np.where(phi >= 0, 1.0, least) / (1.0 + least) + (1.0 if self.scale == "power" else 0.0)
+        values = np.where(phi <= self.lower_limit, {"plain": -np.inf, "power": 1.0}.get(self.scale, 0.0), values)
         return np.where(phi >= self.limit, np.inf, values)
 
     def slope(self, phi: float) -> float:
@@ -102,13 +111,30 @@ class Parameter:
 
     def phi(self, value: float) -> float:
         """The phi of a value of the parameter; the limit's where it is there."""
-        if self.scale == "plain":
-            return min(value, self.limit)
         with np.errstate(divide="ignore"):
-            if self.scale == "log":
-                return min(float(np.log(value)), self.limit)
-            share = value - 1.0 if self.scale == "power" else value
-            return min(float(np.log(share) - np.log1p(-share)), self.limit)
+            if self.scale == "plain":
+                phi = value
+            elif self.scale == "log":
+                phi = float(np.log(value))
+            else:
+                share = value - 1.0 if self.scale == "power" else value
+                phi = float(np.log(share) - np.log1p(-share)) if share < np.inf else np.inf
+        return max(min(phi, self.limit), self.lower_limit)
+
+    def is_at_limit(self, value: float) -> bool:
+        """Whether a value of the parameter makes the family the one that it `becomes`."""
+        return bool(self.becomes) and not self.lower_limit < self.phi(value) < self.limit
+
+
+@functools.cache
+def _table() -> dict[str, list[str]]:
+    """Names and links: the core's registry, and its families truncated."""
+    table = dict(_core.families())
+    for name, links in _core.families():
+        truncated = [link for link in links if "truncated" in _core.Family(name, link).modifiers]
+        if truncated:
+            table[f"truncated_{name}"] = truncated
+    return table
 
 
 class Family:
@@ -120,6 +146,9 @@ class Family:
         One of the names that `multilevel.families()` lists.
     link : str, optional
         One of the family's links; without it, its default link.
+    zero : {"", "inflation", "hurdle"}, default ""
+        What makes zeros beside the family: nothing; a share of the rows that are zero whatever the family says; or a
+        part that decides between zero and the rest, which then is the family without its zeros.
     given : mapping, optional
         Values of parameters of the family that are not to be estimated, by name, on their natural scale.
     **values : float
@@ -128,28 +157,39 @@ class Family:
     Raises
     ------
     DataError
-        The family, the link or a parameter does not exist, or cannot have the value; the message lists what does.
+        The family, the link, the zero part or a parameter does not exist, or cannot have the value; the message lists
+        what does.
     """
 
     def __init__(
-        self, name: str, link: str | None = None, given: Mapping[str, float] | None = None, **values: float
+        self,
+        name: str,
+        link: str | None = None,
+        zero: Zero = "",
+        given: Mapping[str, float] | None = None,
+        **values: float,
     ) -> None:
-        table = dict(_core.families())
+        table = _table()
         if not isinstance(name, str):
             raise DataError(f"family is a {type(name).__name__}; give its name, one of {', '.join(table)}, and link=")
         name, link = name.lower(), link.lower() if isinstance(link, str) else link
         if name not in table:
             word, call, _ = name.partition("(")
-            near = [ELSEWHERE[word]] if word in ELSEWHERE else difflib.get_close_matches(word, table, n=1)
+            near = _known_elsewhere(word) or difflib.get_close_matches(word, table, n=1)
             hint = f"; did you mean {near[0]!r}{' with link=' if call else ''}?" if near else ""
             raise DataError(f"there is no family {name!r}; there are {', '.join(table)}{hint}")
         if link is None:
             link = table[name][0]
         if link not in table[name]:
             raise DataError(f"the {name} family has no link {link!r}; it has {', '.join(table[name])}")
+        if zero not in ("", "inflation", "hurdle"):
+            raise DataError(f"zero={zero!r} is no zero part of a family; there are 'inflation' and 'hurdle'")
+        if zero and zero not in _core.Family(name, link).modifiers:
+            raise DataError(_no_zero_part(name, link, zero))
         self.name = name
         self.link = link
-        self._core = _core.Family(name, link)
+        self.zero: Zero = zero
+        self._core = _core.Family(name, link, zero)
         self.given = {own: self._checked(own, value) for own, value in {**(given or {}), **values}.items()}
 
     def _checked(self, name: str, value: float) -> float:
@@ -164,10 +204,32 @@ class Family:
                 raise DataError(f"{name}={value!r} cannot be: {own[name].range}")
         return float(value)
 
+    def with_zero(self, zero: Zero) -> Family:
+        """The same family with a zero part."""
+        return Family(self.name, self.link, zero, self.given)
+
     @property
     def support(self) -> Support:
-        """What a response may be: any numbers, positive numbers, counts, or successes out of trials."""
+        """What a response may be: any numbers, positive numbers, counts, counts above zero, or successes out of trials.
+
+        A zero part adds zero to it (`takes_zeros`).
+        """
         return self._core.support
+
+    @property
+    def takes_zeros(self) -> bool:
+        """Whether a response may be zero."""
+        return bool(self.zero) or self.has_own_zeros or self.support == "numbers"
+
+    @property
+    def has_own_zeros(self) -> bool:
+        """Whether a zero has a probability of its own, without a zero part, as counts have."""
+        return self._core.mass_at_zero
+
+    @property
+    def modifiers(self) -> tuple[str, ...]:
+        """What may modify the family: of "truncated", "inflation", "hurdle" and "censored"."""
+        return tuple(self._core.modifiers)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -192,6 +254,28 @@ class Family:
     def mean(self, eta: ArrayLike) -> NDArray[np.float64]:
         """Mean of the response (of a binomial one: the probability) at the linear predictor `eta`."""
         return self._core.mean(np.ascontiguousarray(eta, dtype=np.float64))
+
+    @property
+    def mean_is_response(self) -> bool:
+        """Whether the mean that the link makes is that of the response: not with a zero part, or truncation."""
+        eta, phi = np.array([0.3, 0.7]), np.full(len(self.parameters), 0.3)
+        return bool(np.array_equal(self._core.response_mean(eta, phi, None), self._core.mean(eta)))
+
+    def response_mean(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Mean of the response itself, of trials of the proportion: zeros and what is cut off are in it.
+
+        Parameters
+        ----------
+        eta : array_like, (n,)
+        phi : array_like, (n_phi,) or (n, n_phi)
+            The family's parameters as the fit moves them (their logarithms, logits, ...), for all rows or for each.
+        trials : array_like, (n,), optional
+        """
+        return self._core.response_mean(*_rows(eta, phi, trials))
+
+    def response_variance(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Variance of the response itself, of a row of unit weight; arguments as of `response_mean`."""
+        return self._core.response_variance(*_rows(eta, phi, trials))
 
     def link_of_mean(self, mu: ArrayLike) -> NDArray[np.float64]:
         """Linear predictor at the mean `mu`."""
@@ -242,18 +326,52 @@ class Family:
         return log_density(-at, zero) if self.link in SYMMETRIC else log_density(at, one), log_density(at, zero)
 
     def __repr__(self) -> str:
+        zero = f", zero={self.zero!r}" if self.zero else ""
         given = "".join(f", {name}={value:g}" for name, value in self.given.items())
-        return f"Family({self.name!r}, {self.link!r}{given})"
+        return f"Family({self.name!r}, {self.link!r}{zero}{given})"
 
     def __eq__(self, other: object) -> bool:
-        mine = (self.name, self.link, self.given)
-        return isinstance(other, Family) and mine == (other.name, other.link, other.given)
+        return isinstance(other, Family) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((self.name, self.link, *self.given.items()))
+        return hash((*self._key[:3], *self.given.items()))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Family, (self.name, self.link, self.given))
+    def __reduce__(self) -> tuple[type[Family], tuple[Any, ...]]:
+        return (Family, self._key)
+
+    @property
+    def _key(self) -> tuple[str, str, Zero, dict[str, float]]:
+        return (self.name, self.link, self.zero, self.given)
+
+
+def _rows(
+    eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+    """As the core takes them."""
+    second = None if trials is None else np.ascontiguousarray(trials, dtype=np.float64)
+    return np.ascontiguousarray(eta, dtype=np.float64), np.ascontiguousarray(phi, dtype=np.float64), second
+
+
+def _known_elsewhere(word: str) -> list[str]:
+    """The name here of a family that other packages call otherwise; of its truncated form, too."""
+    prefix = "truncated_" if word.startswith("truncated_") else ""
+    name = ELSEWHERE.get(word.removeprefix(prefix))
+    return [prefix + name] if name and prefix + name in _table() else []
+
+
+def _no_zero_part(name: str, link: str, zero: str) -> str:
+    base = name.removeprefix("truncated_")
+    if base != name:
+        return (
+            f"the {name} family has no zeros: with a part for zeros it is family={base!r} with a hurdle, "
+            "whose positive counts are truncated"
+        )
+    if _core.Family(name, link).mass_at_zero:
+        return f"the {name} family with the {link} link has no zero part; another link has"
+    return (
+        f"the {name} family has no zero part ({zero}): its response may be any number, "
+        "and a zero among them is nothing special"
+    )
 
 
 def families() -> pd.DataFrame:
@@ -262,14 +380,15 @@ def families() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        family, links (the default first), response ("numbers", "positive", "counts" or "trials"), parameters (the
-        family's own, with their meaning) and reference.
+        family, links (the default first), response ("numbers", "positive", "counts", "positive counts" or "trials"),
+        parameters (the family's own, with their meaning), modified_by (which zero parts it may have) and reference.
     """
     import pandas as pd
 
     rows = []
-    for name, links in _core.families():
+    for name, links in _table().items():
         family = Family(name)
+        zero_parts = ", ".join(own for own in family.modifiers if own in ("inflation", "hurdle"))
         parameters = "; ".join(f"{own.name}: {own.meaning}" for own in family.parameters)
-        rows.append((name, ", ".join(links), family.support, parameters, family.reference))
-    return pd.DataFrame(rows, columns=["family", "links", "response", "parameters", "reference"])
+        rows.append((name, ", ".join(links), family.support, parameters, zero_parts, family.reference))
+    return pd.DataFrame(rows, columns=["family", "links", "response", "parameters", "modified_by", "reference"])

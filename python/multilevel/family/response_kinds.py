@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .registry import Support
+    from .registry import Family, Support
 
     Place = Callable[[int], str]  # where the value at a position came from: "in row 3", "at position 3"
 
@@ -27,7 +27,7 @@ def check_values(
 
     Parameters
     ----------
-    support : {"numbers", "positive", "counts", "trials"}
+    support : {"numbers", "positive", "counts", "positive counts", "trials"}
     what : str
         The response, as messages call it.
     values : ndarray of float64
@@ -54,12 +54,69 @@ def check_values(
             raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs numbers above zero")
         return
     check_not_negative(what, values, place)
+    if support == "positive counts":
+        row = first(values == 0)
+        if row is not None:
+            raise DataError(
+                f"{what} is 0 {place(row)} and {int((values == 0).sum()) - 1} more; a truncated family has no zeros: "
+                "leave these rows out, or take the family itself with hurdle="
+            )
     if support == "trials":
         trials = np.ones(len(values)) if size is None else size
         row = first(values > trials)
         if row is not None:
             raise DataError(f"{what} is {values[row]:g} {place(row)}: more successes than trials ({trials[row]:g})")
     warn_not_whole(what, values, place)
+
+
+def check_response(
+    family: Family, what: str, values: NDArray[np.float64], size: NDArray[np.float64] | None, place: Place
+) -> None:
+    """Checks the numbers of a response of a family that may have a zero part; otherwise as `check_values`.
+
+    Raises
+    ------
+    DataError
+        Values that the family cannot take, or that say nothing of its zero part or of the rest.
+    """
+    if not family.zero:
+        return check_values(family.support, what, values, size, place)
+    zeros = values == 0
+    some = np.flatnonzero(~zeros)
+    continuous = not family.has_own_zeros
+    row = first(values < 0) if continuous else None
+    if row is not None:
+        raise DataError(
+            f"{what} is {values[row]:g} {place(row)}; with a zero part this family needs zeros and numbers above zero"
+        )
+    if continuous:
+        check_values(family.support, what, values[some], None, lambda row: place(int(some[row])))
+    else:
+        check_values(family.support, what, values, size, place)
+    part = "zero_inflation=" if family.zero == "inflation" else "hurdle="
+    if not zeros.any():
+        otherwise = (
+            f"family='truncated_{family.name}' without it says that there could be none"
+            if family.support == "counts" and family.zero == "hurdle"
+            else f"leave {part} out"
+        )
+        raise DataError(f"{what} has no zero in any of {len(values)} rows, and {part} needs some; {otherwise}")
+    if not len(some):
+        raise DataError(f"{what} is zero in all {len(values)} rows: nothing is left for the {family.name} family")
+    rest = values[some]
+    where = f"({rest[0]:g} {place(int(some[0]))} and in {len(some) - 1} more)"
+    trials = np.ones(len(some)) if size is None else size[some]
+    if family.support == "trials" and np.all(trials == 1.0):
+        raise DataError(
+            f"{what} has single trials: a success {where} says nothing more where zeros have a part of their own; "
+            f"leave {part} out, or give trials of more than one"
+        )
+    if family.zero == "hurdle" and np.ptp(rest) == 0 and np.ptp(trials) == 0:
+        raise DataError(
+            f"{what} has one value besides zero {where}: with a hurdle nothing is left for the {family.name} family; "
+            f"family='binomial' of '{what} > 0' is what these data can tell"
+        )
+    return None
 
 
 def check_not_negative(what: str, values: NDArray[np.float64], place: Place) -> None:

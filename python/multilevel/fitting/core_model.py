@@ -32,6 +32,7 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         threads,
         [_phi(design, family, parameter) for parameter in family.parameters],
         [_variable(family, term.parameter) for term in design.random_terms],
+        family.zero,
     )
 
 

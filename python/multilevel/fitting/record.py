@@ -186,8 +186,8 @@ class Fit:
 
     @cached_property
     def mu(self) -> NDArray[np.float64]:
-        """Mean of the rows used, given the conditional modes, (n,)."""
-        return self.family.mean(self.eta)
+        """Mean of the response of the rows used, given the conditional modes, (n,): zeros of a zero part are in it."""
+        return self.family.response_mean(self.eta, self.row_phi, self.design.response.size)
 
     def component(self, name: str) -> Component:
         """The part of the model of this name.
@@ -230,11 +230,14 @@ class Fit:
     @cached_property
     def row_phi(self) -> NDArray[np.float64]:
         """The family's parameters as the fit moves them: (n_phi,), or (n, n_phi) where they differ from row to row."""
-        parts = {part.parameter: part for part in self.design.parts}
-        phi = self.phi_of({own.parameter: parts[own.parameter] for own in self.components}, self.n_rows)
+        return self.phi_at(self.modes)
+
+    def phi_at(self, modes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+        """The same at other random effects, one array per grouping factor."""
+        phi = self.phi_of({part.parameter: part for part in self.design.parts}, self.n_rows)
         for at, own in enumerate(self.family.parameters):
             if any(term.parameter == own.name for term in self.design.random_terms):
-                phi[:, at] += self.random_part(own.name, self.modes)
+                phi[:, at] += self.random_part(own.name, modes)
         return phi
 
     def phi_of(self, parts: Mapping[str, DesignPart], n_rows: int) -> NDArray[np.float64]:

@@ -123,7 +123,7 @@ def judge(
     remarks += [
         (SingularFitWarning, _at_limit(family, own))
         for own in family.parameters
-        if np.isinf(parts.phi.get(own.name, 0.0)) and status != "separation" and own.becomes
+        if own.name in parts.phi and own.is_at_limit(parts.phi[own.name]) and status != "separation"
     ]
     check = certificate.quadrature
     if status == "converged" and unsettled:

@@ -39,9 +39,10 @@ def predict(
     newdata : data frame or None
         Rows to predict for, coded as the fit coded its own; None means the rows used in the fit. The response is not
         needed, nor are grouping factors whose effects are left out by `random`.
-    kind : {"response", "link", "dispersion", "zero"}
-        The mean (for binomial models the probability, whatever the number of trials) or the linear predictor; or, where
-        a formula makes it, the parameter of that part on its natural scale.
+    kind : {"response", "mean", "link", "dispersion", "zero"}
+        The mean of the response (for binomial models the probability, whatever the number of trials), zeros of a zero
+        part and what truncation cuts off in it; the mean that the link makes, without them; the linear predictor; or
+        the family's parameter that a part makes, on its natural scale, where it has a formula of its own.
     random : {"conditional", "zero"} or list of str
         Random effects at their conditional modes, or at zero (a level that is typical on the scale of the link); a list
         of grouping factors has theirs at the conditional modes and the others at zero.
@@ -71,12 +72,13 @@ def predict(
         New levels (with `new_levels="error"`), a column that is missing, an offset that cannot be known or that is
         given without `newdata`.
     """
-    kinds = ("response", "link", *(own.name for own in fit.components))
+    kinds = ("response", "mean", "link", *(own.name for own in fit.components))
     _choose("kind", kind, kinds)
     included = _included(fit, random)
     _choose("new_levels", new_levels, ("error", "zero"))
-    if kind not in ("response", "link"):
+    if kind not in ("response", "mean", "link"):
         return _of_part(fit, fit.component(kind), newdata, included, new_levels)
+    whole = kind == "response" and not fit.family.mean_is_response
     if newdata is None:
         if offset is not None:
             raise DataError("offset= goes with newdata; the rows of the fit have their offset already")
@@ -87,11 +89,14 @@ def predict(
             eta = fit.linear_predictor(_modes(fit, included))
         else:
             eta = _fixed_part(fit, design.fixed, design.offset, fit.n_rows)
-        index = row_index(design)
+        index, phi, trials = row_index(design), fit.phi_at(_modes(fit, included)), design.response.size
     else:
-        eta, index = _new_rows(fit, newdata, included, new_levels, offset)
+        eta, phi, index = _new_rows(fit, newdata, included, new_levels, offset, whole)
+        trials = None
     if kind == "link":
         return pd.Series(eta, index=index, name="eta")
+    if whole:
+        return pd.Series(fit.family.response_mean(eta, phi, trials), index=index, name="mu")
     return pd.Series(fit.family.mean(eta), index=index, name="mu")
 
 
@@ -151,10 +156,11 @@ def _modes(fit: Fit, included: Sequence[bool]) -> tuple[np.ndarray, ...]:
 
 
 def _new_rows(
-    fit: Fit, newdata: Any, included: Sequence[bool], new_levels: str, offset: ArrayLike | str | None
-) -> tuple[np.ndarray, pd.Index]:
-    """Linear predictor (n_rows,) of new rows and their labels."""
-    new = fit.design.code_new(newdata, need_random=_wanted(fit, included), offset=offset)
+    fit: Fit, newdata: Any, included: Sequence[bool], new_levels: str, offset: ArrayLike | str | None, whole: bool
+) -> tuple[np.ndarray, np.ndarray, pd.Index]:
+    """Linear predictor (n_rows,) of new rows, the family's parameters if they are needed, and labels of the rows."""
+    parts = [own.name for own in fit.components] if whole else []
+    new = fit.design.code_new(newdata, need_random=_wanted(fit, included), offset=offset, need_parts=parts)
     if new_levels == "error":
         _check_levels(fit, new)
     eta = _fixed_part(fit, new.fixed, new.offset, new.n_rows)
@@ -166,7 +172,18 @@ def _new_rows(
     if unknown is not None:
         eta[unknown.rows] = np.nan
         warn_caller(_not_estimable_message(fit, unknown.places, index[unknown.rows], new.n_rows), NotEstimableWarning)
-    return eta, index
+    return eta, _new_phi(fit, new, included) if whole else np.empty(0), index
+
+
+def _new_phi(fit: Fit, new: NewDesign, included: Sequence[bool]) -> np.ndarray:
+    """The family's parameters as the fit moves them, (n_phi,) or (n_rows, n_phi)."""
+    phi = fit.phi_of({part.parameter: part for part in new.parts}, new.n_rows)
+    for at, own in enumerate(fit.family.parameters):
+        if any(term.parameter == own.name for term in fit.design.random_terms) and any(included):
+            column = phi[:, at].copy()
+            _add_random_part(fit, new, included, column, own.name)
+            phi[:, at] = column
+    return phi
 
 
 def _wanted(fit: Fit, included: Sequence[bool]) -> list[str]:

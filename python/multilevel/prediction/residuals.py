@@ -54,11 +54,19 @@ def pearson(fit: Fit) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             ratio = np.where(y > 0, y * np.exp(half), 0.0) - np.where(y < 1, (1.0 - y) * np.exp(-half), 0.0)
         return ratio * np.sqrt(_weights(fit))
-    difference, spread = response(fit), np.sqrt(fit.family.variance(fit.mu, fit.row_phi))
+    difference, spread = response(fit), np.sqrt(_variance(fit))
     # where a mean has run to 0 the residual is zero with it, or infinite
     with np.errstate(divide="ignore"):
         ratio = np.divide(difference, spread, out=np.zeros_like(difference), where=difference != 0)
     return ratio * np.sqrt(_weights(fit))
+
+
+def _variance(fit: Fit) -> np.ndarray:
+    """The variance function; of a response whose mean is not that of the link, as zero parts make it, its variance."""
+    if fit.family.mean_is_response:
+        return fit.family.variance(fit.mu, fit.row_phi)
+    variance = fit.family.response_variance(fit.eta, fit.row_phi, fit.design.response.size)
+    return variance / fit.family.dispersion(fit.row_phi)
 
 
 def scaled(fit: Fit) -> np.ndarray:
@@ -73,7 +81,9 @@ def scaled(fit: Fit) -> np.ndarray:
 def deviance(fit: Fit) -> np.ndarray:
     """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
     y = observed(fit)
-    unit_deviance = np.maximum(fit.family.unit_deviance(y, fit.mu, fit.row_phi), 0.0)  # rounding may leave -1e-17
+    unit_deviance = np.maximum(
+        fit.family.unit_deviance(y, fit.family.mean(fit.eta), fit.row_phi), 0.0
+    )  # rounding may leave -1e-17
     sign = np.sign(y - fit.mu)
     if fit.family.support == "trials":
         log_mu, log_rest = fit.family.log_probabilities(fit.eta)

@@ -1,0 +1,45 @@
+// What holds of a row whose response is not zero, where zeros do not count: of truncated families and hurdles.
+#pragma once
+
+#include <cmath>
+
+#include "family/modified/modified.hpp"
+
+namespace multilevel::family {
+
+/// The least upper bound over eta of l(y) - log(1 - exp(l(0))), or a little more; `at` gives it with two derivatives.
+template <class At>
+double nonzero_supremum(const Family& base, double y, double second, At at) {
+  constexpr int most_steps = 25;
+  constexpr double enough = 0.02;
+  double constant;
+  base.prepare(y, second, 1.0, &constant);
+  // The smallest response is the only one left as the mean vanishes; no probability is above one.
+  if (y == 1.0) return -constant;
+  double eta = base.link_of_mean(base.support() == Support::trials ? y / second : y);
+  auto point = at(eta);
+  for (int k = 0; k < most_steps && std::isfinite(point.value) && std::isfinite(eta); ++k) {
+    if (point.d1 == 0.0) return point.value;
+    const double promised = 0.5 * point.d1 * point.d1 / std::fabs(point.d2);
+    if (point.d2 < 0.0 && promised < enough) return std::fmin(point.value + 2.0 * promised, -constant);
+    double step = point.d1 / std::fabs(point.d2);
+    auto next = at(eta + step);
+    for (int halving = 0; halving < most_steps && !(next.value >= point.value); ++halving)
+      next = at(eta + (step *= 0.5));
+    if (!(next.value >= point.value)) break;
+    eta += step;
+    point = next;
+  }
+  return -constant;
+}
+
+/// Which way eta may go: the mean may vanish where the response is the smallest that is left, and a proportion of one
+/// stays what it is.
+inline int nonzero_recession(const Family& base, const Observation& row) {
+  Observation zero = row;
+  zero.response = 0.0;
+  const bool down = row.response == 1.0 && base.recession(zero) == -1, up = base.recession(row) == 1;
+  return down && up ? either_way : down ? -1 : up ? 1 : 0;
+}
+
+}  // namespace multilevel::family
