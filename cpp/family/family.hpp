@@ -78,10 +78,11 @@ struct RowDerivatives {
 
 /// What a response may be.
 enum class Support {
-  numbers,   ///< any
-  positive,  ///< numbers above zero
-  counts,    ///< 0, 1, 2, ...
-  trials,    ///< successes out of a number of trials
+  numbers,      ///< any
+  positive,     ///< numbers above zero
+  nonnegative,  ///< zero and numbers above
+  counts,       ///< 0, 1, 2, ...
+  trials,       ///< successes out of a number of trials
 };
 
 /// How a parameter on its natural scale follows from phi, which has no bounds.

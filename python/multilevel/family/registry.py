@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-Support = Literal["numbers", "positive", "counts", "trials"]
+Support = Literal["numbers", "positive", "nonnegative", "counts", "trials"]
 Scale = Literal["log", "logit", "power", "plain"]
 
 # other packages' names
@@ -30,6 +30,20 @@ ELSEWHERE = {
     "negbin": "negative_binomial",
     "negativebinomial": "negative_binomial",
     "nb2": "negative_binomial",
+    "log-normal": "lognormal",
+    "log_normal": "lognormal",
+    "inverse.gaussian": "inverse_gaussian",
+    "inversegaussian": "inverse_gaussian",
+    "igaussian": "inverse_gaussian",
+    "wald": "inverse_gaussian",
+    "expon": "exponential",
+    "t": "student_t",
+    "t_family": "student_t",
+    "student": "student_t",
+    "tdist": "student_t",
+    "skewnormal": "skew_normal",
+    "skew-normal": "skew_normal",
+    "compound_poisson": "tweedie",
 }
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
@@ -66,10 +80,14 @@ class Parameter:
         return self.name if self.scale == "plain" else f"{'logit' if self.scale != 'log' else 'log'}_{self.name}"
 
     def natural(self, phi: float) -> float:
-        """The parameter at phi; infinite at its limit."""
+        """The parameter at phi; infinite at its limit, or two."""
         if phi >= self.limit:
-            return float("inf")
+            return 2.0 if self.scale == "power" else float("inf")
         return float(phi if self.scale == "plain" else np.exp(phi) if self.scale == "log" else _logistic(self, phi))
+
+    def at_limit(self, value: float) -> bool:
+        """Whether the parameter has this value at its limit only."""
+        return bool(value == 2.0 if self.scale == "power" else np.isinf(value))
 
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
@@ -129,7 +147,7 @@ class Family:
 
     @property
     def support(self) -> Support:
-        """What a response may be: any numbers, positive numbers, counts, or successes out of trials."""
+        """What a response may be: any numbers, positive ones, those and zero, counts, or successes out of trials."""
         return self._core.support
 
     @property
@@ -216,8 +234,8 @@ def families() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        family, links (the default first), response ("numbers", "positive", "counts" or "trials"), parameters (the
-        family's own, with their meaning) and reference.
+        family, links (the default first), response ("numbers", "positive", "nonnegative", "counts" or "trials"),
+        parameters (the family's own, with their meaning) and reference.
     """
     import pandas as pd
 
