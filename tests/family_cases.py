@@ -423,6 +423,27 @@ CASES: dict[str, Case] = {
         best=lambda y, phi: y * np.exp(np.exp(2 * phi[0]) / 2),
         precise_mean=False,
     ),
+    "inverse_gaussian": Case(
+        log_density=inverse_gaussian,
+        outcomes=lambda mean, phi: spread_of(inverse_gaussian, mean, phi),
+        draw=lambda rng, mean, size, phi: np.maximum(rng.wald(np.maximum(mean, 0.01), np.exp(-phi[0])), 1e-200),
+        responses=((0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE, "inverse_squared": POSITIVE, "inverse": POSITIVE, "identity": POSITIVE},
+        tails={
+            "log": (-300.0, -30.0, 30.0, 700.0),
+            "inverse_squared": (30.0, 700.0, 1e-8, 1e8),
+            "inverse": (30.0, 700.0, 1e-8, 1e8),
+            "identity": (30.0, 700.0, 1e-8, 1e8),
+        },
+        starts={
+            "log": Start(0.2, 0.8), "inverse_squared": Start(4.0, 0.5), "inverse": Start(3.0, 0.25),
+            "identity": Start(8.0, 0.6),
+        },
+        phi=((np.log(0.5),), (np.log(0.05),)),
+        extreme=((np.log(1e-4),), (np.log(20.0),), (np.log(1e3),)),
+        outside={"inverse_squared": -0.1, "inverse": -0.1, "identity": -0.1},
+        flat_links=("log", "identity"),
+    ),
 }  # fmt: skip
 
 

@@ -23,8 +23,9 @@ SEVERAL = [
     ("gaussian", "log"),
     ("gamma", "identity"),
     ("negative_binomial", "identity"),
+    ("inverse_gaussian", "log"),
 ]
-ALSO_SEVERAL = []
+ALSO_SEVERAL = [("inverse_gaussian", "identity")]
 DF = 3.0  # of the t family
 
 

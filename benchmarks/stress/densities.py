@@ -63,6 +63,8 @@ FLAT = {  # not concave in the linear predictor
     ("gaussian", "log"),
     ("gamma", "identity"),
     ("negative_binomial", "identity"),
+    ("inverse_gaussian", "log"),
+    ("inverse_gaussian", "identity"),
 }
 
 

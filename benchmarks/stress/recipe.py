@@ -53,6 +53,10 @@ LINKS = {
     ("negative_binomial", "log"): 14,
     ("negative_binomial", "identity"): 5,
     ("lognormal", "log"): 6,
+    ("inverse_gaussian", "log"): 6,
+    ("inverse_gaussian", "inverse_squared"): 3,
+    ("inverse_gaussian", "inverse"): 3,
+    ("inverse_gaussian", "identity"): 3,
 }
 BOUNDED = (  # links whose linear predictor is not any number
     ("binomial", "log"),

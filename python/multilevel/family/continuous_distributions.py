@@ -142,4 +142,5 @@ def _tweedie(mu: Array, _: ArrayLike, dispersion: Array, power: Array) -> Tweedi
 
 CONTINUOUS: dict[str, Callable[..., Any]] = {  # (mu, trials, **parameters)
     "lognormal": _lognormal,
+    "inverse_gaussian": _inverse_gaussian,
 }
