@@ -444,6 +444,15 @@ CASES: dict[str, Case] = {
         outside={"inverse_squared": -0.1, "inverse": -0.1, "identity": -0.1},
         flat_links=("log", "identity"),
     ),
+    "exponential": Case(
+        log_density=exponential,
+        outcomes=lambda mean, phi: spread_of(exponential, mean, phi),
+        draw=lambda rng, mean, size, phi: rng.exponential(mean),
+        responses=((0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-300.0, -30.0, 30.0, 700.0)},
+        starts={"log": Start(0.2, 0.8)},
+    ),
 }  # fmt: skip
 
 

@@ -32,6 +32,7 @@ def test_what_the_registry_says() -> None:
         "negative_binomial": "counts",
         "lognormal": "positive",
         "inverse_gaussian": "positive",
+        "exponential": "positive",
     }
     assert table.loc["gamma", "links"] == "log, inverse, identity"
     assert table.loc["negative_binomial", "parameters"] == "size: the variance is mu + mu^2 / size"

@@ -57,6 +57,7 @@ LINKS = {
     ("inverse_gaussian", "inverse_squared"): 3,
     ("inverse_gaussian", "inverse"): 3,
     ("inverse_gaussian", "identity"): 3,
+    ("exponential", "log"): 4,
 }
 BOUNDED = (  # links whose linear predictor is not any number
     ("binomial", "log"),

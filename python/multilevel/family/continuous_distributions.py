@@ -143,4 +143,5 @@ def _tweedie(mu: Array, _: ArrayLike, dispersion: Array, power: Array) -> Tweedi
 CONTINUOUS: dict[str, Callable[..., Any]] = {  # (mu, trials, **parameters)
     "lognormal": _lognormal,
     "inverse_gaussian": _inverse_gaussian,
+    "exponential": _exponential,
 }
