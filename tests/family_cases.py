@@ -453,6 +453,20 @@ CASES: dict[str, Case] = {
         tails={"log": (-300.0, -30.0, 30.0, 700.0)},
         starts={"log": Start(0.2, 0.8)},
     ),
+    "weibull": Case(
+        log_density=weibull,
+        outcomes=lambda mean, phi: spread_of(weibull, mean, phi),
+        draw=lambda rng, mean, size, phi: mean * weibull_scale(phi) * rng.weibull(np.exp(phi[0]), len(mean)),
+        responses=((0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-30.0, -10.0, 30.0, 300.0)},
+        starts={"log": Start(0.2, 0.8)},
+        phi=((np.log(1.7),), (np.log(0.7),)),
+        extreme=((np.log(0.1),), (np.log(4.0),), (np.log(8.0),)),
+        step=0.002,
+        best=lambda y, phi: y / weibull_scale(phi),
+        precise_mean=False,
+    ),
 }  # fmt: skip
 
 

@@ -58,6 +58,7 @@ LINKS = {
     ("inverse_gaussian", "inverse"): 3,
     ("inverse_gaussian", "identity"): 3,
     ("exponential", "log"): 4,
+    ("weibull", "log"): 6,
 }
 BOUNDED = (  # links whose linear predictor is not any number
     ("binomial", "log"),

@@ -144,4 +144,5 @@ CONTINUOUS: dict[str, Callable[..., Any]] = {  # (mu, trials, **parameters)
     "lognormal": _lognormal,
     "inverse_gaussian": _inverse_gaussian,
     "exponential": _exponential,
+    "weibull": _weibull,
 }
