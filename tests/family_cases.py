@@ -467,6 +467,24 @@ CASES: dict[str, Case] = {
         best=lambda y, phi: y / weibull_scale(phi),
         precise_mean=False,
     ),
+    "student_t": Case(
+        log_density=student_t,
+        outcomes=heavy_tails,
+        draw=lambda rng, mean, size, phi: mean + np.exp(phi[0]) * rng.standard_t(np.exp(phi[1]), len(mean)),
+        responses=((-1.3, 1.0), (0.0, 1.0), (2.5, 1.0)),
+        grids={"identity": WIDE, "log": WIDE},
+        tails={"identity": (-1e8, -30.0, 30.0, 1e8), "log": (-700.0, -30.0, 30.0, 150.0)},
+        starts={"identity": Start(0.2, 0.8), "log": Start(0.2, 0.8)},
+        phi=((np.log(0.7), np.log(4.5)), (np.log(1.5), np.log(12.0))),
+        extreme=(
+            (np.log(0.4), np.log(3.0)), (np.log(2.0), np.log(0.5)), (np.log(1e4), np.log(5.0)),
+            (np.log(0.7), np.log(1e5)), (np.log(0.7), np.log(1e10)),
+        ),
+        precision_weights=True,
+        flat_links=("identity", "log"),
+        step=0.004,
+        precise_mean=False,
+    ),
 }  # fmt: skip
 
 

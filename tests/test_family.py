@@ -34,6 +34,7 @@ def test_what_the_registry_says() -> None:
         "inverse_gaussian": "positive",
         "exponential": "positive",
         "weibull": "positive",
+        "student_t": "numbers",
     }
     assert table.loc["gamma", "links"] == "log, inverse, identity"
     assert table.loc["negative_binomial", "parameters"] == "size: the variance is mu + mu^2 / size"

@@ -24,8 +24,9 @@ SEVERAL = [
     ("gamma", "identity"),
     ("negative_binomial", "identity"),
     ("inverse_gaussian", "log"),
+    ("student_t", "identity"),
 ]
-ALSO_SEVERAL = [("inverse_gaussian", "identity")]
+ALSO_SEVERAL = [("inverse_gaussian", "identity"), ("student_t", "log")]
 DF = 3.0  # of the t family
 
 

@@ -65,6 +65,8 @@ FLAT = {  # not concave in the linear predictor
     ("negative_binomial", "identity"),
     ("inverse_gaussian", "log"),
     ("inverse_gaussian", "identity"),
+    ("student_t", "identity"),
+    ("student_t", "log"),
 }
 
 

@@ -59,6 +59,8 @@ LINKS = {
     ("inverse_gaussian", "identity"): 3,
     ("exponential", "log"): 4,
     ("weibull", "log"): 6,
+    ("student_t", "identity"): 8,
+    ("student_t", "log"): 4,
 }
 BOUNDED = (  # links whose linear predictor is not any number
     ("binomial", "log"),
@@ -66,6 +68,7 @@ BOUNDED = (  # links whose linear predictor is not any number
     ("gaussian", "log"),
     *((family, link) for family, link in LINKS if family in ("gamma", "inverse_gaussian") and link != "log"),
     ("negative_binomial", "identity"),
+    ("student_t", "log"),
 )
 
 

@@ -145,4 +145,5 @@ CONTINUOUS: dict[str, Callable[..., Any]] = {  # (mu, trials, **parameters)
     "inverse_gaussian": _inverse_gaussian,
     "exponential": _exponential,
     "weibull": _weibull,
+    "student_t": _student_t,
 }
