@@ -485,6 +485,21 @@ CASES: dict[str, Case] = {
         step=0.004,
         precise_mean=False,
     ),
+    "tweedie": Case(
+        log_density=tweedie,
+        outcomes=mass_and_numbers,
+        draw=lambda rng, mean, size, phi: draw_tweedie(rng, mean, phi),
+        responses=((0.0, 1.0), (0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-100.0, -30.0, 30.0, 100.0)},
+        starts={"log": Start(0.2, 0.8)},
+        phi=((np.log(1.3), special.logit(0.6)), (np.log(0.4), special.logit(0.3))),
+        extreme=(
+            (np.log(0.02), special.logit(0.5)), (np.log(20.0), special.logit(0.5)),
+            (np.log(0.7), special.logit(0.1)), (np.log(0.7), special.logit(0.95)),
+        ),
+        step=0.004,
+    ),
 }  # fmt: skip
 
 

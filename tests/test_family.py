@@ -35,6 +35,7 @@ def test_what_the_registry_says() -> None:
         "exponential": "positive",
         "weibull": "positive",
         "student_t": "numbers",
+        "tweedie": "nonnegative",
     }
     assert table.loc["gamma", "links"] == "log, inverse, identity"
     assert table.loc["negative_binomial", "parameters"] == "size: the variance is mu + mu^2 / size"

@@ -146,4 +146,5 @@ CONTINUOUS: dict[str, Callable[..., Any]] = {  # (mu, trials, **parameters)
     "exponential": _exponential,
     "weibull": _weibull,
     "student_t": _student_t,
+    "tweedie": _tweedie,
 }
