@@ -35,6 +35,7 @@ def test_what_the_registry_says() -> None:
         "exponential": "positive",
         "weibull": "positive",
         "student_t": "numbers",
+        "skew_normal": "numbers",
         "tweedie": "nonnegative",
     }
     assert table.loc["gamma", "links"] == "log, inverse, identity"

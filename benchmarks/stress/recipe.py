@@ -61,6 +61,7 @@ LINKS = {
     ("weibull", "log"): 6,
     ("student_t", "identity"): 8,
     ("student_t", "log"): 4,
+    ("skew_normal", "identity"): 6,
     ("tweedie", "log"): 6,
 }
 BOUNDED = (  # links whose linear predictor is not any number

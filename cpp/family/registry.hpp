@@ -26,7 +26,7 @@ std::unique_ptr<Family> make_family(const std::string& name, const std::string& 
 // line in this list.
 #define MULTILEVEL_FAMILIES(entry)                                                                      \
   entry(binomial) entry(poisson) entry(gaussian) entry(gamma) entry(negative_binomial) entry(lognormal) \
-      entry(inverse_gaussian) entry(exponential) entry(weibull) entry(student_t) entry(tweedie)
+      entry(inverse_gaussian) entry(exponential) entry(weibull) entry(student_t) entry(skew_normal) entry(tweedie)
 
 #define MULTILEVEL_DECLARE_FAMILY(name) std::vector<Entry> name##_entries();
 MULTILEVEL_FAMILIES(MULTILEVEL_DECLARE_FAMILY)

@@ -146,5 +146,6 @@ CONTINUOUS: dict[str, Callable[..., Any]] = {  # (mu, trials, **parameters)
     "exponential": _exponential,
     "weibull": _weibull,
     "student_t": _student_t,
+    "skew_normal": _skew_normal,
     "tweedie": _tweedie,
 }
