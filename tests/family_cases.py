@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from multilevel import _core
 
@@ -56,6 +56,9 @@ class Case:
     trials: bool = False
     precision_weights: bool = False  # whether prior weights are a precision; otherwise they multiply the log density
     flat_links: tuple[str, ...] = ()  # with these a log density is not concave
+    best: Callable[[Array, Phi], Array] = lambda y, phi: y  # the mean at which the density of a response is largest
+    step: float = 0.015  # of differences
+    precise_mean: bool = True  # whether the expected information of the mean is one over its variance
 
 
 # ---- links --------------------------------------------------------------------------------------------------------
@@ -87,7 +90,12 @@ def log_rate(link: str, eta: Array) -> Array:
     if link == "log":
         return eta
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {"sqrt": 2 * np.log(np.abs(eta)), "identity": np.log(eta), "inverse": -np.log(eta)}[link]
+        return {
+            "sqrt": 2 * np.log(np.abs(eta)),
+            "identity": np.log(eta),
+            "inverse": -np.log(eta),
+            "inverse_squared": -np.log(eta) / 2,
+        }[link]
 
 
 # ---- densities ----------------------------------------------------------------------------------------------------
@@ -137,6 +145,78 @@ def negative_binomial(link: str, eta: Array, y: Array, size: Array, weights: Arr
     return weights * (product + powers - special.gammaln(y + 1))
 
 
+def lognormal(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    sigma = np.exp(phi[0])
+    return weights * (stats.norm.logpdf(np.log(y), log_rate(link, eta) - sigma**2 / 2, sigma) - np.log(y))
+
+
+def inverse_gaussian(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    with np.errstate(over="ignore", under="ignore"):
+        excess = np.expm1(np.log(y) - log_rate(link, eta))
+        own = -0.5 * (np.log(2 * np.pi) + phi[0] + 3 * np.log(y))
+        return weights * (own - excess**2 / (2 * np.exp(phi[0]) * y))
+
+
+def exponential(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    log_mu = log_rate(link, eta)
+    with np.errstate(over="ignore", under="ignore"):
+        return weights * (-log_mu - y * np.exp(-log_mu))
+
+
+def weibull_scale(phi: Phi) -> float:
+    """Of mean one."""
+    return float(np.exp(-special.gammaln(1 + np.exp(-phi[0]))))
+
+
+def weibull(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    shape = np.exp(phi[0])
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = np.log(y) - log_rate(link, eta) - np.log(weibull_scale(phi))
+        return weights * (phi[0] + shape * ratio - np.exp(shape * ratio) - np.log(y))
+
+
+def student_t(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    """Of many degrees of freedom n the gamma functions leave 1 / (2 n) of the normal constant: their series."""
+    df = np.exp(phi[1])
+    with np.errstate(under="ignore"):
+        mu = {"identity": np.array, "log": np.exp}[link](eta)
+    scale = np.exp(phi[0]) / np.sqrt(weights)
+    if df < 1e4:
+        return stats.t.logpdf(y, df, mu, scale)
+    constant = -0.5 * np.log(2 * np.pi) - 1 / (4 * df)
+    return constant - (df + 1) / 2 * np.log1p(((y - mu) / scale) ** 2 / df) - np.log(scale)
+
+
+def slant(phi: Phi) -> tuple[float, float]:
+    """Of a skew normal: standard deviation and mean of the standard density."""
+    mean = np.sqrt(2 / np.pi) * phi[1] / np.hypot(1, phi[1])
+    return float(np.sqrt(1 - mean**2)), float(mean)
+
+
+def skew_normal(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    sd, mean = slant(phi)
+    omega = np.exp(phi[0]) / np.sqrt(weights) / sd
+    z = (y - eta) / omega + mean
+    return np.log(2) + stats.norm.logpdf(z) + special.log_ndtr(phi[1] * z) - np.log(omega)
+
+
+def tweedie(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    """A sum over the number of Gamma variables, each term a Poisson probability times a Gamma density."""
+    dispersion, power = np.exp(phi[0]), 1 + special.expit(phi[1])
+    log_mu, y = np.broadcast_arrays(log_rate(link, eta), y)
+    shape = (2 - power) / (power - 1)
+    log_rates = ((2 - power) * log_mu - np.log(dispersion * (2 - power)))[..., None]
+    log_scales = (np.log(dispersion * (power - 1)) + (power - 1) * log_mu)[..., None]
+    log_y = np.log(np.where(y > 0, y, 1.0))[..., None]
+    largest = np.exp((2 - power) * log_y) / (dispersion * (2 - power))  # the number whose term is the largest
+    around = int(20 + 12 * np.sqrt(largest.max()))
+    n = np.maximum(np.floor(largest) - around, 0) + np.arange(1, 2 * around)
+    with np.errstate(over="ignore", under="ignore"):
+        terms = n * log_rates - special.gammaln(n + 1) - special.gammaln(n * shape) + n * shape * (log_y - log_scales)
+        above = special.logsumexp(terms - log_y - np.exp(log_y - log_scales), axis=-1)
+        return weights * (np.where(y > 0, above, 0.0) - np.exp(log_rates[..., 0]))
+
+
 # ---- all that can happen ------------------------------------------------------------------------------------------
 
 
@@ -167,6 +247,75 @@ def positive_values(mean: float, phi: Phi) -> Outcomes:
     lost = float(special.gammainc(shape, shape * y[0] / mean))
     weight[0] += lost / stats.gamma.pdf(y[0], shape, scale=mean / shape)
     return Outcomes(y, weight, lost=lost)
+
+
+def spread_of(log_density: Callable[..., Array], mean: float, phi: Phi) -> Outcomes:
+    """The trapezoidal rule over log y again, between where nothing is left of the density, nor of y^2 times it."""
+    one = np.ones(1)
+
+    def of_log(t: Array) -> Array:
+        y = np.exp(t)
+        return log_density("log", np.full(t.shape, np.log(mean)), y, one, one, phi) + t
+
+    away = np.sinh(np.linspace(-14.0, 14.0, 4001)) / 1e3
+    t = np.log(mean) + away[np.abs(away + np.log(mean)) < 690]
+    log = of_log(t)
+    some = np.flatnonzero(log + np.maximum(0, 2 * (t - np.log(mean))) > log.max() - 50)
+    t = np.linspace(t[max(some[0] - 1, 0)], t[min(some[-1] + 1, len(t) - 1)], 8001)
+    return Outcomes(np.exp(t), np.exp(t) * (t[1] - t[0]))
+
+
+def mass_and_numbers(mean: float, phi: Phi) -> Outcomes:
+    """Zero, and numbers above: up to where half of the deviance is 60, down to where y^shape is nothing."""
+    dispersion, power = np.exp(phi[0]), 1 + special.expit(phi[1])
+
+    def half_deviance(t: float) -> float:
+        y, rest = mean * np.exp(t), (1 - power) * (2 - power)
+        own = y ** (2 - power) / rest - y * mean ** (1 - power) / (1 - power) + mean ** (2 - power) / (2 - power)
+        return float(own / dispersion)
+
+    high = np.log(mean) + optimize.brentq(lambda t: half_deviance(t) - 60, 0, 40)
+    low = max(np.log(mean) - 45 * (power - 1) / (2 - power) - 20, -690.0)
+    if half_deviance(low - np.log(mean)) > 60:
+        low = np.log(mean) + optimize.brentq(lambda t: half_deviance(t) - 60, -690, 0)
+    t = np.linspace(low, high, 12001)
+    return Outcomes(np.append(0.0, np.exp(t)), np.append(1.0, np.exp(t) * (t[1] - t[0])))
+
+
+def heavy_tails(mean: float, phi: Phi) -> Outcomes:
+    """The trapezoidal rule over the inverse hyperbolic sine."""
+    df = np.exp(phi[1])
+    reach = 5 + 45 / (df - 2 if df > 2 else df)
+    s = np.linspace(-reach, reach, 20001)
+    return Outcomes(mean + np.exp(phi[0]) * np.sinh(s), np.exp(phi[0]) * np.cosh(s) * (s[1] - s[0]))
+
+
+def wide_normal_values(mean: float, phi: Phi) -> Outcomes:
+    y = np.linspace(mean - 14 * np.exp(phi[0]), mean + 14 * np.exp(phi[0]), 20001)
+    return Outcomes(y, np.full(len(y), y[1] - y[0]))
+
+
+def draw_skew_normal(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
+    sd, centre = slant(phi)
+    share = phi[1] / np.hypot(1, phi[1])
+    one, two = rng.normal(size=(2, *np.shape(mean)))
+    return mean + np.exp(phi[0]) * (share * np.abs(one) + np.sqrt(1 - share**2) * two - centre) / sd
+
+
+def best_skew_normal(y: Array, phi: Phi) -> Array:
+    sd, mean = slant(phi)
+    top = optimize.minimize_scalar(
+        lambda z: z**2 / 2 - special.log_ndtr(phi[1] * z), bounds=(-5, 5), method="bounded", options={"xatol": 1e-12}
+    )
+    return y - (top.x - mean) * np.exp(phi[0]) / sd
+
+
+def draw_tweedie(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
+    dispersion, power = np.exp(phi[0]), 1 + special.expit(phi[1])
+    mean = np.maximum(mean, 0.01)
+    n = rng.poisson(mean ** (2 - power) / (dispersion * (2 - power)))
+    scale = dispersion * (power - 1) * mean ** (power - 1)
+    return np.where(n > 0, rng.gamma(np.maximum(n, 1) * (2 - power) / (power - 1), scale), 0.0)
 
 
 def clipped_mean(mean: Array) -> Array:
@@ -261,6 +410,111 @@ CASES: dict[str, Case] = {
         outside={"identity": -0.1},
         flat_links=("identity",),
     ),
+    "lognormal": Case(
+        log_density=lognormal,
+        outcomes=lambda mean, phi: spread_of(lognormal, mean, phi),
+        draw=lambda rng, mean, size, phi: mean * rng.lognormal(-np.exp(2 * phi[0]) / 2, np.exp(phi[0]), len(mean)),
+        responses=((0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-700.0, -30.0, 30.0, 700.0)},
+        starts={"log": Start(0.2, 0.8)},
+        phi=((np.log(0.6),), (np.log(1.3),)),
+        extreme=((np.log(1e-3),), (np.log(0.03),), (np.log(3.0),)),
+        best=lambda y, phi: y * np.exp(np.exp(2 * phi[0]) / 2),
+        precise_mean=False,
+    ),
+    "inverse_gaussian": Case(
+        log_density=inverse_gaussian,
+        outcomes=lambda mean, phi: spread_of(inverse_gaussian, mean, phi),
+        draw=lambda rng, mean, size, phi: np.maximum(rng.wald(np.maximum(mean, 0.01), np.exp(-phi[0])), 1e-200),
+        responses=((0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE, "inverse_squared": POSITIVE, "inverse": POSITIVE, "identity": POSITIVE},
+        tails={
+            "log": (-300.0, -30.0, 30.0, 700.0),
+            "inverse_squared": (30.0, 700.0, 1e-8, 1e8),
+            "inverse": (30.0, 700.0, 1e-8, 1e8),
+            "identity": (30.0, 700.0, 1e-8, 1e8),
+        },
+        starts={
+            "log": Start(0.2, 0.8), "inverse_squared": Start(4.0, 0.5), "inverse": Start(3.0, 0.25),
+            "identity": Start(8.0, 0.6),
+        },
+        phi=((np.log(0.5),), (np.log(0.05),)),
+        extreme=((np.log(1e-4),), (np.log(20.0),), (np.log(1e3),)),
+        outside={"inverse_squared": -0.1, "inverse": -0.1, "identity": -0.1},
+        flat_links=("log", "identity"),
+    ),
+    "exponential": Case(
+        log_density=exponential,
+        outcomes=lambda mean, phi: spread_of(exponential, mean, phi),
+        draw=lambda rng, mean, size, phi: rng.exponential(mean),
+        responses=((0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-300.0, -30.0, 30.0, 700.0)},
+        starts={"log": Start(0.2, 0.8)},
+    ),
+    "weibull": Case(
+        log_density=weibull,
+        outcomes=lambda mean, phi: spread_of(weibull, mean, phi),
+        draw=lambda rng, mean, size, phi: mean * weibull_scale(phi) * rng.weibull(np.exp(phi[0]), len(mean)),
+        responses=((0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-30.0, -10.0, 30.0, 300.0)},
+        starts={"log": Start(0.2, 0.8)},
+        phi=((np.log(1.7),), (np.log(0.7),)),
+        extreme=((np.log(0.1),), (np.log(4.0),), (np.log(8.0),)),
+        step=0.002,
+        best=lambda y, phi: y / weibull_scale(phi),
+        precise_mean=False,
+    ),
+    "student_t": Case(
+        log_density=student_t,
+        outcomes=heavy_tails,
+        draw=lambda rng, mean, size, phi: mean + np.exp(phi[0]) * rng.standard_t(np.exp(phi[1]), len(mean)),
+        responses=((-1.3, 1.0), (0.0, 1.0), (2.5, 1.0)),
+        grids={"identity": WIDE, "log": WIDE},
+        tails={"identity": (-1e8, -30.0, 30.0, 1e8), "log": (-700.0, -30.0, 30.0, 150.0)},
+        starts={"identity": Start(0.2, 0.8), "log": Start(0.2, 0.8)},
+        phi=((np.log(0.7), np.log(4.5)), (np.log(1.5), np.log(12.0))),
+        extreme=(
+            (np.log(0.4), np.log(3.0)), (np.log(2.0), np.log(0.5)), (np.log(1e4), np.log(5.0)),
+            (np.log(0.7), np.log(1e5)), (np.log(0.7), np.log(1e10)),
+        ),
+        precision_weights=True,
+        flat_links=("identity", "log"),
+        step=0.004,
+        precise_mean=False,
+    ),
+    "skew_normal": Case(
+        log_density=skew_normal,
+        outcomes=wide_normal_values,
+        draw=lambda rng, mean, size, phi: draw_skew_normal(rng, mean, phi),
+        responses=((-1.3, 1.0), (0.0, 1.0), (2.5, 1.0)),
+        grids={"identity": WIDE},
+        tails={"identity": (-1e4, -30.0, 30.0, 1e4)},
+        starts={"identity": Start(0.2, 0.8)},
+        phi=((np.log(0.7), 3.0), (np.log(1.2), -1.5)),
+        extreme=((np.log(0.7), 0.3), (np.log(0.7), 10.0), (np.log(0.1), 1.0), (np.log(1e4), -5.0)),
+        precision_weights=True,
+        best=best_skew_normal,
+        step=0.005,
+        precise_mean=False,
+    ),
+    "tweedie": Case(
+        log_density=tweedie,
+        outcomes=mass_and_numbers,
+        draw=lambda rng, mean, size, phi: draw_tweedie(rng, mean, phi),
+        responses=((0.0, 1.0), (0.02, 1.0), (1.0, 1.0), (2.5, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-100.0, -30.0, 30.0, 100.0)},
+        starts={"log": Start(0.2, 0.8)},
+        phi=((np.log(1.3), special.logit(0.6)), (np.log(0.4), special.logit(0.3))),
+        extreme=(
+            (np.log(0.02), special.logit(0.5)), (np.log(20.0), special.logit(0.5)),
+            (np.log(0.7), special.logit(0.1)), (np.log(0.7), special.logit(0.95)),
+        ),
+        step=0.004,
+    ),
 }  # fmt: skip
 
 
@@ -276,7 +530,7 @@ def settings(*, extreme: bool = False) -> list[tuple[str, str, Phi]]:
 def name_of(value: object) -> str | None:
     """Of phi in the id of a test."""
     if isinstance(value, tuple) and len(value) <= 2:
-        return ",".join(f"{np.exp(v):.3g}" for v in value)
+        return ",".join(f"{v:.3g}" for v in value) if len(value) > 1 else ",".join(f"{np.exp(v):.3g}" for v in value)
     return None
 
 

@@ -81,7 +81,9 @@ def test_derivatives_by_eta(family: str, link: str, phi: Phi) -> None:
     case = rows(family, link, phi)
     d = derivatives(family, link, case)
     for order, lower in enumerate(("value", "d1", "d2", "d3"), start=1):
-        expected = difference(lambda h, name=lower: derivatives(family, link, case, case.eta + h)[name], 0.0, 0.015)
+        expected = difference(
+            lambda h, name=lower: derivatives(family, link, case, case.eta + h)[name], 0.0, CASES[family].step
+        )
         assert_near(d[f"d{order}"], expected, 1e-8, f"d{order}", size=d[lower])
 
 
@@ -95,7 +97,7 @@ def test_derivatives_by_phi(family: str, link: str, phi: Phi) -> None:
         def at(p: float) -> Array:
             return derivatives(family, link, case, phi=(*phi[:r], p, *phi[r + 1 :]))[name]
 
-        return difference(at, phi[r], 0.015)
+        return difference(at, phi[r], CASES[family].step)
 
     # far out a density hardly depends on phi, and what differences of it lose is relative to its own size
     far = float(phi in CASES[family].extreme)
@@ -142,7 +144,10 @@ def test_negative_binomial_close_to_the_poisson(link: str, size: float) -> None:
         assert (np.abs(d[name] - poisson[name]) < scale * (1e-13 + 100 * (1 + mu + case.y) / size)).all()
 
 
-@pytest.mark.parametrize(("family", "link", "phi"), settings(extreme=True), ids=name_of)
+PRECISE = [setting for setting in settings(extreme=True) if CASES[setting[0]].precise_mean]  # others: test_family.py
+
+
+@pytest.mark.parametrize(("family", "link", "phi"), PRECISE, ids=name_of)
 def test_expected_information(family: str, link: str, phi: Phi) -> None:
     case = rows(family, link, phi)
     f = _core.Family(family, link)
@@ -162,6 +167,7 @@ TAIL_CASES = [
 def tail_rows(family: str, points: tuple[float, ...], phi: Phi = ()) -> RowCase:
     """Each point with a response of each kind."""
     kinds = {"trials": [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)], "counts": [(0.0, 1.0), (3.0, 1.0)]}
+    kinds["nonnegative"] = [(0.0, 1.0), (2.5, 1.0)]
     responses = kinds.get(ml.Family(family).support, [(2.5, 1.0)])
     y = np.repeat([r[0] for r in responses], len(points))
     size = np.repeat([r[1] for r in responses], len(points))

@@ -73,6 +73,9 @@ def assert_same_fit(a: ml.MixedModelResults, b: ml.MixedModelResults, se: float 
 
 # ---- the integral ----
 
+# densities that level out, or do not vanish at the edge of the domain
+FAR_FROM_NORMAL = [("inverse_gaussian", "log"), ("inverse_gaussian", "inverse_squared"), ("student_t", "log")]
+
 
 def small_model(family: str, link: str, q: int) -> tuple[_core.Model, dict[str, Array], Array]:
     """Six clusters of four rows, far from the edge of the link's domain; the data; and parameters."""
@@ -127,6 +130,8 @@ def test_quadrature_against_adaptive_integration(family: str, link: str) -> None
     exact, _ = integrate.quad_vec(lambda v: density(np.array([[v]]))[:, 0], -9, 9, epsabs=1e-16, epsrel=1e-12)
     # The tails of cauchit are what polynomials fit least; a Gaussian log link is far from a normal density.
     points, tolerance = (151, 1e-6) if link == "cauchit" else (151, 1e-9) if family == "gaussian" else (41, 1e-9)
+    if (family, link) in FAR_FROM_NORMAL:
+        points, tolerance = 151, 1e-8
     value = _core.evaluate(model, data["y"], psi, points, 1)[0]
     assert value == pytest.approx(np.log(exact).sum(), abs=tolerance)
 
@@ -140,6 +145,8 @@ def test_quadrature_in_two_dimensions(family: str, link: str) -> None:
     values = density(grid).reshape(-1, len(v), len(v))
     exact = integrate.trapezoid(integrate.trapezoid(values, v, axis=2), v, axis=1)
     points, tolerance = (61, 1e-4) if link == "cauchit" else (91, 1e-7) if family == "gaussian" else (29, 1e-8)
+    if (family, link) in FAR_FROM_NORMAL:
+        points, tolerance = 91, 1e-6
     value = _core.evaluate(model, data["y"], psi, points, 1)[0]
     assert value == pytest.approx(np.log(exact).sum(), abs=tolerance)
 

@@ -171,7 +171,7 @@ def test_never_below_the_model_without_random_effects(family: str) -> None:
             "poisson": lambda r=r, n=n: r.poisson(2.0, n),
             "gamma": lambda r=r, n=n: r.gamma(2.0, 1.0, n),
             "negative_binomial": lambda r=r, n=n: r.negative_binomial(1.0, 0.3, n),
-        }[family]()
+        }.get(family, lambda r=r, n=n: drawn(r, family, np.full(n, 0.7)))()
         left = "cbind(y, 3 - y)" if family == "binomial" else "y"
         data = pd.DataFrame({"y": y, "x": x, "g": g})
         if len(np.unique(g)) < 2:

@@ -7,6 +7,7 @@ from copy import copy
 import numpy as np
 from scipy.special import expit, gammaln, log_expit, log_ndtr, xlogy
 
+from . import numbers
 from .problem import Array, Problem
 
 LOG_2PI = np.log(2 * np.pi)
@@ -62,6 +63,10 @@ FLAT = {  # not concave in the linear predictor
     ("gaussian", "log"),
     ("gamma", "identity"),
     ("negative_binomial", "identity"),
+    ("inverse_gaussian", "log"),
+    ("inverse_gaussian", "identity"),
+    ("student_t", "identity"),
+    ("student_t", "log"),
 }
 
 
@@ -71,10 +76,13 @@ class Density:
     def __init__(self, problem: Problem, phi: Array) -> None:
         self.family, self.link = problem.family, problem.link
         self.y, self.size, self.w = problem.y, problem.size, problem.weights
+        self.phi = np.asarray(phi, dtype=float)
         self.log_phi = float(phi[0]) if len(phi) else 0.0  # of sigma, shape or size
         self.constant = self._constant()
 
     def _constant(self) -> Array:
+        if self.family in numbers.VALUE:
+            return numbers.constant(self.family, self.y, self.w, self.phi)
         if self.family == "binomial":
             n, y = self.size, self.y
             return self.w * (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1))
@@ -110,10 +118,12 @@ class Density:
 
     def targets(self) -> list[Array]:
         """Linear predictors that fit every row, or nearly: where modes of densities with several may lie."""
-        if self.family == "gaussian":
+        if self.family == "student_t" and self.link == "identity":
+            return [self.y]
+        if self.family in ("gaussian", "student_t"):
             return [np.log(np.maximum(self.y, 1e-3 * np.abs(self.y).max() + 1e-300))]
-        if self.family in ("gamma", "negative_binomial"):
-            return [np.maximum(self.y, 0.1)]
+        if self.family in ("gamma", "negative_binomial", "inverse_gaussian"):
+            return [np.log(self.y) if self.link == "log" else np.maximum(self.y, 0.1)]
         if self.link == "sqrt":
             return [np.sqrt(self.y), -np.sqrt(self.y)]
         share = (self.y + 0.5) / (self.size + 1)
@@ -129,6 +139,11 @@ class Density:
             return a if eta.ndim == 1 else a[:, None]
 
         y, w, c = row(self.y), row(self.w), row(self.constant)
+        if self.family in numbers.VALUE:
+            result = c + numbers.parts(self.family, self.link, eta, y, w, self.phi)[0]
+            if self.family not in numbers.OF_MEAN and self.link != "log":
+                result = np.where(eta > 0, result, -np.inf)
+            return np.where(np.isnan(result), -np.inf, result)
         if self.family == "binomial":
             success, failure = log_means(self.link, eta)
             result = c + w * (times(y, success) + times(row(self.size) - y, failure))
@@ -164,6 +179,8 @@ class Density:
 
     def _derivatives(self, eta: Array) -> tuple[Array, Array]:
         y, w = self.y, self.w
+        if self.family in numbers.VALUE:
+            return numbers.parts(self.family, self.link, eta, y, w, self.phi)[1:]
         if self.family == "binomial":
             success, failure = log_means(self.link, eta)
             log_slope, k = slopes(self.link, eta)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtr
+from scipy.special import gamma as gamma_function
 
+from . import numbers
 from .problem import Array, Problem, Term
 from .recipe import TIMES, Recipe, draw
 from .structures import ar1_root, cs_root
@@ -236,7 +238,8 @@ def _effects(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, bars
 def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
     recipe, frame, n = made.recipe, made.frame, len(eta)
     if recipe.weighted:
-        frame["w"] = rng.uniform(0.2, 5, n) if recipe.family == "gaussian" else rng.integers(1, 4, n)
+        precise = recipe.family in ("gaussian", *numbers.OF_MEAN)
+        frame["w"] = rng.uniform(0.2, 5, n) if precise else rng.integers(1, 4, n)
         made.weights = "w"
     if recipe.family == "gaussian":
         mean = np.exp(np.clip(eta, -10, 10)) if recipe.link == "log" else eta
@@ -248,6 +251,8 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
         frame["y"] = rng.poisson(mean)
     elif recipe.family in ("gamma", "negative_binomial"):
         frame["y"] = _dispersed(rng, recipe, eta)
+    elif recipe.family in numbers.VALUE:
+        frame["y"] = _numbers(rng, recipe, eta, frame["w"].to_numpy() if made.weights else np.ones(n))
     else:
         inverse = {
             "logit": expit,
@@ -274,6 +279,39 @@ def _dispersed(rng: np.random.Generator, recipe: Recipe, eta: Array) -> Array:
     if recipe.family == "gamma":
         return np.maximum(rng.gamma(shape, mean / shape), 1e-200)
     return rng.poisson(mean if recipe.sigma < 0.1 else np.minimum(rng.gamma(shape, mean / shape), 1e9)).astype(float)
+
+
+def _numbers(rng: np.random.Generator, recipe: Recipe, eta: Array, weights: Array) -> Array:
+    """Numbers with a coefficient of variation of about sigma, or a standard deviation of that."""
+    n, sigma = len(eta), recipe.sigma
+    if recipe.family in numbers.OF_MEAN:
+        mean = np.exp(np.clip(eta, -10, 10)) if recipe.link == "log" else eta
+        if recipe.family == "student_t":
+            noise = rng.standard_t((2.5, 5.0, 30.0)[recipe.variant], n)
+        else:
+            slant = (-4.0, 2.0, 8.0)[recipe.variant]
+            noise = slant * np.abs(rng.normal(size=n)) / np.hypot(1, slant) + rng.normal(size=n) / np.hypot(1, slant)
+        return mean + sigma * noise / np.sqrt(weights)
+    mean = {
+        "log": lambda: np.exp(np.clip(eta, -30, 14)),
+        "identity": lambda: np.maximum(eta, 0.05),
+        "inverse": lambda: 1 / np.maximum(eta, 0.05),
+        "inverse_squared": lambda: 1 / np.sqrt(np.maximum(eta, 0.05)),
+    }[recipe.link]()
+    middle = float(np.median(mean))
+    if recipe.family == "tweedie":
+        power = (1.2, 1.5, 1.8)[recipe.variant]
+        dispersion = sigma**2 * middle ** (2 - power)
+        count = rng.poisson(np.minimum(mean ** (2 - power) / (dispersion * (2 - power)), 1e9))
+        scale = dispersion * (power - 1) * mean ** (power - 1)
+        return np.where(count > 0, rng.gamma(np.maximum(count, 1) * (2 - power) / (power - 1), scale), 0.0)
+    standard = {
+        "lognormal": lambda: np.exp(sigma * rng.normal(size=n) - sigma**2 / 2),
+        "inverse_gaussian": lambda: rng.wald(mean, middle / sigma**2) / mean,
+        "exponential": lambda: rng.exponential(size=n),
+        "weibull": lambda: rng.weibull(sigma**-1.086, n) / gamma_function(1 + sigma**1.086),
+    }[recipe.family]()
+    return np.maximum(mean * standard, 1e-200)
 
 
 def with_points(problem: Problem, points: int) -> Problem:

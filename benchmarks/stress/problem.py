@@ -48,7 +48,8 @@ class Problem:
     @property
     def n_phi(self) -> int:
         """Parameters of the family's own."""
-        return {"binomial": 0, "poisson": 0, "gaussian": 1, "gamma": 1, "negative_binomial": 1}[self.family]
+        none_or_two = {"binomial": 0, "poisson": 0, "exponential": 0, "student_t": 2, "skew_normal": 2, "tweedie": 2}
+        return none_or_two.get(self.family, 1)
 
     @property
     def p(self) -> int:

@@ -52,8 +52,26 @@ LINKS = {
     ("gamma", "identity"): 5,
     ("negative_binomial", "log"): 14,
     ("negative_binomial", "identity"): 5,
+    ("lognormal", "log"): 6,
+    ("inverse_gaussian", "log"): 6,
+    ("inverse_gaussian", "inverse_squared"): 3,
+    ("inverse_gaussian", "inverse"): 3,
+    ("inverse_gaussian", "identity"): 3,
+    ("exponential", "log"): 4,
+    ("weibull", "log"): 6,
+    ("student_t", "identity"): 8,
+    ("student_t", "log"): 4,
+    ("skew_normal", "identity"): 6,
+    ("tweedie", "log"): 6,
 }
-WIDE = (("poisson", "log"), ("gamma", "log"), ("negative_binomial", "log"))  # links of a mean without a domain
+BOUNDED = (  # links whose linear predictor is not any number
+    ("binomial", "log"),
+    ("poisson", "identity"),
+    ("gaussian", "log"),
+    *((family, link) for family, link in LINKS if family in ("gamma", "inverse_gaussian") and link != "log"),
+    ("negative_binomial", "identity"),
+    ("student_t", "log"),
+)
 
 
 @dataclass
@@ -117,7 +135,7 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
     family, link = _pick(rng, links)
     linear = (family, link) == ("gaussian", "identity")
     n_groups, size = _sizes(rng, kind)
-    narrow = link in ("log", "identity", "inverse") and not linear and (family, link) not in WIDE
+    narrow = (family, link) in BOUNDED
     sds = rng.choice([0.05, 0.2, 0.4] if narrow else [0.0, 0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0], 4)
     if kind in TIMES:
         n_groups, size = int(rng.choice([3, 5, 10, 20, 30, 60])), int(rng.integers(3, 11))
@@ -181,7 +199,7 @@ def _points(rng: np.random.Generator, kind: str) -> int | str:
 
 
 def _intercept(rng: np.random.Generator, family: str, link: str) -> float:
-    if family == "gaussian":
+    if family in ("gaussian", "student_t", "skew_normal"):
         return float(rng.choice([0.5, 2.0])) if link == "log" else float(rng.choice([0.0, 2.0, 1e3]))
     if family == "binomial":
         return float(rng.choice([-1.5, -0.7, -4.0] if link == "log" else [0.0, 0.5, -1.0, -4.0, 3.0]))

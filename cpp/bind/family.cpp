@@ -62,6 +62,8 @@ const char* support_name(family::Support support) {
       return "numbers";
     case family::Support::positive:
       return "positive";
+    case family::Support::nonnegative:
+      return "nonnegative";
     case family::Support::counts:
       return "counts";
     case family::Support::positive_counts:

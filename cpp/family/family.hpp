@@ -81,6 +81,7 @@ struct RowDerivatives {
 enum class Support {
   numbers,          ///< any
   positive,         ///< numbers above zero
+  nonnegative,      ///< zero and numbers above
   counts,           ///< 0, 1, 2, ...
   positive_counts,  ///< 1, 2, 3, ...
   trials,           ///< successes out of a number of trials
@@ -94,6 +95,7 @@ enum class Zero {
 };
 inline Zero zero_among(Support support) {
   switch (support) {
+    case Support::nonnegative:
     case Support::counts:
     case Support::trials:
       return Zero::probable;

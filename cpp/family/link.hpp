@@ -66,6 +66,22 @@ struct Inverse {
   static double of_mean(double mu) { return 1.0 / mu; }
 };
 
+/// eta = 1 / mu^2
+struct InverseSquared {
+  static constexpr const char* name = "inverse_squared";
+  template <class T>
+  static T mean(const T& eta) {
+    return exp(log_mean(eta));
+  }
+  template <class T>
+  static T log_mean(const T& eta) {
+    return -0.5 * log(eta);
+  }
+  static LaneBits feasible_rate(Lanes eta) { return eta > 0.0; }
+  static double inverse(double eta) { return 1.0 / std::sqrt(eta); }
+  static double of_mean(double mu) { return 1.0 / (mu * mu); }
+};
+
 struct Sqrt {
   static constexpr const char* name = "sqrt";
   template <class T>

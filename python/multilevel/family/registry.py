@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-Support = Literal["numbers", "positive", "counts", "positive counts", "trials"]
+Support = Literal["numbers", "positive", "nonnegative", "counts", "positive counts", "trials"]
 Zero = Literal["", "inflation", "hurdle"]
 Scale = Literal["log", "logit", "power", "plain"]
 
@@ -35,6 +35,20 @@ ELSEWHERE = {
     "zip": "poisson",
     "zinb": "negative_binomial",
     "zigamma": "gamma",
+    "log-normal": "lognormal",
+    "log_normal": "lognormal",
+    "inverse.gaussian": "inverse_gaussian",
+    "inversegaussian": "inverse_gaussian",
+    "igaussian": "inverse_gaussian",
+    "wald": "inverse_gaussian",
+    "expon": "exponential",
+    "t": "student_t",
+    "t_family": "student_t",
+    "student": "student_t",
+    "tdist": "student_t",
+    "skewnormal": "skew_normal",
+    "skew-normal": "skew_normal",
+    "compound_poisson": "tweedie",
 }
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
@@ -74,7 +88,7 @@ class Parameter:
         return self.name if self.scale == "plain" else f"{'logit' if self.scale != 'log' else 'log'}_{self.name}"
 
     def natural(self, phi: float) -> float:
-        """The parameter at phi; infinite at its limit, and its least value at its lower limit."""
+        """The parameter at phi; infinite (or two) at its limit, and its least value at its lower limit."""
         return float(self.naturals(np.array([phi]))[0])
 
     def naturals(self, phi: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,7 +100,7 @@ class Parameter:
                 least = np.exp(-np.abs(phi))
                 values = np.where(phi >= 0, 1.0, least) / (1.0 + least) + (1.0 if self.scale == "power" else 0.0)
         values = np.where(phi <= self.lower_limit, {"plain": -np.inf, "power": 1.0}.get(self.scale, 0.0), values)
-        return np.where(phi >= self.limit, np.inf, values)
+        return np.where(phi >= self.limit, 2.0 if self.scale == "power" else np.inf, values)
 
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
@@ -210,9 +224,8 @@ class Family:
 
     @property
     def support(self) -> Support:
-        """What a response may be: any numbers, positive numbers, counts, counts above zero, or successes out of trials.
-
-        A zero part adds zero to it (`takes_zeros`).
+        """What a response may be: any numbers, positive ones, those and zero, counts, counts above zero, or successes
+        out of trials. A zero part adds zero to it (`takes_zeros`).
         """
         return self._core.support
 
@@ -380,8 +393,9 @@ def families() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        family, links (the default first), response ("numbers", "positive", "counts", "positive counts" or "trials"),
-        parameters (the family's own, with their meaning), modified_by (which zero parts it may have) and reference.
+        family, links (the default first), response ("numbers", "positive", "nonnegative", "counts", "positive counts"
+        or "trials"), parameters (the family's own, with their meaning), modified_by (which zero parts it may have) and
+        reference.
     """
     import pandas as pd
 

@@ -27,7 +27,7 @@ def check_values(
 
     Parameters
     ----------
-    support : {"numbers", "positive", "counts", "positive counts", "trials"}
+    support : {"numbers", "positive", "nonnegative", "counts", "positive counts", "trials"}
     what : str
         The response, as messages call it.
     values : ndarray of float64
@@ -51,7 +51,13 @@ def check_values(
     if support == "positive":
         row = first(~(values > 0))
         if row is not None:
-            raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs numbers above zero")
+            advice = "; family='tweedie' takes zeros" if values[row] == 0 else ""
+            raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs numbers above zero{advice}")
+        return
+    if support == "nonnegative":
+        row = first(~(values >= 0))
+        if row is not None:
+            raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs zeros or numbers above zero")
         return
     check_not_negative(what, values, place)
     if support == "positive counts":
