@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 Support = Literal["numbers", "positive", "nonnegative", "counts", "trials"]
-Scale = Literal["log", "logit", "power", "plain"]
+Scale = Literal["log", "logit", "power", "plain", "slant"]
 
 # other packages' names
 ELSEWHERE = {
@@ -45,6 +45,7 @@ ELSEWHERE = {
     "skew-normal": "skew_normal",
     "compound_poisson": "tweedie",
 }
+LEAST_SLOPE = 0.02  # of the scale "slant"
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
 
@@ -60,9 +61,9 @@ class Parameter:
     limit : float
         The phi from which on the density is for all purposes that of the family `becomes`; infinite without one.
     becomes : str
-    scale : {"log", "logit", "power", "plain"}
+    scale : {"log", "logit", "power", "plain", "slant"}
         How the parameter follows from the phi that the fit moves: exp(phi), 1 / (1 + exp(-phi)), one more than that,
-        or phi itself.
+        phi itself, or the alpha with 1.02 alpha - alpha / (1 + alpha^2) = phi.
     part : str
         What a formula for it is called.
     """
@@ -77,12 +78,15 @@ class Parameter:
     @property
     def internal(self) -> str:
         """The name of what is optimized."""
-        return self.name if self.scale == "plain" else f"{'logit' if self.scale != 'log' else 'log'}_{self.name}"
+        prefix = {"plain": "", "log": "log_", "slant": "slant_"}
+        return prefix.get(self.scale, "logit_") + self.name
 
     def natural(self, phi: float) -> float:
         """The parameter at phi; infinite at its limit, or two."""
         if phi >= self.limit:
             return 2.0 if self.scale == "power" else float("inf")
+        if self.scale == "slant":
+            return _slant(phi)
         return float(phi if self.scale == "plain" else np.exp(phi) if self.scale == "log" else _logistic(self, phi))
 
     def at_limit(self, value: float) -> bool:
@@ -91,6 +95,9 @@ class Parameter:
 
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
+        if self.scale == "slant":
+            square = _slant(phi) ** 2
+            return float(1.0 / (1.0 + LEAST_SLOPE - (1.0 - square) / (1.0 + square) ** 2))
         if self.scale in ("log", "plain"):
             return float(np.exp(phi)) if self.scale == "log" else 1.0
         return float(0.25 / np.cosh(0.5 * phi) ** 2)
@@ -99,11 +106,21 @@ class Parameter:
         """The phi of a value of the parameter; the limit's where it is there."""
         if self.scale == "plain":
             return min(value, self.limit)
+        if self.scale == "slant":
+            return float((1.0 + LEAST_SLOPE) * value - value / (1.0 + value**2))
         with np.errstate(divide="ignore"):
             if self.scale == "log":
                 return min(float(np.log(value)), self.limit)
             share = value - 1.0 if self.scale == "power" else value
             return min(float(np.log(share) - np.log1p(-share)), self.limit)
+
+
+def _slant(phi: float) -> float:
+    """The one real root of a cubic equation that rises."""
+    if phi == 0 or not np.isfinite(phi):
+        return float(phi)
+    roots = np.roots([1.0 + LEAST_SLOPE, -phi, LEAST_SLOPE, -phi])
+    return float(roots[np.argmin(np.abs(roots.imag))].real)
 
 
 def _logistic(parameter: Parameter, phi: float) -> float:
