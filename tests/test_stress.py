@@ -23,7 +23,7 @@ if not (BENCHMARKS / "stress").is_dir():
     pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from stress import checks, numeric  # noqa: E402
+from stress import checks, numbers, numeric  # noqa: E402
 from stress.densities import Density  # noqa: E402
 from stress.designs import Bar, Design, design  # noqa: E402
 from stress.linear import Linear  # noqa: E402
@@ -53,7 +53,7 @@ OTHERS = {
     "exponential": lambda w, y, m, _: w * stats.expon.logpdf(y, scale=m),
     "weibull": lambda w, y, m, k: w * stats.weibull_min.logpdf(y, k, scale=m / special.gamma(1 + 1 / k)),
     "student_t": lambda w, y, m, s: stats.t.logpdf(y, s, m, s / np.sqrt(w)),
-    "skew_normal": lambda w, y, m, s: skew_normal(y, m, s / np.sqrt(w), np.log(s)),
+    "skew_normal": lambda w, y, m, s: skew_normal(y, m, s / np.sqrt(w), numbers.slant(np.log(s))),
     "tweedie": lambda w, y, m, d: w * tweedie(y, m, d, 1 + special.expit(np.log(d))),
 }
 

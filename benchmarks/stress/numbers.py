@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit, gammaln, log_ndtr, logsumexp
 
 if TYPE_CHECKING:
@@ -51,8 +52,21 @@ def student_t(mu: Array, y: Array, phi: Array) -> Parts:
     return -(df + 1) / 2 * np.log1p(r**2 / df), (df + 1) * r / (more * s), (df + 1) * (r**2 - df) / (more * s) ** 2
 
 
+def slant(moved: float) -> float:
+    """The alpha with 1.02 alpha - alpha / (1 + alpha^2) = moved."""
+    return float(
+        brentq(
+            lambda a: 1.02 * a - a / (1 + a**2) - moved,
+            -60 * abs(moved) - 1,
+            60 * abs(moved) + 1,
+            xtol=1e-15,
+            rtol=1e-15,
+        )
+    )
+
+
 def skew_normal(mu: Array, y: Array, phi: Array) -> Parts:
-    alpha = phi[1]
+    alpha = slant(phi[1])
     mean = np.sqrt(2 / np.pi) * alpha / np.hypot(1, alpha)
     omega = np.exp(phi[0]) / np.sqrt(1 - mean**2)
     z = (y - mu) / omega + mean
@@ -88,7 +102,8 @@ def student_t_constant(y: Array, phi: Array) -> Array:
 
 
 def skew_normal_constant(y: Array, phi: Array) -> Array:
-    square = 2 / np.pi * phi[1] ** 2 / (1 + phi[1] ** 2)
+    alpha = slant(phi[1])
+    square = 2 / np.pi * alpha**2 / (1 + alpha**2)
     return np.log(2) - LOG_2PI / 2 - phi[0] + np.log1p(-square) / 2 + 0 * y
 
 

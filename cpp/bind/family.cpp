@@ -52,6 +52,8 @@ const char* scale_name(family::Scale scale) {
       return "power";
     case family::Scale::plain:
       return "plain";
+    case family::Scale::slant:
+      return "slant";
   }
   return "";
 }

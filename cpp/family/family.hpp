@@ -114,6 +114,7 @@ enum class Scale {
   logit,  ///< 1 / (1 + exp(-phi))
   power,  ///< 1 + 1 / (1 + exp(-phi)): between one and two
   plain,  ///< phi
+  slant,  ///< alpha with 1.02 alpha - alpha / (1 + alpha^2) = phi
 };
 
 /// Of a row whose density does not depend on eta, see Family::recession.

@@ -1,7 +1,11 @@
-// SkewNormal(y | mean mu, standard deviation sigma / sqrt(weight), slant alpha), phi = (log sigma, alpha). With
+// SkewNormal(y | mean mu, standard deviation sigma / sqrt(weight), slant alpha), phi = (log sigma, s). With
 // delta = alpha / sqrt(1 + alpha^2), b = delta sqrt(2 / pi) and omega = sigma / sqrt(1 - b^2) the density of
 // z = (y - mu) / omega + b is 2 phi(z) Phi(alpha z): the normal one at alpha = 0. As there the prior weight is a
 // precision.
+//
+// Around alpha = 0 the density depends on alpha^3 alone, so that every likelihood is level there, and a search that
+// came from the wrong side would stop. What moves is s = (1 + e) alpha - alpha / (1 + alpha^2), about alpha^3 close to
+// zero and alpha far from it, in which what is level is too narrow for a step to end in by chance.
 #include <cmath>
 
 #include "family/link.hpp"
@@ -14,6 +18,52 @@ namespace multilevel::family {
 namespace {
 
 constexpr double root_two_over_pi = 0.79788456080286535588, log_two = 0.69314718055994530942;
+
+constexpr double least_slope = 0.02;  // e
+
+/// s of a slant, with two derivatives.
+struct Moved {
+  double value, first, second;
+};
+inline Moved moved(double alpha) {
+  const double square = alpha * alpha, one = 1.0 + square;
+  return {(1.0 + least_slope) * alpha - alpha / one, 1.0 + least_slope - (1.0 - square) / (one * one),
+          (6.0 - 2.0 * square) * alpha / (one * one * one)};
+}
+
+/// The slant at s, by Newton's method within bounds.
+inline double slant(double s) {
+  const double target = std::fabs(s);
+  if (!(target > 0.0) || !std::isfinite(s)) return s;
+  double low = 0.0, high = std::fmin(target / least_slope, (target + 0.5) / (1.0 + least_slope));
+  double alpha = std::fmin(high, target < 0.5 ? std::cbrt(target) : target + 0.5);
+  for (int i = 0; i < 200; ++i) {
+    const Moved at = moved(alpha);
+    (at.value > target ? high : low) = alpha;
+    double next = alpha - (at.value - target) / at.first;
+    if (!(next > low && next < high)) next = 0.5 * (low + high);
+    const bool done = std::fabs(next - alpha) <= 1e-15 * alpha;
+    alpha = next;
+    if (done) break;
+  }
+  return std::copysign(alpha, s);
+}
+inline Lanes slant(Lanes s) {
+  bool same = true;
+  for (int i = 1; i < lane_count; ++i) same = same && s[i] == s[0];
+  return same ? numeric::broadcast(slant(s[0])) : numeric::lane_by_lane(s, [](double x) { return slant(x); });
+}
+template <int R>
+numeric::SecondOrder<R> slant(const numeric::SecondOrder<R>& s) {
+  const Lanes alpha = slant(s.value);
+  Lanes first, second;
+  for (int i = 0; i < lane_count; ++i) {
+    const Moved at = moved(alpha[i]);
+    first[i] = 1.0 / at.first;
+    second[i] = -at.second * first[i] * first[i] * first[i];
+  }
+  return compose(s, alpha, first, second);
+}
 
 /// sigma / omega and b. The first is 1 / sqrt(1 - b^2), 1 - b^2 = (1 + (1 - 2 / pi) alpha^2) / (1 + alpha^2).
 template <class T>
@@ -62,13 +112,14 @@ struct Density {
   static constexpr int n_phi = 2;
   template <class T>
   static T value(const T& eta, const Row& row, const T* phi) {
-    const T log_ratio = of_parameter(phi[1], [](const auto& alpha) { return shape_of(alpha).log_ratio; });
-    const T mean = of_parameter(phi[1], [](const auto& alpha) { return shape_of(alpha).mean; });
+    const T alpha = of_parameter(phi[1], [](const auto& own) { return slant(own); });
+    const T log_ratio = of_parameter(alpha, [](const auto& own) { return shape_of(own).log_ratio; });
+    const T mean = of_parameter(alpha, [](const auto& own) { return shape_of(own).mean; });
     const T precision = of_parameter(log_ratio - phi[0], [](const auto& own) { return exp(own); });  // 1 / omega
     const T residual = -Link::mean(eta) + row.response;
     const Lanes root = numeric::lane_by_lane(row.weight, [](double w) { return std::sqrt(w); });
     const T z = root * (residual * precision) + mean;
-    return -0.5 * (z * z) + log_cdf(phi[1] * z) + log_ratio - phi[0] + log_two;
+    return -0.5 * (z * z) + log_cdf(alpha * z) + log_ratio - phi[0] + log_two;
   }
 };
 
@@ -80,7 +131,7 @@ class SkewNormal final : public Family {
   Support support() const override { return Support::numbers; }
   std::vector<Parameter> parameters() const override {
     Parameter sigma{"sigma", "standard deviation"}, alpha{"alpha", "slant; with 0 the gaussian family"};
-    alpha.scale = Scale::plain;
+    alpha.scale = Scale::slant;
     alpha.part = "alpha";
     return {sigma, alpha};
   }
@@ -99,9 +150,9 @@ class SkewNormal final : public Family {
 
   void expected_information(const Rows& rows, double* out) const override {
     const Phi& phi = rows.data.phi;
-    double alpha = std::numeric_limits<double>::quiet_NaN(), own = 0.0;
+    double last = std::numeric_limits<double>::quiet_NaN(), own = 0.0;
     for (int i = 0; i < rows.n; ++i) {
-      if (!(phi.at(1, i) == alpha)) own = standard_information(alpha = phi.at(1, i));
+      if (!(phi.at(1, i) == last)) own = standard_information(slant(last = phi.at(1, i)));
       const double slope = Link::mean(series_kernel::variable<1>(numeric::broadcast(rows.eta[i]), Lanes{})).c[1][0];
       out[i] = own * std::exp(-2.0 * phi.at(0, i)) * rows.data.weight[i] * slope * slope;
     }
@@ -110,7 +161,7 @@ class SkewNormal final : public Family {
   double start_eta(const Observation& row) const override { return Link::of_mean(row.response); }
   void start_phi(double mean_square, double* phi) const override {
     phi[0] = mean_square > 0.0 ? 0.5 * std::log(mean_square) : 0.0;
-    phi[1] = 1.0;  // at zero the likelihood is level in alpha
+    phi[1] = 0.5;  // at zero itself the slope is zero
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }
@@ -119,7 +170,7 @@ class SkewNormal final : public Family {
   double dispersion(const double* phi) const override { return std::exp(2.0 * phi[0]); }
   /// From the mean at which the density of y is largest: its mode is not its mean.
   double unit_deviance(double y, double mu, const double* phi) const override {
-    const double alpha = phi[1], per_omega = std::exp(ratio(alpha).log_ratio - phi[0]);
+    const double alpha = slant(phi[1]), per_omega = std::exp(ratio(alpha).log_ratio - phi[0]);
     const double z = (y - mu) * per_omega + ratio(alpha).mean, top = mode(alpha);
     const double more = numeric::normal_tail(alpha * top).log_cdf - numeric::normal_tail(alpha * z).log_cdf;
     return 2.0 * (0.5 * (z - top) * (z + top) + more) * dispersion(phi);

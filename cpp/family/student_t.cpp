@@ -57,13 +57,16 @@ class StudentT final : public Family {
     series_derivatives<Density<Link>>(order, rows, out);
   }
 
+  /// The weights of iteratively reweighted least squares, whose steps always ascend, rather than the expectation.
   void expected_information(const Rows& rows, double* out) const override {
     using namespace series_kernel;
     for (int i = 0; i < rows.n; i += lane_count) {
       const Block b = block<2>(rows, i);
-      const Lanes slope = Link::mean(variable<1>(b.eta, Lanes{})).c[1], inverse = numeric::exp(-b.phi[1]);
-      const Lanes share = (1.0 + inverse) / (1.0 + 3.0 * inverse);  // (n + 1) / (n + 3)
-      put(out, i, b.n, share * numeric::exp(-2.0 * b.phi[0]) * b.weight * slope * slope);
+      const auto mu = Link::mean(variable<1>(b.eta, Lanes{}));
+      const Lanes precision = b.weight * numeric::exp(-2.0 * b.phi[0]), inverse = numeric::exp(-b.phi[1]);
+      const Lanes residual = mu.c[0] - b.response;
+      const Lanes share = (1.0 + inverse) / (1.0 + precision * residual * residual * inverse);
+      put(out, i, b.n, share * precision * mu.c[1] * mu.c[1]);
     }
   }
 
@@ -76,9 +79,8 @@ class StudentT final : public Family {
       return Link::of_mean(response);
   }
   void start_phi(double mean_square, double* phi) const override {
-    // At sigma = df = 1 the squared scores are 8 r^2 / (1 + r^2)^2, small for residuals far below one as well as far
-    // above: from a sigma that is too large the likelihood rises all the way, from one that is too small it need not.
-    if (mean_square > 0.0) phi[0] = 0.5 * std::log(std::fmax(8.0 / mean_square, 1.0));
+    // At sigma = df = 1 the squared scores over the weights are 2 r^2 / (1 + r^2).
+    if (mean_square > 0.0) phi[0] = 0.5 * std::log(mean_square / std::fmax(2.0 - mean_square, 1e-14));
     phi[1] = 1.5;
   }
 

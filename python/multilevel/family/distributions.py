@@ -12,30 +12,30 @@ from .continuous_distributions import CONTINUOUS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from .registry import Family
 
     Make = Callable[..., Any]
 
 
-def _binomial(mu: ArrayLike, trials: ArrayLike) -> Any:
+def _binomial(mu: Any, trials: Any) -> Any:
     return stats.binom(np.round(trials).astype(np.int64), mu)
 
 
-def _poisson(mu: ArrayLike, _: ArrayLike) -> Any:
+def _poisson(mu: Any, _: Any) -> Any:
     return stats.poisson(mu)
 
 
-def _gaussian(mu: ArrayLike, _: ArrayLike, sigma: ArrayLike) -> Any:
+def _gaussian(mu: Any, _: Any, sigma: Any) -> Any:
     return stats.norm(mu, sigma)
 
 
-def _gamma(mu: NDArray[np.float64], _: ArrayLike, shape: NDArray[np.float64]) -> Any:
+def _gamma(mu: Any, _: Any, shape: Any) -> Any:
     return stats.gamma(shape, scale=mu / shape)
 
 
-def _negative_binomial(mu: NDArray[np.float64], _: ArrayLike, size: NDArray[np.float64]) -> Any:
+def _negative_binomial(mu: Any, _: Any, size: Any) -> Any:
     return stats.poisson(mu) if np.all(np.isinf(size)) else stats.nbinom(size, 1.0 / (1.0 + mu / size))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Support = Literal["numbers", "positive", "nonnegative", "counts", "positive counts", "trials"]
 Zero = Literal["", "inflation", "hurdle"]
-Scale = Literal["log", "logit", "power", "plain"]
+Scale = Literal["log", "logit", "power", "plain", "slant"]
 
 # other packages' names
 ELSEWHERE = {
@@ -50,6 +50,7 @@ ELSEWHERE = {
     "skew-normal": "skew_normal",
     "compound_poisson": "tweedie",
 }
+LEAST_SLOPE = 0.02  # of the scale "slant"
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
 
@@ -65,9 +66,9 @@ class Parameter:
     limit : float
         The phi from which on the density is for all purposes that of the family `becomes`; infinite without one.
     becomes : str
-    scale : {"log", "logit", "power", "plain"}
+    scale : {"log", "logit", "power", "plain", "slant"}
         How the parameter follows from the phi that the fit moves: exp(phi), 1 / (1 + exp(-phi)), one more than that,
-        or phi itself.
+        phi itself, or the alpha with 1.02 alpha - alpha / (1 + alpha^2) = phi.
     part : str
         What a formula for it is called.
     lower_limit : float
@@ -85,7 +86,8 @@ class Parameter:
     @property
     def internal(self) -> str:
         """The name of what is optimized."""
-        return self.name if self.scale == "plain" else f"{'logit' if self.scale != 'log' else 'log'}_{self.name}"
+        prefix = {"plain": "", "log": "log_", "slant": "slant_"}
+        return prefix.get(self.scale, "logit_") + self.name
 
     def natural(self, phi: float) -> float:
         """The parameter at phi; infinite (or two) at its limit, and its least value at its lower limit."""
@@ -96,6 +98,8 @@ class Parameter:
         with np.errstate(over="ignore"):
             if self.scale in ("log", "plain"):
                 values = np.exp(phi) if self.scale == "log" else np.array(phi)
+            elif self.scale == "slant":
+                values = np.array([_slant(own) for own in np.ravel(phi)]).reshape(np.shape(phi))
             else:
                 least = np.exp(-np.abs(phi))
                 values = np.where(phi >= 0, 1.0, least) / (1.0 + least) + (1.0 if self.scale == "power" else 0.0)
@@ -104,6 +108,9 @@ class Parameter:
 
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
+        if self.scale == "slant":
+            square = _slant(phi) ** 2
+            return float(1.0 / (1.0 + LEAST_SLOPE - (1.0 - square) / (1.0 + square) ** 2))
         if self.scale in ("log", "plain"):
             return float(np.exp(phi)) if self.scale == "log" else 1.0
         return float(0.25 / np.cosh(0.5 * phi) ** 2)
@@ -125,6 +132,8 @@ class Parameter:
 
     def phi(self, value: float) -> float:
         """The phi of a value of the parameter; the limit's where it is there."""
+        if self.scale == "slant":
+            return float((1.0 + LEAST_SLOPE) * value - value / (1.0 + value**2))
         with np.errstate(divide="ignore"):
             if self.scale == "plain":
                 phi = value
@@ -138,6 +147,14 @@ class Parameter:
     def is_at_limit(self, value: float) -> bool:
         """Whether a value of the parameter makes the family the one that it `becomes`."""
         return bool(self.becomes) and not self.lower_limit < self.phi(value) < self.limit
+
+
+def _slant(phi: float) -> float:
+    """The one real root of a cubic equation that rises."""
+    if phi == 0 or not np.isfinite(phi):
+        return float(phi)
+    roots = np.roots([1.0 + LEAST_SLOPE, -phi, LEAST_SLOPE, -phi])
+    return float(roots[np.argmin(np.abs(roots.imag))].real)
 
 
 @functools.cache

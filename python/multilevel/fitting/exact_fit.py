@@ -35,13 +35,14 @@ def exact_parameters(design: Design, family: Family, kept: tuple[str, ...], n_pa
     columns = [column.values for column in design.fixed if column.name in names]
     eta = family.link_of_mean(design.response.values) - (0.0 if design.offset is None else design.offset)
     psi = np.zeros(n_parameters)
-    # whichever way a parameter goes as the dispersion vanishes
     if design.parts:
         psi[-sum(len(part.fixed) for part in design.parts) :] = np.nan
         return psi
+    # whichever way a parameter goes as the dispersion vanishes; one that does not change it stays where it is
+    middle = {own.name: own.natural(0.0) for own in family.parameters}
     for r, own in enumerate(family.parameters):
-        falls = family.dispersion({own.name: np.e}) < family.dispersion({own.name: 1.0})
-        psi[n_parameters - len(family.parameters) + r] = np.inf if falls else -np.inf
+        rise = family.dispersion(middle | {own.name: own.natural(1.0)}) - family.dispersion(middle)
+        psi[n_parameters - len(family.parameters) + r] = -np.inf if rise > 0 else np.inf if rise < 0 else 0.0
     if columns:
         psi[: len(columns)] = _regression(columns, eta)
         psi[: len(columns)] += _regression(columns, eta - _product(columns, psi, n))  # the last digits
