@@ -220,9 +220,10 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
     std::vector<NamedStart> starts = other_starts(objective, options.plain_start());
     if (static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
     for (const auto& other : starts) search.from(other);
-    // From the best one, one component of the variances changed at a time, as long as that helps.
+    // From the best one, with other variances, or another dispersion, as long as that helps.
     bool bettered = most >= many_starts;
-    for (int round = 0; bettered && round < most_moves; ++round) {
+    // Where sigma vanishes there is nowhere to go but towards the plateau, and rounding.
+    for (int round = 0; bettered && round < most_moves && !residual_vanishes(objective, best); ++round) {
       bettered = false;
       for (const auto& move : moves(objective, best.psi, options.plain_start()))
         if (search.from(move)) bettered = true;
