@@ -17,6 +17,8 @@ constexpr int long_search = 15;          // iterations
 constexpr double large_effect = 2.0;     // of a standard deviation, on the scale of eta or beside the residual's
 constexpr double enormous = 5.0;         // the same: there the likelihood is ragged
 constexpr double negligible = 1e-6;      // of theta, on the internal scale
+constexpr double large = 6.0;            // beside the usual start
+constexpr double hardly_any = 1e-3;      // beside others
 constexpr std::size_t most_scales = 8;   // of a structure, to be changed one by one
 constexpr int most_loadings = 8;
 constexpr double near_one = 0.995;  // of a correlation
@@ -146,11 +148,14 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
 
 namespace {
 
-/// Components of the variances that are zero at `psi` become what they are at `plain`.
+/// Components of the variances that are zero at `psi`, or hardly more, become what they are at `plain`.
 void raise_zeros(const std::vector<std::vector<int>>& parts, const Eigen::VectorXd& plain, int p, double factor,
                  Eigen::VectorXd& psi) {
   for (const auto& part : parts) {
-    if (std::any_of(part.begin(), part.end(), [&](int k) { return std::fabs(psi[p + k]) >= negligible; })) continue;
+    if (std::any_of(part.begin(), part.end(), [&](int k) {
+          return std::fabs(psi[p + k]) >= std::max(negligible, hardly_any * factor * std::fabs(plain[p + k]));
+        }))
+      continue;
     for (const int k : part) psi[p + k] = factor * plain[p + k];
   }
 }
@@ -168,12 +173,10 @@ void move_together(const likelihood::Objective& objective, const std::vector<std
     start.psi.segment(p, n_theta) *= factor;
     found.push_back(start);
   }
-  for (const double factor : {6.0, 20.0}) {
-    NamedStart start{"from the best, all large", best};
-    start.psi.segment(p, n_theta) = factor * plain.segment(p, n_theta);
-    for (const int i : bounds.correlations()) start.psi[i] = plain[i];
-    found.push_back(start);
-  }
+  NamedStart start{"from the best, all large", best};
+  start.psi.segment(p, n_theta) = large * plain.segment(p, n_theta);
+  for (const int i : bounds.correlations()) start.psi[i] = plain[i];
+  found.push_back(start);
 }
 
 /// Parameters of the family that have a limit: there, and on either side of an ordinary value.
