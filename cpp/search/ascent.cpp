@@ -17,6 +17,7 @@ constexpr double settled_gain = 1e-13;     // below it the step left moves estim
 constexpr double rounding_gain = 1e-6;     // what may be left where the arithmetic shows no rise any more
 constexpr int most_rounds = 4;             // of certifying and searching on
 constexpr double better = 1e-7;            // in log-likelihood: less is the same maximum
+constexpr double better_plateau = 1e-4;    // where sigma vanishes: less is rounding
 constexpr double rough_gain = 1e-2;
 constexpr int rough_iterations = 25;
 constexpr double near_zero = 1e-6;  // of theta, on the internal scale
@@ -187,7 +188,7 @@ class Elsewhere {
     if (found.ending == Ending::iteration_limit) found.ending = Ending::no_increase;
     const double gained = found.sums.value - best.sums.value;
     const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -better;
-    if (!(gained > better) && !sound) return false;
+    if (!(gained > (found.ending == Ending::divergence ? better_plateau : better)) && !sound) return false;
     best = std::move(found);
     ascent_.free = free;
     return true;
@@ -222,10 +223,10 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
     for (const auto& other : starts) search.from(other);
     // From the best one, with other variances, or another dispersion, as long as that helps.
     bool bettered = most >= many_starts;
-    // Where sigma vanishes there is nowhere to go but towards the plateau, and rounding.
-    for (int round = 0; bettered && round < most_moves && !residual_vanishes(objective, best); ++round) {
+    for (int round = 0; bettered && round < most_moves; ++round) {
       bettered = false;
-      for (const auto& move : moves(objective, best.psi, options.plain_start()))
+      const Eigen::VectorXd from = residual_vanishes(objective, best) ? with_a_residual(objective, best.psi) : best.psi;
+      for (const auto& move : moves(objective, from, options.plain_start()))
         if (search.from(move)) bettered = true;
     }
   }
