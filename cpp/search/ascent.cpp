@@ -140,10 +140,10 @@ bool same_place(const likelihood::Objective& objective, const Optimum& best, con
 /// In all searches from elsewhere: a second or so where an evaluation takes long, less where it does not.
 int most_evaluations(const likelihood::Objective& objective) {
   const bool exact = objective.has_exact_hessian(), one_mode = objective.model().family().log_concave();
-  const double least = one_mode ? (exact ? 120.0 : 300.0) : 60.0, most = exact ? 1000.0 : 2000.0;
+  const double least = one_mode && !exact ? 300.0 : 60.0, most = exact ? 1000.0 : 2000.0;
   // Looking for the largest of several modes takes many times as long as finding one.
   return static_cast<int>(
-      std::clamp((exact ? 4e6 : 1e7) / ((one_mode ? 1.0 : 8.0) * (1.0 + objective.work())), least, most));
+      std::clamp((exact ? 8e6 : 1e7) / ((one_mode ? 1.0 : 8.0) * (1.0 + objective.work())), least, most));
 }
 
 /// Searches from elsewhere, and keeps what is better.

@@ -129,7 +129,8 @@ class Search : Steps {
     const auto& trace = best_.trace;
     const auto n = trace.size();
     const double gained = n > 1 ? trace[n - 1].value - trace[n - 2].value : 1.0;
-    stalls_ = gained < 0.1 && gained < stalled_share * trace[n - 2].gain ? stalls_ + 1 : 0;
+    const double least = trace[n - 1].step == "curvature" ? poor_share : stalled_share;
+    stalls_ = gained < 0.1 && gained < least * trace[n - 2].gain ? stalls_ + 1 : 0;
     if (exact_ || stalls_ < stalls_without_hessian || helped_ >= most_help || !make_exact()) return false;
     ++helped_;
     stalls_ = 0;

@@ -192,9 +192,13 @@ bool Steps::try_curvature(const ScaledInformation& information) {
   }
   const double value = best_.sums.value;
   direction = capped(direction * 10.0);
-  for (double length = 1.0; length > 1e-6; length *= 0.3)
+  // Where the last one had to be short there is no use in trying much longer ones.
+  for (double length = std::min(1.0, 10.0 * curvature_length_); length > 1e-6; length *= 0.3)
     for (const double sign : {1.0, -1.0})
-      if (try_point(best_.psi + sign * length * direction, value + noise(best_.sums))) return true;
+      if (try_point(best_.psi + sign * length * direction, value + noise(best_.sums))) {
+        curvature_length_ = length;
+        return true;
+      }
   return false;
 }
 

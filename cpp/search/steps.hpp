@@ -54,6 +54,7 @@ class Steps {
   bool all_free_;         ///< whether the caller leaves all parameters free
   bool exact_ = true;     ///< whether best_.sums.hessian is the Hessian
   double radius_ = -1.0;  ///< of the trust region, in the coordinates of the scaled information; negative: none yet
+  double curvature_length_ = 1.0;  ///< of the last step along a negative curvature, beside the longest
   Optimum best_;
   likelihood::Sums trial_;
   std::vector<double> trial_modes_, trial_covariance_;

@@ -88,8 +88,11 @@ def judge(
     status, message = "converged", ""
     unidentified = _unidentified(record, names) if record.ending == "converged" else ""
     vanishing = ""
-    if record.ending in VANISHING and family.is_linear and design.random_terms:
-        vanishing = _vanishing_residual(design, record, names)
+    if record.ending in VANISHING and design.random_terms:
+        if family.is_linear:
+            vanishing = _vanishing_residual(design, record, names)
+        else:
+            vanishing = _vanishing_dispersion(design, family, record, parts.phi)
     largest_sd = _largest_random_sd(design, parts.random_cov) if family.support == "trials" else 0.0
     large = largest_sd > LARGE_EFFECT
     factor = constant_factor(design) if large else ""
@@ -219,6 +222,21 @@ def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...
             "and the likelihood is highest without residuals. The other estimates are close to what they are there"
         )
     return f"{text}; fewer random effects would leave residuals"
+
+
+def _vanishing_dispersion(design: Design, family: Family, record: FitRecord, phi: dict[str, float]) -> str:
+    """The same of a family with a dispersion that has not been profiled out, where the likelihood levels off as well."""
+    root = float(np.sqrt(family.dispersion(phi)))
+    unit = float(np.std(design.response.values)) if family.has_residual else 1.0
+    if not root < SMALL * unit or not -record.hessian[-1, -1] < NO_INFORMATION:
+        return ""
+    name, value = next(iter(phi.items()))
+    runs_off = "goes to zero" if family.has_residual else "grows without bound"
+    return (
+        f"'{name}' of the {family.name} family {runs_off} ({value:.3g} now): the random effects take all of the "
+        "response, and the likelihood is highest without a dispersion. The other estimates are close to what they are "
+        "there; fewer random effects would leave one"
+    )
 
 
 def _unidentified(record: FitRecord, names: tuple[str, ...]) -> str:
