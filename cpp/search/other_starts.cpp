@@ -179,18 +179,23 @@ void move_together(const likelihood::Objective& objective, const std::vector<std
   found.push_back(start);
 }
 
-/// Parameters of the family that have a limit: there, and on either side of an ordinary value.
+/// Parameters of the family: where they have a limit there, and on either side of an ordinary value; else larger and
+/// smaller.
 void move_family(const likelihood::Objective& objective, const std::vector<std::vector<int>>& parts,
                  const Eigen::VectorXd& best, const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
-  const Bounds bounds(objective);
-  for (const auto& limit : bounds.limits())
-    for (const double value : {limit.value, 2.0, -1.0}) {
-      if (std::fabs(best[limit.position] - value) < 1.0) continue;
+  const int first = objective.n_beta() + objective.n_theta();
+  const auto parameters = objective.model().family().parameters();
+  for (int r = 0; r < objective.n_phi(); ++r) {
+    const double now = best[first + r], limit = parameters[static_cast<std::size_t>(r)].limit;
+    const bool limited = std::isfinite(limit);
+    for (const double value : limited ? std::vector{limit, 2.0, -1.0} : std::vector{now + 3.0, now - 3.0}) {
+      if (std::fabs(now - value) < 1.0) continue;
       NamedStart start{"from the best, another dispersion", best};
-      start.psi[limit.position] = value;
+      start.psi[first + r] = value;
       raise_zeros(parts, plain, objective.n_beta(), 1.0, start.psi);
       found.push_back(start);
     }
+  }
 }
 
 }  // namespace

@@ -103,7 +103,7 @@ def judge(
     elif factor:
         status, message = "separation", _separated_groups(design, factor, record)
         remarks.append((SeparationWarning, message))
-    elif record.ending == "separation" or (record.ending != "converged" and _nothing_counted(design, family)):
+    elif record.ending == "separation" or _nothing_counted(design, family):
         status, message = "separation", _separation(design, family, record, names)
         remarks.append((SeparationWarning, message))
     elif vanishing:
