@@ -21,6 +21,7 @@ constexpr double better_plateau = 1e-4;    // where sigma vanishes: less is roun
 constexpr double rough_gain = 1e-2;
 constexpr int rough_iterations = 25;
 constexpr double near_zero = 1e-6;  // of theta, on the internal scale
+constexpr int at_an_edge = 4;       // the share of evaluations is its inverse
 constexpr int many_starts = 8;      // where as many are affordable, moves from the best optimum are too
 constexpr int most_moves = 3;       // rounds of them
 constexpr double hopeless = 0.05;   // a rough search that has less left to gain than it lacks, by this margin
@@ -169,8 +170,10 @@ class Elsewhere {
 
   /// True when it led to something better.
   bool from(const NamedStart& start) {
-    if (objective_.evaluations() - before_ > most_evaluations_) return false;
     Optimum& best = ascent_.optimum;
+    // At the edge of a link's domain most searches end like the first, and take long to.
+    const int most = best.ending == Ending::no_increase ? most_evaluations_ / at_an_edge : most_evaluations_;
+    if (objective_.evaluations() - before_ > most) return false;
     std::vector<bool> free(ascent_.free.size(), true);
     objective_.layout().reset_order();
     const std::vector<double> none(best.modes.size(), 0.0);
