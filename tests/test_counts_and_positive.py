@@ -287,6 +287,48 @@ def test_positive_numbers_that_groups_leave_nothing_of() -> None:
     assert results.params["x"] == pytest.approx(2.0, abs=1e-6)
 
 
+@pytest.mark.parametrize(("seed", "points"), [(2, 1), (0, 3), (2, 3), (3, 3)])
+def test_positive_numbers_that_rows_of_their_own_leave_nothing_of(seed: int, points: int) -> None:
+    """With a random effect for each row the likelihood rises towards a log-normal response, which has a closed form.
+
+    Of two of the seeds there is a lower maximum with a moderate shape.
+    """
+    rng = np.random.default_rng(seed)
+    x, v = rng.normal(size=60), rng.normal(size=60)
+    y = np.exp(1 + 0.5 * x + 0.4 * v)
+    data = pd.DataFrame({"x": x, "y": y, "g": np.repeat(np.arange(20), 3), "s": np.tile(list("abc"), 20)})
+    model = ml.MixedModel("y ~ x + homdiag(0 + s | g)", data, GAMMA)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        results = model.fit(n_quadrature=points)
+        again = model.fit(n_quadrature=points, start=results.fit.psi, max_iter=0)
+    X = np.column_stack([np.ones(60), x])
+    beta, squares = np.linalg.lstsq(X, np.log(y), rcond=None)[:2]
+    sd = np.sqrt(squares[0] / 60)
+    assert results.llf == pytest.approx(np.sum(stats.norm.logpdf(np.log(y), X @ beta, sd) - np.log(y)), abs=1e-4)
+    np.testing.assert_allclose([*results.params, results.fit.theta_values[0][0]], [*beta, sd], rtol=1e-3)
+    for one in (results, again):
+        assert not one.converged
+        assert "'shape' of the gamma family grows without bound" in one.fit.message
+
+
+def test_an_identity_link_where_some_responses_are_tiny() -> None:
+    """A least-squares step with weights 1 / y^2 leads to means as tiny."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(size=80)
+        y = np.maximum(rng.gamma(0.1, (0.3 + 0.4 * x) / 0.1), 1e-200)
+        results = quietly("y ~ x", pd.DataFrame({"x": x, "y": y}), GAMMA, link="identity")
+
+        def loss(psi: Array, x: Array = x, y: Array = y) -> float:
+            mu, shape = psi[0] + psi[1] * x, np.exp(psi[2])
+            return -float(stats.gamma.logpdf(y, shape, scale=mu / shape).sum()) if mu.min() > 0 else np.inf
+
+        found = optimize.minimize(loss, [y.mean(), 0.0, -2.0], method="Nelder-Mead", options={"fatol": 1e-9})
+        assert results.llf > -found.fun - 1e-5, f"seed {seed}"
+        assert results.llf == pytest.approx(-loss(results.fit.psi), abs=1e-6), f"seed {seed}"
+
+
 def test_a_search_that_fails_is_not_called_an_exact_fit() -> None:
     """With a tiny shape and an identity link searches come far from where they start."""
     for seed in range(20):

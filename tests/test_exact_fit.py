@@ -110,7 +110,7 @@ def test_a_series_without_noise(data: pd.DataFrame, seed: int, formula: str) -> 
     assert "now; around the fixed part 'y' has" in text
     assert "not identified" not in text
     assert "no step raises" not in text
-    assert ("SingularFitWarning: singular fit: the residual" in text) == results.converged
+    assert not results.converged
 
 
 @pytest.mark.parametrize("term", ["ar1(0 + t | g)", "cs(0 + factor(t) | g)", "rr(0 + factor(t) | g, d=1)", "(1 | g)"])

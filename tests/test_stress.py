@@ -320,6 +320,52 @@ def test_missing_standard_errors_are_found() -> None:
     assert "NOT FINITE" in labels(made, model, planted(results, covariance=covariance))
 
 
+# ---- designs with several maxima ----------------------------------------------------------------------------------
+
+HIGHEST = {
+    97000258: -472.135768,  # negative binomial: no dispersion and a large variance, or the other way round
+    97000798: -130.147006,
+    97000216: -9.202113,  # binary data that random effects almost reproduce: much larger variances
+    97001026: -84.917558,
+    97001350: -7.953373,
+    96000069: -73.309683,  # cs: a standard deviation that is almost zero where another is not
+    95000584: 253.037001,  # Gamma: a variance of zero
+    97000265: -1567.232837,  # hetar1: deviations of zero and a correlation of one, or no residual
+}
+
+
+@pytest.mark.parametrize("seed", HIGHEST)
+def test_the_highest_of_several_maxima(seed: int) -> None:
+    """The value is the plain implementation's at the highest maximum that any search of many has found."""
+    made = design(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = ml.MixedModel(**made.arguments()).fit(**made.options())
+    assert results.converged
+    assert checks.plain_of(made, results).loglik(results.fit.psi) == pytest.approx(HIGHEST[seed], abs=1e-5)
+
+
+def test_standard_errors_where_a_variance_is_large_and_data_are_few() -> None:
+    """Their Hessian is made of differences, as good as the modes on either side are."""
+    outcome = checks.check_seed(97001521, thorough=0.0)
+    assert outcome.errors_checked
+    assert "SE WRONG" not in outcome.labels()
+
+
+@pytest.mark.parametrize("seed", [97000522, 97000860, 97001155])
+def test_no_maximum_without_a_residual_whatever_rounding_shows(seed: int) -> None:
+    made = design(seed)
+    model = ml.MixedModel(**made.arguments())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = model.fit(**made.options())
+        again = model.fit(**made.options(), start=results.fit.psi, max_iter=0)
+    for one in (results, again):
+        assert not one.converged
+        assert "the residual standard deviation goes to zero" in one.fit.message
+    assert again.llf == pytest.approx(results.llf, abs=1e-5)
+
+
 # ---- a short run --------------------------------------------------------------------------------------------------
 
 

@@ -137,10 +137,11 @@ def _repeated(made: Design, model: Any, results: Any, outcome: Outcome) -> None:
         if not np.all(off < SE_LIMIT):
             outcome.add(label, f"standard errors {errors}, evaluated again off by {np.nanmax(off):.2g}")
             return
-    with np.errstate(all="ignore"):
-        slope = np.abs((again.gradient - fit.gradient) * errors)
-    if np.nanmax(slope, initial=0.0) > 1e-3:
-        outcome.add(label, f"gradient, in standard errors, off by {np.nanmax(slope):.2g}")
+    free = np.isfinite(errors)
+    change = (again.gradient - fit.gradient)[free]
+    off = np.sqrt(max(0.0, change @ fit.covariance[np.ix_(free, free)] @ change))
+    if off > 1e-3:
+        outcome.add(label, f"gradient, in standard errors, off by {off:.2g}")
 
 
 def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:

@@ -70,8 +70,10 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
     for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
       const double from_offset = rows.weight[j] * (rows.eta[j] - rows.offset[j]);
       target[j] = from_offset + rows.d1[j];
-      sums.weight += rows.weight[j];
-      sums.mean_eta += from_offset;
+      if (rows.weight[j] > 0.0) {
+        sums.weight += data.weight[j];
+        sums.mean_eta += data.weight[j] * (rows.eta[j] - rows.offset[j]);
+      }
     }
     for (int k = 0; k < p; ++k) {
       const double* x = model.fixed_column(panel, k);
@@ -187,12 +189,16 @@ Start starting_values(const model::Model& model, const model::Response& response
   likelihood::Monitor quiet;
   quiet.keep_going = monitor.keep_going;
   search::Optimum found = search::maximize(objective, response, glm, {}, free, options, quiet);
-  if (found.ending == search::Ending::no_start) {
-    // The least-squares step left the domain: the mean of the response alone stays inside, if there is an intercept.
+  if (found.ending != search::Ending::converged) {
+    // The least-squares step left the domain, or tiny responses had all the weight in it: the mean of the response
+    // alone stays inside, if there is an intercept.
     glm.setZero();
     if (model.has_intercept() && step.weight > 0.0) glm[model.intercept()] = step.mean_eta / step.weight;
     set_phi();
-    found = search::maximize(objective, response, glm, {}, free, options, quiet);
+    search::Optimum other = search::maximize(objective, response, glm, {}, free, options, quiet);
+    if (found.ending == search::Ending::no_start ||
+        (other.ending != search::Ending::no_start && other.sums.value > found.sums.value))
+      found = std::move(other);
   }
   if (found.ending == search::Ending::no_start) start.ending = search::Ending::no_start;
   if (found.ending != search::Ending::no_start && stride == 1) start.value = found.sums.value;

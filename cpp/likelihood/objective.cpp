@@ -1,5 +1,6 @@
 #include "likelihood/objective.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "linear_algebra/dense.hpp"
@@ -9,6 +10,13 @@ namespace multilevel::likelihood {
 namespace {
 
 constexpr double step_in_errors = 1e-3;  // of a difference, in standard errors: the error is its square
+constexpr double far_off = 10.0;         // a step beside what the curvature found asks for: taken again
+constexpr int most_steps = 3;
+
+double step_for(double information) {
+  const double size = information != 0.0 ? 1.0 / std::sqrt(std::fabs(information)) : 1.0;
+  return step_in_errors * std::min(size, 1.0);
+}
 
 }  // namespace
 
@@ -30,11 +38,7 @@ bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<doub
   Eigen::MatrixXd hessian(P, P);
   Sums side;
   std::vector<double> from;
-  bool good = true;
-  for (Eigen::Index k = 0; k < P && good; ++k) {
-    const double information = std::fabs(sums.hessian(k, k));
-    const double size = information > 0.0 ? 1.0 / std::sqrt(information) : 1.0;
-    const double step = step_in_errors * std::min(size, 1.0);
+  auto column = [&](Eigen::Index k, double step) {
     for (const double sign : {1.0, -1.0}) {
       Eigen::VectorXd moved = psi;
       moved[k] += sign * step;
@@ -43,16 +47,26 @@ bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<doub
         from = modes;
       else
         for (std::size_t i = 0; i < from.size(); ++i) from[i] = 2.0 * modes[i] - from[i];
-      good = good && evaluate(moved, from, side, nullptr, Derivatives::gradient);
-      if (!good) break;
+      if (!evaluate(moved, from, side, nullptr, Derivatives::gradient)) return false;
       if (sign > 0.0)
         hessian.col(k) = side.gradient;
       else
         hessian.col(k) = (hessian.col(k) - side.gradient).eval() / (2.0 * step);
     }
+    return true;
+  };
+  for (Eigen::Index k = 0; k < P; ++k) {
+    // What the search has for a Hessian can be far from it.
+    double step = step_for(sums.hessian(k, k));
+    for (int i = 1;; ++i) {
+      if (!column(k, step)) return false;
+      const double wanted = step_for(hessian(k, k));
+      if (i == most_steps || (wanted < far_off * step && step < far_off * wanted)) break;
+      step = wanted;
+    }
   }
-  if (good) sums.hessian = 0.5 * (hessian + hessian.transpose());
-  return good;
+  sums.hessian = 0.5 * (hessian + hessian.transpose());
+  return true;
 }
 
 }  // namespace multilevel::likelihood

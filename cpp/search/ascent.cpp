@@ -17,9 +17,11 @@ constexpr double settled_gain = 1e-13;     // below it the step left moves estim
 constexpr double rounding_gain = 1e-6;     // what may be left where the arithmetic shows no rise any more
 constexpr int most_rounds = 4;             // of certifying and searching on
 constexpr double better = 1e-7;            // in log-likelihood: less is the same maximum
+constexpr double better_plateau = 1e-4;    // where sigma vanishes: less is rounding
 constexpr double rough_gain = 1e-2;
 constexpr int rough_iterations = 25;
 constexpr double near_zero = 1e-6;  // of theta, on the internal scale
+constexpr int at_an_edge = 4;       // the share of evaluations is its inverse
 constexpr int many_starts = 8;      // where as many are affordable, moves from the best optimum are too
 constexpr int most_moves = 3;       // rounds of them
 constexpr double hopeless = 0.05;   // a rough search that has less left to gain than it lacks, by this margin
@@ -139,10 +141,10 @@ bool same_place(const likelihood::Objective& objective, const Optimum& best, con
 /// In all searches from elsewhere: a second or so where an evaluation takes long, less where it does not.
 int most_evaluations(const likelihood::Objective& objective) {
   const bool exact = objective.has_exact_hessian(), one_mode = objective.model().family().log_concave();
-  const double least = one_mode ? (exact ? 120.0 : 300.0) : 60.0, most = exact ? 1000.0 : 2000.0;
+  const double least = one_mode && !exact ? 300.0 : 60.0, most = exact ? 1000.0 : 2000.0;
   // Looking for the largest of several modes takes many times as long as finding one.
   return static_cast<int>(
-      std::clamp((exact ? 4e6 : 1e7) / ((one_mode ? 1.0 : 8.0) * (1.0 + objective.work())), least, most));
+      std::clamp((exact ? 8e6 : 1e7) / ((one_mode ? 1.0 : 8.0) * (1.0 + objective.work())), least, most));
 }
 
 /// Searches from elsewhere, and keeps what is better.
@@ -168,8 +170,10 @@ class Elsewhere {
 
   /// True when it led to something better.
   bool from(const NamedStart& start) {
-    if (objective_.evaluations() - before_ > most_evaluations_) return false;
     Optimum& best = ascent_.optimum;
+    // At the edge of a link's domain most searches end like the first, and take long to.
+    const int most = best.ending == Ending::no_increase ? most_evaluations_ / at_an_edge : most_evaluations_;
+    if (objective_.evaluations() - before_ > most) return false;
     std::vector<bool> free(ascent_.free.size(), true);
     objective_.layout().reset_order();
     const std::vector<double> none(best.modes.size(), 0.0);
@@ -187,7 +191,7 @@ class Elsewhere {
     if (found.ending == Ending::iteration_limit) found.ending = Ending::no_increase;
     const double gained = found.sums.value - best.sums.value;
     const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -better;
-    if (!(gained > better) && !sound) return false;
+    if (!(gained > (found.ending == Ending::divergence ? better_plateau : better)) && !sound) return false;
     best = std::move(found);
     ascent_.free = free;
     return true;
@@ -220,11 +224,12 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
     std::vector<NamedStart> starts = other_starts(objective, options.plain_start());
     if (static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
     for (const auto& other : starts) search.from(other);
-    // From the best one, one component of the variances changed at a time, as long as that helps.
+    // From the best one, with other variances, or another dispersion, as long as that helps.
     bool bettered = most >= many_starts;
     for (int round = 0; bettered && round < most_moves; ++round) {
       bettered = false;
-      for (const auto& move : moves(objective, best.psi, options.plain_start()))
+      const Eigen::VectorXd from = residual_vanishes(objective, best) ? with_a_residual(objective, best.psi) : best.psi;
+      for (const auto& move : moves(objective, from, options.plain_start()))
         if (search.from(move)) bettered = true;
     }
   }

@@ -32,7 +32,7 @@ void settle_boundary(likelihood::Objective& objective, const model::Response& re
                      std::vector<bool>& free, const NewtonOptions& options, const likelihood::Monitor& monitor);
 
 /// Which parameters are free at psi: all but the entries of columns of Lambda that are zero, standard deviations that
-/// are zero, tau at their end, and tau that nothing depends on.
+/// are zero, tau at their end, tau that nothing depends on, and parameters of the family at their limit.
 std::vector<bool> free_parameters(const likelihood::Objective& objective, const Eigen::VectorXd& psi);
 
 /// Scores at the boundary, on the internal scale.

@@ -4,6 +4,7 @@
 // its limit (family::Parameter).
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "likelihood/objective.hpp"
@@ -14,6 +15,8 @@ namespace multilevel::search {
 inline constexpr double largest_tau = 12.0;
 /// A correlation within 0.005 of its end may be on its way there.
 inline constexpr double far_tau = 3.0;
+/// Values of a family's parameter inside of its limit, from which one that stands there may rise.
+inline constexpr std::array inside_limit{4.0, 6.0, 8.0, 10.0, 13.0};
 
 class Bounds {
  public:

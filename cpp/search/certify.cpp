@@ -17,7 +17,7 @@ bool comes_back(likelihood::Objective& objective, const Optimum& optimum, double
   const Bounds bounds(objective);
   for (const auto& limit : bounds.limits()) {
     if (!limit.reached(optimum.psi)) continue;
-    for (const double nearer : {4.0, 6.0, 8.0, 10.0, 13.0}) {
+    for (const double nearer : inside_limit) {
       Eigen::VectorXd psi = optimum.psi;
       psi[limit.position] = limit.side * nearer;
       std::vector<double> modes = optimum.modes;

@@ -15,7 +15,10 @@ constexpr double few_rows = 50.0;
 constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
 constexpr int long_search = 15;          // iterations
 constexpr double large_effect = 2.0;     // of a standard deviation, on the scale of eta or beside the residual's
+constexpr double enormous = 5.0;         // the same: there the likelihood is ragged
 constexpr double negligible = 1e-6;      // of theta, on the internal scale
+constexpr double large = 6.0;            // beside the usual start
+constexpr double hardly_any = 1e-3;      // beside others
 constexpr std::size_t most_scales = 8;   // of a structure, to be changed one by one
 constexpr int most_loadings = 8;
 constexpr double near_one = 0.995;  // of a correlation
@@ -143,9 +146,69 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
   return starts;
 }
 
+namespace {
+
+/// Components of the variances that are zero at `psi`, or hardly more, become what they are at `plain`.
+void raise_zeros(const std::vector<std::vector<int>>& parts, const Eigen::VectorXd& plain, int p, double factor,
+                 Eigen::VectorXd& psi) {
+  for (const auto& part : parts) {
+    if (std::any_of(part.begin(), part.end(), [&](int k) {
+          return std::fabs(psi[p + k]) >= std::max(negligible, hardly_any * factor * std::fabs(plain[p + k]));
+        }))
+      continue;
+    for (const int k : part) psi[p + k] = factor * plain[p + k];
+  }
+}
+
+/// All variances at once: those of the best, and those of a start at which all are as large; the rest as at the best.
+void move_together(const likelihood::Objective& objective, const std::vector<std::vector<int>>& parts,
+                   const Eigen::VectorXd& best, const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
+  const int p = objective.n_beta(), n_theta = objective.n_theta();
+  const Bounds bounds(objective);
+  const double size = bounds.without_tau(best, n_theta).norm(), usual = bounds.without_tau(plain, n_theta).norm();
+  for (const double factor : {0.05, 5.0}) {
+    if (size < negligible || n_theta == 1) break;
+    NamedStart start{factor < 1.0 ? "from the best, all smaller" : "from the best, all larger", best};
+    raise_zeros(parts, plain, p, size / usual, start.psi);
+    start.psi.segment(p, n_theta) *= factor;
+    found.push_back(start);
+  }
+  NamedStart start{"from the best, all large", best};
+  start.psi.segment(p, n_theta) = large * plain.segment(p, n_theta);
+  for (const int i : bounds.correlations()) start.psi[i] = plain[i];
+  found.push_back(start);
+}
+
+/// Parameters of the family: where they have a limit there, and on either side of an ordinary value; else larger and
+/// smaller. Of those with several coefficients the first moves.
+void move_family(const likelihood::Objective& objective, const std::vector<std::vector<int>>& parts,
+                 const Eigen::VectorXd& best, const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
+  const int first = objective.n_beta() + objective.n_theta();
+  const auto parameters = objective.model().family().parameters();
+  for (std::size_t r = 0; objective.n_phi() > 0 && r < parameters.size(); ++r) {
+    const auto& part = objective.model().phi_parts()[r];
+    if (part.first == part.last) continue;  // it is given
+    const int at = first + part.first;
+    const double now = best[at], limit = parameters[r].limit, lower = parameters[r].lower_limit;
+    std::vector values{now + 3.0, now - 3.0};
+    if (part.constant && std::isfinite(limit)) values = {limit, 2.0, -1.0};
+    if (part.constant && std::isfinite(lower)) values = {lower, -1.0, 1.0};
+    for (const double value : values) {
+      if (std::fabs(now - value) < 1.0) continue;
+      NamedStart start{"from the best, another dispersion", best};
+      start.psi[at] = value;
+      raise_zeros(parts, plain, objective.n_beta(), 1.0, start.psi);
+      found.push_back(start);
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
                               const Eigen::VectorXd& plain) {
   const int p = objective.n_beta();
+  const Bounds bounds(objective);
   std::vector<NamedStart> found;
   auto parts = components(objective);
   const auto& terms = objective.model().terms();
@@ -155,6 +218,8 @@ std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eige
       continue;
     for (const int k : scales) parts.push_back({objective.layout().first_theta(static_cast<int>(t)) + k});
   }
+  move_together(objective, parts, best, plain, found);
+  move_family(objective, parts, best, plain, found);
   for (std::size_t one = 0; one < parts.size(); ++one) {
     double size = 0.0;
     for (const int k : parts[one]) size = std::max(size, std::fabs(best[p + k]));
@@ -165,13 +230,14 @@ std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eige
       found.push_back(start);
       continue;
     }
-    for (const double factor : {0.2, 4.0}) {
+    std::vector<double> factors{0.03, 0.2, 4.0};
+    if (!objective.model().family().is_linear() && size > enormous) factors.insert(factors.end(), {0.35, 0.6, 2.0});
+    for (const double factor : factors) {
       NamedStart start{(factor < 1.0 ? "from the best, smaller" : "from the best, larger") + which, best};
       for (const int k : parts[one]) start.psi[p + k] *= factor;
       found.push_back(start);
     }
   }
-  const Bounds bounds(objective);
   for (const int i : bounds.correlations())
     for (const double tau : {far_tau, -far_tau}) {
       if (std::fabs(best[i] - tau) < 1.0) continue;

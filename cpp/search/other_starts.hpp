@@ -22,8 +22,8 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
 /// correlations of structures. The most telling first.
 std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain);
 
-/// Starting values that differ from the best point in one component of the variances, which is four times as large, a
-/// fifth as large, or not zero any more, or in the correlations.
+/// Starting values that differ from the best point in all variances at once, in the family's parameters, in one
+/// component of the variances, which is larger, smaller, nearly zero, or not zero any more, or in the correlations.
 std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
                               const Eigen::VectorXd& plain);
 

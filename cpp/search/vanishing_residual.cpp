@@ -7,11 +7,19 @@ namespace multilevel::search {
 namespace {
 
 constexpr double vanished = 3e2, nearly_settled = 1e-4, no_opinion = 1e-3;  // theta beside sigma, gain, information
+constexpr double some_residual = 30.0;                                      // theta beside sigma
 
 }  // namespace
 
 bool is_relative_to_sigma(const likelihood::Objective& objective) {
   return objective.n_beta() == 0 && objective.n_phi() == 0 && objective.model().is_linear();
+}
+
+Eigen::VectorXd with_a_residual(const likelihood::Objective& objective, const Eigen::VectorXd& psi) {
+  Eigen::VectorXd back = psi;
+  const Eigen::VectorXd size = Bounds(objective).without_tau(psi, objective.n_theta());
+  back.segment(objective.n_beta(), objective.n_theta()) -= (1.0 - some_residual / size.norm()) * size;
+  return back;
 }
 
 bool residual_vanishes(const likelihood::Objective& objective, const Optimum& optimum) {

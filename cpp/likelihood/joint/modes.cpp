@@ -12,6 +12,7 @@ namespace {
 
 constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen,
 constexpr double mode_error = 1e-9;       // and the error that it may leave
+constexpr double error_beside = 1e-11;    // the same where differences of gradients are taken
 constexpr double close_by = 1e-2;         // Newton decrement below which the next step can use the same factor
 constexpr int most_newton_steps = 200;
 constexpr int most_halvings = 60;
@@ -227,6 +228,7 @@ ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<d
 /// Newton's method on f, which is returned; the last step is taken unseen, once its decrement is negligible.
 bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse) {
   double last = std::numeric_limits<double>::infinity();
+  const double error = reuse ? error_beside : mode_error;
   bool started = false, concave = true;
   // A factor from close by points the way as well: that of the point beside, if it may be reused, or of the last step.
   factored_ = false;
@@ -284,7 +286,9 @@ bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bo
     // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
     // step shortened as the last one was.
     const double shortening = !reuse ? decrement : std::isfinite(last) ? std::min(1.0, decrement / last) : 1.0;
-    if (decrement * shortening < size * mode_error * mode_error && decrement < size * mode_tolerance)
+    // Rounding may not let it fall any further.
+    const bool stands = decrement < size * mode_error * mode_error && !(decrement < last);
+    if (stands || (decrement * shortening < size * error * error && decrement < size * mode_tolerance))
       return concave;  // a saddle point is no mode
     reuse = concave && decrement < close_by && decrement < 0.01 * last;
     last = decrement;

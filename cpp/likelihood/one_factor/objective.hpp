@@ -21,7 +21,11 @@ class PanelObjective final : public Objective {
   bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr,
                 Derivatives wanted = Derivatives::hessian) override;
   bool any_order() const override { return rule_.size == 1 || model_.q() <= 1; }
-  double work() const override { return static_cast<double>(model_.n_rows()) * rule_.size; }
+  /// Rows and products of coefficients at each node, and what the Hessian of a cluster's mode takes.
+  double work() const override {
+    const double square = static_cast<double>(model_.q()) * model_.q(), clusters = model_.n_clusters();
+    return rule_.size * (static_cast<double>(model_.n_rows()) + clusters * square) + clusters * square * square;
+  }
 
  private:
   const model::Response& response_;

@@ -118,7 +118,7 @@ class Parameter:
     @property
     def scale_in_words(self) -> str:
         """What a formula for it is a model of."""
-        return {"log": "log ", "plain": ""}.get(self.scale, "logit ") + self.name
+        return {"log": "log ", "plain": "", "slant": ""}.get(self.scale, "logit ") + self.name
 
     @property
     def range(self) -> str:
@@ -128,6 +128,7 @@ class Parameter:
             "logit": "it is a number between zero and one",
             "power": "it is a number between one and two",
             "plain": "it is a number",
+            "slant": "it is a number",
         }[self.scale]
 
     def phi(self, value: float) -> float:

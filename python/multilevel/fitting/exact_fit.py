@@ -35,12 +35,11 @@ def exact_parameters(design: Design, family: Family, kept: tuple[str, ...], n_pa
     columns = [column.values for column in design.fixed if column.name in names]
     eta = family.link_of_mean(design.response.values) - (0.0 if design.offset is None else design.offset)
     psi = np.zeros(n_parameters)
-    if design.parts:
-        psi[-sum(len(part.fixed) for part in design.parts) :] = np.nan
-        return psi
     # whichever way a parameter goes as the dispersion vanishes; one that does not change it stays where it is
     middle = {own.name: own.natural(0.0) for own in family.parameters}
-    for r, own in enumerate(family.parameters):
+    if design.parts:
+        psi[len(columns) :] = np.nan
+    for r, own in enumerate(family.parameters if not design.parts else ()):
         rise = family.dispersion(middle | {own.name: own.natural(1.0)}) - family.dispersion(middle)
         psi[n_parameters - len(family.parameters) + r] = -np.inf if rise > 0 else np.inf if rise < 0 else 0.0
     if columns:

@@ -34,10 +34,10 @@ LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 # Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
 # what the fixed part leaves, where the information on its logarithm (about twice the degrees of freedom anywhere else)
-# is less than the limit. Below the second share rounding leaves nothing to certify, and below the third where more gain
-# is left than the limit.
+# is less than the limit and what rounding makes of none: so much per square of the share's inverse, up to a most.
+# Below the second share rounding leaves nothing to certify, and below the third where more gain is left than the limit.
 VANISHING = ("converged", "no_increase", "iteration_limit", "divergence")
-SMALL, NO_INFORMATION = 1e-2, 0.1
+SMALL, NO_INFORMATION, ROUNDING, MOST_ROUNDING = 1e-2, 0.1, 5e-8, 5.0
 GONE, HARDLY_LEFT, UNSETTLED = 1e-5, 1e-3, 1e-6
 EXACT_DISPERSION = 1e-6  # of families whose dispersion has no unit: more is no exact fit, whatever a search took it for
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
@@ -88,9 +88,12 @@ def judge(
         remarks.append((RedundantColumnWarning, _redundant(dropped)))
     status, message = "converged", ""
     unidentified = _unidentified(record, names) if record.ending == "converged" else ""
-    vanishing, hidden = "", False
-    if record.ending in VANISHING and is_linear(design, family) and design.random_terms:
-        vanishing, hidden = _vanishing_residual(design, record, names)
+    vanishing = ""
+    if record.ending in VANISHING and design.random_terms and not design.parts:
+        if is_linear(design, family):
+            vanishing = _vanishing_residual(design, record, names)
+        else:
+            vanishing = _vanishing_dispersion(design, family, record, parts.phi)
     largest_sd = _largest_random_sd(design, parts.random_cov) if family.support == "trials" else 0.0
     large = largest_sd > LARGE_EFFECT
     factor = constant_factor(design) if large else ""
@@ -101,14 +104,12 @@ def judge(
     elif factor:
         status, message = "separation", _separated_groups(design, factor, record)
         remarks.append((SeparationWarning, message))
-    elif record.ending == "separation" or (record.ending != "converged" and _nothing_counted(design, family)):
+    elif record.ending == "separation" or _nothing_counted(design, family):
         status, message = "separation", _separation(design, family, record, names)
         remarks.append((SeparationWarning, message))
-    elif vanishing and (hidden or unidentified or record.ending != "converged"):
+    elif vanishing:
         status, message = "not converged", vanishing
         remarks.append((ConvergenceWarning, message))
-    elif vanishing:
-        remarks.append((SingularFitWarning, f"singular fit: {vanishing}"))
     elif unidentified:
         status, message = "not identified", unidentified
         remarks.append((ConvergenceWarning, message))
@@ -189,24 +190,27 @@ def _redundant(dropped: tuple[str, ...]) -> str:
     return f"dropped {len(dropped)} redundant fixed-effect {columns}: {named} (linear combinations of earlier columns)"
 
 
-def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...]) -> tuple[str, bool]:
-    """What to say where the random effects leave no residuals, or nothing; and whether rounding hides what there is."""
+def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...]) -> str:
+    """What to say where the random effects leave no residuals, or nothing.
+
+    That is no maximum whatever the Hessian says: where there is hardly any information its sign is rounding.
+    """
     at = len(names) - 1
     sigma, information = float(np.exp(record.psi[at])), float(-record.hessian[at, at])
-    largest, hidden = SMALL, not information < NO_INFORMATION
-    if hidden:
-        largest = HARDLY_LEFT if record.predicted_gain > UNSETTLED else GONE
     left = design.response.values - (0.0 if design.offset is None else design.offset)
-    weight = 1.0 if design.weights is None else float(np.mean(design.weights))
-    if not sigma < largest * np.std(left) * np.sqrt(weight):
-        return "", False
+    weight = np.sqrt(1.0 if design.weights is None else float(np.mean(design.weights)))
+    if not sigma < SMALL * np.std(left) * weight:
+        return ""
     coefficients = dict(zip(names, record.psi, strict=True))
     for column in design.fixed:
         if column.name in coefficients:
             left = left - coefficients[column.name] * (1.0 if column.values is None else column.values)
-    spread = float(np.std(left) * np.sqrt(weight))
-    if not sigma < largest * spread:
-        return "", False
+    spread = float(np.std(left) * weight)
+    if not sigma < SMALL * spread:
+        return ""
+    hidden = not information < NO_INFORMATION + min(ROUNDING * (spread / sigma) ** 2, MOST_ROUNDING)
+    if hidden and not sigma < (HARDLY_LEFT if record.predicted_gain > UNSETTLED else GONE) * spread:
+        return ""
     measured = f"{sigma:.2g} now; around the fixed part '{design.response.name}' has {spread:.3g}"
     if hidden:
         text = (
@@ -218,7 +222,22 @@ def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...
             f"the residual standard deviation goes to zero ({measured}): the random effects take all of the response, "
             "and the likelihood is highest without residuals. The other estimates are close to what they are there"
         )
-    return f"{text}; fewer random effects would leave residuals", hidden
+    return f"{text}; fewer random effects would leave residuals"
+
+
+def _vanishing_dispersion(design: Design, family: Family, record: FitRecord, phi: dict[str, float]) -> str:
+    """The same of a family with a dispersion that is not profiled out, where the likelihood levels off as well."""
+    root = float(np.sqrt(family.dispersion(phi)))
+    unit = float(np.std(design.response.values)) if family.has_residual else 1.0
+    if not root < SMALL * unit or not -record.hessian[-1, -1] < NO_INFORMATION:
+        return ""
+    name, value = next(iter(phi.items()))
+    runs_off = "goes to zero" if family.has_residual else "grows without bound"
+    return (
+        f"'{name}' of the {family.name} family {runs_off} ({value:.3g} now): the random effects take all of the "
+        "response, and the likelihood is highest without a dispersion. The other estimates are close to what they are "
+        "there; fewer random effects would leave one"
+    )
 
 
 def _unidentified(record: FitRecord, names: tuple[str, ...]) -> str:
