@@ -474,3 +474,63 @@ def test_counts_without_more_zeros_come_to_the_limit() -> None:
     assert ours.psi[-1] == zero.lower_limit
     assert ours.loglik == pytest.approx(plain.loglik, abs=1e-8)
     np.testing.assert_allclose(ours.psi[:-1], plain.psi, atol=1e-6)
+
+
+def two_factors(name: str, zero: str, nested: bool) -> tuple[_core.Model, Array]:
+    rng = np.random.default_rng([2, len(name)])
+    n = 240
+    outer, inner = (np.arange(n) % 12).astype(np.int32), (np.arange(n) % 48).astype(np.int32)
+    codes, levels = [outer, rng.integers(0, 8, n).astype(np.int32)], [12, 8]
+    if nested:
+        codes, levels = [inner, (inner % 12).astype(np.int32)], [48, 12]
+    x = rng.normal(size=n)
+    mean = np.exp(0.8 + 0.3 * x + 0.4 * rng.normal(size=12)[outer])
+    y = rng.gamma(2, mean / 2) if name == "gamma" else rng.poisson(mean).astype(float)
+    if zero:
+        y[rng.uniform(size=n) < 0.3] = 0
+    else:
+        y = np.maximum(y, 1)
+    terms: list[Any] = [(k, [None], "unstructured") for k in (0, 1)]
+    return _core.Model(name, "log", n, None, None, None, [None, x], codes, levels, terms, 1, zero=zero), y
+
+
+@pytest.mark.parametrize(("nested", "points"), [(False, 1), (True, 1), (True, 5)])
+@pytest.mark.parametrize(
+    ("name", "zero", "phi"),
+    [
+        ("poisson", "inflation", [-0.8]),
+        ("negative_binomial", "hurdle", [0.5, -0.8]),
+        ("gamma", "hurdle", [0.7, -0.8]),
+        ("truncated_negative_binomial", "", [0.5]),
+    ],
+)
+def test_two_grouping_factors(name: str, zero: str, phi: list[float], nested: bool, points: int) -> None:
+    model, y = two_factors(name, zero, nested)
+    psi = np.array([0.7, 0.2, 0.5, 0.3, *phi])
+    _, gradient, _ = _core.evaluate(model, y, psi, points, 1)
+    for k in range(len(psi)):
+
+        def at(v: float, k: int = k) -> float:
+            moved = psi.copy()
+            moved[k] = v
+            return _core.evaluate(model, y, moved, points, 1)[0]
+
+        assert gradient[k] == pytest.approx(difference(at, psi[k], 2e-3), abs=1e-7 * (1 + np.abs(gradient).max()))
+    assert _core.fit(model, y, n_quadrature=points, threads=1, check_quadrature=False).ending == "converged"
+
+
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial"])
+def test_ones_that_a_column_marks_separate(name: str) -> None:
+    """Where all that is not zero is one, the mean may vanish: zeros of a hurdle say nothing against it."""
+    rng = np.random.default_rng(3)
+    n = 240
+    data = pd.DataFrame({"g": np.arange(n) % 12, "f": (np.arange(n) // 12 % 4 == 0).astype(float)})
+    data["y"] = np.where(rng.uniform(size=n) < 0.3, 0, rng.poisson(3.0, n)).astype(float)
+    data.loc[(data["f"] > 0) & (data["y"] > 0), "y"] = 1.0
+    assert fitted(name, "hurdle", data, "y", ["f"], "g", []).ending == "separation"
+    assert fitted(f"truncated_{name}", "", data[data["y"] > 0], "y", ["f"], "g", []).ending == "separation"
+    # where all are zero nothing is known of a hurdle's mean, and an inflated one may vanish
+    data.loc[data["f"] > 0, "y"] = 0.0
+    unknown = fitted(name, "hurdle", data, "y", ["f"], "g", [])
+    assert unknown.eigenvalues.min() < 1e-8
+    assert fitted(name, "inflation", data, "y", ["f"], "g", []).ending == "separation"
