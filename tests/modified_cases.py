@@ -13,6 +13,8 @@ from multilevel import _core
 from .family_cases import CASES, PAIRS, Array, Outcomes, Phi
 
 ZETA = (-0.7, 1.5)
+# Counts and trials whose probability of a zero has digits relative to one, not to what it lacks to one.
+ROUGH_ZEROS = ("binomial", "beta_binomial", "conway_maxwell_poisson")
 EXTREME_ZETA = (-25.0, 25.0)
 
 
@@ -41,6 +43,11 @@ class Modified:
         return _core.Family(self.base, self.link).mass_at_zero
 
     @property
+    def rough(self) -> bool:
+        """Whether what is left without zeros has few digits where zeros are nearly all."""
+        return self.by != "inflation" and self.base in ROUGH_ZEROS
+
+    @property
     def n_base(self) -> int:
         return len(CASES[self.base].phi[0])
 
@@ -58,7 +65,7 @@ class Modified:
         """The definition; logarithms of small differences are taken where they have digits."""
         case, own = CASES[self.base], phi[: self.n_base]
         one = np.ones_like(eta)
-        some = y if self.discrete else np.where(y > 0, y, 1.0)
+        some = y if self.discrete else np.where(y > 0, y, 0.5)
         density = case.log_density(self.link, eta, some, size, one, own)
         zero = case.log_density(self.link, eta, 0.0 * y, size, one, own) if self.discrete else None
         if self.by == "truncated":

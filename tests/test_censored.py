@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import integrate, optimize, stats
 
 from multilevel import _core
 
+from .family_cases import CASES, PAIRS, Phi, mean_of
 from .reference_files import read_data, read_numbers
 from .test_derivatives import assert_near, difference
 
@@ -98,6 +101,63 @@ def test_far_out() -> None:
     np.testing.assert_allclose(
         d["value"] + d["constant"], log_density("identity", eta, *rest, (0.0,)), rtol=1e-11, atol=1e-200
     )
+
+
+def with_tails() -> list[tuple[str, str, Phi]]:
+    """Every family of the registry that has a distribution function."""
+    return [
+        (family, link, phi)
+        for family, link in PAIRS
+        if "censored" in _core.Family(family, link).modifiers
+        for phi in CASES[family].phi
+    ]
+
+
+@pytest.mark.parametrize(("family", "link", "phi"), with_tails())
+def test_against_the_integral_of_the_density(family: str, link: str, phi: Phi) -> None:
+    case, eta = CASES[family], 0.3
+    all_of = case.outcomes(float(mean_of(family, link, np.array([eta]))[0]), phi)
+    one = np.ones(len(all_of.y))
+    with np.errstate(under="ignore"):
+        share = np.cumsum(all_of.weight * np.exp(case.log_density(link, eta * one, all_of.y, one, one, phi)))
+    low, middle, high = (float(all_of.y[np.searchsorted(share, p)]) for p in (0.05, 0.5, 0.95))
+
+    def density(y: float) -> float:
+        at = np.ones(1)
+        return float(np.exp(case.log_density(link, eta * at, y * at, at, at, phi))[0])
+
+    def between(a: float, b: float) -> float:
+        pieces = [
+            max(a, float(all_of.y[0])),
+            *(q for q in (low, middle, high) if a < q < b),
+            min(b, float(all_of.y[-1])),
+        ]
+        return sum(integrate.quad(density, *ends, epsabs=0, epsrel=1e-11)[0] for ends in pairwise(pieces))
+
+    ranges = [(q, end) for q in (low, middle, high) for end in (-np.inf, np.inf)]
+    ranges += [(low, middle), (middle, high), (low, high)]
+    y, other = np.array(ranges).T
+    expected = [between(*sorted(ends)) for ends in ranges]
+    f, n = _core.Family(f"censored_{family}", link), len(ranges)
+
+    def at(by_eta: float = 0.0, by_phi: dict[int, float] | None = None) -> dict[str, Array]:
+        moved = [v + (by_phi or {}).get(r, 0.0) for r, v in enumerate(phi)]
+        return f.derivatives(np.full(n, eta + by_eta), y, other, np.ones(n), moved)
+
+    d = at()
+    np.testing.assert_allclose(np.exp(d["value"]), expected, rtol=1e-8)
+    for lower, name in (("value", "d1"), ("d1", "d2"), ("d2", "d3"), ("d3", "d4")):
+        numbers = difference(lambda h, lower=lower: at(by_eta=h)[lower], 0.0, 0.006)
+        assert_near(d[name], numbers, 1e-8, name, size=d[lower])
+    for r in range(len(phi)):
+        for order, lower in enumerate(("value", "d1", "d2", "d3")):
+            numbers = difference(lambda h, lower=lower, r=r: at(by_phi={r: h})[lower], 0.0, 0.006)
+            assert_near(d[f"phi{r}_d{order}"], numbers, 1e-8, f"phi{r}_d{order}", size=d[lower])
+        for s in range(r + 1):
+            for order in range(3):
+                first, second = f"phi{r}_d{order}", f"phi{r}{s}_d{order}"
+                numbers = difference(lambda h, first=first, s=s: at(by_phi={s: h})[first], 0.0, 0.006)
+                assert_near(d[second], numbers, 1e-8, second, size=d[first])
 
 
 def marginal(data: pd.DataFrame, psi: Array) -> float:

@@ -55,9 +55,13 @@ def tails(own: Modified) -> Array:
     points = np.array(CASES[own.base].tails[own.link])
     if own.by == "inflation" or not own.discrete:
         return points
-    if CASES[own.base].trials:
-        return np.clip(points, -5 if own.link == "log" else -30, 30)
+    if own.rough:
+        return np.append(CASES[own.base].grids[own.link], [] if own.link == "log" else 30.0)
     return np.maximum(points, -600)
+
+
+def tolerance(own: Modified, ordinary: float) -> float:
+    return 1e3 * ordinary if own.rough else ordinary
 
 
 # ---- the density and its derivatives ----
@@ -67,7 +71,9 @@ def tails(own: Modified) -> Array:
 def test_density(own: Modified, phi: Phi) -> None:
     at = rows(own, CASES[own.base].grids[own.link])
     d = derivatives(own, at, phi)
-    np.testing.assert_allclose(d["value"] + d["constant"], own.log_density(*at, phi), rtol=1e-11, atol=2e-13)
+    np.testing.assert_allclose(
+        d["value"] + d["constant"], own.log_density(*at, phi), rtol=tolerance(own, 1e-11), atol=2e-13
+    )
 
 
 @pytest.mark.parametrize(("own", "phi"), EVERYWHERE, ids=setting_name)
@@ -76,7 +82,7 @@ def test_tails(own: Modified, phi: Phi) -> None:
     at = rows(own, tails(own))
     d = derivatives(own, at, phi)
     expected = own.log_density(*at, phi)
-    np.testing.assert_allclose(d["value"] + d["constant"], expected, rtol=1e-11, atol=2e-12)
+    np.testing.assert_allclose(d["value"] + d["constant"], expected, rtol=tolerance(own, 1e-11), atol=2e-12)
     for name, values in d.items():
         assert np.isfinite(values).all(), f"{name}: {values}"
     assert (d["expected_information"] >= 0).all()
@@ -88,7 +94,7 @@ def test_derivatives_by_eta(own: Modified, phi: Phi) -> None:
     d = derivatives(own, (eta, *rest), phi)
     for order, lower in enumerate(("value", "d1", "d2", "d3"), start=1):
         expected = difference(lambda h, name=lower: derivatives(own, (eta + h, *rest), phi)[name], 0.0, 0.006)
-        assert_near(d[f"d{order}"], expected, 3e-8, f"d{order}", size=d[lower])
+        assert_near(d[f"d{order}"], expected, tolerance(own, 3e-8), f"d{order}", size=d[lower])
 
 
 @pytest.mark.parametrize(("own", "phi"), [s for s in EVERYWHERE if s[1]], ids=setting_name)
@@ -97,16 +103,20 @@ def test_derivatives_by_phi(own: Modified, phi: Phi) -> None:
     d = derivatives(own, at, phi)
 
     def by(r: int, name: str) -> Array:
-        return difference(lambda p: derivatives(own, at, (*phi[:r], p, *phi[r + 1 :]))[name], phi[r], 0.015)
+        return difference(
+            lambda p: derivatives(own, at, (*phi[:r], p, *phi[r + 1 :]))[name],
+            phi[r],
+            getattr(CASES[own.base], "step", 0.015),
+        )
 
     # what differences lose is relative to the size of what depends on eta alone, as in test_derivatives
     for r in range(len(phi)):
         for order, name in enumerate(("value", "d1", "d2", "d3")):
-            assert_near(d[f"phi{r}_d{order}"], by(r, name), 1e-9, f"phi{r}_d{order}", size=d[name])
+            assert_near(d[f"phi{r}_d{order}"], by(r, name), tolerance(own, 1e-9), f"phi{r}_d{order}", size=d[name])
         for other in range(r + 1):
             for order, name in enumerate(("value", "d1", "d2")):
                 second = f"phi{r}{other}_d{order}"
-                assert_near(d[second], by(other, f"phi{r}_d{order}"), 1e-9, second, size=d[name])
+                assert_near(d[second], by(other, f"phi{r}_d{order}"), tolerance(own, 1e-9), second, size=d[name])
 
 
 @pytest.mark.parametrize("own", all_modified(), ids=str)
@@ -153,10 +163,11 @@ def test_total_mean_variance_and_information(own: Modified, phi: Phi, mean: floa
         variance = f.response_variance(eta, parameters, trials)[0]
         assert variance == pytest.approx(probability @ (y / size - expected) ** 2, rel=1e-8)
     # the score has mean zero, and its variance is the expected information
-    assert probability @ at["d1"] == pytest.approx(0.0, abs=1e-9)
-    assert probability @ at["expected_information"] == pytest.approx(probability @ at["d1"] ** 2, rel=1e-8)
+    assert probability @ at["d1"] == pytest.approx(0.0, abs=1e-6)
+    if getattr(CASES[own.base], "exact_information", True):
+        assert probability @ at["expected_information"] == pytest.approx(probability @ at["d1"] ** 2, rel=1e-8)
     for r in range(len(phi)):
-        assert probability @ at[f"phi{r}_d0"] == pytest.approx(0.0, abs=1e-9)
+        assert probability @ at[f"phi{r}_d0"] == pytest.approx(0.0, abs=1e-6)
         assert -(probability @ at[f"phi{r}{r}_d0"]) == pytest.approx(probability @ at[f"phi{r}_d0"] ** 2, rel=1e-7)
 
 
@@ -474,3 +485,63 @@ def test_counts_without_more_zeros_come_to_the_limit() -> None:
     assert ours.psi[-1] == zero.lower_limit
     assert ours.loglik == pytest.approx(plain.loglik, abs=1e-8)
     np.testing.assert_allclose(ours.psi[:-1], plain.psi, atol=1e-6)
+
+
+def two_factors(name: str, zero: str, nested: bool) -> tuple[_core.Model, Array]:
+    rng = np.random.default_rng([2, len(name)])
+    n = 240
+    outer, inner = (np.arange(n) % 12).astype(np.int32), (np.arange(n) % 48).astype(np.int32)
+    codes, levels = [outer, rng.integers(0, 8, n).astype(np.int32)], [12, 8]
+    if nested:
+        codes, levels = [inner, (inner % 12).astype(np.int32)], [48, 12]
+    x = rng.normal(size=n)
+    mean = np.exp(0.8 + 0.3 * x + 0.4 * rng.normal(size=12)[outer])
+    y = rng.gamma(2, mean / 2) if name == "gamma" else rng.poisson(mean).astype(float)
+    if zero:
+        y[rng.uniform(size=n) < 0.3] = 0
+    else:
+        y = np.maximum(y, 1)
+    terms: list[Any] = [(k, [None], "unstructured") for k in (0, 1)]
+    return _core.Model(name, "log", n, None, None, None, [None, x], codes, levels, terms, 1, zero=zero), y
+
+
+@pytest.mark.parametrize(("nested", "points"), [(False, 1), (True, 1), (True, 5)])
+@pytest.mark.parametrize(
+    ("name", "zero", "phi"),
+    [
+        ("poisson", "inflation", [-0.8]),
+        ("negative_binomial", "hurdle", [0.5, -0.8]),
+        ("gamma", "hurdle", [0.7, -0.8]),
+        ("truncated_negative_binomial", "", [0.5]),
+    ],
+)
+def test_two_grouping_factors(name: str, zero: str, phi: list[float], nested: bool, points: int) -> None:
+    model, y = two_factors(name, zero, nested)
+    psi = np.array([0.7, 0.2, 0.5, 0.3, *phi])
+    _, gradient, _ = _core.evaluate(model, y, psi, points, 1)
+    for k in range(len(psi)):
+
+        def at(v: float, k: int = k) -> float:
+            moved = psi.copy()
+            moved[k] = v
+            return _core.evaluate(model, y, moved, points, 1)[0]
+
+        assert gradient[k] == pytest.approx(difference(at, psi[k], 2e-3), abs=1e-7 * (1 + np.abs(gradient).max()))
+    assert _core.fit(model, y, n_quadrature=points, threads=1, check_quadrature=False).ending == "converged"
+
+
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial"])
+def test_ones_that_a_column_marks_separate(name: str) -> None:
+    """Where all that is not zero is one, the mean may vanish: zeros of a hurdle say nothing against it."""
+    rng = np.random.default_rng(3)
+    n = 240
+    data = pd.DataFrame({"g": np.arange(n) % 12, "f": (np.arange(n) // 12 % 4 == 0).astype(float)})
+    data["y"] = np.where(rng.uniform(size=n) < 0.3, 0, rng.poisson(3.0, n)).astype(float)
+    data.loc[(data["f"] > 0) & (data["y"] > 0), "y"] = 1.0
+    assert fitted(name, "hurdle", data, "y", ["f"], "g", []).ending == "separation"
+    assert fitted(f"truncated_{name}", "", data[data["y"] > 0], "y", ["f"], "g", []).ending == "separation"
+    # where all are zero nothing is known of a hurdle's mean, and an inflated one may vanish
+    data.loc[data["f"] > 0, "y"] = 0.0
+    unknown = fitted(name, "hurdle", data, "y", ["f"], "g", [])
+    assert unknown.eigenvalues.min() < 1e-8
+    assert fitted(name, "inflation", data, "y", ["f"], "g", []).ending == "separation"

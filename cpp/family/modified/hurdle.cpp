@@ -19,7 +19,7 @@ class Hurdle final : public ZeroPart {
 
   double start_eta(const Observation& row) const override {
     // A zero says nothing of eta, and its information is zero.
-    if (row.response == 0.0) return base_->start_eta(base_row({1.0, row.second, 1.0}));
+    if (row.response == 0.0) return base_->start_eta(base_row({mass_at_zero() ? 1.0 : 0.5, row.second, 1.0}));
     return Modified::start_eta(row);
   }
 

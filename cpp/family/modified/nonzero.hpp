@@ -11,11 +11,14 @@ namespace multilevel::family {
 template <class At>
 double nonzero_supremum(const Family& base, double y, double second, At at) {
   constexpr int most_steps = 25;
-  constexpr double enough = 0.02;
+  constexpr double enough = 0.02, small_mean = 1e-6;
   double constant;
   base.prepare(y, second, 1.0, &constant);
-  // The smallest response is the only one left as the mean vanishes; no probability is above one.
-  if (y == 1.0) return -constant;
+  // No probability is above one. The smallest response is the likeliest where the mean vanishes.
+  if (y == 1.0) {
+    const auto point = at(base.link_of_mean(small_mean));
+    return point.d1 <= 0.0 ? std::fmin(point.value + small_mean, -constant) : -constant;
+  }
   double eta = base.link_of_mean(base.support() == Support::trials ? y / second : y);
   auto point = at(eta);
   for (int k = 0; k < most_steps && std::isfinite(point.value) && std::isfinite(eta); ++k) {
