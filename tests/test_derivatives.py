@@ -148,7 +148,8 @@ def test_expected_information(family: str, link: str, phi: Phi) -> None:
     f = _core.Family(family, link)
     mu = f.mean(case.eta)
     slope = difference(lambda h: f.mean(case.eta + h), 0.0, 0.01)
-    precision = case.weights * case.size / (f.dispersion(list(phi)) * f.variance(mu, list(phi)))
+    ratio = f.variance_ratio(case.size, list(phi))
+    precision = case.weights * case.size / (f.dispersion(list(phi)) * f.variance(mu, list(phi)) * ratio)
     assert_near(derivatives(family, link, case)["expected_information"], precision * slope**2, 1e-9, "information")
 
 
@@ -161,7 +162,12 @@ TAIL_CASES = [
 
 def tail_rows(family: str, points: tuple[float, ...], phi: Phi = ()) -> RowCase:
     """Each point with a response of each kind."""
-    kinds = {"trials": [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)], "counts": [(0.0, 1.0), (3.0, 1.0)]}
+    kinds = {
+        "trials": [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)],
+        "counts": [(0.0, 1.0), (3.0, 1.0)],
+        "open unit": [(0.2, 1.0), (0.9, 1.0)],
+        "closed unit": [(0.0, 1.0), (0.2, 1.0), (1.0, 1.0)],
+    }
     responses = kinds.get(ml.Family(family).support, [(2.5, 1.0)])
     y = np.repeat([r[0] for r in responses], len(points))
     size = np.repeat([r[1] for r in responses], len(points))

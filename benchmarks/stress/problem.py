@@ -48,7 +48,7 @@ class Problem:
     @property
     def n_phi(self) -> int:
         """Parameters of the family's own."""
-        return {"binomial": 0, "poisson": 0, "gaussian": 1, "gamma": 1, "negative_binomial": 1}[self.family]
+        return 0 if self.family in ("binomial", "poisson", "geometric") else 1
 
     @property
     def p(self) -> int:

@@ -52,8 +52,18 @@ LINKS = {
     ("gamma", "identity"): 5,
     ("negative_binomial", "log"): 14,
     ("negative_binomial", "identity"): 5,
+    ("negative_binomial_1", "log"): 10,
+    ("geometric", "log"): 5,
+    ("generalized_poisson", "log"): 8,
+    ("beta", "logit"): 8,
+    ("beta", "probit"): 4,
+    ("beta", "cloglog"): 4,
+    ("beta_binomial", "logit"): 8,
+    ("beta_binomial", "probit"): 4,
+    ("beta_binomial", "cloglog"): 4,
 }
-WIDE = (("poisson", "log"), ("gamma", "log"), ("negative_binomial", "log"))  # links of a mean without a domain
+RATES = ("poisson", "gamma", "negative_binomial", "negative_binomial_1", "geometric", "generalized_poisson")
+WIDE = tuple((family, "log") for family in RATES)  # links of a mean without a domain
 
 
 @dataclass

@@ -74,7 +74,7 @@ def outside(plain: Plain, psi: Array) -> bool:
 def start_points(plain: Plain, psi: Array, rng: np.random.Generator, many: bool) -> list[Array]:
     """Starts: covariances near zero and large, each variance in turn, a random place, and an ordinary dispersion."""
     theta, scales = np.array(theta_places(plain)), scale_places(plain)
-    dispersed = [np.append(psi[:-1], 1.0)] if plain.problem.family in ("gamma", "negative_binomial") else []
+    dispersed = [np.append(psi[:-1], 1.0)] if plain.problem.n_phi and plain.problem.family != "gaussian" else []
     if not len(theta):
         return [*dispersed, psi + rng.normal(size=len(psi)) * 0.1]
     unit = np.ones(len(psi))

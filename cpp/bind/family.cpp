@@ -27,6 +27,8 @@ const char* scale_name(family::Scale scale) {
   switch (scale) {
     case family::Scale::log:
       return "log";
+    case family::Scale::reciprocal:
+      return "reciprocal";
     case family::Scale::logit:
       return "logit";
     case family::Scale::power:
@@ -47,6 +49,10 @@ const char* support_name(family::Support support) {
       return "counts";
     case family::Support::trials:
       return "trials";
+    case family::Support::open_unit:
+      return "open unit";
+    case family::Support::closed_unit:
+      return "closed unit";
   }
   return "";
 }
@@ -139,6 +145,7 @@ void bind_family(py::module_& module) {
                              })
       .def_property_readonly("is_linear", &Family::is_linear)
       .def_property_readonly("log_concave", &Family::log_concave)
+      .def_property_readonly("two_numbers", &Family::two_numbers)
       .def("supremum", &supremum, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
       .def(
           "mean", [](const Family& f, const DoubleArray& eta) { return map(eta, [&](double x) { return f.mean(x); }); },
@@ -153,6 +160,12 @@ void bind_family(py::module_& module) {
             return map(mu, [&](double x) { return f.variance(x, checked(f, phi)); });
           },
           py::arg("mu"), py::arg("phi"))
+      .def(
+          "variance_ratio",
+          [](const Family& f, const DoubleArray& trials, const std::vector<double>& phi) {
+            return map(trials, [&](double x) { return f.variance_ratio(x, checked(f, phi)); });
+          },
+          py::arg("trials"), py::arg("phi"))
       .def(
           "dispersion", [](const Family& f, const std::vector<double>& phi) { return f.dispersion(checked(f, phi)); },
           py::arg("phi"))

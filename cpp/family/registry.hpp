@@ -24,7 +24,9 @@ std::unique_ptr<Family> make_family(const std::string& name, const std::string& 
 
 // Every family file defines NAME_entries(): the family with each of its links, default link first. A new family is one
 // line in this list.
-#define MULTILEVEL_FAMILIES(entry) entry(binomial) entry(poisson) entry(gaussian) entry(gamma) entry(negative_binomial)
+#define MULTILEVEL_FAMILIES(entry)                                                                                \
+  entry(binomial) entry(poisson) entry(gaussian) entry(gamma) entry(negative_binomial) entry(negative_binomial_1) \
+      entry(geometric) entry(beta) entry(beta_binomial) entry(generalized_poisson) entry(conway_maxwell_poisson)
 
 #define MULTILEVEL_DECLARE_FAMILY(name) std::vector<Entry> name##_entries();
 MULTILEVEL_FAMILIES(MULTILEVEL_DECLARE_FAMILY)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-Support = Literal["numbers", "positive", "counts", "trials"]
-Scale = Literal["log", "logit", "power", "plain"]
+Support = Literal["numbers", "positive", "counts", "trials", "open unit", "closed unit"]
+Scale = Literal["log", "reciprocal", "logit", "power", "plain"]
 
 # other packages' names
 ELSEWHERE = {
@@ -30,6 +30,18 @@ ELSEWHERE = {
     "negbin": "negative_binomial",
     "negativebinomial": "negative_binomial",
     "nb2": "negative_binomial",
+    "nbinom1": "negative_binomial_1",
+    "nb1": "negative_binomial_1",
+    "genpois": "generalized_poisson",
+    "generalizedpoisson": "generalized_poisson",
+    "compois": "conway_maxwell_poisson",
+    "cmp": "conway_maxwell_poisson",
+    "com_poisson": "conway_maxwell_poisson",
+    "conwaymaxwellpoisson": "conway_maxwell_poisson",
+    "beta_family": "beta",
+    "betareg": "beta",
+    "betabinomial": "beta_binomial",
+    "betabin": "beta_binomial",
 }
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
@@ -46,9 +58,9 @@ class Parameter:
     limit : float
         The phi from which on the density is for all purposes that of the family `becomes`; infinite without one.
     becomes : str
-    scale : {"log", "logit", "power", "plain"}
-        How the parameter follows from the phi that the fit moves: exp(phi), 1 / (1 + exp(-phi)), one more than that,
-        or phi itself.
+    scale : {"log", "reciprocal", "logit", "power", "plain"}
+        How the parameter follows from the phi that the fit moves: exp(phi), exp(-phi), 1 / (1 + exp(-phi)), one more
+        than that, or phi itself.
     part : str
         What a formula for it is called.
     """
@@ -63,16 +75,25 @@ class Parameter:
     @property
     def internal(self) -> str:
         """The name of what is optimized."""
-        return self.name if self.scale == "plain" else f"{'logit' if self.scale != 'log' else 'log'}_{self.name}"
+        prefix = {"plain": "", "log": "log_", "reciprocal": "minus_log_"}
+        return prefix.get(self.scale, "logit_") + self.name
 
     def natural(self, phi: float) -> float:
-        """The parameter at phi; infinite at its limit."""
+        """The parameter at phi; infinite at its limit, or zero."""
         if phi >= self.limit:
-            return float("inf")
+            return 0.0 if self.scale == "reciprocal" else float("inf")
+        if self.scale == "reciprocal":
+            return float(np.exp(-phi))
         return float(phi if self.scale == "plain" else np.exp(phi) if self.scale == "log" else _logistic(self, phi))
+
+    def at_limit(self, value: float) -> bool:
+        """Whether the parameter has this value at its limit only."""
+        return bool(value == 0.0 if self.scale == "reciprocal" else np.isinf(value))
 
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
+        if self.scale == "reciprocal":
+            return float(-np.exp(-phi))
         if self.scale in ("log", "plain"):
             return float(np.exp(phi)) if self.scale == "log" else 1.0
         return float(0.25 / np.cosh(0.5 * phi) ** 2)
@@ -82,8 +103,9 @@ class Parameter:
         if self.scale == "plain":
             return min(value, self.limit)
         with np.errstate(divide="ignore"):
-            if self.scale == "log":
-                return min(float(np.log(value)), self.limit)
+            if self.scale in ("log", "reciprocal"):
+                sign = 1.0 if self.scale == "log" else -1.0
+                return min(sign * float(np.log(value)), self.limit)
             share = value - 1.0 if self.scale == "power" else value
             return min(float(np.log(share) - np.log1p(-share)), self.limit)
 
@@ -129,13 +151,20 @@ class Family:
 
     @property
     def support(self) -> Support:
-        """What a response may be: any numbers, positive numbers, counts, or successes out of trials."""
+        """What a response may be: any numbers, positive numbers, counts, successes out of trials, or numbers between
+        zero and one, with these ends or without.
+        """
         return self._core.support
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The family's own parameters."""
         return tuple(Parameter(**facts) for facts in self._core.parameters)
+
+    @property
+    def independent_trials(self) -> bool:
+        """Whether a response is out of trials that are independent of each other."""
+        return self.support == "trials" and not self._core.two_numbers
 
     @property
     def has_residual(self) -> bool:
@@ -167,6 +196,10 @@ class Family:
         """
         return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._phi(phi))
 
+    def variance_ratio(self, trials: ArrayLike, phi: Mapping[str, float]) -> NDArray[np.float64]:
+        """What the variance of a proportion of so many trials is times that of as many that are independent."""
+        return self._core.variance_ratio(np.ascontiguousarray(trials, dtype=np.float64), self._phi(phi))
+
     def dispersion(self, phi: Mapping[str, float]) -> float:
         """What the variance function is multiplied by: sigma^2, 1 / shape; 1 for families without a dispersion."""
         return self._core.dispersion(self._phi(phi))
@@ -179,20 +212,31 @@ class Family:
             self._phi(phi),
         )
 
+    def log_density_lacks(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        trials: NDArray[np.float64],
+        phi: Mapping[str, float],
+    ) -> NDArray[np.float64]:
+        """What the log density of a response of unit weight lacks at `eta` to its largest."""
+        one, own = np.ones_like(eta), self._phi(phi)
+        return self._core.supremum(y, trials, one, own) - self._core.derivatives(eta, y, trials, one, own)["value"]
+
     def _phi(self, phi: Mapping[str, float]) -> list[float]:
         """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
         return [own.phi(phi[own.name]) for own in self.parameters]
 
     def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Logarithms of the probabilities of success and of failure of a binomial trial at the linear predictor `eta`.
+        """Logarithms of the probabilities of success and of failure of a trial at the linear predictor `eta`.
 
         They are exact where the probabilities themselves are 0 or 1 in floating-point numbers.
         """
         at = np.ascontiguousarray(eta, dtype=np.float64)
-        one, zero = np.ones_like(at), np.zeros_like(at)
+        one, zero, trial = np.ones_like(at), np.zeros_like(at), _core.Family("binomial", self.link)
 
         def log_density(eta: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-            return self._core.derivatives(eta, y, one, one, [])["value"]
+            return trial.derivatives(eta, y, one, one, [])["value"]
 
         # a success at eta is a failure at -eta, whose logarithm keeps its digits where it is close to zero
         return log_density(-at, zero) if self.link in SYMMETRIC else log_density(at, one), log_density(at, zero)
@@ -216,8 +260,8 @@ def families() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        family, links (the default first), response ("numbers", "positive", "counts" or "trials"), parameters (the
-        family's own, with their meaning) and reference.
+        family, links (the default first), response ("numbers", "positive", "counts", "trials", "open unit" or
+        "closed unit"), parameters (the family's own, with their meaning) and reference.
     """
     import pandas as pd
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .registry import Support
+    from .registry import Family, Support
 
     Place = Callable[[int], str]  # where the value at a position came from: "in row 3", "at position 3"
 
@@ -27,7 +27,7 @@ def check_values(
 
     Parameters
     ----------
-    support : {"numbers", "positive", "counts", "trials"}
+    support : {"numbers", "positive", "counts", "trials", "open unit", "closed unit"}
     what : str
         The response, as messages call it.
     values : ndarray of float64
@@ -53,6 +53,9 @@ def check_values(
         if row is not None:
             raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs numbers above zero")
         return
+    if support in ("open unit", "closed unit"):
+        check_unit(what, values, place, ends=support == "closed unit")
+        return
     check_not_negative(what, values, place)
     if support == "trials":
         trials = np.ones(len(values)) if size is None else size
@@ -62,11 +65,36 @@ def check_values(
     warn_not_whole(what, values, place)
 
 
+def check_unit(what: str, values: NDArray[np.float64], place: Place, *, ends: bool) -> None:
+    """Refuses what is not between zero and one; these themselves as well, unless `ends`."""
+    row = first(~((values >= 0) & (values <= 1)))
+    if row is not None:
+        advice = "; divide percentages by 100" if 1 < values[row] <= 100 and values.min() >= 0 else ""
+        raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs numbers between 0 and 1{advice}")
+    at_end = (values == 0) | (values == 1)
+    row = first(at_end)
+    if row is not None and not ends:
+        more = f" and {int(at_end.sum()) - 1} more at 0 or 1" if at_end.sum() > 1 else ""
+        raise DataError(
+            f"{what} is exactly {values[row]:g} {place(row)}{more}; this family needs numbers between 0 and 1 without "
+            "these: family='ordered_beta' has both ends"
+        )
+
+
 def check_not_negative(what: str, values: NDArray[np.float64], place: Place) -> None:
     """Refuses counts below zero."""
     row = first(values < 0)
     if row is not None:
         raise DataError(f"{what} is {values[row]:g} {place(row)}; a count cannot be negative")
+
+
+def check_trials(family: Family, what: str, size: NDArray[np.float64] | None) -> None:
+    """Refuses single trials where nothing but how they go together in a row makes the family."""
+    if family.support == "trials" and not family.independent_trials and (size is None or np.all(size <= 1.0)):
+        raise DataError(
+            f"{what} has one trial in every row; the {family.name} family needs several, which are alike within a row: "
+            "cbind(successes, failures), or a proportion with weights= the trials. Of single trials it is the binomial"
+        )
 
 
 def warn_not_whole(what: str, values: NDArray[np.float64], place: Place) -> None:

@@ -122,7 +122,7 @@ def judge(
     remarks += [
         (SingularFitWarning, _at_limit(family, own))
         for own in family.parameters
-        if np.isinf(parts.phi[own.name]) and status != "separation" and own.becomes
+        if own.at_limit(parts.phi[own.name]) and status != "separation" and own.becomes
     ]
     check = certificate.quadrature
     if status == "converged" and unsettled:

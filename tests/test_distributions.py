@@ -1,0 +1,53 @@
+"""The distributions that SciPy or this library has for every family, against the core's density."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import multilevel as ml
+from multilevel import _core
+from multilevel.family.distributions import DISTRIBUTIONS, distribution
+
+from .family_cases import CASES, FAMILIES, Phi, name_of, settings
+
+DISCRETE = ("counts", "trials")
+SETTINGS = [(name, phi) for name, link, phi in settings() if link == dict(_core.families())[name][0]]
+
+
+def test_every_family_has_one() -> None:
+    assert set(DISTRIBUTIONS) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("name", "phi"), SETTINGS, ids=name_of)
+@pytest.mark.parametrize("mean", [0.15, 0.7])
+def test_distribution(name: str, phi: Phi, mean: float) -> None:
+    family = ml.Family(name)
+    own = {p.name: p.natural(value) for p, value in zip(family.parameters, phi, strict=True)}
+    all_of = CASES[name].outcomes(mean, phi)
+    y, size = all_of.y, all_of.size
+    found = distribution(family, mean, own, size)
+    eta = float(family.link_of_mean(np.array([mean]))[0])
+    one = np.ones(len(y))
+    rows = _core.Family(name, family.link).derivatives(eta * one, y, size * one, one, list(phi))
+    log_density = rows["value"] + rows["constant"]
+    density = all_of.weight * np.exp(log_density)
+    likely = log_density > -200
+    own_density = found.logpmf(y) if family.support in DISCRETE else found.logpdf(y)
+    np.testing.assert_allclose(own_density[likely], log_density[likely], rtol=1e-9, atol=1e-10)
+    sums = np.cumsum(density)
+    if family.support not in DISCRETE:  # trapezoids
+        sums = sums - density / 2
+    cdf = found.cdf(y)
+    np.testing.assert_allclose(cdf, sums, atol=1e-10 if family.support in DISCRETE else 1e-5)
+    assert found.mean() == pytest.approx(mean * size, rel=1e-9)
+    assert found.var() == pytest.approx(density @ (y - mean * size) ** 2, rel=1e-7)
+    for q in (0.03, 0.4, 0.93):
+        value = found.ppf(q)
+        assert found.cdf(value) >= q - 1e-12
+        if family.support in DISCRETE:
+            assert value == 0 or found.cdf(value - 1) < q
+        else:
+            assert found.cdf(value) == pytest.approx(q, abs=1e-9)
+    drawn = found.rvs(size=4000, random_state=np.random.default_rng(1))
+    assert abs(drawn.mean() - mean * size) < 4 * found.std() / np.sqrt(4000)
