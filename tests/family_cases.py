@@ -65,6 +65,7 @@ class Case:
     flat_links: tuple[str, ...] = ()  # with these a log density is not concave
     own_mean_is_best: bool = True  # whether no other mean gives a response a larger density
     exact_information: bool = True  # whether it is the variance of the score; otherwise a lower bound of it
+    mean_of_all: bool = True  # whether the mean that the linear predictor gives is that of all responses
 
 
 # ---- links --------------------------------------------------------------------------------------------------------
@@ -218,6 +219,14 @@ def beta_binomial(link: str, eta: Array, y: Array, size: Array, weights: Array, 
     return binomial(link, eta, y, size, weights, ()) + weights * more
 
 
+def ordered_beta(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    above, below = eta - phi[1], eta - phi[1] - np.exp(phi[2])
+    middle = np.where((y > 0) & (y < 1), y, 0.5)
+    inside = beta("logit", eta, middle, size, np.ones_like(eta), phi[:1])
+    share = np.log(-np.expm1(-np.exp(phi[2]))) + special.log_expit(above) + special.log_expit(-below)
+    return weights * np.select([y == 0, y == 1], [special.log_expit(-above), special.log_expit(below)], share + inside)
+
+
 def generalized_poisson(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
     root = np.exp(-0.5 * phi[0])
     log_mu, own = log_rate(link, eta), -np.expm1(-0.5 * phi[0])
@@ -231,7 +240,7 @@ def generalized_poisson(link: str, eta: Array, y: Array, size: Array, weights: A
 
 def conway_maxwell_poisson(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
     """Lambda by bisection, for each mean; the sums over a range that holds all the probability."""
-    nu, value = np.exp(phi[0]), np.empty(np.broadcast_shapes(eta.shape, y.shape))
+    nu, value = np.exp(-phi[0]), np.empty(np.broadcast_shapes(eta.shape, y.shape))
     means, place = np.unique(np.broadcast_to(log_rate(link, eta), value.shape), return_inverse=True)
     y, place = np.broadcast_to(y, value.shape), place.reshape(value.shape)
     for k, log_mu in enumerate(means):
@@ -291,7 +300,7 @@ def generalized_poisson_counts(mean: float, phi: Phi) -> Outcomes:
 
 
 def conway_maxwell_counts(mean: float, phi: Phi) -> Outcomes:
-    y = np.arange(np.ceil(100 + 60 * (1 + mean) * (1 + 1 / np.exp(phi[0]))))
+    y = np.arange(np.ceil(100 + 60 * (1 + mean) * (1 + np.exp(phi[0]))))
     return Outcomes(y, np.ones(len(y)))
 
 
@@ -319,7 +328,7 @@ def conway_maxwell_tables(nu: float) -> tuple[Array, Array]:
 
 def drawn_conway_maxwell(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
     """By inversion; each mean takes the nearest distribution of a grid."""
-    cdf, means = conway_maxwell_tables(float(np.exp(phi[0])))
+    cdf, means = conway_maxwell_tables(float(np.exp(-phi[0])))
     place = np.clip(np.searchsorted(means, np.minimum(mean, 0.8 * means[-1])), 0, len(means) - 1)
     uniform, result = rng.uniform(size=len(mean)), np.empty(len(mean))
     order = np.argsort(place, kind="stable")
@@ -341,6 +350,20 @@ def unit_values(mean: float, phi: Phi) -> Outcomes:
     weight[[0, -1]] /= -np.expm1([-a * step, -b * step])  # further out the density over t falls off as a power does
     lost = special.betainc(a, b, y[0]), special.betainc(b, a, special.expit(-t[-1]))
     return Outcomes(y, weight, lost=float(max(lost)))
+
+
+def unit_values_and_ends(mean: float, phi: Phi) -> Outcomes:
+    inside = unit_values(mean, phi[:1])
+    return Outcomes(
+        np.concatenate([[0.0], inside.y, [1.0]]), np.concatenate([[1.0], inside.weight, [1.0]]), lost=inside.lost
+    )
+
+
+def drawn_ordered_beta(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
+    eta, level = special.logit(np.clip(mean, 1e-9, 1 - 1e-9)), rng.logistic(size=len(mean))
+    above, below = eta - phi[1], eta - phi[1] - np.exp(phi[2])
+    inside = np.clip(drawn_probability(rng, mean, phi), 1e-12, 1 - 1e-12)
+    return np.select([level > above, level < below], [0.0, 1.0], inside)
 
 
 def normal_values(mean: float, phi: Phi) -> Outcomes:
@@ -545,9 +568,24 @@ CASES: dict[str, Case] = {
         grids={"log": WIDE},
         tails={"log": (-690.0, -30.0, 7.0, 12.0)},
         starts={"log": Start(0.2, 0.8)},
-        phi=((np.log(0.6),), (np.log(1.8),)),
-        extreme=((np.log(0.1),), (np.log(4.0),), (0.0,)),
+        phi=((-np.log(0.6),), (-np.log(1.8),)),
+        extreme=((-np.log(0.1),), (-np.log(4.0),), (0.0,)),
         flat_links=("log",),
+    ),
+    "ordered_beta": Case(
+        log_density=ordered_beta,
+        outcomes=unit_values_and_ends,
+        draw=lambda rng, mean, size, phi: drawn_ordered_beta(rng, mean, phi),
+        responses=((0.0, 1.0), (0.02, 1.0), (0.3, 1.0), (0.97, 1.0), (1.0, 1.0)),
+        grids={"logit": WIDE},
+        tails={"logit": (-700.0, -30.0, 30.0, 700.0)},
+        starts={"logit": Start(0.1, 0.5)},
+        phi=((np.log(6.0), -1.2, np.log(1.9)), (np.log(1.5), -0.4, np.log(0.7))),
+        extreme=((np.log(1e3), -20.0, np.log(1.5)), (np.log(20.0), 3.0, np.log(1e-3))),
+        flat_links=("logit",),
+        own_mean_is_best=False,
+        exact_information=False,
+        mean_of_all=False,
     ),
 }  # fmt: skip
 

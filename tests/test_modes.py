@@ -30,12 +30,13 @@ SEVERAL = [
     ("generalized_poisson", "log"),
     ("conway_maxwell_poisson", "log"),
 ]
+WITH_MORE = {"ordered_beta"}  # parameters than the reference here moves
 
 
 def test_log_concave() -> None:
     assert [pair for pair in PAIRS if not _core.Family(*pair).log_concave] == several_modes()
     assert set(SEVERAL) <= set(several_modes())
-    assert {family for family, _ in several_modes()} == {family for family, _ in SEVERAL}
+    assert {family for family, _ in several_modes()} == {family for family, _ in SEVERAL} | WITH_MORE
 
 
 @pytest.mark.parametrize(("family", "link"), PAIRS)

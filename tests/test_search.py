@@ -171,6 +171,7 @@ def test_never_below_the_model_without_random_effects(family: str) -> None:
             "poisson": lambda r=r, n=n: r.poisson(2.0, n),
             "gamma": lambda r=r, n=n: r.gamma(2.0, 1.0, n),
             "beta": lambda r=r, n=n: r.beta(2.0, 1.5, n),
+            "ordered_beta": lambda r=r, n=n: np.clip(r.permuted(np.r_[0, 1, r.normal(0.5, 0.4, n - 2)]), 0, 1),
             "beta_binomial": lambda r=r, n=n: r.integers(0, 4, n),
         }.get(family, lambda r=r, n=n: r.negative_binomial(1.0, 0.3, n))()
         left = "cbind(y, 3 - y)" if CASES[family].trials else "y"

@@ -1,51 +1,21 @@
-// Beta(y | mean mu, precision k), variance mu (1 - mu) / (1 + k), phi = log k; 0 < y < 1. With a = mu k, b = (1 - mu) k
-// and the remainder s of Stirling's formula the log density is
-//   -k D + (log k + log mu + log(1 - mu) - log(2 pi)) / 2 + s(k) - s(a) - s(b) - log y - log(1 - y),
-// D = mu log(mu / y) + (1 - mu) log((1 - mu) / (1 - y)): nothing large cancels when the precision is large. The prior
-// weight multiplies the log density.
+// Beta(y | mean mu, precision k), variance mu (1 - mu) / (1 + k), phi = log k; 0 < y < 1. The prior weight multiplies
+// the log density.
 #include <cmath>
 
 #include "family/best_fit.hpp"
-#include "family/link.hpp"
+#include "family/beta_density.hpp"
 #include "family/registry.hpp"
-#include "family/series_kernel.hpp"
-#include "numeric/log_gamma.hpp"
 
 namespace multilevel::family {
 
 namespace {
-
-/// D and its derivatives by eta: mu' (logit mu - logit y).
-template <int D>
-inline Taylor<D, Lanes> divergence(Lanes y, const Taylor<D, Lanes>& mu, const Taylor<D, Lanes>& log_mu,
-                                   const Taylor<D, Lanes>& log_rest) {
-  const Lanes log_y = numeric::log(y), log_rest_y = numeric::log1p(-y);
-  const Lanes one = log_y - log_mu.c[0], other = log_rest_y - log_rest.c[0];
-  // mu (e^one - 1) + (1 - mu) (e^other - 1) is zero; with it a small D keeps its digits.
-  const auto near = (numeric::abs(one) < 1.0) & (numeric::abs(other) < 1.0);
-  const Lanes zero = numeric::broadcast(0.0);
-  const Lanes value = mu.c[0] * (numeric::select(near, numeric::expm1(one), zero) - one) +
-                      numeric::exp(log_rest.c[0]) * (numeric::select(near, numeric::expm1(other), zero) - other);
-  return integrate(mu, value, log_mu - log_rest + (log_rest_y - log_y));
-}
 
 template <class Link>
 struct Density {
   static constexpr int n_phi = 1;
   template <class T>
   static T value(const T& eta, const Row& row, const T* phi) {
-    const auto own_eta = in_eta_alone(eta);
-    const auto log_mu = Link::log_mean(own_eta), log_rest = Link::log_complement(own_eta);
-    const T log_a = lifted(log_mu, eta) + phi[0], log_b = lifted(log_rest, eta) + phi[0];
-    const T precision = of_parameter(phi[0], [](const auto& own) { return exp(own); });
-    const T constant = of_parameter(phi[0], [](const auto& own) {
-      return 0.5 * own + numeric::stirling_remainder(exp(own)) + -0.91893853320467274178;
-    });
-    const T value = constant + lifted(0.5 * (log_mu + log_rest), eta) -
-                    precision * lifted(divergence(row.response, exp(log_mu), log_mu, log_rest), eta) -
-                    numeric::compose(log_a, numeric::stirling_remainder_of_log(alone(log_a))) -
-                    numeric::compose(log_b, numeric::stirling_remainder_of_log(alone(log_b)));
-    return only_where(Link::feasible_probability(numeric::constant_term(eta)), weighted(row.weight, value));
+    return weighted(row.weight, beta_log_density<Link>(eta, row.response, phi[0]));
   }
 };
 

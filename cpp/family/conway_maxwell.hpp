@@ -13,7 +13,7 @@ using numeric::LaneBits;
 using numeric::Lanes;
 
 inline constexpr int most_moment = 5;  // of the count: the mean to fourth order
-inline constexpr int most_terms = 1000000;
+inline constexpr int most_terms = 30000;
 inline constexpr double negligible = 1e-24;
 
 /// Where terms are counted from, m, and what is taken out of log j!: with r = log max(m, 1) the exponent of a term is
@@ -82,7 +82,8 @@ inline Moments moments(Lanes mu, Lanes nu, const Origin& at, double close) {
   Lanes high = numeric::select(one_end < other_end, other_end, one_end) - nu * at.log_m + 1e-12 * (1.0 + nu);
   const Lanes first = mu + 0.5 - 0.5 / nu, moved = first + (nu * nu - 1.0) / (24.0 * nu * nu * first);
   Lanes slope = nu * (numeric::log(numeric::select(moved > 0.5, moved, broadcast(1.0))) - at.log_m);
-  slope = numeric::select((mu >= 1.0) & (slope > low) & (slope < high), slope, other_end - nu * at.log_m);
+  slope = numeric::select((mu >= 1.0) & (moved > 0.5 * mu) & (slope > low) & (slope < high), slope,
+                          other_end - nu * at.log_m);
   bool enough = true;
   LaneBits done{};
   for (int i = 0; i < 200; ++i) {

@@ -1,5 +1,5 @@
 // ConwayMaxwellPoisson(y | mean mu, nu): y log lambda - nu log y! - log Z, Z the sum of lambda^j / (j!)^nu and lambda
-// the one that gives the mean mu; phi = log nu; y >= 0. The variance is near mu / nu. The prior weight multiplies the
+// the one that gives the mean mu; phi = -log nu; y >= 0. The variance is near mu / nu. The prior weight multiplies the
 // log density.
 //
 // log Z as a function of log lambda and nu is the cumulant function of the count and of -log of its factorial: its
@@ -15,6 +15,8 @@
 namespace multilevel::family {
 
 namespace {
+
+constexpr double geometric_from = 32.0;  // of -log nu: nu log y! is below 1e-11 for counts of a hundred
 
 /// Of nu lambda^(1/nu) and lambda^(1/nu) / nu^3; from there on the asymptotic series is exact in doubles.
 constexpr double far_rate = 1e4;
@@ -90,7 +92,7 @@ struct Density {
   template <class T>
   static T value(const T& eta, const Row& row, const T* phi) {
     const Lanes y = row.response;
-    const T mu = exp(eta), nu = of_parameter(phi[0], [](const auto& own) { return exp(own); });
+    const T mu = exp(eta), nu = of_parameter(phi[0], [](const auto& own) { return exp(-own); });
     const LaneBits far = is_far(numeric::constant_term(mu), numeric::constant_term(nu));
     if (!conway_maxwell::any(far)) return weighted(row.weight, from_sums(mu, y, nu));
     const T by_series = from_series(mu, y, nu);
@@ -117,7 +119,9 @@ class ConwayMaxwellPoisson final : public Family {
   std::string name() const override { return "conway_maxwell_poisson"; }
   std::string link() const override { return link::Log::name; }
   Support support() const override { return Support::counts; }
-  std::vector<Parameter> parameters() const override { return {{"nu", "the variance is near mu / nu"}}; }
+  std::vector<Parameter> parameters() const override {
+    return {{"nu", "the variance is near mu / nu", geometric_from, "geometric", Scale::reciprocal}};
+  }
   std::string reference() const override { return "Huang (2017), Statistical Modelling 17, 359-380"; }
 
   Observation prepare(double y, double, double prior_weight, double* constant) const override {
@@ -134,14 +138,14 @@ class ConwayMaxwellPoisson final : public Family {
     for (int i = 0; i < rows.n; i += lane_count) {
       const Block b = block<1>(rows, i);
       const Lanes mu = numeric::exp(b.eta);
-      put(out, i, b.n, b.weight * (mu * (mu / variance_of(mu, numeric::exp(b.phi[0])))));
+      put(out, i, b.n, b.weight * (mu * (mu / variance_of(mu, numeric::exp(-b.phi[0])))));
     }
   }
 
   double start_eta(const Observation& row) const override { return std::log(row.response + 0.1); }
   void start_phi(double mean_square, double* phi) const override {
     // at nu = 1 it is the variance over the mean
-    phi[0] = -std::log(std::fmin(std::fmax(mean_square, 0.1), 10.0));
+    phi[0] = std::log(std::fmin(std::fmax(mean_square, 0.1), 10.0));
   }
 
   bool log_concave() const override { return false; }
@@ -153,7 +157,7 @@ class ConwayMaxwellPoisson final : public Family {
   double mean(double eta) const override { return std::exp(eta); }
   double link_of_mean(double mu) const override { return std::log(mu); }
   double variance(double mu, const double* phi) const override {
-    return variance_of(broadcast(mu), broadcast(std::exp(phi[0])))[0];
+    return variance_of(broadcast(mu), broadcast(std::exp(-phi[0])))[0];
   }
   double unit_deviance(double y, double mu, const double* phi) const override {
     const Observation row{y, 1.0, 1.0};

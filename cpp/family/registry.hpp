@@ -26,7 +26,8 @@ std::unique_ptr<Family> make_family(const std::string& name, const std::string& 
 // line in this list.
 #define MULTILEVEL_FAMILIES(entry)                                                                                \
   entry(binomial) entry(poisson) entry(gaussian) entry(gamma) entry(negative_binomial) entry(negative_binomial_1) \
-      entry(geometric) entry(beta) entry(beta_binomial) entry(generalized_poisson) entry(conway_maxwell_poisson)
+      entry(geometric) entry(beta) entry(beta_binomial) entry(generalized_poisson) entry(conway_maxwell_poisson)  \
+          entry(ordered_beta)
 
 #define MULTILEVEL_DECLARE_FAMILY(name) std::vector<Entry> name##_entries();
 MULTILEVEL_FAMILIES(MULTILEVEL_DECLARE_FAMILY)

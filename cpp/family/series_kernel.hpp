@@ -15,6 +15,7 @@ namespace multilevel::family {
 // For plain lanes, which have no namespace that a call could be looked up in.
 using numeric::exp;
 using numeric::expm1;
+using numeric::log1mexp;
 using numeric::log1p;
 using numeric::softplus;
 
@@ -34,6 +35,13 @@ inline Taylor<D, T> weighted(Lanes weight, const Taylor<D, T>& series);
 inline Lanes weighted(Lanes weight, Lanes series) {
   return numeric::select(weight == 0.0, numeric::broadcast(0.0), weight * series);
 }
+template <int R>
+inline numeric::SecondOrder<R> weighted(Lanes weight, numeric::SecondOrder<R> x) {
+  x.value = weighted(weight, x.value);
+  for (auto& slope : x.slope) slope = weighted(weight, slope);
+  for (auto& second : x.second) second = weighted(weight, second);
+  return x;
+}
 template <int D, class T>
 inline Taylor<D, T> weighted(Lanes weight, const Taylor<D, T>& series) {
   Taylor<D, T> r;
@@ -44,6 +52,11 @@ inline Taylor<D, T> weighted(Lanes weight, const Taylor<D, T>& series) {
 /// NaN outside the domain.
 inline Lanes only_where(numeric::LaneBits feasible, Lanes value) {
   return numeric::select(feasible, value, numeric::broadcast(std::numeric_limits<double>::quiet_NaN()));
+}
+template <int R>
+inline numeric::SecondOrder<R> only_where(numeric::LaneBits feasible, numeric::SecondOrder<R> x) {
+  x.value = only_where(feasible, x.value);
+  return x;
 }
 template <int D, class T>
 inline Taylor<D, T> only_where(numeric::LaneBits feasible, Taylor<D, T> series) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from multilevel import _core
 
@@ -153,8 +153,60 @@ def _generalized_poisson(mu: Array, _trials: Array, dispersion: Array) -> Counts
     return _of_core("generalized_poisson", mu, np.log(dispersion))
 
 
-def _conway_maxwell_poisson(mu: Array, _trials: Array, nu: Array) -> Counts:
-    return _of_core("conway_maxwell_poisson", mu, np.log(nu))
+def _conway_maxwell_poisson(mu: Array, _trials: Array, nu: Array) -> Any:
+    if np.all(nu == 0):
+        return stats.nbinom(1.0, 1.0 / (1.0 + mu))
+    return _of_core("conway_maxwell_poisson", mu, -np.log(nu))
+
+
+class OrderedBeta:
+    """Zero, one, or in between a beta distribution; see cpp/family/ordered_beta.cpp."""
+
+    def __init__(self, mu: Array, precision: Array, lower: Array, upper: Array) -> None:
+        eta = special.logit(mu)
+        self._zero, self._one = special.expit(lower - eta), special.expit(eta - upper)
+        self._between = special.expit(eta - lower) * special.expit(upper - eta) * -np.expm1(lower - upper)
+        self._beta = stats.beta(mu * precision, (1.0 - mu) * precision)
+
+    def logpdf(self, y: ArrayLike) -> Array:
+        """Log densities between the ends, and logarithms of the probabilities of these."""
+        at = np.asarray(y, dtype=np.float64)
+        inside = np.where((at > 0) & (at < 1), at, 0.5)
+        between = np.log(self._between) + self._beta.logpdf(inside)
+        found = np.select([at == 0, at == 1], [np.log(self._zero), np.log(self._one)], between)
+        return np.where((at >= 0) & (at <= 1), found, -np.inf)
+
+    def cdf(self, y: ArrayLike) -> Array:
+        """Probabilities of no more than `y`."""
+        at = np.asarray(y, dtype=np.float64)
+        inside = self._zero + self._between * self._beta.cdf(np.clip(at, 0.0, 1.0))
+        return np.select([at < 0, at >= 1], [np.zeros_like(inside), np.ones_like(inside)], inside)
+
+    def ppf(self, q: ArrayLike) -> Array:
+        """Quantiles."""
+        share = (np.asarray(q, dtype=np.float64) - self._zero) / self._between
+        return np.select([share <= 0, share > 1], [0.0, 1.0], self._beta.ppf(np.clip(share, 0.0, 1.0)))
+
+    def rvs(self, size: Any = None, random_state: np.random.Generator | None = None) -> Array:
+        """Random responses, by inversion."""
+        rng = np.random.default_rng() if random_state is None else random_state
+        return self.ppf(rng.uniform(size=np.shape(self._between) if size is None else size))
+
+    def mean(self) -> Array:
+        """Means, of all that a response may be."""
+        return self._one + self._between * self._beta.mean()
+
+    def var(self) -> Array:
+        """Variances."""
+        return self._one + self._between * (self._beta.var() + self._beta.mean() ** 2) - self.mean() ** 2
+
+    def std(self) -> Array:
+        """Standard deviations."""
+        return np.sqrt(self.var())
+
+
+def _ordered_beta(mu: Array, _trials: Array, precision: Array, lower_cut: Array, cut_distance: Array) -> OrderedBeta:
+    return OrderedBeta(mu, precision, lower_cut, lower_cut + cut_distance)
 
 
 DISTRIBUTIONS: dict[str, Make] = {  # (mu, trials, **parameters)
@@ -169,6 +221,7 @@ DISTRIBUTIONS: dict[str, Make] = {  # (mu, trials, **parameters)
     "beta_binomial": _beta_binomial,
     "generalized_poisson": _generalized_poisson,
     "conway_maxwell_poisson": _conway_maxwell_poisson,
+    "ordered_beta": _ordered_beta,
 }
 
 
@@ -190,6 +243,4 @@ def distribution(family: Family, mu: ArrayLike, phi: Mapping[str, ArrayLike], tr
     A frozen distribution with logpmf or logpdf, cdf, ppf, rvs, mean and var. Counts out of trials are counts here.
     """
     own = {name: np.asarray(value, dtype=np.float64) for name, value in phi.items()}
-    return cast(
-        "Any", DISTRIBUTIONS[family.name](np.asarray(mu, dtype=np.float64), np.asarray(trials, dtype=np.float64), **own)
-    )
+    return cast("Any", DISTRIBUTIONS[family.name](*(np.asarray(v, dtype=np.float64) for v in (mu, trials)), **own))

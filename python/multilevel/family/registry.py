@@ -40,6 +40,8 @@ ELSEWHERE = {
     "conwaymaxwellpoisson": "conway_maxwell_poisson",
     "beta_family": "beta",
     "betareg": "beta",
+    "ordbeta": "ordered_beta",
+    "ordbetareg": "ordered_beta",
     "betabinomial": "beta_binomial",
     "betabin": "beta_binomial",
 }

@@ -71,9 +71,17 @@ def check_unit(what: str, values: NDArray[np.float64], place: Place, *, ends: bo
     if row is not None:
         advice = "; divide percentages by 100" if 1 < values[row] <= 100 and values.min() >= 0 else ""
         raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs numbers between 0 and 1{advice}")
+    if ends:
+        for end in (0.0, 1.0):
+            if not (values == end).any():
+                raise DataError(
+                    f"no value of {what} is {end:g}, so that nothing tells where that begins; this family needs values "
+                    "that are 0 and values that are 1: family='beta' is for numbers between them"
+                )
+        return
     at_end = (values == 0) | (values == 1)
     row = first(at_end)
-    if row is not None and not ends:
+    if row is not None:
         more = f" and {int(at_end.sum()) - 1} more at 0 or 1" if at_end.sum() > 1 else ""
         raise DataError(
             f"{what} is exactly {values[row]:g} {place(row)}{more}; this family needs numbers between 0 and 1 without "
