@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,12 @@ Phi = tuple[float, ...]  # the family's parameters as the fit moves them: logari
 
 PAIRS = [(family, link) for family, links in _core.families() for link in links]
 FAMILIES = [family for family, _ in _core.families()]
+# families whose response may be one column; trials that are not independent take two
+ONE_COLUMN = [
+    family
+    for family, links in _core.families()
+    if _core.Family(family, links[0]).support != "trials" or not _core.Family(family, links[0]).two_numbers
+]
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,9 @@ class Case:
     step: float = 0.015  # of differences
     expected: bool = True  # whether the expected information is that
     precise_mean: bool = True  # whether the expected information of the mean is one over its variance
+    own_mean_is_best: bool = True  # whether no other mean gives a response a larger density
+    exact_information: bool = True  # whether it is the variance of the score; otherwise a lower bound of it
+    mean_of_all: bool = True  # whether the mean that the linear predictor gives is that of all responses
 
 
 # ---- links --------------------------------------------------------------------------------------------------------
@@ -224,6 +234,134 @@ def tweedie(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: P
         return weights * (np.where(y > 0, above, 0.0) - np.exp(log_rates[..., 0]))
 
 
+def rising(y: Array, log_x: Array) -> Array:
+    """log Gamma(y + x) - log Gamma(x) - y log x of whole y: the sum of log(1 + j / x) over j < y."""
+    total = np.zeros(np.broadcast_shapes(y.shape, log_x.shape))
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        for j in range(1, int(np.max(y, initial=0.0))):
+            log_ratio = np.log(j) - log_x
+            total += np.where(j < y, np.maximum(log_ratio, 0) + np.log1p(np.exp(-np.abs(log_ratio))), 0.0)
+    return total
+
+
+def negative_binomial_1(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    """The size is mu / alpha, phi is -log alpha."""
+    log_alpha = -phi[0]
+    log_mu = log_rate(link, eta)
+    with np.errstate(under="ignore", over="ignore"):
+        rate = np.exp(log_mu) * (np.log1p(np.exp(log_alpha)) / np.exp(log_alpha))
+    powers = y * log_mu - y * np.log1p(np.exp(log_alpha)) - rate
+    return weights * (rising(y, log_mu - log_alpha) + powers - special.gammaln(y + 1))
+
+
+def geometric(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    log_mu = log_rate(link, eta)
+    with np.errstate(under="ignore", over="ignore"):
+        more = np.maximum(log_mu, 0) + np.log1p(np.exp(-np.abs(log_mu)))
+    return weights * (y * log_mu - (y + 1) * more)
+
+
+def log_gamma_of_log(log_x: Array) -> Array:
+    """log Gamma of e^log_x, which may be too small for a number."""
+    with np.errstate(under="ignore"):
+        x = np.exp(log_x)
+    return np.where(log_x < -40, -log_x, special.gammaln(np.maximum(x, 1e-300)))
+
+
+def beta(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    log_mu, log_rest = log_probabilities(link, eta)
+    k = np.exp(phi[0])
+    with np.errstate(under="ignore"):
+        a, b = k * np.exp(log_mu), k * np.exp(log_rest)
+    if k < 1e4:
+        gammas = special.gammaln(k) - log_gamma_of_log(log_mu + phi[0]) - log_gamma_of_log(log_rest + phi[0])
+        return weights * (gammas + (a - 1) * np.log(y) + (b - 1) * np.log1p(-y))
+
+    def remainder(log_x: Array | float) -> Array:
+        x = np.exp(np.clip(log_x, -600.0, np.log(20.0)))
+        exact = special.gammaln(x) - ((x - 0.5) * np.log(x) - x + 0.5 * np.log(2 * np.pi))
+        inverse = np.exp(-np.maximum(log_x, np.log(20.0)))
+        series = inverse / 12 - inverse**3 / 360 + inverse**5 / 1260 - inverse**7 / 1680
+        tiny = -0.5 * np.asarray(log_x) - 0.5 * np.log(2 * np.pi)
+        return np.where(np.asarray(log_x) < -40, tiny, np.where(np.asarray(log_x) < np.log(20.0), exact, series))
+
+    one, other = np.log(y) - log_mu, np.log1p(-y) - log_rest
+    with np.errstate(over="ignore", invalid="ignore"):
+        near = a * (one - np.expm1(one)) + b * (other - np.expm1(other))
+        far = a * one + b * other
+    own = np.where((np.abs(one) < 1) & (np.abs(other) < 1), near, far)
+    rest = (
+        0.5 * (phi[0] + log_mu + log_rest - np.log(2 * np.pi))
+        + remainder(phi[0])
+        - remainder(log_mu + phi[0])
+        - remainder(log_rest + phi[0])
+    )
+    return weights * (own + rest - np.log(y) - np.log1p(-y))
+
+
+def beta_binomial(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    p, q = log_probabilities(link, eta)
+    one = np.full(eta.shape, phi[0])
+    more = rising(y, p + phi[0]) + rising(size - y, q + phi[0]) - rising(size + 0 * y, one)
+    return binomial(link, eta, y, size, weights, ()) + weights * more
+
+
+def ordered_beta(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    above, below = eta - phi[1], eta - phi[1] - np.exp(phi[2])
+    middle = np.where((y > 0) & (y < 1), y, 0.5)
+    inside = beta("logit", eta, middle, size, np.ones_like(eta), phi[:1])
+    share = np.log(-np.expm1(-np.exp(phi[2]))) + special.log_expit(above) + special.log_expit(-below)
+    return weights * np.select([y == 0, y == 1], [special.log_expit(-above), special.log_expit(below)], share + inside)
+
+
+def generalized_poisson(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    root = np.exp(-0.5 * phi[0])
+    log_mu, own = log_rate(link, eta), -np.expm1(-0.5 * phi[0])
+    with np.errstate(under="ignore", over="ignore", invalid="ignore", divide="ignore"):
+        theta = root * np.exp(log_mu)
+        apart = np.where(own * y > theta, np.log(own * y) + np.log1p(theta / (own * y)), np.log(theta + own * y))
+        value = log_mu - phi[0] / 2 + (y - 1) * apart - theta - own * y - special.gammaln(y + 1)
+        value = np.where(y == 0, -theta, value)
+        return weights * np.where((theta + own * y > 0) & (theta + 4 * own > 0), value, np.nan)
+
+
+def conway_maxwell_poisson(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
+    """Lambda by bisection, for each mean; the sums over a range that holds all the probability."""
+    nu, value = np.exp(-phi[0]), np.empty(np.broadcast_shapes(eta.shape, y.shape))
+    means, place = np.unique(np.broadcast_to(log_rate(link, eta), value.shape), return_inverse=True)
+    y, place = np.broadcast_to(y, value.shape), place.reshape(value.shape)
+    for k, log_mu in enumerate(means):
+        with np.errstate(under="ignore"):
+            mu = float(np.exp(log_mu))
+        reach = 20 * np.sqrt(mu / nu) + 80 * (1 + 1 / nu) + (80 * mu if nu < 0.3 else 0)
+        j = np.arange(max(0.0, np.floor(mu - reach)), np.ceil(mu + reach))
+        middle = np.floor(mu)
+        fall = nu * (special.gammaln(j + 1) - special.gammaln(middle + 1))
+        if mu > 1e3:  # where differences of log Gamma have lost their digits
+            fall = nu * difference_of_log_factorials(j, middle)
+        ends = sorted([nu * log_mu, log_mu + (nu - 1) * np.log1p(mu)])
+
+        def excess(log_rate: float, j: Array = j, middle: float = middle, fall: Array = fall, mu: float = mu) -> float:
+            p = np.exp(np.minimum((j - middle) * log_rate - fall, 600.0))
+            return float((p @ (j - mu)) / p.sum() / mu)
+
+        low, high = ends[0] - 1e-9, ends[1] + 1e-9
+        found = optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-15, maxiter=300)
+        total = np.log(np.exp(np.minimum((j - middle) * found - fall, 600.0)).sum())
+        own = place == k
+        more = special.gammaln(y[own] + 1) - special.gammaln(middle + 1)
+        if mu > 1e3:
+            more = difference_of_log_factorials(y[own], middle)
+        value[own] = (y[own] - middle) * found - nu * more - total
+    return weights * value
+
+
+def difference_of_log_factorials(y: Array, middle: float) -> Array:
+    """log y! - log middle!, the second large."""
+    steps = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1.0, max(middle, np.max(y, initial=1.0)) + 1)))])
+    return steps[np.asarray(y, int)] - steps[int(middle)]
+
+
 # ---- all that can happen ------------------------------------------------------------------------------------------
 
 
@@ -232,6 +370,87 @@ def all_counts(mean: float, phi: Phi) -> Outcomes:
     reach = 45.0 * (1.0 + mean * np.exp(-phi[0]) if phi else 1.0)
     y = np.arange(np.ceil(200 + 3 * mean + reach))
     return Outcomes(y, np.ones(len(y)))
+
+
+def overdispersed_counts(mean: float, phi: Phi) -> Outcomes:
+    """Of a variance mu (1 + alpha): the tail falls off like (alpha / (1 + alpha))^y."""
+    y = np.arange(np.ceil(200 + 3 * mean + 45 * (1 + np.exp(-phi[0]))))
+    return Outcomes(y, np.ones(len(y)))
+
+
+def generalized_poisson_counts(mean: float, phi: Phi) -> Outcomes:
+    """The tail falls off like exp(-y (lambda - 1 - log lambda)), y^-3/2 times."""
+    own = -np.expm1(-0.5 * phi[0])
+    reach = 60 / max(own - 1 - np.log(own), 1e-3) if own > 0 else 0.0
+    y = np.arange(np.ceil(200 + 3 * mean + reach))
+    return Outcomes(y, np.ones(len(y)))
+
+
+def conway_maxwell_counts(mean: float, phi: Phi) -> Outcomes:
+    y = np.arange(np.ceil(100 + 60 * (1 + mean) * (1 + np.exp(phi[0]))))
+    return Outcomes(y, np.ones(len(y)))
+
+
+def drawn_generalized_poisson(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
+    """The number of all descendants in a branching process (of lambda above zero)."""
+    own = -np.expm1(-0.5 * phi[0])
+    young = rng.poisson(np.maximum(mean, 1e-3) * (1 - own))
+    total = young.copy()
+    while young.any():
+        young = rng.poisson(own * young)
+        total += young
+    return total.astype(float)
+
+
+@cache
+def conway_maxwell_tables(nu: float) -> tuple[Array, Array]:
+    """Distribution functions on a grid of log lambda, and their means."""
+    j = np.arange(2000.0)
+    log_rate = np.linspace(-12.0, 7.0 * nu if nu > 0.3 else -1e-3, 2001)[:, None]
+    terms = j * log_rate - nu * special.gammaln(j + 1)
+    terms = np.exp(terms - terms.max(1, keepdims=True))
+    cdf = np.cumsum(terms / terms.sum(1, keepdims=True), axis=1)
+    return cdf, (1 - cdf).sum(1)
+
+
+def drawn_conway_maxwell(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
+    """By inversion; each mean takes the nearest distribution of a grid."""
+    cdf, means = conway_maxwell_tables(float(np.exp(-phi[0])))
+    place = np.clip(np.searchsorted(means, np.minimum(mean, 0.8 * means[-1])), 0, len(means) - 1)
+    uniform, result = rng.uniform(size=len(mean)), np.empty(len(mean))
+    order = np.argsort(place, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(place[order])) + 1):
+        result[rows] = np.searchsorted(cdf[place[rows[0]]], uniform[rows])
+    return result
+
+
+def unit_values(mean: float, phi: Phi) -> Outcomes:
+    """The trapezoidal rule over logit y, as for positive values; what lies closer to an end than numbers reach is added
+    to the last ones. Numbers next to one are far from each other, and the weights make up for it."""
+    a, b = mean * np.exp(phi[0]), (1 - mean) * np.exp(phi[0])
+    center, sd = np.log(mean / (1 - mean)), 12 * np.sqrt(1 / a + 1 / b)
+    t = np.linspace(max(center - sd - 40 / a, -650.0), min(center + sd + 40 / b, 36.0), 40001)
+    y = special.expit(t)
+    shift = (b - 1) * (special.log_expit(-t) - np.log1p(-y))  # of y from the point that is meant
+    step = t[1] - t[0]
+    weight = step * y * special.expit(-t) * np.exp(shift)
+    weight[[0, -1]] /= -np.expm1([-a * step, -b * step])  # further out the density over t falls off as a power does
+    lost = special.betainc(a, b, y[0]), special.betainc(b, a, special.expit(-t[-1]))
+    return Outcomes(y, weight, lost=float(max(lost)))
+
+
+def unit_values_and_ends(mean: float, phi: Phi) -> Outcomes:
+    inside = unit_values(mean, phi[:1])
+    return Outcomes(
+        np.concatenate([[0.0], inside.y, [1.0]]), np.concatenate([[1.0], inside.weight, [1.0]]), lost=inside.lost
+    )
+
+
+def drawn_ordered_beta(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
+    eta, level = special.logit(np.clip(mean, 1e-9, 1 - 1e-9)), rng.logistic(size=len(mean))
+    above, below = eta - phi[1], eta - phi[1] - np.exp(phi[2])
+    inside = np.clip(drawn_probability(rng, mean, phi), 1e-12, 1 - 1e-12)
+    return np.select([level > above, level < below], [0.0, 1.0], inside)
 
 
 def normal_values(mean: float, phi: Phi) -> Outcomes:
@@ -327,6 +546,12 @@ def draw_tweedie(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
 
 def clipped_mean(mean: Array) -> Array:
     return np.clip(mean, 0.0, 1.0)
+
+
+def drawn_probability(rng: np.random.Generator, mean: Array, phi: Phi) -> Array:
+    """From a beta distribution."""
+    inside = np.clip(mean, 1e-9, 1 - 1e-9)
+    return rng.beta(inside * np.exp(phi[0]), (1 - inside) * np.exp(phi[0]))
 
 
 # ---- the families -------------------------------------------------------------------------------------------------
@@ -525,6 +750,107 @@ CASES: dict[str, Case] = {
             (np.log(0.7), special.logit(0.1)), (np.log(0.7), special.logit(0.95)),
         ),
         step=0.004,
+    ),
+    "negative_binomial_1": Case(
+        log_density=negative_binomial_1,
+        outcomes=overdispersed_counts,
+        draw=lambda rng, mean, size, phi: rng.poisson(
+            rng.gamma(np.maximum(mean, 1e-3) * np.exp(phi[0]), np.exp(-phi[0]))
+        ).astype(float),
+        responses=((0.0, 1.0), (1.0, 1.0), (4.0, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-700.0, -30.0, 30.0, 600.0)},
+        starts={"log": Start(0.2, 0.8)},
+        phi=((-np.log(1.4),), (-np.log(0.2),)),
+        extreme=((-np.log(300.0),), (-np.log(1e-5),), (-np.log(1e-10),)),
+        flat_links=("log",),
+        own_mean_is_best=False,
+        exact_information=False,
+    ),
+    "geometric": Case(
+        log_density=geometric,
+        outcomes=lambda mean, phi: all_counts(mean, (0.0,)),
+        draw=lambda rng, mean, size, phi: rng.poisson(rng.exponential(np.maximum(mean, 0.01))).astype(float),
+        responses=((0.0, 1.0), (1.0, 1.0), (4.0, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-700.0, -30.0, 30.0, 700.0)},
+        starts={"log": Start(0.2, 0.8)},
+    ),
+    "beta": Case(
+        log_density=beta,
+        outcomes=unit_values,
+        draw=lambda rng, mean, size, phi: np.clip(drawn_probability(rng, mean, phi), 1e-12, 1 - 1e-12),
+        responses=((0.02, 1.0), (0.3, 1.0), (0.5, 1.0), (0.97, 1.0)),
+        grids={"logit": WIDE, "probit": WIDE, "cloglog": np.linspace(-3.0, 1.5, 13)},
+        tails={
+            "logit": (-700.0, -30.0, 30.0, 700.0), "probit": (-700.0, -30.0, 30.0), "cloglog": (-700.0, -30.0, 3.0),
+        },
+        starts=dict.fromkeys(("logit", "probit", "cloglog"), Start(0.1, 0.5)),
+        phi=((np.log(6.0),), (np.log(1.5),)),
+        extreme=((np.log(0.05),), (np.log(1e3),), (np.log(1e6),)),
+        flat_links=("logit", "probit", "cloglog"),
+        own_mean_is_best=False,
+        exact_information=False,
+    ),
+    "beta_binomial": Case(
+        log_density=beta_binomial,
+        outcomes=lambda mean, phi: Outcomes(np.arange(10.0), np.ones(10), 9.0),
+        draw=lambda rng, mean, size, phi: rng.binomial(
+            np.asarray(size).astype(int), drawn_probability(rng, mean, phi)
+        ).astype(float),
+        responses=((0.0, 1.0), (1.0, 1.0), (2.0, 5.0), (5.0, 5.0), (3.0, 7.0), (9.0, 30.0)),
+        grids={"logit": WIDE, "probit": WIDE, "cloglog": np.linspace(-3.0, 1.5, 13)},
+        tails={
+            "logit": (-700.0, -30.0, 30.0, 700.0), "probit": (-700.0, -30.0, 30.0), "cloglog": (-700.0, -30.0, 3.0),
+        },
+        starts=dict.fromkeys(("logit", "probit", "cloglog"), Start(0.2, 0.8)),
+        phi=((np.log(4.0),), (np.log(0.8),)),
+        extreme=((np.log(0.01),), (np.log(1e5),), (np.log(1e10),)),
+        trials=True,
+        flat_links=("logit", "probit", "cloglog"),
+        own_mean_is_best=False,
+        exact_information=False,
+    ),
+    "generalized_poisson": Case(
+        log_density=generalized_poisson,
+        outcomes=generalized_poisson_counts,
+        draw=lambda rng, mean, size, phi: drawn_generalized_poisson(rng, mean, phi),
+        responses=((0.0, 1.0), (1.0, 1.0), (4.0, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-690.0, -30.0, 30.0, 600.0)},
+        starts={"log": Start(0.2, 0.8)},
+        phi=((np.log(2.2),), (np.log(3.0),)),
+        extreme=((np.log(50.0),), (np.log(6.0),)),
+        flat_links=("log",),
+        own_mean_is_best=False,
+        exact_information=False,
+    ),
+    "conway_maxwell_poisson": Case(
+        log_density=conway_maxwell_poisson,
+        outcomes=conway_maxwell_counts,
+        draw=lambda rng, mean, size, phi: drawn_conway_maxwell(rng, mean, phi),
+        responses=((0.0, 1.0), (1.0, 1.0), (4.0, 1.0), (30.0, 1.0)),
+        grids={"log": WIDE},
+        tails={"log": (-690.0, -30.0, 7.0, 12.0)},
+        starts={"log": Start(0.2, 0.8)},
+        phi=((-np.log(0.6),), (-np.log(1.8),)),
+        extreme=((-np.log(0.1),), (-np.log(4.0),), (0.0,)),
+        flat_links=("log",),
+    ),
+    "ordered_beta": Case(
+        log_density=ordered_beta,
+        outcomes=unit_values_and_ends,
+        draw=lambda rng, mean, size, phi: drawn_ordered_beta(rng, mean, phi),
+        responses=((0.0, 1.0), (0.02, 1.0), (0.3, 1.0), (0.97, 1.0), (1.0, 1.0)),
+        grids={"logit": WIDE},
+        tails={"logit": (-700.0, -30.0, 30.0, 700.0)},
+        starts={"logit": Start(0.1, 0.5)},
+        phi=((np.log(6.0), -1.2, np.log(1.9)), (np.log(1.5), -0.4, np.log(0.7))),
+        extreme=((np.log(1e3), -20.0, np.log(1.5)), (np.log(20.0), 3.0, np.log(1e-3))),
+        flat_links=("logit",),
+        own_mean_is_best=False,
+        exact_information=False,
+        mean_of_all=False,
     ),
 }  # fmt: skip
 

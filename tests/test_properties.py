@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -57,7 +58,10 @@ FORMULA = {family: "cbind(y, n - y)" if CASES[family].trials else "y" for family
 
 def fit(data: pd.DataFrame, family: str, right: str, **options: object) -> ml.MixedModelResults:
     """`right` is the right-hand side of the formula."""
-    return ml.fit(f"{FORMULA[family]} ~ {right}", data, family, **options)
+    with warnings.catch_warnings():
+        if family == "geometric":  # whose spread hides a random slope
+            warnings.simplefilter("ignore", ml.SingularFitWarning)
+        return ml.fit(f"{FORMULA[family]} ~ {right}", data, family, **options)
 
 
 def assert_same_fit(a: ml.MixedModelResults, b: ml.MixedModelResults, se: float = 1e-6) -> None:
@@ -377,8 +381,9 @@ def test_an_integer_weight_is_that_many_rows(family: str, right: str) -> None:
     if family == "binomial":
         data["y"] = (data["y"] > 0).astype(float)
     data["w"] = np.random.default_rng(1).integers(0, 4, len(data))
-    weighted = ml.fit(f"y ~ {right}", data, family, weights="w")
-    repeated = ml.fit(f"y ~ {right}", data.loc[data.index.repeat(data["w"])], family)
+    left = "y" if family == "binomial" else FORMULA[family]
+    weighted = ml.fit(f"{left} ~ {right}", data, family, weights="w")
+    repeated = ml.fit(f"{left} ~ {right}", data.loc[data.index.repeat(data["w"])], family)
     assert_same_fit(weighted, repeated)
 
 
@@ -449,7 +454,7 @@ def test_start_at_the_optimum(family: str, points: int) -> None:
 def test_refit_is_a_new_fit(family: str) -> None:
     data = simulate(22, family)
     y = data["y"].to_numpy()[::-1].copy()
-    if family == "binomial":
+    if CASES[family].trials:
         y = np.minimum(y, data["n"])
     model = ml.MixedModel(f"{FORMULA[family]} ~ x + (1 | g)", data, family)
     model.fit()

@@ -25,13 +25,25 @@ RUNS_OFF = 40.0  # a standard error, on the scale of a logit, of an estimate tha
 
 FAMILIES = {  # by other names
     "nbinom2": "negative_binomial",
+    "nbinom1": "negative_binomial_1",
     "Gamma": "gamma",
+    "beta": "beta",
+    "betabinomial": "beta_binomial",
     "t": "student_t",
     "tweedie": "tweedie",
     "truncated_poisson": "poisson",  # with a hurdle
     "truncated_nbinom2": "negative_binomial",
+    "truncated_nbinom1": "negative_binomial_1",
 }
-PARAMETERS = {"nbinom2": "size", "truncated_nbinom2": "size", "Gamma": "shape"}
+PARAMETERS = {
+    "nbinom2": "size",
+    "truncated_nbinom2": "size",
+    "nbinom1": "dispersion",
+    "truncated_nbinom1": "dispersion",
+    "Gamma": "shape",
+    "beta": "precision",
+    "betabinomial": "precision",
+}
 
 EXPECTED = "lme4 takes the expected information where the link is not canonical, which is another approximation"
 POINTS = "mothers and communities have numbers of points of their own; test_nested.py comes close with one for both"
@@ -56,6 +68,8 @@ LOOSE = {("hsb", "lme_default_reml"): 10.0, ("hsb", "lme_tight_reml"): 10.0}
 RESPONSES = {  # of the formulas that lack theirs
     "VerbAgg": "r2",
     "bacteria": "y",
+    "beta_sim": "y",
+    "betabinom_sim": "cbind(k, n - k)",
     "cbpp": "cbind(incidence, size - incidence)",
     "epil": "y",
     "gamma_sim": "y",
@@ -196,7 +210,7 @@ def check_family_parameter(results: ml.MixedModelResults, reference: dict[str, A
     assert row.std_error == pytest.approx(row.estimate * se, rel=STANDARD_ERROR)
     if "sigma" in reference:
         sigma = reference["sigma"]
-        assert row.estimate == pytest.approx(sigma if name == "size" else sigma**-2, rel=ESTIMATE * se)
+        assert row.estimate == pytest.approx(sigma**-2 if name == "shape" else sigma, rel=ESTIMATE * se)
 
 
 def check_part(results: ml.MixedModelResults, part: str, reference: pd.DataFrame) -> None:
@@ -210,13 +224,13 @@ def check_part(results: ml.MixedModelResults, part: str, reference: pd.DataFrame
 
 
 def logarithm_of_parameter(reference: dict[str, Any]) -> tuple[float, float]:
-    """Estimate and standard error: glmmTMB's own, or of direct quadrature, which has log sigma = -log(shape) / 2."""
+    """Estimate and standard error: glmmTMB's own, or of direct quadrature, whose log sigma is -log(shape) / 2."""
     if "internal" in reference:
         own = reference["internal"]
         place = own["names"].index("betad")
         return own["estimate"][place], own["se"][place]
     (own,) = reference["extra"]
-    if own["name"] == "log_theta":
+    if own["name"] in ("log_theta", "log_phi"):
         return own["estimate"], own["se"]
     assert own["name"] == "log_sigma"
     return -2 * own["estimate"], 2 * own["se"]
@@ -285,4 +299,7 @@ def check_rows(results: ml.MixedModelResults, reference: dict[str, Any], linear:
             # glmmTMB's of families with two parameters are over the standard deviation
             if f"resid_{kind}_first10" in reference and reference["family"] not in ("t", "tweedie"):
                 residuals = results.residuals(kind)[:10]
+                if reference["family"] == "betabinomial":  # glmmTMB has the variance of independent trials
+                    n, k = results.fit.design.response.size[:10], results.family_params["precision"]
+                    residuals = residuals * np.sqrt((n + k) / (1 + k))
                 np.testing.assert_allclose(residuals, reference[f"resid_{kind}_first10"], rtol=1e-3, atol=1e-3)

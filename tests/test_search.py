@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 import multilevel as ml
 
-from .family_cases import FAMILIES, drawn
+from .family_cases import CASES, FAMILIES, drawn
 
 
 def quietly(formula: str, data: pd.DataFrame, family: str = "gaussian", **options: Any) -> ml.MixedModelResults:
@@ -170,9 +170,12 @@ def test_never_below_the_model_without_random_effects(family: str) -> None:
             "binomial": lambda r=r, n=n: r.integers(0, 4, n),
             "poisson": lambda r=r, n=n: r.poisson(2.0, n),
             "gamma": lambda r=r, n=n: r.gamma(2.0, 1.0, n),
+            "beta": lambda r=r, n=n: r.beta(2.0, 1.5, n),
+            "ordered_beta": lambda r=r, n=n: np.clip(r.permuted(np.r_[0, 1, r.normal(0.5, 0.4, n - 2)]), 0, 1),
+            "beta_binomial": lambda r=r, n=n: r.integers(0, 4, n),
             "negative_binomial": lambda r=r, n=n: r.negative_binomial(1.0, 0.3, n),
         }.get(family, lambda r=r, n=n: drawn(r, family, np.full(n, 0.7)))()
-        left = "cbind(y, 3 - y)" if family == "binomial" else "y"
+        left = "cbind(y, 3 - y)" if CASES[family].trials else "y"
         data = pd.DataFrame({"y": y, "x": x, "g": g})
         if len(np.unique(g)) < 2:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 
 import numpy as np
-from scipy.special import expit, gammaln, log_expit, log_ndtr, xlogy
+from scipy.special import digamma, expit, gammaln, log_expit, log_ndtr, polygamma, xlogy
 
 from . import numbers
 from .problem import Array, Problem
@@ -57,6 +57,33 @@ def stirling(x: Array | float) -> Array | float:
     return 1 / (12 * x) - 1 / (360 * x**3) + 1 / (1260 * x**5)
 
 
+def log_rising(y: Array, x: Array | float) -> Array:
+    """log Gamma(y + x) - log Gamma(x) - y log x."""
+    far = np.maximum(x, 100.0)
+    large = (far + y - 0.5) * np.log1p(y / far) - y + stirling(far + y) - stirling(far)
+    near = np.clip(x, 1e-300, 100.0)
+    return np.where(x > 100, large, gammaln(y + near) - gammaln(near) - y * np.log(near))
+
+
+def digamma_rise(y: Array, x: Array | float) -> tuple[Array, Array]:
+    """psi(y + x) - psi(x), and the same of the trigamma function."""
+    far, near = np.maximum(x, 30.0), np.minimum(x, 30.0)
+    u, v = 1 / far, 1 / (far + y)
+    first = np.log1p(y / far) + (u - v) / 2 + (u**2 - v**2) / 12 - (u**4 - v**4) / 120 + (u**6 - v**6) / 252
+    second = -y * u * v - (u**2 - v**2) / 2 - (u**3 - v**3) / 6 + (u**5 - v**5) / 30 - (u**7 - v**7) / 42
+    return (
+        np.where(x > 30, first, digamma(y + near) - digamma(near)),
+        np.where(x > 30, second, polygamma(1, y + near) - polygamma(1, near)),
+    )
+
+
+def log_gamma_rest(x: Array) -> Array:
+    """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2)."""
+    near = np.clip(x, 1e-300, 100.0)
+    exact = gammaln(near) - ((near - 0.5) * np.log(near) - near + 0.5 * LOG_2PI)
+    return np.where(x > 100, stirling(np.maximum(x, 100.0)), exact)
+
+
 FLAT = {  # not concave in the linear predictor
     ("binomial", "cauchit"),
     ("poisson", "sqrt"),
@@ -67,6 +94,9 @@ FLAT = {  # not concave in the linear predictor
     ("inverse_gaussian", "identity"),
     ("student_t", "identity"),
     ("student_t", "log"),
+    ("negative_binomial_1", "log"),
+    ("generalized_poisson", "log"),
+    *((family, link) for family in ("beta", "beta_binomial") for link in ("logit", "probit", "cloglog")),
 }
 
 
@@ -75,6 +105,8 @@ class Density:
 
     def __init__(self, problem: Problem, phi: Array) -> None:
         self.family, self.link = problem.family, problem.link
+        if self.family == "geometric":  # of size one, whose logarithm is zero
+            self.family = "negative_binomial"
         self.y, self.size, self.w = problem.y, problem.size, problem.weights
         self.phi = np.asarray(phi, dtype=float)
         self.log_phi = float(phi[0]) if len(phi) else 0.0  # of sigma, shape or size
@@ -83,7 +115,7 @@ class Density:
     def _constant(self) -> Array:
         if self.family in numbers.VALUE:
             return numbers.constant(self.family, self.y, self.w, self.phi)
-        if self.family == "binomial":
+        if self.family in ("binomial", "beta_binomial"):
             n, y = self.size, self.y
             return self.w * (gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1))
         if self.family == "poisson" and self.link == "log":  # the value is a deviance, which keeps the digits
@@ -103,6 +135,10 @@ class Density:
                 rising = gammaln(y + k) - gammaln(k) - y * self.log_phi
                 return self.w * (saturated + rising - (y + k) * np.log1p(y / k))
             return self.w * (saturated - y - 0.5 * np.log1p(y / k) + stirling(y + k) - stirling(k))
+        if self.family == "beta":
+            return -self.w * (np.log(y) + np.log1p(-y))
+        if self.family in ("negative_binomial_1", "generalized_poisson"):
+            return -self.w * gammaln(y + 1)
         raise KeyError(self.family)
 
     def some(self, rows: Array) -> Density:
@@ -126,7 +162,9 @@ class Density:
             return [np.log(self.y) if self.link == "log" else np.maximum(self.y, 0.1)]
         if self.link == "sqrt":
             return [np.sqrt(self.y), -np.sqrt(self.y)]
-        share = (self.y + 0.5) / (self.size + 1)
+        if self.link == "log":
+            return [np.log(self.y + 0.1)]
+        share = (self.y + 0.5) / (self.size + 1) if self.family != "beta" else self.y
         return [np.tan(np.pi * (share - 0.5)), np.log(share / (1 - share))]
 
     def value(self, eta: Array) -> Array:
@@ -158,6 +196,30 @@ class Density:
         elif self.family == "gaussian":
             mu = np.exp(eta) if self.link == "log" else eta
             result = c - 0.5 * w * ((y - mu) * np.exp(-self.log_phi)) ** 2
+        elif self.family == "negative_binomial_1":  # log_phi is minus the logarithm of the dispersion
+            r = np.exp(eta + self.log_phi)
+            more = np.log1p(np.exp(-self.log_phi))
+            result = c + w * (y * eta - (y + r) * more + log_rising(y, r))
+        elif self.family == "generalized_poisson":
+            theta, own = np.exp(eta - 0.5 * self.log_phi), -np.expm1(-0.5 * self.log_phi)
+            result = c + w * (y * (eta - 0.5 * self.log_phi) + (y - 1) * np.log1p(own * y / theta) - theta - own * y)
+            result = np.where((theta + own * y > 0) & (theta + 4 * own > 0), result, -np.inf)
+        elif self.family in ("beta", "beta_binomial"):
+            success, failure = log_means(self.link, eta)
+            k = np.exp(self.log_phi)
+            a, b = np.exp(success + self.log_phi), np.exp(failure + self.log_phi)
+            if self.family == "beta_binomial":
+                rest = row(self.size) - y
+                own = times(y, success) + times(rest, failure) - log_rising(row(self.size), k)
+                result = c + w * (own + log_rising(y, a) + log_rising(rest, b))
+            elif k < 1e4:
+                own = gammaln(k) - gammaln(a) - gammaln(b) + a * np.log(y) + b * np.log1p(-y)
+                result = c + w * own
+            else:  # gamma functions by Stirling's formula, from which the large parts cancel
+                one, other = np.log(y) - success, np.log1p(-y) - failure
+                own = a * (one - np.expm1(one)) + b * (other - np.expm1(other))
+                gammas = stirling(k) - log_gamma_rest(a) - log_gamma_rest(b)
+                result = c + w * (own + gammas + 0.5 * (success + failure + self.log_phi - LOG_2PI))
         elif self.family == "gamma":
             d, k = np.log(y) - log_rate(self.link, eta), np.exp(self.log_phi)
             result = c - w * k * (np.expm1(d) - d)
@@ -194,6 +256,29 @@ class Density:
                 return w * (times(y, 2 / eta) - 2 * eta), w * (-times(y, 2 / eta**2) - 2)
             return w * (times(y, 1 / eta) - 1), -w * times(y, 1 / eta**2)
         k = np.exp(self.log_phi)
+        if self.family == "negative_binomial_1":
+            r = np.exp(eta + self.log_phi)
+            first, second = digamma_rise(y, r)
+            slope = y + r * (first - y / r - np.log1p(1 / k))
+            return w * slope, w * (slope + r**2 * second)
+        if self.family == "generalized_poisson":
+            theta, own = np.exp(eta - 0.5 * self.log_phi), -np.expm1(-0.5 * self.log_phi)
+            share = theta / (theta + own * y)
+            none = y == 0
+            first = np.where(none, -theta, 1 + (y - 1) * share - theta)
+            return w * first, w * np.where(none, -theta, (y - 1) * share * (1 - share) - theta)
+        if self.family in ("beta", "beta_binomial"):
+            success, failure = log_means(self.link, eta)
+            log_slope, bend = slopes(self.link, eta)
+            a, b = np.exp(success + self.log_phi), np.exp(failure + self.log_phi)
+            if self.family == "beta":
+                first = np.log(y) - np.log1p(-y) - digamma(a) + digamma(b)
+                second = -polygamma(1, a) - polygamma(1, b)
+            else:
+                one, other = digamma_rise(y, a), digamma_rise(self.size - y, b)
+                first, second = one[0] - other[0], one[1] + other[1]
+            slope = np.exp(log_slope + self.log_phi)
+            return w * first * slope, w * (second * slope**2 + first * slope * bend)
         if self.family == "gamma":
             if self.link == "inverse":
                 return w * k * (1 / eta - y), -w * k / eta**2

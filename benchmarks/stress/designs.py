@@ -12,7 +12,7 @@ from scipy.special import gamma as gamma_function
 
 from . import numbers
 from .problem import Array, Problem, Term
-from .recipe import TIMES, Recipe, draw
+from .recipe import RATES, TIMES, Recipe, draw
 from .structures import ar1_root, cs_root
 
 
@@ -249,7 +249,7 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
     elif recipe.family == "poisson":
         mean = {"log": np.exp(np.minimum(eta, 14)), "sqrt": eta**2, "identity": np.maximum(eta, 0.05)}[recipe.link]
         frame["y"] = rng.poisson(mean)
-    elif recipe.family in ("gamma", "negative_binomial"):
+    elif recipe.family in RATES:
         frame["y"] = _dispersed(rng, recipe, eta)
     elif recipe.family in numbers.VALUE:
         frame["y"] = _numbers(rng, recipe, eta, frame["w"].to_numpy() if made.weights else np.ones(n))
@@ -261,11 +261,17 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
             "cauchit": lambda e: 0.5 + np.arctan(e) / np.pi,
             "log": lambda e: np.exp(np.minimum(e, -0.02)),
         }[recipe.link]
-        if recipe.trials > 1:
+        mean = inverse(eta)
+        if recipe.family in ("beta", "beta_binomial"):  # a precision from 1e3 for the smallest sigma to one
+            precision, inside = 1.0 + 3.0 / recipe.sigma**2, np.clip(mean, 1e-9, 1 - 1e-9)
+            mean = rng.beta(inside * precision, (1 - inside) * precision)
+        if recipe.family == "beta":
+            frame["y"] = np.clip(mean, 1e-12, 1 - 1e-12)
+        elif recipe.trials > 1:
             frame["n"] = recipe.trials if rng.random() < 0.5 else rng.integers(1, recipe.trials + 1, n)
-            frame["y"] = rng.binomial(frame["n"], inverse(eta))
+            frame["y"] = rng.binomial(frame["n"], mean)
         else:
-            frame["y"] = (rng.random(n) < inverse(eta)).astype(int)
+            frame["y"] = (rng.random(n) < mean).astype(int)
 
 
 def _dispersed(rng: np.random.Generator, recipe: Recipe, eta: Array) -> Array:
@@ -278,7 +284,13 @@ def _dispersed(rng: np.random.Generator, recipe: Recipe, eta: Array) -> Array:
     shape = recipe.sigma**-2.0
     if recipe.family == "gamma":
         return np.maximum(rng.gamma(shape, mean / shape), 1e-200)
-    return rng.poisson(mean if recipe.sigma < 0.1 else np.minimum(rng.gamma(shape, mean / shape), 1e9)).astype(float)
+    if recipe.family == "geometric":
+        return rng.poisson(np.minimum(rng.exponential(mean), 1e9)).astype(float)
+    if recipe.sigma < 0.1:
+        return rng.poisson(mean).astype(float)
+    if recipe.family in ("negative_binomial_1", "generalized_poisson"):  # a variance of (1 + sigma) times the mean
+        return rng.poisson(rng.gamma(mean / recipe.sigma, recipe.sigma)).astype(float)
+    return rng.poisson(np.minimum(rng.gamma(shape, mean / shape), 1e9)).astype(float)
 
 
 def _numbers(rng: np.random.Generator, recipe: Recipe, eta: Array, weights: Array) -> Array:

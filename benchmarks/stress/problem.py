@@ -48,8 +48,9 @@ class Problem:
     @property
     def n_phi(self) -> int:
         """Parameters of the family's own."""
-        none_or_two = {"binomial": 0, "poisson": 0, "exponential": 0, "student_t": 2, "skew_normal": 2, "tweedie": 2}
-        return none_or_two.get(self.family, 1)
+        own = {"binomial": 0, "poisson": 0, "geometric": 0, "exponential": 0}
+        own |= {"student_t": 2, "skew_normal": 2, "tweedie": 2}
+        return own.get(self.family, 1)
 
     @property
     def p(self) -> int:

@@ -63,6 +63,15 @@ LINKS = {
     ("student_t", "log"): 4,
     ("skew_normal", "identity"): 6,
     ("tweedie", "log"): 6,
+    ("negative_binomial_1", "log"): 10,
+    ("geometric", "log"): 5,
+    ("generalized_poisson", "log"): 8,
+    ("beta", "logit"): 8,
+    ("beta", "probit"): 4,
+    ("beta", "cloglog"): 4,
+    ("beta_binomial", "logit"): 8,
+    ("beta_binomial", "probit"): 4,
+    ("beta_binomial", "cloglog"): 4,
 }
 BOUNDED = (  # links whose linear predictor is not any number
     ("binomial", "log"),
@@ -72,6 +81,8 @@ BOUNDED = (  # links whose linear predictor is not any number
     ("negative_binomial", "identity"),
     ("student_t", "log"),
 )
+RATES = ("poisson", "gamma", "negative_binomial", "negative_binomial_1", "geometric", "generalized_poisson")
+WIDE = tuple((family, "log") for family in RATES)  # links of a mean without a domain
 
 
 @dataclass

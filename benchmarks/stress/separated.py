@@ -13,11 +13,11 @@ def separated(problem: Problem) -> bool | None:
 
     Rows at their upper end may only move up, those at zero only down, all others not at all.
     """
-    if problem.family in ("gamma", "lognormal", "inverse_gaussian", "exponential", "weibull", "skew_normal"):
+    if problem.family in ("gamma", "beta", "lognormal", "inverse_gaussian", "exponential", "weibull", "skew_normal"):
         return False
     if problem.family in ("gaussian", "student_t") or problem.link in ("sqrt", "identity"):
         return None
-    top = (problem.y == problem.size) & (problem.family == "binomial") & (problem.link != "log")
+    top = (problem.y == problem.size) & (problem.family in ("binomial", "beta_binomial")) & (problem.link != "log")
     side = np.where(problem.y == 0, -1.0, np.where(top, 1.0, 0.0))
     X = np.linalg.qr(problem.X)[0]
     ends, inside = side != 0, side == 0

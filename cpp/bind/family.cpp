@@ -46,6 +46,8 @@ const char* scale_name(family::Scale scale) {
   switch (scale) {
     case family::Scale::log:
       return "log";
+    case family::Scale::reciprocal:
+      return "reciprocal";
     case family::Scale::logit:
       return "logit";
     case family::Scale::power:
@@ -72,6 +74,10 @@ const char* support_name(family::Support support) {
       return "positive counts";
     case family::Support::trials:
       return "trials";
+    case family::Support::open_unit:
+      return "open unit";
+    case family::Support::closed_unit:
+      return "closed unit";
   }
   return "";
 }
@@ -188,6 +194,7 @@ void bind_family(py::module_& module) {
                              })
       .def_property_readonly("is_linear", &Family::is_linear)
       .def_property_readonly("log_concave", &Family::log_concave)
+      .def_property_readonly("two_numbers", &Family::two_numbers)
       .def("supremum", &supremum, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
       .def(
           "mean", [](const Family& f, const DoubleArray& eta) { return map(eta, [&](double x) { return f.mean(x); }); },
@@ -204,6 +211,14 @@ void bind_family(py::module_& module) {
             return map(mu, [&](double x) { return f.variance(x, at[row++]); });
           },
           py::arg("mu"), py::arg("phi"))
+      .def(
+          "variance_ratio",
+          [](const Family& f, const DoubleArray& trials, const DoubleArray& phi) {
+            const PhiArray at(f, phi, trials.size());
+            py::ssize_t row = 0;
+            return map(trials, [&](double x) { return f.variance_ratio(x, at[row++]); });
+          },
+          py::arg("trials"), py::arg("phi"))
       .def(
           "dispersion",
           [](const Family& f, const DoubleArray& phi) {

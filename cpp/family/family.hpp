@@ -85,6 +85,8 @@ enum class Support {
   counts,           ///< 0, 1, 2, ...
   positive_counts,  ///< 1, 2, 3, ...
   trials,           ///< successes out of a number of trials
+  open_unit,        ///< numbers between zero and one
+  closed_unit,      ///< those, zero and one
 };
 
 /// What a zero is among such responses.
@@ -110,11 +112,12 @@ inline Zero zero_among(Support support) {
 
 /// How a parameter on its natural scale follows from phi, which has no bounds.
 enum class Scale {
-  log,    ///< exp(phi)
-  logit,  ///< 1 / (1 + exp(-phi))
-  power,  ///< 1 + 1 / (1 + exp(-phi)): between one and two
-  plain,  ///< phi
-  slant,  ///< alpha with 1.02 alpha - alpha / (1 + alpha^2) = phi
+  log,         ///< exp(phi)
+  reciprocal,  ///< exp(-phi), for a parameter whose limit is zero
+  logit,       ///< 1 / (1 + exp(-phi))
+  power,       ///< 1 + 1 / (1 + exp(-phi)): between one and two
+  plain,       ///< phi
+  slant,       ///< alpha with 1.02 alpha - alpha / (1 + alpha^2) = phi
 };
 
 /// Of a row whose density does not depend on eta, see Family::recession.
@@ -178,7 +181,8 @@ class Family {
     throw std::logic_error("family '" + name() + "' has no distribution function");
   }
 
-  /// E(-d2): never negative, and what a step uses where the observed curvature is not positive.
+  /// E(-d2), or where that has no closed form what is never above it, the squared derivative of the mean over the
+  /// variance: never negative, and what a step uses where the observed curvature is not positive.
   virtual void expected_information(const Rows& rows, double* out) const = 0;
 
   /// A linear predictor to start from, for one row.
@@ -217,6 +221,12 @@ class Family {
   virtual double mean(double eta) const = 0;
   virtual double link_of_mean(double mu) const = 0;
   virtual double variance(double mu, const double* phi) const = 0;
+  /// What the variance of a proportion of so many trials is times that of as many that are independent.
+  virtual double variance_ratio(double trials, const double* phi) const {
+    (void)trials;
+    (void)phi;
+    return 1.0;
+  }
   virtual double dispersion(const double* phi) const {
     (void)phi;
     return 1.0;

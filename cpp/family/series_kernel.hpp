@@ -15,7 +15,9 @@ namespace multilevel::family {
 // For plain lanes, which have no namespace that a call could be looked up in.
 using numeric::exp;
 using numeric::expm1;
+using numeric::log1mexp;
 using numeric::log1p;
+using numeric::softplus;
 
 using numeric::lane_count;
 using numeric::Lanes;
@@ -71,6 +73,31 @@ template <int D, class T, class Function>
 inline Taylor<D, T> of_parameter(const Taylor<D, T>& x, Function function) {
   Taylor<D, T> r = numeric::constant_like(x, numeric::broadcast(0.0));
   r.c[0] = function(x.c[0]);
+  return r;
+}
+
+// Much of a density is a function of eta alone, or of one other number: a series in that alone costs a fraction, and
+// `lifted` or numeric::compose make it one in everything.
+
+/// x as a series in eta alone; it does not depend on the parameters.
+template <int D, class T>
+inline Taylor<D, Lanes> in_eta_alone(const Taylor<D, T>& x) {
+  Taylor<D, Lanes> r;
+  for (int k = 0; k <= D; ++k) r.c[k] = numeric::constant_term(x.c[k]);
+  return r;
+}
+template <int D, class T>
+inline Taylor<D, T> lifted(const Taylor<D, Lanes>& f, const Taylor<D, T>& like) {
+  Taylor<D, T> r;
+  for (int k = 0; k <= D; ++k) r.c[k] = numeric::constant_like(like.c[k], f.c[k]);
+  return r;
+}
+/// The variable at the value of x: what a function is expanded in for compose(x, function).
+template <int D, class T>
+inline Taylor<D, Lanes> alone(const Taylor<D, T>& x) {
+  Taylor<D, Lanes> r{};
+  r.c[0] = numeric::constant_term(x);
+  r.c[1] = numeric::broadcast(1.0);
   return r;
 }
 

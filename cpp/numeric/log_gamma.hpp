@@ -7,6 +7,12 @@
 
 namespace multilevel::numeric {
 
+inline bool any(LaneBits mask) {
+  bool found = false;
+  for (int i = 0; i < lane_count; ++i) found |= mask[i] != 0;
+  return found;
+}
+
 namespace log_gamma {
 
 inline constexpr int shift = 10;
@@ -26,15 +32,60 @@ inline T far(const T& x) {
 template <class T>
 inline T stirling_remainder(const T& x) {
   const LaneBits small = constant_term(x) < static_cast<double>(log_gamma::shift);
-  bool any = false;
-  for (int i = 0; i < lane_count; ++i) any |= small[i] != 0;
-  if (!any) return log_gamma::far(x);
+  if (!any(small)) return log_gamma::far(x);
   // Small x are moved up: log Gamma(x) = log Gamma(x + 10) - log(x (x + 1) ... (x + 9)).
   const Lanes moved = select(small, broadcast(1.0), broadcast(0.0)), by = moved * static_cast<double>(log_gamma::shift);
   const T up = x + by;
   T product = moved * x + (1.0 - moved);
   for (int k = 1; k < log_gamma::shift; ++k) product = product * (moved * (x + static_cast<double>(k)) + (1.0 - moved));
   return log_gamma::far(up) + (x + -0.5) * log(up / x) + by * log(up) + -by - log(product);
+}
+
+/// The same of x = e^t as a function of t, which may be anything down to minus infinity: for small x it is nearly -t
+/// / 2.
+template <int D>
+inline Taylor<D, Lanes> stirling_remainder_of_log(const Taylor<D, Lanes>& t) {
+  const Taylor<D, Lanes> x = exp(t);
+  const LaneBits small = x.c[0] < static_cast<double>(log_gamma::shift);
+  if (!any(small)) return log_gamma::far(x);
+  const Lanes moved = select(small, broadcast(1.0), broadcast(0.0)), by = moved * static_cast<double>(log_gamma::shift);
+  const Taylor<D, Lanes> up = x + by, log_up = log(up);
+  Taylor<D, Lanes> product = moved * x + 1.0;  // without x itself, whose logarithm is t
+  for (int k = 2; k < log_gamma::shift; ++k) product = product * (moved * (x + static_cast<double>(k)) + (1.0 - moved));
+  return log_gamma::far(up) + (x + -0.5) * (moved * (log_up - t)) + by * log_up + -by - moved * t - log(product);
+}
+
+/// log(1 + v) - v for 0 <= v <= 1/4, with s = v / (2 + v): -s v + 2 (s^3 / 3 + s^5 / 5 + ...).
+inline Lanes log1p_minus(Lanes v) {
+  const Lanes s = v / (2.0 + v), z = s * s;
+  Lanes sum = broadcast(1.0 / 17.0);
+  for (const double k : {15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0}) sum = sum * z + 1.0 / k;
+  return 2.0 * s * z * sum - s * v;
+}
+
+/// log Gamma(y + x) - log Gamma(x) - y log x of x = e^t: the logarithm of x (x + 1) ... (x + y - 1) / x^y, nearly
+/// y (y - 1) / (2 x) for large x, where no digit is lost. With v = y / x it is
+/// x ((1 + v) log(1 + v) - v) - log(1 + v) / 2 and a difference of remainders.
+template <int D>
+inline Taylor<D, Lanes> log_rising_ratio(Lanes y, const Taylor<D, Lanes>& t) {
+  constexpr double far_below = -30.0, small = 0.25;
+  const LaneBits none = (y == 0.0) | (y == 1.0);
+  const Lanes log_y = log(select(none, broadcast(1.0), y));
+  const Lanes share = select(t.c[0] > far_below, log1p(y * exp(-t.c[0])), softplus(log_y - t.c[0]));
+  const Taylor<D, Lanes> log_share = integrate(t, share, -logistic(-t + log_y));
+  const Taylor<D, Lanes> x = exp(t);
+  Taylor<D, Lanes> value = (x + y) * log_share + -y;
+  const LaneBits near = y * exp(-t.c[0]) < small;
+  if (any(near)) {
+    const Lanes some = select(near, t.c[0], log_y + 3.0);
+    Taylor<D, Lanes> at = t;
+    at.c[0] = some;
+    const Taylor<D, Lanes> v = y * exp(-at), more = v + 1.0;
+    const Taylor<D, Lanes> minus = integrate(at, log1p_minus(v.c[0]), v * v / more);
+    value = select(near, exp(at) * more * minus + y * v, value);
+  }
+  value = value + -0.5 * log_share + stirling_remainder_of_log(t + log_share) - stirling_remainder_of_log(t);
+  return select(none, constant_like(t, broadcast(0.0)), value);
 }
 
 }  // namespace multilevel::numeric

@@ -26,6 +26,14 @@ inline SecondOrder<R> constant_like(const SecondOrder<R>&, Lanes value) {
   return r;
 }
 
+template <int R>
+inline SecondOrder<R> select(LaneBits mask, SecondOrder<R> yes, const SecondOrder<R>& no) {
+  yes.value = select(mask, yes.value, no.value);
+  for (std::size_t a = 0; a < yes.slope.size(); ++a) yes.slope[a] = select(mask, yes.slope[a], no.slope[a]);
+  for (std::size_t a = 0; a < yes.second.size(); ++a) yes.second[a] = select(mask, yes.second[a], no.second[a]);
+  return yes;
+}
+
 /// f(x), given f and its first two derivatives at x's value.
 template <int R>
 inline SecondOrder<R> compose(const SecondOrder<R>& x, Lanes f, Lanes f1, Lanes f2) {

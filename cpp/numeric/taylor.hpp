@@ -107,6 +107,22 @@ inline Taylor<D, T> integrate(const Taylor<D, T>& x, const T& value, const Taylo
 }
 
 template <int D, class T>
+inline Taylor<D, T> select(LaneBits mask, Taylor<D, T> yes, const Taylor<D, T>& no) {
+  for (int k = 0; k <= D; ++k) yes.c[k] = select(mask, yes.c[k], no.c[k]);
+  return yes;
+}
+
+/// f(x) from the series of f at the value of x, right to the total degree D: all that derivatives of a log density need
+/// (family::Order), at the price of D products.
+template <int D, class T>
+inline Taylor<D, T> compose(const Taylor<D, T>& x, const Taylor<D, Lanes>& f) {
+  const Taylor<D, T> rest = x + -constant_term(x);
+  Taylor<D, T> y = f.c[D] * rest + f.c[D - 1];
+  for (int k = D - 2; k >= 0; --k) y = y * rest + f.c[k];
+  return y;
+}
+
+template <int D, class T>
 inline Taylor<D, T> exp(const Taylor<D, T>& x) {
   Taylor<D, T> y;
   y.c[0] = exp(x.c[0]);

@@ -41,8 +41,8 @@ class MixedModel:
     data : data frame or dict of columns
         pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
     family : str or Family
-        ``"gaussian"``, ``"binomial"``, ``"poisson"``, ``"gamma"``, ``"negative_binomial"``; `multilevel.families()`
-        lists them with their links, parameters and references.
+        ``"gaussian"``, ``"binomial"``, ``"poisson"``, ``"gamma"``, ``"negative_binomial"``, ``"beta"``, ...;
+        `multilevel.families()` lists them with their links, parameters and references.
     link : str, optional
         The family's default link without it.
     weights : str or array_like, optional

@@ -13,7 +13,7 @@ from ..columns.expressions import Numbers, Rows, evaluate
 from ..columns.levels import drop_unused, label_of
 from ..columns.transforms import Categories
 from ..errors import DataError, DataWarning, warn_caller
-from ..family.response_kinds import TOLERANCE, check_not_negative, check_response, first, warn_not_whole
+from ..family.response_kinds import TOLERANCE, check_not_negative, check_response, check_trials, first, warn_not_whole
 from ..formula.parse import Atom, Formula
 
 if TYPE_CHECKING:
@@ -54,6 +54,14 @@ def build_response(
     formula: Formula, rows: Rows, family: Family, weights: NDArray[np.float64] | None
 ) -> tuple[Response, NDArray[np.float64] | None]:
     """The response, and the weights that are left: those of a binomial proportion become trials."""
+    response, left = _build_response(formula, rows, family, weights)
+    check_trials(family, f"the response '{response.name}'", response.size)
+    return response, left
+
+
+def _build_response(
+    formula: Formula, rows: Rows, family: Family, weights: NDArray[np.float64] | None
+) -> tuple[Response, NDArray[np.float64] | None]:
     name = formula.response_text
     if len(formula.response) == 2:
         if family.support != "trials":

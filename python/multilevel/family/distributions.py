@@ -5,38 +5,210 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
+
+from multilevel import _core
 
 from .continuous_distributions import CONTINUOUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from .registry import Family
 
+    Array = NDArray[np.float64]
     Make = Callable[..., Any]
 
 
-def _binomial(mu: Any, trials: Any) -> Any:
-    return stats.binom(np.round(trials).astype(np.int64), mu)
+MOST_COUNTS = 1_000_000  # that are summed for a quantile
 
 
-def _poisson(mu: Any, _: Any) -> Any:
+def _whole(trials: Array) -> NDArray[np.int64]:
+    return np.round(trials).astype(np.int64)
+
+
+def _binomial(mu: Array, trials: Array) -> Any:
+    return stats.binom(_whole(trials), mu)
+
+
+def _poisson(mu: Array, _trials: Array) -> Any:
     return stats.poisson(mu)
 
 
-def _gaussian(mu: Any, _: Any, sigma: Any) -> Any:
+def _gaussian(mu: Array, _trials: Array, sigma: Array) -> Any:
     return stats.norm(mu, sigma)
 
 
-def _gamma(mu: Any, _: Any, shape: Any) -> Any:
+def _gamma(mu: Array, _trials: Array, shape: Array) -> Any:
     return stats.gamma(shape, scale=mu / shape)
 
 
-def _negative_binomial(mu: Any, _: Any, size: Any) -> Any:
+def _negative_binomial(mu: Array, _trials: Array, size: Array) -> Any:
     return stats.poisson(mu) if np.all(np.isinf(size)) else stats.nbinom(size, 1.0 / (1.0 + mu / size))
+
+
+def _negative_binomial_1(mu: Array, _trials: Array, dispersion: Array) -> Any:
+    return stats.poisson(mu) if np.all(dispersion == 0) else stats.nbinom(mu / dispersion, 1.0 / (1.0 + dispersion))
+
+
+def _geometric(mu: Array, _trials: Array) -> Any:
+    return stats.nbinom(1.0, 1.0 / (1.0 + mu))
+
+
+def _beta(mu: Array, _trials: Array, precision: Array) -> Any:
+    return stats.beta(mu * precision, (1.0 - mu) * precision)
+
+
+def _beta_binomial(mu: Array, trials: Array, precision: Array) -> Any:
+    if np.all(np.isinf(precision)):
+        return stats.binom(_whole(trials), mu)
+    return stats.betabinom(_whole(trials), mu * precision, (1.0 - mu) * precision)
+
+
+class Counts:
+    """Counts from zero on, each of a mean of its own, by the logarithms of their probabilities, which are summed.
+
+    Parameters
+    ----------
+    logpmf : callable
+        Of counts, broadcast against the means.
+    mu, var : ndarray of float64
+        Means and variances.
+    """
+
+    def __init__(self, logpmf: Callable[[ArrayLike], Any], mu: ArrayLike, var: ArrayLike) -> None:
+        self.logpmf = logpmf
+        self._mu, self._var = np.asarray(mu, dtype=np.float64), np.asarray(var, dtype=np.float64)
+
+    def mean(self) -> Array:
+        """Means."""
+        return self._mu
+
+    def var(self) -> Array:
+        """Variances."""
+        return self._var
+
+    def std(self) -> Array:
+        """Standard deviations."""
+        return np.sqrt(self._var)
+
+    def pmf(self, y: ArrayLike) -> Array:
+        """Probabilities."""
+        return np.exp(self.logpmf(y))
+
+    def _table(self, most: int) -> Array:
+        """Probabilities of the counts up to `most` along a last axis of their own, and those below."""
+        grid = np.arange(most + 1.0).reshape(-1, *(1,) * self._mu.ndim)
+        return np.moveaxis(np.cumsum(self.pmf(grid), axis=0), 0, -1)
+
+    def cdf(self, y: ArrayLike) -> Array:
+        """Probabilities of no more than `y`."""
+        at = np.floor(np.asarray(y, dtype=np.float64))
+        shape = np.broadcast_shapes(at.shape, self._mu.shape)
+        if not np.size(at) or np.max(at) < 0:
+            return np.zeros(shape)
+        table = np.broadcast_to(self._table(int(np.max(at))), (*shape, int(np.max(at)) + 1))
+        place = np.broadcast_to(np.maximum(at, 0).astype(int), shape)[..., None]
+        return np.where(at < 0, 0.0, np.minimum(np.take_along_axis(table, place, -1)[..., 0], 1.0))
+
+    def ppf(self, q: ArrayLike) -> Array:
+        """The least counts whose cdf reaches `q`."""
+        want = np.asarray(q, dtype=np.float64)
+        most = int(np.max(self._mu + 20 * self.std() + 30, initial=1.0))
+        table = self._table(most)
+        while np.min(table[..., -1]) < np.max(want, initial=0.0) and most < MOST_COUNTS:
+            most *= 2
+            table = self._table(most)
+        return (table < want[..., None]).sum(-1).astype(np.float64)
+
+    def rvs(self, size: Any = None, random_state: np.random.Generator | None = None) -> Array:
+        """Random counts, by inversion."""
+        rng = np.random.default_rng() if random_state is None else random_state
+        return self.ppf(rng.uniform(size=self._mu.shape if size is None else size))
+
+
+def _of_core(name: str, mu: Array, phi: Array) -> Counts:
+    """By the core's density; the parameter as the fit moves it."""
+    family = _core.Family(name, "log")
+
+    def logpmf(y: ArrayLike) -> Array:
+        eta, at, own = np.broadcast_arrays(family.link_of_mean(mu), np.asarray(y, dtype=np.float64), phi)
+        result = np.empty(eta.shape)
+        for value in np.unique(own):
+            rows = own == value
+            one = np.ones(int(rows.sum()))
+            found = family.derivatives(eta[rows], np.maximum(at[rows], 0.0), one, one, [float(value)])
+            whole = (at[rows] >= 0) & (at[rows] == np.floor(at[rows]))
+            result[rows] = np.where(whole, found["value"] + found["constant"], -np.inf)
+        return np.where(np.isnan(result), -np.inf, result)
+
+    variance = np.empty(np.broadcast_shapes(mu.shape, phi.shape))
+    for value in np.unique(phi):
+        rows = np.broadcast_to(phi == value, variance.shape)
+        variance[rows] = family.variance(np.broadcast_to(mu, variance.shape)[rows], [float(value)])
+    return Counts(logpmf, np.broadcast_to(mu, variance.shape), variance)
+
+
+def _generalized_poisson(mu: Array, _trials: Array, dispersion: Array) -> Counts:
+    return _of_core("generalized_poisson", mu, np.log(dispersion))
+
+
+def _conway_maxwell_poisson(mu: Array, _trials: Array, nu: Array) -> Any:
+    if np.all(nu == 0):
+        return stats.nbinom(1.0, 1.0 / (1.0 + mu))
+    return _of_core("conway_maxwell_poisson", mu, -np.log(nu))
+
+
+class OrderedBeta:
+    """Zero, one, or in between a beta distribution; see cpp/family/ordered_beta.cpp."""
+
+    def __init__(self, mu: Array, precision: Array, lower: Array, upper: Array) -> None:
+        eta = special.logit(mu)
+        self._zero, self._one = special.expit(lower - eta), special.expit(eta - upper)
+        self._between = special.expit(eta - lower) * special.expit(upper - eta) * -np.expm1(lower - upper)
+        self._beta = stats.beta(mu * precision, (1.0 - mu) * precision)
+
+    def logpdf(self, y: ArrayLike) -> Array:
+        """Log densities between the ends, and logarithms of the probabilities of these."""
+        at = np.asarray(y, dtype=np.float64)
+        inside = np.where((at > 0) & (at < 1), at, 0.5)
+        between = np.log(self._between) + self._beta.logpdf(inside)
+        found = np.select([at == 0, at == 1], [np.log(self._zero), np.log(self._one)], between)
+        return np.where((at >= 0) & (at <= 1), found, -np.inf)
+
+    def cdf(self, y: ArrayLike) -> Array:
+        """Probabilities of no more than `y`."""
+        at = np.asarray(y, dtype=np.float64)
+        inside = self._zero + self._between * self._beta.cdf(np.clip(at, 0.0, 1.0))
+        return np.select([at < 0, at >= 1], [np.zeros_like(inside), np.ones_like(inside)], inside)
+
+    def ppf(self, q: ArrayLike) -> Array:
+        """Quantiles."""
+        share = (np.asarray(q, dtype=np.float64) - self._zero) / self._between
+        return np.select([share <= 0, share > 1], [0.0, 1.0], self._beta.ppf(np.clip(share, 0.0, 1.0)))
+
+    def rvs(self, size: Any = None, random_state: np.random.Generator | None = None) -> Array:
+        """Random responses, by inversion."""
+        rng = np.random.default_rng() if random_state is None else random_state
+        return self.ppf(rng.uniform(size=np.shape(self._between) if size is None else size))
+
+    def mean(self) -> Array:
+        """Means, of all that a response may be."""
+        return self._one + self._between * self._beta.mean()
+
+    def var(self) -> Array:
+        """Variances."""
+        return self._one + self._between * (self._beta.var() + self._beta.mean() ** 2) - self.mean() ** 2
+
+    def std(self) -> Array:
+        """Standard deviations."""
+        return np.sqrt(self.var())
+
+
+def _ordered_beta(mu: Array, _trials: Array, precision: Array, lower_cut: Array, cut_distance: Array) -> OrderedBeta:
+    return OrderedBeta(mu, precision, lower_cut, lower_cut + cut_distance)
 
 
 DISTRIBUTIONS: dict[str, Make] = {  # (mu, trials, **parameters)
@@ -45,6 +217,13 @@ DISTRIBUTIONS: dict[str, Make] = {  # (mu, trials, **parameters)
     "gaussian": _gaussian,
     "gamma": _gamma,
     "negative_binomial": _negative_binomial,
+    "negative_binomial_1": _negative_binomial_1,
+    "geometric": _geometric,
+    "beta": _beta,
+    "beta_binomial": _beta_binomial,
+    "generalized_poisson": _generalized_poisson,
+    "conway_maxwell_poisson": _conway_maxwell_poisson,
+    "ordered_beta": _ordered_beta,
     **CONTINUOUS,
 }
 
@@ -67,4 +246,4 @@ def distribution(family: Family, mu: ArrayLike, phi: Mapping[str, ArrayLike], tr
     A frozen distribution with logpmf or logpdf, cdf, ppf, rvs, mean and var. Counts out of trials are counts here.
     """
     own = {name: np.asarray(value, dtype=np.float64) for name, value in phi.items()}
-    return cast("Any", DISTRIBUTIONS[family.name](np.asarray(mu, dtype=np.float64), trials, **own))
+    return cast("Any", DISTRIBUTIONS[family.name](*(np.asarray(v, dtype=np.float64) for v in (mu, trials)), **own))

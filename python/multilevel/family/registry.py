@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-Support = Literal["numbers", "positive", "nonnegative", "counts", "positive counts", "trials"]
+Support = Literal[
+    "numbers", "positive", "nonnegative", "counts", "positive counts", "trials", "open unit", "closed unit"
+]
 Zero = Literal["", "inflation", "hurdle"]
-Scale = Literal["log", "logit", "power", "plain", "slant"]
+Scale = Literal["log", "reciprocal", "logit", "power", "plain", "slant"]
 
 # other packages' names
 ELSEWHERE = {
@@ -49,6 +51,20 @@ ELSEWHERE = {
     "skewnormal": "skew_normal",
     "skew-normal": "skew_normal",
     "compound_poisson": "tweedie",
+    "nbinom1": "negative_binomial_1",
+    "nb1": "negative_binomial_1",
+    "genpois": "generalized_poisson",
+    "generalizedpoisson": "generalized_poisson",
+    "compois": "conway_maxwell_poisson",
+    "cmp": "conway_maxwell_poisson",
+    "com_poisson": "conway_maxwell_poisson",
+    "conwaymaxwellpoisson": "conway_maxwell_poisson",
+    "beta_family": "beta",
+    "betareg": "beta",
+    "ordbeta": "ordered_beta",
+    "ordbetareg": "ordered_beta",
+    "betabinomial": "beta_binomial",
+    "betabin": "beta_binomial",
 }
 LEAST_SLOPE = 0.02  # of the scale "slant"
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
@@ -66,9 +82,9 @@ class Parameter:
     limit : float
         The phi from which on the density is for all purposes that of the family `becomes`; infinite without one.
     becomes : str
-    scale : {"log", "logit", "power", "plain", "slant"}
-        How the parameter follows from the phi that the fit moves: exp(phi), 1 / (1 + exp(-phi)), one more than that,
-        phi itself, or the alpha with 1.02 alpha - alpha / (1 + alpha^2) = phi.
+    scale : {"log", "reciprocal", "logit", "power", "plain", "slant"}
+        How the parameter follows from the phi that the fit moves: exp(phi), exp(-phi), 1 / (1 + exp(-phi)), one more
+        than that, phi itself, or the alpha with 1.02 alpha - alpha / (1 + alpha^2) = phi.
     part : str
         What a formula for it is called.
     lower_limit : float
@@ -86,28 +102,36 @@ class Parameter:
     @property
     def internal(self) -> str:
         """The name of what is optimized."""
-        prefix = {"plain": "", "log": "log_", "slant": "slant_"}
+        prefix = {"plain": "", "log": "log_", "reciprocal": "minus_log_", "slant": "slant_"}
         return prefix.get(self.scale, "logit_") + self.name
 
     def natural(self, phi: float) -> float:
-        """The parameter at phi; infinite (or two) at its limit, and its least value at its lower limit."""
+        """The parameter at phi; at its limits infinite, or the value that it has there."""
         return float(self.naturals(np.array([phi]))[0])
 
     def naturals(self, phi: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same of an array."""
         with np.errstate(over="ignore"):
-            if self.scale in ("log", "plain"):
-                values = np.exp(phi) if self.scale == "log" else np.array(phi)
+            if self.scale in ("log", "reciprocal"):
+                values = np.exp(phi if self.scale == "log" else -np.asarray(phi))
+            elif self.scale == "plain":
+                values = np.array(phi)
             elif self.scale == "slant":
                 values = np.array([_slant(own) for own in np.ravel(phi)]).reshape(np.shape(phi))
             else:
                 least = np.exp(-np.abs(phi))
                 values = np.where(phi >= 0, 1.0, least) / (1.0 + least) + (1.0 if self.scale == "power" else 0.0)
         values = np.where(phi <= self.lower_limit, {"plain": -np.inf, "power": 1.0}.get(self.scale, 0.0), values)
-        return np.where(phi >= self.limit, 2.0 if self.scale == "power" else np.inf, values)
+        return np.where(phi >= self.limit, {"power": 2.0, "reciprocal": 0.0}.get(self.scale, np.inf), values)
+
+    def at_limit(self, value: float) -> bool:
+        """Whether the parameter has this value at its limit only."""
+        return bool(value == 0.0 if self.scale == "reciprocal" else np.isinf(value))
 
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
+        if self.scale == "reciprocal":
+            return float(-np.exp(-phi))
         if self.scale == "slant":
             square = _slant(phi) ** 2
             return float(1.0 / (1.0 + LEAST_SLOPE - (1.0 - square) / (1.0 + square) ** 2))
@@ -138,8 +162,8 @@ class Parameter:
         with np.errstate(divide="ignore"):
             if self.scale == "plain":
                 phi = value
-            elif self.scale == "log":
-                phi = float(np.log(value))
+            elif self.scale in ("log", "reciprocal"):
+                phi = float(np.log(value)) * (1.0 if self.scale == "log" else -1.0)
             else:
                 share = value - 1.0 if self.scale == "power" else value
                 phi = float(np.log(share) - np.log1p(-share)) if share < np.inf else np.inf
@@ -242,8 +266,8 @@ class Family:
 
     @property
     def support(self) -> Support:
-        """What a response may be: any numbers, positive ones, those and zero, counts, counts above zero, or successes
-        out of trials. A zero part adds zero to it (`takes_zeros`).
+        """What a response may be: any numbers, positive ones, those and zero, counts, counts above zero, successes out
+        of trials, or numbers between zero and one, with these ends or without. A zero part adds zero (`takes_zeros`).
         """
         return self._core.support
 
@@ -266,6 +290,11 @@ class Family:
     def parameters(self) -> tuple[Parameter, ...]:
         """The family's own parameters."""
         return tuple(Parameter(**facts) for facts in self._core.parameters)
+
+    @property
+    def independent_trials(self) -> bool:
+        """Whether a response is out of trials that are independent of each other."""
+        return self.support == "trials" and not self._core.two_numbers
 
     @property
     def has_residual(self) -> bool:
@@ -319,6 +348,12 @@ class Family:
         """
         return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._phi(phi))
 
+    def variance_ratio(
+        self, trials: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """What the variance of a proportion of so many trials is times that of as many that are independent."""
+        return self._core.variance_ratio(np.ascontiguousarray(trials, dtype=np.float64), self._phi(phi))
+
     def dispersion(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """What the variance function is multiplied by: sigma^2, 1 / shape; 1 for families without a dispersion.
 
@@ -336,6 +371,23 @@ class Family:
             self._phi(phi),
         )
 
+    def log_density_lacks(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        trials: NDArray[np.float64],
+        phi: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """What the log density of a response of unit weight lacks at `eta` to its largest.
+
+        `phi`: (n_phi,), or a row of parameters for each.
+        """
+        if phi.ndim == 2:
+            rows = [self.log_density_lacks(*(own[[k]] for own in (eta, y, trials)), phi[k]) for k in range(len(eta))]
+            return np.concatenate(rows) if rows else np.zeros(0)
+        one, own = np.ones_like(eta), list(phi)
+        return self._core.supremum(y, trials, one, own) - self._core.derivatives(eta, y, trials, one, own)["value"]
+
     def _phi(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64] | list[float]:
         """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
         if isinstance(phi, np.ndarray):
@@ -343,15 +395,15 @@ class Family:
         return [own.phi(phi[own.name]) for own in self.parameters]
 
     def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Logarithms of the probabilities of success and of failure of a binomial trial at the linear predictor `eta`.
+        """Logarithms of the probabilities of success and of failure of a trial at the linear predictor `eta`.
 
         They are exact where the probabilities themselves are 0 or 1 in floating-point numbers.
         """
         at = np.ascontiguousarray(eta, dtype=np.float64)
-        one, zero = np.ones_like(at), np.zeros_like(at)
+        one, zero, trial = np.ones_like(at), np.zeros_like(at), _core.Family("binomial", self.link)
 
         def log_density(eta: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-            return self._core.derivatives(eta, y, one, one, [])["value"]
+            return trial.derivatives(eta, y, one, one, [])["value"]
 
         # a success at eta is a failure at -eta, whose logarithm keeps its digits where it is close to zero
         return log_density(-at, zero) if self.link in SYMMETRIC else log_density(at, one), log_density(at, zero)
@@ -411,9 +463,9 @@ def families() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        family, links (the default first), response ("numbers", "positive", "nonnegative", "counts", "positive counts"
-        or "trials"), parameters (the family's own, with their meaning), modified_by (which zero parts it may have) and
-        reference.
+        family, links (the default first), response ("numbers", "positive", "nonnegative", "counts", "positive counts",
+        "trials", "open unit" or "closed unit"), parameters (the family's own, with their meaning), modified_by (which
+        zero parts it may have) and reference.
     """
     import pandas as pd
 

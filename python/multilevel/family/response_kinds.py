@@ -27,7 +27,7 @@ def check_values(
 
     Parameters
     ----------
-    support : {"numbers", "positive", "nonnegative", "counts", "positive counts", "trials"}
+    support : {"numbers", "positive", "nonnegative", "counts", "positive counts", "trials", "open unit", "closed unit"}
     what : str
         The response, as messages call it.
     values : ndarray of float64
@@ -58,6 +58,9 @@ def check_values(
         row = first(~(values >= 0))
         if row is not None:
             raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs zeros or numbers above zero")
+        return
+    if support in ("open unit", "closed unit"):
+        check_unit(what, values, place, ends=support == "closed unit")
         return
     check_not_negative(what, values, place)
     if support == "positive counts":
@@ -125,11 +128,44 @@ def check_response(
     return None
 
 
+def check_unit(what: str, values: NDArray[np.float64], place: Place, *, ends: bool) -> None:
+    """Refuses what is not between zero and one; these themselves as well, unless `ends`."""
+    row = first(~((values >= 0) & (values <= 1)))
+    if row is not None:
+        advice = "; divide percentages by 100" if 1 < values[row] <= 100 and values.min() >= 0 else ""
+        raise DataError(f"{what} is {values[row]:g} {place(row)}; this family needs numbers between 0 and 1{advice}")
+    if ends:
+        for end in (0.0, 1.0):
+            if not (values == end).any():
+                raise DataError(
+                    f"no value of {what} is {end:g}, so that nothing tells where that begins; this family needs values "
+                    "that are 0 and values that are 1: family='beta' is for numbers between them"
+                )
+        return
+    at_end = (values == 0) | (values == 1)
+    row = first(at_end)
+    if row is not None:
+        more = f" and {int(at_end.sum()) - 1} more at 0 or 1" if at_end.sum() > 1 else ""
+        raise DataError(
+            f"{what} is exactly {values[row]:g} {place(row)}{more}; this family needs numbers between 0 and 1 without "
+            "these: family='ordered_beta' has both ends"
+        )
+
+
 def check_not_negative(what: str, values: NDArray[np.float64], place: Place) -> None:
     """Refuses counts below zero."""
     row = first(values < 0)
     if row is not None:
         raise DataError(f"{what} is {values[row]:g} {place(row)}; a count cannot be negative")
+
+
+def check_trials(family: Family, what: str, size: NDArray[np.float64] | None) -> None:
+    """Refuses single trials where nothing but how they go together in a row makes the family."""
+    if family.support == "trials" and not family.independent_trials and (size is None or np.all(size <= 1.0)):
+        raise DataError(
+            f"{what} has one trial in every row; the {family.name} family needs several, which are alike within a row: "
+            "cbind(successes, failures), or a proportion with weights= the trials. Of single trials it is the binomial"
+        )
 
 
 def warn_not_whole(what: str, values: NDArray[np.float64], place: Place) -> None:

@@ -28,6 +28,9 @@ def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
           Gaussian model stay in the units of the response; `scaled` divides by it.
         - "deviance": sign(y - mu) sqrt(w d(y, mu)), with d the unit deviance.
 
+        Trials that are not independent of each other (beta_binomial) have the variance and deviance of the whole
+        response in their place.
+
     Raises
     ------
     ValueError
@@ -53,6 +56,8 @@ def pearson(fit: Fit) -> np.ndarray:
         half = (log_rest - log_mu) / 2.0
         with np.errstate(over="ignore", invalid="ignore"):
             ratio = np.where(y > 0, y * np.exp(half), 0.0) - np.where(y < 1, (1.0 - y) * np.exp(-half), 0.0)
+        if not fit.family.independent_trials:
+            ratio = ratio / np.sqrt(fit.family.variance_ratio(_trials(fit), fit.row_phi))
         return ratio * np.sqrt(_weights(fit))
     difference, spread = response(fit), np.sqrt(_variance(fit))
     # where a mean has run to 0 the residual is zero with it, or infinite
@@ -81,6 +86,11 @@ def scaled(fit: Fit) -> np.ndarray:
 def deviance(fit: Fit) -> np.ndarray:
     """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
     y = observed(fit)
+    if fit.family.support == "trials" and not fit.family.independent_trials:
+        size, weights = _trials(fit), fit.design.weights
+        lacks = fit.family.log_density_lacks(fit.eta, fit.design.response.values, size, fit.row_phi)
+        whole = 2.0 * np.maximum(lacks, 0.0) * (1.0 if weights is None else weights)
+        return np.where(y == 1, 1.0, np.where(y == 0, -1.0, np.sign(y - fit.mu))) * np.sqrt(whole)
     unit_deviance = np.maximum(
         fit.family.unit_deviance(y, fit.family.mean(fit.eta), fit.row_phi), 0.0
     )  # rounding may leave -1e-17
@@ -100,6 +110,11 @@ def observed(fit: Fit) -> np.ndarray:
     """The response on the scale of the mean: for binomial counts, successes / trials."""
     given = fit.design.response
     return given.values if given.size is None else given.values / given.size
+
+
+def _trials(fit: Fit) -> np.ndarray:
+    size = fit.design.response.size
+    return np.ones(len(fit.eta)) if size is None else size
 
 
 def _weights(fit: Fit) -> np.ndarray | float:
