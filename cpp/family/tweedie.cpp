@@ -20,9 +20,9 @@ namespace {
 
 constexpr double gamma_from = 20.0;  // of logit(p - 1): differences from the Gamma are below 1e-8
 constexpr double log_2pi = 1.83787706640934548356;
-constexpr double negligible = 42.0;  // logarithm of the share of a term that may be left out
+constexpr double negligible = 42.0;     // logarithm of the share of a term that may be left out
 constexpr double largest_peak = 1e100;  // far more than a search has any use for: the terms would overflow
-constexpr int most_terms = 100000;   // none has been seen to need more than a few hundred
+constexpr int most_terms = 100000;      // none has been seen to need more than a few hundred
 
 /// log sum_j exp(t_j) with its derivatives by u = log J and t = logit(p - 1).
 struct SeriesSum {

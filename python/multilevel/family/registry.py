@@ -348,9 +348,7 @@ class Family:
         """
         return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._phi(phi))
 
-    def variance_ratio(
-        self, trials: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def variance_ratio(self, trials: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """What the variance of a proportion of so many trials is times that of as many that are independent."""
         return self._core.variance_ratio(np.ascontiguousarray(trials, dtype=np.float64), self._phi(phi))
 
