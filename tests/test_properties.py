@@ -450,6 +450,7 @@ def test_start_at_the_optimum(family: str, points: int) -> None:
     assert again.optimization.n_evaluations <= 2
 
 
+@pytest.mark.filterwarnings("ignore::multilevel.SingularFitWarning")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_refit_is_a_new_fit(family: str) -> None:
     data = simulate(22, family)

@@ -267,8 +267,8 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
             mean = rng.beta(inside * precision, (1 - inside) * precision)
         if recipe.family == "beta":
             frame["y"] = np.clip(mean, 1e-12, 1 - 1e-12)
-        elif recipe.trials > 1:
-            frame["n"] = recipe.trials if rng.random() < 0.5 else rng.integers(1, recipe.trials + 1, n)
+        elif (trials := max(recipe.trials, 6 if recipe.family == "beta_binomial" else 1)) > 1:
+            frame["n"] = trials if rng.random() < 0.5 else rng.integers(1, trials + 1, n)
             frame["y"] = rng.binomial(frame["n"], mean)
         else:
             frame["y"] = (rng.random(n) < mean).astype(int)
