@@ -50,6 +50,7 @@ def test_log_concave_densities_curve_downwards(family: str, link: str) -> None:
     f = _core.Family(family, link)
     highest = 0.0
     for phi in CASES[family].phi + CASES[family].extreme:
+        worst = -np.inf
         for y, size in [(0.0, 3.0), (1.0, 3.0), (3.0, 3.0)]:
             one = np.ones(len(eta))
             y = max(y, 0.1) if f.support == "positive" else y

@@ -37,10 +37,20 @@ class PhiArray {
   py::ssize_t stride_;
 };
 
-const double* checked(const Family& f, const std::vector<double>& phi) {
-  if (static_cast<int>(phi.size()) != f.n_phi()) throw std::invalid_argument("phi has the wrong length");
-  return phi.data();
-}
+/// The same as the family takes them, parameter by parameter.
+struct PhiColumns {
+  PhiColumns(const Family& f, const DoubleArray& given, py::ssize_t n) : values(static_cast<std::size_t>(f.n_phi())) {
+    const PhiArray at(f, given, n);
+    for (std::size_t r = 0; r < values.size(); ++r) {
+      values[r].resize(static_cast<std::size_t>(n));
+      for (py::ssize_t i = 0; i < n; ++i) values[r][static_cast<std::size_t>(i)] = at[i][r];
+      phi.value[r] = values[r].data();
+      phi.step[r] = 1;
+    }
+  }
+  std::vector<std::vector<double>> values;
+  family::Phi phi;
+};
 
 const char* scale_name(family::Scale scale) {
   switch (scale) {
@@ -100,10 +110,10 @@ struct Prepared {
 
 /// All derivatives of a family's log density, for tests and for the curious.
 py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray& y, const DoubleArray& second,
-                     const DoubleArray& weights, const std::vector<double>& phi) {
+                     const DoubleArray& weights, const DoubleArray& phi) {
   const auto n = eta.size();
   if (y.size() != n) throw std::invalid_argument("the arrays must have the same length");
-  checked(f, phi);
+  const PhiColumns columns(f, phi, n);
   const Prepared data(f, y, second, weights);
   py::dict result;
   auto array = [&](const std::string& name) {
@@ -125,7 +135,7 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
   const family::Rows rows{static_cast<int>(n),
                           eta.data(),
                           {data.response.data(), data.second_number.data(), data.weight.data(),
-                           family::Phi::constant(phi.data(), f.n_phi())}};
+                           columns.phi}};
   f.derivatives(family::Order::full, rows, out);
   f.expected_information(rows, array("expected_information"));
   return result;
@@ -151,12 +161,12 @@ py::array_t<double> moment(const Family& f, const DoubleArray& eta, const Double
 
 /// The least upper bounds of the rows' log densities over eta, as `value` of derivatives().
 py::array_t<double> supremum(const Family& f, const DoubleArray& y, const DoubleArray& second,
-                             const DoubleArray& weights, const std::vector<double>& phi) {
-  checked(f, phi);
+                             const DoubleArray& weights, const DoubleArray& phi) {
+  const PhiArray at(f, phi, y.size());
   const Prepared data(f, y, second, weights);
   py::array_t<double> result(y.size());
   for (std::size_t i = 0; i < data.response.size(); ++i)
-    result.mutable_data()[i] = f.supremum({data.response[i], data.second_number[i], data.weight[i]}, phi.data());
+    result.mutable_data()[i] = f.supremum({data.response[i], data.second_number[i], data.weight[i]}, at[static_cast<py::ssize_t>(i)]);
   return result;
 }
 

@@ -103,7 +103,9 @@ inline Zero zero_among(Support support) {
       return Zero::probable;
     case Support::positive:
     case Support::positive_counts:
+    case Support::open_unit:
       return Zero::impossible;
+    case Support::closed_unit:
     case Support::numbers:
       return Zero::ordinary;
   }

@@ -101,17 +101,29 @@ void ModeScan::take_rows(const Line& line, Wanted wanted) {
   }
 }
 
+void ModeScan::set_bounds(const family::Family& family, const Line& line) {
+  const int n_phi = family.n_phi();
+  bool same = bounded_ == line.data.response && bound_.size() == at(line.n_rows);
+  for (int r = 0; r < n_phi; ++r)
+    same = same && line.data.phi.step[r] == 0 && *line.data.phi.value[r] == bounded_phi_[r];
+  if (same) return;
+  double phi[family::max_phi] = {};
+  bound_.resize(at(line.n_rows));
+  for (int j = 0; j < line.n_rows; ++j) {
+    for (int r = 0; r < n_phi; ++r) phi[r] = line.data.phi.at(r, j);
+    bound_[at(j)] = family.supremum(line.data[j], phi);
+  }
+  bounded_ = line.data.response;
+  for (int r = 0; r < n_phi; ++r) bounded_phi_[r] = line.data.phi.at(r, 0);
+}
+
 /// Per level, how far out the effect can be better than at present.
 void ModeScan::find_reach(const family::Family& family, const Line& line) {
   std::copy_n(line.effect, line.n_levels, at_.data());
   evaluate(family, line);
   std::fill_n(reach_.data(), line.n_levels, 0.0);
-  double phi[family::max_phi] = {};
-  const int n_phi = family.n_phi();
-  for (int j = 0; j < line.n_rows; ++j) {
-    for (int r = 0; r < n_phi; ++r) phi[r] = line.data.phi.at(r, j);
-    reach_[at(line.level[j])] += family.supremum(line.data[j], phi);
-  }
+  set_bounds(family, line);
+  for (int j = 0; j < line.n_rows; ++j) reach_[at(line.level[j])] += bound_[at(j)];
   for (int i = 0; i < line.n_levels; ++i) {
     present_[at(i)] = std::isfinite(f_[at(i)]) ? f_[at(i)] : minus_infinity;
     const double reach = std::sqrt(2.0 * std::fmax(0.0, reach_[at(i)] - present_[at(i)]));

@@ -59,6 +59,7 @@ class ModeScan {
     return static_cast<std::size_t>(level) * most_peaks + static_cast<std::size_t>(r);
   }
   Point* points(int level) { return points_.data() + static_cast<std::size_t>(level) * most_points; }
+  void set_bounds(const family::Family& family, const Line& line);
   void find_reach(const family::Family& family, const Line& line);
   void find_zeros(const family::Family& family, const Line& line);
   void make_grid(const family::Family& family, const Line& line, int level);
@@ -73,6 +74,10 @@ class ModeScan {
   std::vector<double> eta_, base_, own_slope_, response_, second_, weight_;
   std::vector<double> phi_[family::max_phi];  ///< where they differ from row to row
   family::Observations data_;
+  // The rows' least upper bounds, for as long as rows and parameters stay what they are.
+  std::vector<double> bound_;
+  const double* bounded_ = nullptr;
+  double bounded_phi_[family::max_phi] = {};
   std::vector<int> level_;
   std::vector<double> value_, d1_, d2_;
   // Levels:

@@ -75,7 +75,11 @@ class Family:
     @property
     def two_numbers(self) -> bool: ...
     def supremum(
-        self, y: NDArray[float64], second: NDArray[float64], weights: NDArray[float64], phi: list[float]
+        self,
+        y: NDArray[float64],
+        second: NDArray[float64],
+        weights: NDArray[float64],
+        phi: NDArray[float64] | list[float],
     ) -> NDArray[float64]: ...
     def mean(self, eta: NDArray[float64]) -> NDArray[float64]: ...
     def link_of_mean(self, mu: NDArray[float64]) -> NDArray[float64]: ...
@@ -97,7 +101,7 @@ class Family:
         y: NDArray[float64],
         second: NDArray[float64],
         weights: NDArray[float64],
-        phi: list[float],
+        phi: NDArray[float64] | list[float],
     ) -> dict[str, NDArray[float64]]: ...
 
 class Structure:

@@ -380,11 +380,8 @@ class Family:
 
         `phi`: (n_phi,), or a row of parameters for each.
         """
-        if phi.ndim == 2:
-            rows = [self.log_density_lacks(*(own[[k]] for own in (eta, y, trials)), phi[k]) for k in range(len(eta))]
-            return np.concatenate(rows) if rows else np.zeros(0)
-        one, own = np.ones_like(eta), list(phi)
-        return self._core.supremum(y, trials, one, own) - self._core.derivatives(eta, y, trials, one, own)["value"]
+        one = np.ones_like(eta)
+        return self._core.supremum(y, trials, one, phi) - self._core.derivatives(eta, y, trials, one, phi)["value"]
 
     def _phi(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64] | list[float]:
         """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
