@@ -24,17 +24,7 @@ class Hurdle final : public ZeroPart {
   }
 
   double supremum(const Observation& row, const double* phi) const override {
-    const double pi = share(phi), zeta = phi[n_base_];
-    if (row.response == 0.0) return row.weight * (zeta > 0.0 ? std::log(pi) : zeta + std::log1p(-pi));
-    const double no_zero = zeta < 0.0 ? std::log1p(-pi) : std::log(pi) - zeta;
-    const double rest = mass_at_zero() ? nonzero_supremum(*base_, row.response, row.second,
-                                                          [&](double eta) {
-                                                            Point point = at(row, eta, phi);
-                                                            point.value -= no_zero;
-                                                            return point;
-                                                          })
-                                       : base_->supremum(base_row(row), phi);
-    return row.weight * (no_zero + rest);
+    return row.weight * highest(row, phi, roughly);
   }
 
   int recession(const Observation& row) const override {
@@ -52,6 +42,7 @@ class Hurdle final : public ZeroPart {
   }
 
  protected:
+  double best(const Observation& row, const double* phi) const override { return highest(row, phi, exactly); }
   void picked_derivatives(Order order, const Picked& rows, int kind, BlockDerivatives& out) const override {
     if (kind == zeros) return only_zero(order, rows, out);
     base_derivatives(order, rows, false, out);
@@ -76,6 +67,18 @@ class Hurdle final : public ZeroPart {
   }
 
  private:
+  double highest(const Observation& row, const double* phi, double enough) const {
+    const double pi = share(phi), zeta = phi[n_base_];
+    if (row.response == 0.0) return zeta > 0.0 ? std::log(pi) : zeta + std::log1p(-pi);
+    const double no_zero = zeta < 0.0 ? std::log1p(-pi) : std::log(pi) - zeta;
+    if (!mass_at_zero()) return no_zero + base_->supremum(base_row(row), phi);
+    auto rest = [&](double eta) {
+      Point point = at(row, eta, phi);
+      point.value -= no_zero;
+      return point;
+    };
+    return no_zero + nonzero_supremum(*base_, row.response, row.second, rest, enough);
+  }
   Moments nonzero(double eta, const double* phi, double second) const {
     const Moments all{base_->response_mean(eta, phi, second), base_->response_variance(eta, phi, second)};
     return mass_at_zero() ? without_zeros(all, log_zero(eta, phi, second)) : all;

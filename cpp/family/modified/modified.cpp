@@ -123,7 +123,7 @@ double Modified::log_zero(double eta, const double* phi, double second) const {
 double Modified::unit_deviance(double y, double mu, const double* phi) const {
   double constant;
   const Observation row = prepare(y, 1.0, 1.0, &constant);
-  return 2.0 * (supremum(row, phi) - at(row, link_of_mean(mu), phi).value) * dispersion(phi);
+  return 2.0 * (best(row, phi) - at(row, link_of_mean(mu), phi).value) * dispersion(phi);
 }
 
 // With x = -u and z = x / x_0 the function is G(z) = log(1 - exp(-x_0 z)) at z = 1: its derivatives stay finite where

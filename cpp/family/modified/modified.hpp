@@ -71,6 +71,8 @@ class Modified : public Family {
   Observation base_row(const Observation& row) const {
     return {row.response, row.second, trials_are_weight_ ? row.second : 1.0};
   }
+  /// The supremum of a row of unit weight, as closely as can be.
+  virtual double best(const Observation& row, const double* phi) const { return supremum(row, phi); }
   /// One row's value and its first two derivatives by eta, with unit weight.
   struct Point {
     double value, d1, d2;

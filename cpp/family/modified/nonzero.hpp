@@ -7,11 +7,15 @@
 
 namespace multilevel::family {
 
-/// The least upper bound over eta of l(y) - log(1 - exp(l(0))), or a little more; `at` gives it with two derivatives.
+/// How closely an upper bound is looked for: for a search that needs to be safe, for what is shown.
+inline constexpr double roughly = 0.01, exactly = 1e-12;
+
+/// The least upper bound over eta of l(y) - log(1 - exp(l(0))), found to `enough`, and twice that; `at` gives it with
+/// two derivatives.
 template <class At>
-double nonzero_supremum(const Family& base, double y, double second, At at) {
+double nonzero_supremum(const Family& base, double y, double second, At at, double enough) {
   constexpr int most_steps = 25;
-  constexpr double enough = 0.02, small_mean = 1e-6;
+  constexpr double small_mean = 1e-6;
   double constant;
   base.prepare(y, second, 1.0, &constant);
   // No probability is above one. The smallest response is the likeliest where the mean vanishes.
@@ -22,9 +26,9 @@ double nonzero_supremum(const Family& base, double y, double second, At at) {
   double eta = base.link_of_mean(base.support() == Support::trials ? y / second : y);
   auto point = at(eta);
   for (int k = 0; k < most_steps && std::isfinite(point.value) && std::isfinite(eta); ++k) {
-    if (point.d1 == 0.0) return point.value;
     const double promised = 0.5 * point.d1 * point.d1 / std::fabs(point.d2);
-    if (point.d2 < 0.0 && promised < enough) return std::fmin(point.value + 2.0 * promised, -constant);
+    if (point.d1 == 0.0 || (point.d2 < 0.0 && promised < enough))
+      return std::fmin(point.value + 2.0 * enough, -constant);
     double step = point.d1 / std::fabs(point.d2);
     auto next = at(eta + step);
     for (int halving = 0; halving < most_steps && !(next.value >= point.value); ++halving)

@@ -25,8 +25,7 @@ class Truncated final : public Modified {
   bool canonical() const override { return base_->canonical(); }
 
   double supremum(const Observation& row, const double* phi) const override {
-    return row.weight *
-           nonzero_supremum(*base_, row.response, row.second, [&](double eta) { return at(row, eta, phi); });
+    return row.weight * highest(row, phi, roughly);
   }
   int recession(const Observation& row) const override { return nonzero_recession(*base_, base_row(row)); }
 
@@ -38,6 +37,7 @@ class Truncated final : public Modified {
   }
 
  protected:
+  double best(const Observation& row, const double* phi) const override { return highest(row, phi, exactly); }
   void picked_derivatives(Order order, const Picked& rows, int, BlockDerivatives& out) const override {
     BlockDerivatives zero;
     base_derivatives(order, rows, false, out);
@@ -52,6 +52,9 @@ class Truncated final : public Modified {
   }
 
  private:
+  double highest(const Observation& row, const double* phi, double enough) const {
+    return nonzero_supremum(*base_, row.response, row.second, [&](double eta) { return at(row, eta, phi); }, enough);
+  }
   Moments moments(double eta, const double* phi, double second) const {
     return without_zeros({base_->response_mean(eta, phi, second), base_->response_variance(eta, phi, second)},
                          log_zero(eta, phi, second));
