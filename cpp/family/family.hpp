@@ -241,7 +241,8 @@ class Family {
     return mean(eta);
   }
   virtual double response_variance(double eta, const double* phi, double second) const {
-    return dispersion(phi) * variance(mean(eta), phi) / (support() == Support::trials ? second : 1.0);
+    const double one = dispersion(phi) * variance(mean(eta), phi);
+    return support() == Support::trials ? one * variance_ratio(second, phi) / second : one;
   }
   /// Twice what the log density at mu lacks to that at its best mean, in units of the dispersion.
   virtual double unit_deviance(double y, double mu, const double* phi) const = 0;
