@@ -20,6 +20,22 @@ struct Density {
   }
 };
 
+/// Below the response (second = 1) or above it (-1).
+template <class Link>
+struct Tail {
+  static constexpr int n_phi = 0;
+  static constexpr bool two_numbers = true;
+  template <class T>
+  static T value(const T& eta, const Row& row, const T*) {
+    const T log_ratio = numeric::constant_like(eta, numeric::log(row.response)) - Link::log_mean(eta);
+    const T below = numeric::log_cloglog_mean(log_ratio), above = -exp(log_ratio);
+    T value;
+    for (std::size_t k = 0; k < value.c.size(); ++k)
+      value.c[k] = numeric::select(row.second > 0.0, below.c[k], above.c[k]);
+    return value;
+  }
+};
+
 template <class Link>
 class Exponential final : public Family {
  public:
@@ -37,6 +53,12 @@ class Exponential final : public Family {
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
     series_derivatives<Density<Link>>(order, rows, out);
+  }
+
+  bool has_tails() const override { return true; }
+  bool shifts() const override { return true; }
+  void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const override {
+    series_derivatives<Tail<Link>>(order, rows, out);
   }
 
   void expected_information(const Rows& rows, double* out) const override {

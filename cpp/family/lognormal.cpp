@@ -26,6 +26,20 @@ struct Density {
   }
 };
 
+/// Below the response (second = 1) or above it (-1).
+template <class Link>
+struct Tail {
+  static constexpr int n_phi = 1;
+  static constexpr bool two_numbers = true;
+  template <class T>
+  static T value(const T& eta, const Row& row, const T* phi) {
+    const T sigma = of_parameter(phi[0], [](const auto& own) { return exp(own); });
+    const T precision = of_parameter(phi[0], [](const auto& own) { return exp(-own); });
+    const T log_ratio = numeric::constant_like(eta, numeric::log(row.response)) - Link::log_mean(eta);
+    return numeric::log_normal_cdf(row.second * (log_ratio * precision + 0.5 * sigma));
+  }
+};
+
 template <class Link>
 class Lognormal final : public Family {
  public:
@@ -46,6 +60,12 @@ class Lognormal final : public Family {
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
     series_derivatives<Density<Link>>(order, rows, out);
+  }
+
+  bool has_tails() const override { return true; }
+  bool shifts() const override { return true; }
+  void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const override {
+    series_derivatives<Tail<Link>>(order, rows, out);
   }
 
   void expected_information(const Rows& rows, double* out) const override {

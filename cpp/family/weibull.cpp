@@ -65,6 +65,28 @@ struct Density {
   }
 };
 
+/// Below the response (second = 1) or above it (-1): log(1 - exp(-e^u)) or -e^u, by their Taylor series at u.
+template <class Link>
+struct Tail {
+  static constexpr int n_phi = 1;
+  static constexpr bool two_numbers = true;
+  template <class T>
+  static T value(const T& eta, const Row& row, const T* phi) {
+    constexpr int highest = 6;  // four times by eta and twice by phi
+    const T shape = of_parameter(phi[0], [](const auto& own) { return exp(own); });
+    const T from_scale = of_parameter(phi[0], [](const auto& own) { return log_gamma_over_x(exp(-own)); });
+    const T log_ratio = numeric::constant_like(eta, numeric::log(row.response)) - Link::log_mean(eta);
+    const T u = shape * log_ratio + from_scale;
+    const auto at = series_kernel::variable<highest>(numeric::constant_term(u), Lanes{});
+    const auto below = numeric::log_cloglog_mean(at), above = -exp(at);
+    const T step = u + (-at.c[0]);
+    T value = numeric::constant_like(u, numeric::broadcast(0.0));
+    for (int k = highest; k >= 0; --k)
+      value = value * step + numeric::select(row.second > 0.0, below.c[k], above.c[k]);
+    return value;
+  }
+};
+
 template <class Link>
 class Weibull final : public Family {
  public:
@@ -85,6 +107,12 @@ class Weibull final : public Family {
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
     series_derivatives<Density<Link>>(order, rows, out);
+  }
+
+  bool has_tails() const override { return true; }
+  bool shifts() const override { return true; }
+  void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const override {
+    series_derivatives<Tail<Link>>(order, rows, out);
   }
 
   void expected_information(const Rows& rows, double* out) const override {

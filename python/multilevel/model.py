@@ -17,6 +17,7 @@ from .fitting.core_model import build_core
 from .fitting.parameters import is_linear
 from .fitting.progress import Progress
 from .fitting.run import run
+from .formula.parse import parse_formula
 from .results import MixedModelResults
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class MixedModel:
         else:
             self.family = Family(family, link)
         self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
+        if parse_formula(formula).limits:
+            self.family = self.family.with_censoring()
         self.design: Design = build_design(
             formula,
             data,

@@ -50,6 +50,10 @@ class Rows:
             self._columns[name] = column
         return column
 
+    def with_infinities(self, name: str) -> Column:
+        """A column that may hold infinite values, as the end of a range without one does."""
+        return self.frame[name].take(self.rows)
+
     def at(self, row: int) -> str:
         """Where a row stands in the user's frame, in words."""
         return row_text(row, self.rows)

@@ -13,7 +13,15 @@ from ..columns.expressions import Numbers, Rows, evaluate
 from ..columns.levels import drop_unused, label_of
 from ..columns.transforms import Categories
 from ..errors import DataError, DataWarning, warn_caller
-from ..family.response_kinds import TOLERANCE, check_not_negative, check_response, check_trials, first, warn_not_whole
+from ..family.response_kinds import (
+    TOLERANCE,
+    check_not_negative,
+    check_response,
+    check_trials,
+    check_values,
+    first,
+    warn_not_whole,
+)
 from ..formula.parse import Atom, Formula
 
 if TYPE_CHECKING:
@@ -36,6 +44,9 @@ class Response:
         Successes when the family is binomial.
     size : ndarray of float64, or None
         Trials; None is one each.
+    other_end : ndarray of float64, or None
+        Of a response that is known in part: the same number where it is known, minus infinity where it lies below
+        `values`, infinity where it lies above, and otherwise the upper end of where it is.
     levels : (str, str) or None
         The labels of failure and success, when the response was a text, categorical or bool column.
     """
@@ -44,10 +55,16 @@ class Response:
     values: NDArray[np.float64]
     size: NDArray[np.float64] | None = None
     levels: tuple[str, str] | None = None
+    other_end: NDArray[np.float64] | None = None
 
     def take(self, keep: NDArray[np.int64]) -> Response:
         """The response of some of its rows."""
-        return replace(self, values=self.values[keep], size=None if self.size is None else self.size[keep])
+        return replace(
+            self,
+            values=self.values[keep],
+            size=None if self.size is None else self.size[keep],
+            other_end=None if self.other_end is None else self.other_end[keep],
+        )
 
 
 def build_response(
@@ -63,6 +80,8 @@ def _build_response(
     formula: Formula, rows: Rows, family: Family, weights: NDArray[np.float64] | None
 ) -> tuple[Response, NDArray[np.float64] | None]:
     name = formula.response_text
+    if formula.limits:
+        return _known_in_part(name, formula, rows, family), weights
     if len(formula.response) == 2:
         if family.support != "trials":
             raise DataError(f"'{name}' is a response of the binomial family; the family is {family.name}")
@@ -78,6 +97,57 @@ def _build_response(
         return _proportion(name, values, rows, weights)
     check_response(family, f"the response '{name}'", values, None, _in_row(rows))
     return Response(name, values), weights
+
+
+def _known_in_part(name: str, formula: Formula, rows: Rows, family: Family) -> Response:
+    """The response and the other end of where it is."""
+    columns = []
+    for atom in formula.response:
+        open_end = formula.limits == ("upper",) and atom.name is not None
+        column = rows.with_infinities(atom.name) if open_end and atom.name is not None else None
+        if column is not None and column.kind == "number" and column.values is not None:
+            columns.append(np.ascontiguousarray(column.values, dtype=np.float64))
+            continue
+        value = _constant(atom, rows) or evaluate(atom, rows, {})
+        if isinstance(value, Categories):
+            raise DataError(f"'{atom.text}' in {name} holds categories; a number is needed")
+        columns.append(_one_column(atom.text, value))
+    values = columns[0]
+    row = first(np.isnan(values))
+    if row is not None:
+        raise DataError(f"'{formula.response[0].text}' in {name} is no number in {rows.at(row)}")
+    other = values.copy()
+    if formula.limits == ("upper",):
+        other = columns[1]
+        row = first(~(other >= values) | (np.isinf(values) & np.isinf(other)))
+        if row is not None:
+            raise DataError(
+                f"{name} is from {values[row]:g} to {other[row]:g} in {rows.at(row)}: the lower end comes first, and "
+                "one of them is finite"
+            )
+        below = np.isinf(values)  # all that is known is the upper end
+        values, other = np.where(below, other, values), np.where(below, -np.inf, other)
+    else:
+        ends = dict(zip(formula.limits, columns[1:], strict=True))
+        left, right = (ends.get(side, np.full(rows.n, end)) for side, end in (("left", -np.inf), ("right", np.inf)))
+        row = first(~(left < right))
+        if row is not None:
+            ends_there = f"the left limit is {left[row]:g} and the right one {right[row]:g}"
+            raise DataError(f"{name}: {ends_there} in {rows.at(row)}")
+        below, above = values <= left, values >= right
+        values = np.select([below, above], [left, right], values)
+        other = np.select([below, above], [-np.inf, np.inf], values)
+    check_values(family.support, f"the response '{name}'", values, None, _in_row(rows))
+    return Response(name, values, other_end=other)
+
+
+def _constant(atom: Atom, rows: Rows) -> Numbers | None:
+    """A number written out, for every row; None where the atom is something else."""
+    try:
+        number = float(atom.text.replace(" ", ""))
+    except ValueError:
+        return None
+    return Numbers((("", np.full(rows.n, number)),))
 
 
 def _in_row(rows: Rows) -> Callable[[int], str]:
@@ -187,6 +257,8 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
         if not (index.is_unique and y.index.is_unique and len(y) == len(index) and y.index.isin(index).all()):
             raise DataError("the index of y differs from that of the rows used; y.to_numpy() goes by position")
         y = y.reindex(index)
+    if given.other_end is not None:
+        raise DataError(f"'{given.name}' is known in part, and y would be numbers: make a model of the new response")
     values, n_rows = finite_numbers(y, "y"), len(given.values)
     if values.shape != (n_rows,):
         meant = f"successes of '{given.name}'" if family.support == "trials" else f"values of '{given.name}'"

@@ -207,6 +207,8 @@ class Family:
         part that decides between zero and the rest, which then is the family without its zeros.
     given : mapping, optional
         Values of parameters of the family that are not to be estimated, by name, on their natural scale.
+    censored : bool, default False
+        Whether some responses are known to lie in a range only; ``censored()`` and ``interval()`` in a formula set it.
     **values : float
         The same as arguments: ``Family("gaussian", sigma=1)``.
 
@@ -223,6 +225,7 @@ class Family:
         link: str | None = None,
         zero: Zero = "",
         given: Mapping[str, float] | None = None,
+        censored: bool = False,
         **values: float,
     ) -> None:
         table = _table()
@@ -245,7 +248,12 @@ class Family:
         self.name = name
         self.link = link
         self.zero: Zero = zero
-        self._core = _core.Family(name, link, zero)
+        self.censored = censored
+        if censored and (zero or "censored" not in _core.Family(name, link).modifiers):
+            able = [own for own, links in table.items() if "censored" in _core.Family(own, links[0]).modifiers]
+            what = "with a zero part" if zero else f"of the {name} family"
+            raise DataError(f"a response {what} cannot be known in part; families that can: {', '.join(able)}")
+        self._core = _core.Family(self.core_name, link, zero)
         self.given = {own: self._checked(own, value) for own, value in {**(given or {}), **values}.items()}
 
     def _checked(self, name: str, value: float) -> float:
@@ -262,7 +270,16 @@ class Family:
 
     def with_zero(self, zero: Zero) -> Family:
         """The same family with a zero part."""
-        return Family(self.name, self.link, zero, self.given)
+        return Family(self.name, self.link, zero, self.given, self.censored)
+
+    def with_censoring(self) -> Family:
+        """The same family for responses of which some are known to lie in a range only."""
+        return Family(self.name, self.link, self.zero, self.given, True)
+
+    @property
+    def core_name(self) -> str:
+        """What the core calls it."""
+        return f"censored_{self.name}" if self.censored else self.name
 
     @property
     def support(self) -> Support:
@@ -406,20 +423,21 @@ class Family:
     def __repr__(self) -> str:
         zero = f", zero={self.zero!r}" if self.zero else ""
         given = "".join(f", {name}={value:g}" for name, value in self.given.items())
-        return f"Family({self.name!r}, {self.link!r}{zero}{given})"
+        censored = ", censored=True" if self.censored else ""
+        return f"Family({self.name!r}, {self.link!r}{zero}{censored}{given})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Family) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((*self._key[:3], *self.given.items()))
+        return hash((*self._key[:3], self.censored, *self.given.items()))
 
     def __reduce__(self) -> tuple[type[Family], tuple[Any, ...]]:
         return (Family, self._key)
 
     @property
-    def _key(self) -> tuple[str, str, Zero, dict[str, float]]:
-        return (self.name, self.link, self.zero, self.given)
+    def _key(self) -> tuple[str, str, Zero, dict[str, float], bool]:
+        return (self.name, self.link, self.zero, self.given, self.censored)
 
 
 def _rows(

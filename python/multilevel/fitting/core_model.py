@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
     """The core's model: rows sorted by cluster, columns scaled, redundant columns found."""
     return _core.Model(
-        family.name,
+        family.core_name,
         family.link,
         design.n_rows,
-        design.response.size,
+        design.response.size if design.response.other_end is None else design.response.other_end,
         design.weights,
         design.offset,
         [column.values for column in design.fixed],

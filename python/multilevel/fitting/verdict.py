@@ -227,7 +227,7 @@ def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...
 
 def _vanishing_dispersion(design: Design, family: Family, record: FitRecord, phi: dict[str, float]) -> str:
     """The same of a family with a dispersion that is not profiled out, where the likelihood levels off as well."""
-    root = float(np.sqrt(family.dispersion(phi)))
+    root = float(np.sqrt(family.dispersion(phi)[0]))
     unit = float(np.std(design.response.values)) if family.has_residual else 1.0
     if not root < SMALL * unit or not -record.hessian[-1, -1] < NO_INFORMATION:
         return ""

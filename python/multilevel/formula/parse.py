@@ -34,6 +34,9 @@ class Formula:
     bars : tuple of Bar
         ``(1 | a/b)`` counts as two.
     offsets : tuple of Atom
+    limits : tuple of str
+        Of a response that is known in part: what the atoms after the first are, "left", "right", or, of
+        ``interval(lower, upper)``, "upper". Empty for all others.
     """
 
     text: str
@@ -43,6 +46,7 @@ class Formula:
     fixed: Terms
     bars: tuple[Bar, ...]
     offsets: tuple[Atom, ...]
+    limits: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -105,7 +109,7 @@ def _parse(text: str) -> Formula:
         complain(text, tokens[tildes[0]].start, "nothing before '~': expected the response")
     if right[0].kind == "end":
         complain(text, right[0].start, "nothing after '~': expected terms; '1' is the intercept alone")
-    response = _response(text, left)
+    response, limits = _response(text, left)
     parsed = parse_right_side(text, right)
     return Formula(
         text=display(tokens[:-1]),
@@ -115,6 +119,7 @@ def _parse(text: str) -> Formula:
         fixed=parsed.fixed,
         bars=parsed.bars,
         offsets=parsed.offsets,
+        limits=limits,
     )
 
 
@@ -166,7 +171,8 @@ def parse_expression(text: str) -> Atom:
     return atom_from_tokens(text, tokens)
 
 
-def _response(text: str, tokens: Sequence[Token]) -> tuple[Atom, ...]:
+def _response(text: str, tokens: Sequence[Token]) -> tuple[tuple[Atom, ...], tuple[str, ...]]:
+    """The atoms of the response, and what those after the first are of a response that is known in part."""
     first = tokens[0]
     depth = 0
     for token in tokens:
@@ -184,5 +190,29 @@ def _response(text: str, tokens: Sequence[Token]) -> tuple[Atom, ...]:
         parts = split_arguments(tokens[2:-1])
         if len(parts) != 2 or not all(parts):
             complain(text, first.start, f"cbind takes two arguments, successes and failures; got {len(parts)}")
-        return tuple(atom_from_tokens(text, part) for part in parts)
-    return (atom_from_tokens(text, tokens),)
+        return tuple(atom_from_tokens(text, part) for part in parts), ()
+    if whole and first.value in ("censored", "interval"):
+        return _known_in_part(text, tokens)
+    return (atom_from_tokens(text, tokens),), ()
+
+
+def _known_in_part(text: str, tokens: Sequence[Token]) -> tuple[tuple[Atom, ...], tuple[str, ...]]:
+    """``censored(y, left=0, right=limit)`` or ``interval(lower, upper)``."""
+    name, parts = tokens[0], split_arguments(tokens[2:-1])
+    if name.value == "interval":
+        if len(parts) != 2 or not all(parts):
+            complain(text, name.start, f"interval takes two arguments, lower and upper; got {len(parts)}")
+        return tuple(atom_from_tokens(text, part) for part in parts), ("upper",)
+    if not parts or not parts[0]:
+        complain(text, name.start, "censored takes the response and its limits, as in censored(y, left=0)")
+    atoms, limits = [atom_from_tokens(text, parts[0])], []
+    for part in parts[1:]:
+        side = part[0].value if len(part) > 2 and part[1].text == "=" else ""
+        if side not in ("left", "right") or side in limits:
+            start = part[0].start if part else name.start
+            complain(text, start, "after the response censored takes left= and right=: a number, or a column")
+        limits.append(side)
+        atoms.append(atom_from_tokens(text, part[2:]))
+    if not limits:
+        complain(text, name.start, "censored needs a limit: left=, right= or both, as in censored(y, left=0)")
+    return tuple(atoms), tuple(limits)

@@ -107,6 +107,10 @@ def _heading(fit: Fit) -> Iterator[str]:
     yield f"Formula: {fit.design.formula}"
     for part in fit.design.parts:
         yield f"{part.name.capitalize()}: {part.formula}"
+    other = fit.design.response.other_end
+    if other is not None:
+        n = int(np.sum(other != fit.design.response.values))
+        yield f"Known in part: {n} of {fit.n_rows} responses"
     levels = fit.design.response.levels
     if levels is not None:
         yield f"Success: {levels[1]} (failure: {levels[0]})"

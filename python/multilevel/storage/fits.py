@@ -78,7 +78,14 @@ def _check(fit: Fit, design: Design) -> None:
     """Lengths that must agree, and codes that must have a level: arrays are read by position from here on."""
     n, p = design.n_rows, len(fit.fixed_names)
     _agree(len(design.response.values), n)
-    for rows in (design.response.size, design.offset, design.weights, design.rows, design.index):
+    for rows in (
+        design.response.size,
+        design.response.other_end,
+        design.offset,
+        design.weights,
+        design.rows,
+        design.index,
+    ):
         _agree(n if rows is None else len(rows), n)
     for column in design.fixed:
         _column(column.values, n)
