@@ -59,6 +59,7 @@ class Beta final : public Family {
   }
 
   bool log_concave() const override { return false; }
+  bool far_modes() const override { return false; }
   double supremum(const Observation& row, const double* phi) const override {
     return largest_log_density(*this, row, phi, start_eta(row));
   }

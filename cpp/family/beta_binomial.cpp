@@ -76,6 +76,7 @@ class BetaBinomial final : public Family {
   void start_phi(double, double* phi) const override { phi[0] = 1.0; }
 
   bool log_concave() const override { return false; }
+  bool far_modes() const override { return false; }
   double supremum(const Observation& row, const double* phi) const override {
     if (row.response == 0.0 || row.response == row.second) return 0.0;
     return largest_log_density(*this, row, phi, start_eta(row));

@@ -149,6 +149,7 @@ class ConwayMaxwellPoisson final : public Family {
   }
 
   bool log_concave() const override { return false; }
+  bool far_modes() const override { return false; }
   double supremum(const Observation& row, const double* phi) const override {
     return row.response > 0.0 ? at_eta(*this, row, phi, std::log(row.response)).value : 0.0;
   }

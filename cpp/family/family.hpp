@@ -198,6 +198,9 @@ class Family {
   /// Whether every row's density is log-concave in eta. Then a cluster has one conditional mode; otherwise it may have
   /// several, and the search needs the three that follow.
   virtual bool log_concave() const { return true; }
+  /// Whether clusters may have modes far apart, so that a search scans for them. Not where a row's density has one peak
+  /// and falls off on either side about as fast as a log-concave one: there two starts are enough.
+  virtual bool far_modes() const { return !log_concave(); }
   /// Whether eta and -eta have the same density, log-concave on either side of zero.
   virtual bool is_even() const { return false; }
   /// Whether the density is zero at eta = 0, with modes on either side.

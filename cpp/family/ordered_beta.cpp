@@ -83,6 +83,7 @@ class OrderedBeta final : public Family {
   }
 
   bool log_concave() const override { return false; }
+  bool far_modes() const override { return false; }
   double supremum(const Observation& row, const double* phi) const override {
     if (row.response == 0.0 || row.response == 1.0) return 0.0;
     return largest_log_density(*this, row, phi, start_eta(row));

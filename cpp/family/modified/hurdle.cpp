@@ -16,6 +16,7 @@ class Hurdle final : public ZeroPart {
       : ZeroPart(std::move(base), kind, "the probability of a zero", -std::numeric_limits<double>::infinity()) {}
 
   bool log_concave() const override { return mass_at_zero() ? base_->canonical() : base_->log_concave(); }
+  bool far_modes() const override { return !log_concave() && base_->far_modes(); }
 
   double start_eta(const Observation& row) const override {
     // A zero says nothing of eta, and its information is zero.

@@ -59,6 +59,7 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
     return climb(modes, sums, f) && keep_best(f, modes, sums);
   };
   const bool thorough = model_.n_rows() <= thorough_rows;
+  const bool scans = model_.family().far_modes();
   auto settle_all = [&](bool forwards) {
     for (int round = 0; round < (thorough ? most_rounds : 1); ++round)
       if (!settle(modes, forwards ? 0 : n_factors - 1, forwards ? 1 : -1)) break;
@@ -71,13 +72,13 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
         std::fill(modes.begin(), modes.end(), 0.0);
       else if (!from_responses(side, modes))
         continue;
-      if (side == 0.0 || thorough) settle_all(forwards);
+      if (scans && (side == 0.0 || thorough)) settle_all(forwards);
       search();
-      if (side != 0.0 && !thorough) break;
+      if (!scans || (side != 0.0 && !thorough)) break;
     }
   }
   if (!s.found) return false;
-  for (int round = 0; round < most_rounds; ++round) {
+  for (int round = 0; scans && round < most_rounds; ++round) {
     modes = s.best_v;
     if (settle(modes, 0, 1) && search()) continue;
     if (!try_levels(modes, sums)) break;

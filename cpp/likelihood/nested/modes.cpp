@@ -119,12 +119,12 @@ int NestedModes::find_largest(const Place& place, NestedEffects& v, Sums& sums) 
     v.inner.fill({0, rows.n_units}, 0.0);
     v.outer.fill({0, m}, 0.0);
     if (side != 0.0) from_responses(place, side, {0, m}, v);
-    settle(place, v);
+    if (place.family.far_modes()) settle(place, v);
     std::fill(states_.begin(), states_.begin() + m, State{});
     climb(place, v, m, sums);
     keep_best(rows, v);
   }
-  for (int round = 0; round < most_rounds; ++round) {
+  for (int round = 0; place.family.far_modes() && round < most_rounds; ++round) {
     bool better = false;
     for (int a = 0; a < rows.q_outer; ++a) better |= look_along_outer(a, place, v, sums);
     better |= look_along_inner(place, v, sums);

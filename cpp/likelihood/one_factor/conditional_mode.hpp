@@ -193,7 +193,7 @@ class ConditionalModes {
       keep_best(m, modes);
     }
     Vector direction(q_());
-    for (int round = 0; round < (q_() == 1 ? 1 : most_rounds); ++round) {
+    for (int round = 0; family.far_modes() && round < (q_() == 1 ? 1 : most_rounds); ++round) {
       bool better = false;
       for (int a = 0; a < q_(); ++a)
         for (int b = q_() <= most_diagonal ? 0 : a; b < q_(); ++b) {
