@@ -22,6 +22,7 @@ constexpr double gamma_from = 20.0;  // of logit(p - 1): differences from the Ga
 constexpr double log_2pi = 1.83787706640934548356;
 constexpr double negligible = 42.0;     // logarithm of the share of a term that may be left out
 constexpr double largest_peak = 1e100;  // far more than a search has any use for: the terms would overflow
+constexpr double resolution = 1e-15;    // of the terms' numbers
 constexpr int most_terms = 100000;      // none has been seen to need more than a few hundred
 
 /// log sum_j exp(t_j) with its derivatives by u = log J and t = logit(p - 1).
@@ -44,6 +45,7 @@ SeriesSum series_sum(double log_peak, double a) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   if (!(peak < largest_peak && a < largest_peak)) return {nan, nan, nan, nan, nan, nan};
   const double stride = std::fmax(1.0, std::floor(spread / 3.0));
+  if (!(stride >= resolution * peak)) return {nan, nan, nan, nan, nan, nan};  // no number between two terms
   const double first = std::fmax(1.0, std::floor(peak));
   const Lanes order = [] {
     Lanes x{};
@@ -100,7 +102,8 @@ SeriesSum series_sum(double log_peak, double a) {
           sum_own += share[i] * bend[i];
         }
       }
-      if (largest < top - negligible) break;
+      // not with terms that are no numbers either: the sum is none then
+      if (!(largest >= top - negligible && std::isfinite(top))) break;
     }
   }
   SeriesSum r{};
