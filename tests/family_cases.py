@@ -61,6 +61,7 @@ class Case:
     extreme: tuple[Phi, ...] = ()
     outside: Mapping[str, float] = field(default_factory=dict)  # of links with a domain, a linear predictor outside
     trials: bool = False
+    slow: bool = False  # a row takes so long that tests of large data leave it out
     precision_weights: bool = False  # whether prior weights are a precision; otherwise they multiply the log density
     flat_links: tuple[str, ...] = ()  # with these a log density is not concave
     best: Callable[[Array, Phi], Array] = lambda y, phi: y  # the mean at which the density of a response is largest
@@ -826,6 +827,7 @@ CASES: dict[str, Case] = {
         exact_information=False,
     ),
     "conway_maxwell_poisson": Case(
+        slow=True,
         log_density=conway_maxwell_poisson,
         outcomes=conway_maxwell_counts,
         draw=lambda rng, mean, size, phi: drawn_conway_maxwell(rng, mean, phi),
@@ -838,6 +840,7 @@ CASES: dict[str, Case] = {
         flat_links=("log",),
     ),
     "ordered_beta": Case(
+        slow=True,
         log_density=ordered_beta,
         outcomes=unit_values_and_ends,
         draw=lambda rng, mean, size, phi: drawn_ordered_beta(rng, mean, phi),
@@ -853,6 +856,12 @@ CASES: dict[str, Case] = {
         mean_of_all=False,
     ),
 }  # fmt: skip
+
+
+# families for tests of large data, and those of them whose response may be one column
+QUICK = [family for family in FAMILIES if not CASES[family].slow]
+QUICK_COLUMN = [family for family in ONE_COLUMN if not CASES[family].slow]
+QUICK_PAIRS = [(family, link) for family, link in PAIRS if not CASES[family].slow]
 
 
 def settings(*, extreme: bool = False) -> list[tuple[str, str, Phi]]:

@@ -21,7 +21,7 @@ from scipy import integrate, special, stats
 import multilevel as ml
 from multilevel import _core
 
-from .family_cases import CASES, FAMILIES, PAIRS, mean_of
+from .family_cases import CASES, FAMILIES, PAIRS, QUICK, QUICK_PAIRS, mean_of
 
 Array = NDArray[np.float64]
 FEW = settings(max_examples=12, deadline=None, derandomize=True)
@@ -140,7 +140,7 @@ def test_quadrature_against_adaptive_integration(family: str, link: str) -> None
     assert value == pytest.approx(np.log(exact).sum(), abs=tolerance)
 
 
-@pytest.mark.parametrize(("family", "link"), PAIRS)
+@pytest.mark.parametrize(("family", "link"), QUICK_PAIRS)
 def test_quadrature_in_two_dimensions(family: str, link: str) -> None:
     model, data, psi = small_model(family, link, 2)
     density = cluster_integrand(family, link, data, psi, 2)
@@ -293,7 +293,7 @@ def test_zero_variance_is_the_glm(family: str, link: str) -> None:
 # ---- invariances ----
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", QUICK)
 @FEW
 @given(seed=st.integers(0, 10_000), points=st.sampled_from([1, 4]))
 def test_row_order_and_level_names_do_not_matter(family: str, seed: int, points: int) -> None:
@@ -311,7 +311,7 @@ def test_row_order_and_level_names_do_not_matter(family: str, seed: int, points:
         assert modes[label, "x"] == pytest.approx(moved[renamed[label], "x"], abs=1e-6)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", QUICK)
 @pytest.mark.parametrize("power", [-8, -3, 5, 8])
 def test_rescaled_covariates(family: str, power: int) -> None:
     data = simulate(12, family)
@@ -330,7 +330,7 @@ def test_rescaled_covariates(family: str, power: int) -> None:
     assert abs(other.optimization.n_evaluations - base.optimization.n_evaluations) <= 2
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", QUICK)
 @FEW
 @given(shift=st.floats(-1e4, 1e4))
 def test_shifted_covariates(family: str, shift: float) -> None:
@@ -346,7 +346,7 @@ def test_shifted_covariates(family: str, shift: float) -> None:
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", QUICK)
 def test_shifted_covariate_with_a_random_slope(family: str) -> None:
     # With intercept and slope both random and correlated, a shift is a change of coordinates.
     data = simulate(14, family, groups=60, sd_x=0.7)
@@ -374,7 +374,7 @@ def test_threads_give_the_same_bits() -> None:
 # ---- weights and shapes of the response ----
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if not CASES[family].precision_weights])
+@pytest.mark.parametrize("family", [family for family in QUICK if not CASES[family].precision_weights])
 @pytest.mark.parametrize("right", ["x", "x + (1 | g)", "x + (1 + x | g)"])
 def test_an_integer_weight_is_that_many_rows(family: str, right: str) -> None:
     data = simulate(16, family)
@@ -419,7 +419,7 @@ def test_shapes_of_a_binomial_response(points: int) -> None:
     np.testing.assert_allclose(single.bse, pair.bse, rtol=1e-6)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", QUICK)
 def test_terms_on_one_factor_are_independent_effects(family: str) -> None:
     data = simulate(19, family, groups=60)
     bars = fit(data, family, "x + (1 + x || g)")
@@ -439,7 +439,7 @@ def test_missing_and_unused_rows_are_left_out() -> None:
 # ---- the optimizer's contract ----
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", QUICK)
 @pytest.mark.parametrize("points", [1, 5])
 def test_start_at_the_optimum(family: str, points: int) -> None:
     model = ml.MixedModel(f"{FORMULA[family]} ~ x + (1 + x | g)", simulate(21, family, groups=80, sd_x=0.7), family)
@@ -451,7 +451,7 @@ def test_start_at_the_optimum(family: str, points: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::multilevel.SingularFitWarning")
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", QUICK)
 def test_refit_is_a_new_fit(family: str) -> None:
     data = simulate(22, family)
     y = data["y"].to_numpy()[::-1].copy()
@@ -496,7 +496,7 @@ def test_quadrature_check_predicts_the_move() -> None:
     assert check.change_deviance == pytest.approx(-2 * (value - laplace_fit.llf), abs=1e-9)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", QUICK)
 def test_certificate(family: str) -> None:
     results = fit(simulate(25, family, groups=60), family, "x + (1 | g)")
     record = results.fit

@@ -30,7 +30,7 @@ from stress.linear import Linear  # noqa: E402
 from stress.outcome import Outcome  # noqa: E402
 from stress.plain import Plain  # noqa: E402
 from stress.problem import Problem, Term  # noqa: E402
-from stress.recipe import KINDS, LINKS, Recipe, draw  # noqa: E402
+from stress.recipe import FULL, KINDS, LINKS, Recipe, draw  # noqa: E402
 from stress.structures import factor  # noqa: E402
 
 MEANS = {
@@ -55,7 +55,18 @@ OTHERS = {
     "student_t": lambda w, y, m, s: stats.t.logpdf(y, s, m, s / np.sqrt(w)),
     "skew_normal": lambda w, y, m, s: skew_normal(y, m, s / np.sqrt(w), numbers.slant(np.log(s))),
     "tweedie": lambda w, y, m, d: w * tweedie(y, m, d, 1 + special.expit(np.log(d))),
+    "negative_binomial_1": lambda w, y, m, k: w * nbinom.logpmf(y, m * k, k / (1 + k)),
+    "geometric": lambda w, y, m, _: w * nbinom.logpmf(y, 1, 1 / (1 + m)),
+    "generalized_poisson": lambda w, y, m, k: w * generalized_poisson(y, m / np.sqrt(k), 1 - 1 / np.sqrt(k)),
+    "beta": lambda w, y, m, k: w * stats.beta.logpdf(y, m * k, (1 - m) * k),
 }
+
+
+def generalized_poisson(y: float, theta: float, own: float) -> float:
+    rate = theta + own * y
+    if rate <= 0 or theta + 4 * own <= 0:
+        return -np.inf
+    return float(np.log(theta) + (y - 1) * np.log(rate) - rate - special.gammaln(y + 1))
 
 
 def skew_normal(y: float, mean: float, sigma: float, alpha: float) -> float:
@@ -78,6 +89,9 @@ def log_density(problem: Problem, row: int, eta: float, phi: float) -> float:
     mu, y = MEANS[problem.link](eta), problem.y[row]
     if problem.family == "binomial":
         return problem.weights[row] * float(binom.logpmf(y, problem.size[row], mu))
+    if problem.family == "beta_binomial":
+        a, b = mu * phi, (1 - mu) * phi
+        return problem.weights[row] * float(stats.betabinom.logpmf(y, int(problem.size[row]), a, b))
     if problem.family == "poisson":
         return problem.weights[row] * float(poisson.logpmf(y, mu))
     if problem.family == "gamma":
@@ -100,6 +114,11 @@ def small(family: str, link: str, n: int = 12, points: int = 1, **more: Any) -> 
     x = rng.uniform(0, 1, n)
     y = {
         "binomial": lambda: rng.integers(0, 4, n),
+        "beta_binomial": lambda: rng.integers(0, 4, n),
+        "beta": lambda: rng.beta(2, 2, n),
+        "negative_binomial_1": lambda: rng.integers(0, 9, n),
+        "geometric": lambda: rng.integers(0, 9, n),
+        "generalized_poisson": lambda: rng.integers(0, 9, n),
         "poisson": lambda: rng.integers(0, 9, n),
         "gaussian": lambda: rng.normal(1, 1, n),
         "gamma": lambda: rng.gamma(2, 2, n) if link != "inverse" else rng.gamma(2, 0.1, n),
@@ -374,11 +393,18 @@ def test_a_seed_is_a_design() -> None:
     pd.testing.assert_frame_equal(one.frame, two.frame)
     assert one.formula == two.formula
     assert {design(seed).recipe.kind for seed in range(300)} == set(KINDS)
+    recipes = [draw(np.random.default_rng(FULL + seed), FULL + seed) for seed in range(2000)]
+    everything = {(recipe.family, recipe.link) for recipe in recipes}
+    assert everything == set(LINKS)
+    assert {draw(np.random.default_rng(seed), seed).family for seed in range(300)} < {
+        family for family, _ in everything
+    }
 
 
 SHORT = range(1, 61)
 
 
+@pytest.mark.slow
 def test_short_run() -> None:
     """Consecutive seeds, none chosen: no silent wrong answer, no wrong likelihood or standard error, no crash."""
     wrong = {

@@ -14,10 +14,12 @@ from . import recipe
 from .outcome import BAD, Outcome
 from .table import mark_slow, report
 
+PER_RUN = 1_000_000  # seeds of a run
+
 
 def seeds(first: int, only: str | None, most: int | None, families: list[str] | None = None) -> Iterator[int]:
     """Seeds of a run; those of other kinds than `only` and of other families are passed over."""
-    seed, given = first * 1_000_000, 0
+    seed, given = first * PER_RUN, 0
     while most is None or given < most:
         wanted = only is None or recipe.kind_of(seed) == only
         if wanted and (families is None or recipe.family_of(seed) in families):
@@ -64,6 +66,9 @@ def main() -> None:
     options = parser.parse_args()
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    drawn = {family for family, _ in recipe.links_of(options.seed * PER_RUN)}
+    if not set(options.family or ()) <= drawn:
+        parser.error(f"runs below --seed {recipe.FULL // PER_RUN} draw from {', '.join(sorted(drawn))} alone")
     if options.replay is not None:
         replay(options.replay)
         return

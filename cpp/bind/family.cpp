@@ -134,8 +134,7 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
   }
   const family::Rows rows{static_cast<int>(n),
                           eta.data(),
-                          {data.response.data(), data.second_number.data(), data.weight.data(),
-                           columns.phi}};
+                          {data.response.data(), data.second_number.data(), data.weight.data(), columns.phi}};
   f.derivatives(family::Order::full, rows, out);
   f.expected_information(rows, array("expected_information"));
   return result;
@@ -166,7 +165,8 @@ py::array_t<double> supremum(const Family& f, const DoubleArray& y, const Double
   const Prepared data(f, y, second, weights);
   py::array_t<double> result(y.size());
   for (std::size_t i = 0; i < data.response.size(); ++i)
-    result.mutable_data()[i] = f.supremum({data.response[i], data.second_number[i], data.weight[i]}, at[static_cast<py::ssize_t>(i)]);
+    result.mutable_data()[i] =
+        f.supremum({data.response[i], data.second_number[i], data.weight[i]}, at[static_cast<py::ssize_t>(i)]);
   return result;
 }
 

@@ -229,6 +229,11 @@ class Tweedie final : public Family {
     phi[1] = 0.0;
   }
 
+  double supremum(const Observation& row, const double* phi) const override {  // at mu = y
+    if (row.response == 0.0) return 0.0;
+    const auto all = [](double x) { return numeric::broadcast(x); };
+    return row.weight * own_part(all(std::log(row.response)), all(phi[0]), all(phi[1]), all(1.0) > 0.0)[0];
+  }
   int recession(const Observation& row) const override { return row.response == 0.0 ? -1 : 0; }
 
   double mean(double eta) const override { return Link::inverse(eta); }

@@ -81,8 +81,7 @@ struct Tail {
     const auto below = numeric::log_cloglog_mean(at), above = -exp(at);
     const T step = u + (-at.c[0]);
     T value = numeric::constant_like(u, numeric::broadcast(0.0));
-    for (int k = highest; k >= 0; --k)
-      value = value * step + numeric::select(row.second > 0.0, below.c[k], above.c[k]);
+    for (int k = highest; k >= 0; --k) value = value * step + numeric::select(row.second > 0.0, below.c[k], above.c[k]);
     return value;
   }
 };

@@ -221,15 +221,17 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
     put_in_order(objective, best, false);
     certify(objective, best, ascent.free, options.newton.gain_tolerance);
     Elsewhere search(objective, response, options, monitor, ascent);
-    std::vector<NamedStart> starts = other_starts(objective, options.plain_start());
+    const Eigen::VectorXd plain = options.plain_start();
+    std::vector<NamedStart> starts;
+    if (plain.size() > 0) starts = other_starts(objective, plain);
     if (static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
     for (const auto& other : starts) search.from(other);
     // From the best one, with other variances, or another dispersion, as long as that helps.
-    bool bettered = most >= many_starts;
+    bool bettered = most >= many_starts && plain.size() > 0;
     for (int round = 0; bettered && round < most_moves; ++round) {
       bettered = false;
       const Eigen::VectorXd from = residual_vanishes(objective, best) ? with_a_residual(objective, best.psi) : best.psi;
-      for (const auto& move : moves(objective, from, options.plain_start()))
+      for (const auto& move : moves(objective, from, plain))
         if (search.from(move)) bettered = true;
     }
   }

@@ -19,7 +19,7 @@ struct OtherStart {
 struct AscentOptions {
   NewtonOptions newton;
   bool restarts = true;                          ///< search from elsewhere where anything looks odd
-  std::function<Eigen::VectorXd()> plain_start;  ///< starting values that do not come from another fit
+  std::function<Eigen::VectorXd()> plain_start;  ///< not from another fit; empty where there is none
   double floor = -1.0 / 0.0;                     ///< a log-likelihood that is known to be within reach
 };
 

@@ -15,7 +15,10 @@ std::vector<std::string> modifiers(const Family& family) {
   if (family.support() == Support::counts) all.push_back("truncated");
   // A truncated count gets its zeros back by the hurdle of the count itself.
   if (zero_among(family.support()) == Zero::ordinary || family.support() == Support::positive_counts) return all;
-  if (family.n_phi() < max_phi) all.insert(all.end(), {"inflation", "hurdle"});
+  if (family.n_phi() == max_phi) return all;
+  all.push_back("inflation");
+  // Zeros and numbers are two questions to the Tweedie family too, but its numbers without zeros are nobody's.
+  if (family.support() != Support::nonnegative) all.push_back("hurdle");
   return all;
 }
 

@@ -45,6 +45,6 @@ def family_parameters(fit: Fit, level: float = 0.95) -> pd.DataFrame:
         with np.errstate(over="ignore"):
             ends = sorted(share * parameter.natural(phi + step) for step in (-reach, reach))
         missing = not np.isfinite(error)
-        rows.append((estimate, share * parameter.slope(phi) * error, *((np.nan, np.nan) if missing else ends)))
+        rows.append((estimate, share * abs(parameter.slope(phi)) * error, *((np.nan, np.nan) if missing else ends)))
     columns = ["estimate", "std_error", "conf_low", "conf_high"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(list(fit.phi), name="parameter"), dtype=np.float64)
