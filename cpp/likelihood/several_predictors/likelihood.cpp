@@ -302,7 +302,8 @@ void SeveralLikelihood::add_information(Sums& sums) {
   Matrix inverse(q_, q_);
   linear_algebra::small::inverse_of_lower(q_, inner.data(), inverse.data());
   const Matrix scaled = inverse.lazyProduct(root.transpose());
-  const Matrix T = scaled.transpose().lazyProduct(scaled);  // (B^-1 + Lambda Lambda')^-1
+  Matrix T = Matrix::Zero(q_, q_);  // (B^-1 + Lambda Lambda')^-1
+  T += scaled.transpose().lazyProduct(scaled);
   const Matrix TL = T.lazyProduct(lambda_), S = lambda_.transpose().lazyProduct(TL);
   const auto& entries = layout_.entries();
   for (int a = 0; a < n_entries_; ++a)
