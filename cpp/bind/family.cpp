@@ -88,6 +88,8 @@ const char* support_name(family::Support support) {
       return "open unit";
     case family::Support::closed_unit:
       return "closed unit";
+    case family::Support::categories:
+      return "categories";
   }
   return "";
 }

@@ -59,13 +59,15 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
                             const std::optional<DoubleArray>& offset, const std::vector<py::object>& fixed,
                             const std::vector<CodeArray>& codes, const std::vector<std::int32_t>& n_levels,
                             const std::vector<TermTuple>& terms, int threads, const std::vector<PhiTuple>& phi,
-                            const std::vector<int>& variables, const std::string& zero) {
+                            const std::vector<int>& variables, const std::string& zero,
+                            const Eigen::MatrixXd& thresholds) {
   model::Specification s;
   std::vector<py::object> keep;
   s.n_rows = n_rows;
   s.family = family;
   s.link = link;
   s.zero = zero;
+  s.thresholds = thresholds;
   s.second = optional_doubles(second, n_rows, "second");
   s.weights = optional_doubles(weights, n_rows, "weights");
   s.offset = optional_doubles(offset, n_rows, "offset");
@@ -134,7 +136,7 @@ void bind_model(py::module_& module) {
       .def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("second").none(true),
            py::arg("weights").none(true), py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"),
            py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0, py::arg("phi") = std::vector<PhiTuple>(),
-           py::arg("variables") = std::vector<int>(), py::arg("zero") = "")
+           py::arg("variables") = std::vector<int>(), py::arg("zero") = "", py::arg("thresholds") = Eigen::MatrixXd())
       .def_property_readonly("n_rows", &Model::n_rows)
       .def_property_readonly("n_clusters", &Model::n_clusters)
       .def_property_readonly("n_beta", &Model::p)
@@ -142,6 +144,7 @@ void bind_model(py::module_& module) {
       .def_property_readonly("n_modes", &Model::n_modes)
       .def_property_readonly("n_theta", &Model::n_theta)
       .def_property_readonly("n_phi", &Model::n_phi)
+      .def_property_readonly("n_thresholds", &Model::n_thresholds)
       .def_property_readonly("redundant", &Model::redundant)
       .def("phi_redundant", &Model::phi_redundant, py::arg("part"))
       .def("linear_predictor", &linear_predictor, py::arg("beta"), py::arg("modes").none(true), py::arg("threads") = 0);

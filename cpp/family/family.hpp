@@ -87,6 +87,7 @@ enum class Support {
   trials,           ///< successes out of a number of trials
   open_unit,        ///< numbers between zero and one
   closed_unit,      ///< those, zero and one
+  categories,       ///< ordered ones, 1, 2, 3, ...: the first two parameters are the ends of a row's category
 };
 
 /// What a zero is among such responses.
@@ -106,6 +107,7 @@ inline Zero zero_among(Support support) {
     case Support::open_unit:
       return Zero::impossible;
     case Support::closed_unit:
+    case Support::categories:
     case Support::numbers:
       return Zero::ordinary;
   }

@@ -138,10 +138,10 @@ void spread_phi(const model::Model& model, const model::Response& response, cons
       for (int j = 0; j < panel.n_rows; ++j)
         rest[static_cast<std::size_t>(j)] = phi[r] - rest[static_cast<std::size_t>(j)];
       for (int a = 0; a < n; ++a) {
-        const double* x = model.phi_column(panel, part.first + a);
+        const double* x = model.phi_uses(panel, response, part.first + a).use[0].column;
         right[a] += numeric::dot(panel.n_rows, x, rest.data());
         for (int b = 0; b <= a; ++b)
-          cross(a, b) += numeric::dot(panel.n_rows, x, model.phi_column(panel, part.first + b));
+          cross(a, b) += numeric::dot(panel.n_rows, x, model.phi_uses(panel, response, part.first + b).use[0].column);
       }
     }
     Eigen::Map<Eigen::VectorXd>(coefficients + part.first, n) =
@@ -155,15 +155,21 @@ Start starting_values(const model::Model& model, const model::Response& response
                       const likelihood::Monitor& monitor) {
   const int p = model.p(), n_theta = model.n_theta(), n_phi = model.n_phi();
   Eigen::VectorXd glm = Eigen::VectorXd::Zero(p + n_phi);
-  const LeastSquares step = first_step(model, response, stride);
+  // Thresholds start from the frequencies of the categories, with nothing that moves a row.
+  const bool thresholds = model.n_thresholds() > 0;
+  const LeastSquares step = thresholds ? LeastSquares{} : first_step(model, response, stride);
   const std::vector<bool> free(static_cast<std::size_t>(p + n_phi), true);
-  if (p > 0) {
+  if (p > 0 && !thresholds) {
     const search::ScaledInformation cross(-step.cross, std::vector<bool>(static_cast<std::size_t>(p), true));
     glm.head(p) = cross.solve(step.right);
   }
   bool exact = false;  // nothing is left of a response with a dispersion of its own
   auto set_phi = [&] {
     if (n_phi == 0) return;
+    if (thresholds) {
+      glm.segment(p, model.n_thresholds()) = response.thresholds;
+      return;
+    }
     const std::vector<double> none(static_cast<std::size_t>(n_phi), 0.0);
     const double zero[family::max_phi] = {}, one[family::max_phi] = {1.0, 1.0, 1.0, 1.0};
     const Scatter left = scatter(model, response, glm.head(p), none.data(), stride);

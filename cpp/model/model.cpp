@@ -252,10 +252,11 @@ Model::Column Model::store(const Source& source, double shift, double scale) {
   return column;
 }
 
-/// Columns are centred (where an intercept takes up the shift) and brought to a root mean square near one.
-std::vector<Model::Column> Model::plan_fixed(const std::vector<Source>& sources, int threads,
+/// Columns are centred (where an intercept or the thresholds take up the shift) and brought to a root mean square near
+/// one.
+std::vector<Model::Column> Model::plan_fixed(const std::vector<Source>& sources, int threads, bool centre,
                                              std::vector<double>& raw_norm) {
-  bool intercept = false;
+  bool intercept = centre;
   for (const auto& source : sources) intercept |= source.type == Source::Type::one;
   std::vector<Spread> spreads(sources.size());
   numeric::parallel_for(static_cast<int>(sources.size()), threads, [&](int k, int) {
@@ -295,7 +296,9 @@ void Model::add_gram(const Panel& panel, const std::vector<Column>& columns, Eig
 
 void Model::fill_columns(const Specification& s, int threads) {
   std::vector<double> raw_norm;
-  fixed_ = plan_fixed(s.fixed, threads, raw_norm);
+  thresholds_ = s.thresholds;
+  lay_out_thresholds();
+  fixed_ = plan_fixed(s.fixed, threads, threshold_level_.size() > 0, raw_norm);
   choose_basis(s);
   random_.resize(static_cast<std::size_t>(random_basis_.rows()));
   bool mixed = false;  // whether columns of a term are combined
@@ -319,7 +322,7 @@ void Model::fill_columns(const Specification& s, int threads) {
   std::vector<std::vector<Column>> phi_columns;
   std::vector<std::vector<double>> phi_norm(s.phi.size());
   for (std::size_t r = 0; r < s.phi.size(); ++r) {
-    phi_columns.push_back(plan_fixed(s.phi[r].fixed, threads, phi_norm[r]));
+    phi_columns.push_back(plan_fixed(s.phi[r].fixed, threads, false, phi_norm[r]));
     phi_offset_slot_.push_back(add_plain(s.phi[r].offset));
   }
 
@@ -362,11 +365,23 @@ void Model::lay_out_phi(std::vector<std::vector<Column>>& columns, const std::ve
     Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(p, p);
     for (const auto& panel : panels_) add_gram(panel, own, gram);
     phi_redundant_.push_back(p > 0 ? drop_redundant(own, gram, raw_norm[r]) : std::vector<int>());
-    const bool constant =
-        !given[r] && phi_offset_slot_[r] == no_slot && (own.empty() || (own.size() == 1 && own[0].slot == ones_slot));
+    const bool ends = thresholds_.size() > 0 && r < 2;  // of an ordered category
+    const bool constant = !ends && !given[r] && phi_offset_slot_[r] == no_slot &&
+                          (own.empty() || (own.size() == 1 && own[0].slot == ones_slot));
+    if (ends && r == 0) {
+      n_threshold_columns_ = static_cast<int>(own.size());
+      std::vector<Column> each;
+      for (const auto& column : own) each.insert(each.end(), static_cast<std::size_t>(thresholds_.cols()), column);
+      own = std::move(each);
+    }
     const int size = constant ? 1 : static_cast<int>(own.size());
     phi_parts_.push_back({n_phi(), n_phi() + size, constant, given[r].value_or(0.0)});
+    phi_part_of_.insert(phi_part_of_.end(), static_cast<std::size_t>(size), static_cast<int>(r));
     phi_intercept_.push_back(-1);
+    if (ends) {
+      phi_.insert(phi_.end(), own.begin(), own.end());
+      continue;
+    }
     for (const auto& column : own)
       if (column.slot == ones_slot && !constant)
         phi_intercept_[r] = phi_parts_[r].first + static_cast<int>(&column - own.data());
@@ -404,11 +419,19 @@ family::Phi Model::phi_rows(const Panel& panel, const Response& response, int fi
 void Model::phi_part_rows(const Panel& panel, const Response& response, int part, int first, int n, const double* phi,
                           double* to) const {
   const auto r = static_cast<std::size_t>(part);
+  if (r < 2 && n_thresholds() > 0) {
+    const double outside = r == 0 ? n_categories() : 1.0, infinity = std::numeric_limits<double>::infinity();
+    const double* category = response.value.get() + panel.first_row + first;
+    for (int j = 0; j < n; ++j) to[j] = category[j] == outside ? (r == 0 ? infinity : -infinity) : 0.0;
+    for (int g = 0; g < n_thresholds(); ++g)
+      numeric::add_multiple(n, phi[g], phi_uses(panel, response, g).use[r].column + first, to);
+    return;
+  }
   // A linear family's response is scaled inside, and its standard deviation with it.
   std::fill(to, to + n, phi_parts_[r].given + (r == 0 ? std::log(response.scale) : 0.0));
   if (phi_offset_slot_[r] != no_slot) numeric::add_multiple(n, 1.0, column(panel, phi_offset_slot_[r]) + first, to);
   for (int g = phi_parts_[r].first; g < phi_parts_[r].last; ++g)
-    numeric::add_multiple(n, phi[g], phi_column(panel, g) + first, to);
+    numeric::add_multiple(n, phi[g], phi_uses(panel, response, g).use[0].column + first, to);
 }
 
 Response Model::prepare(const double* y, int threads) const {
@@ -446,6 +469,7 @@ Response Model::prepare(const double* y, int threads) const {
   });
   for (const auto& c : constants) r.constant.add(c);
   r.constant.add(static_cast<double>(n_rows_) * std::log(r.scale));
+  if (n_thresholds() > 0) set_ends(y, r, threads);
   return r;
 }
 
@@ -477,8 +501,17 @@ UserScale Model::user_scale(const Response& response) const {
     }
     at += static_cast<int>(rows.size());
   }
-  const int phi = p() + n_theta();
-  for (std::size_t r = 0; r < phi_parts_.size(); ++r) {
+  const int phi = p() + n_theta(), m = static_cast<int>(thresholds_.cols());
+  for (int k = 0; k < p() && threshold_level_.size() > 0; ++k) {
+    const Column& c = fixed_[static_cast<std::size_t>(k)];
+    u.matrix.col(k).segment(phi, m) = c.scale * c.shift * threshold_level_;
+  }
+  for (int g = 0; g < n_thresholds(); ++g) {
+    const Column& c = phi_[static_cast<std::size_t>(g)];
+    u.matrix(phi + g, phi + g) = c.scale;
+    if (g >= m) u.matrix(phi + g % m, phi + g) = -c.scale * c.shift;
+  }
+  for (std::size_t r = n_thresholds() > 0 ? 2 : 0; r < phi_parts_.size(); ++r) {
     const PhiPart& part = phi_parts_[r];
     if (part.constant && r == 0) u.shift[phi + part.first] = -std::log(response.scale);
     for (int g = part.first; g < part.last && !part.constant; ++g) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -38,6 +39,10 @@ struct PhiSpecification {
 
 struct Specification {
   std::int64_t n_rows = 0;
+  /// Of a family of ordered categories, what makes its thresholds: a row for each, whose products with m coefficients
+  /// they are. The columns of the family's first parameter, of which the first is the constant, multiply these: each
+  /// column has m coefficients of its own.
+  Eigen::MatrixXd thresholds;
   std::string family, link;
   std::string zero;                 ///< the family's zero part: empty, "inflation" or "hurdle"
   const double* second = nullptr;   ///< the response's second number, trials say; null: one each
@@ -74,6 +79,28 @@ struct PhiPart {
   double given;   ///< in all rows, before the columns
 };
 
+/// Where a coefficient of the family's parameters stands: in which of them, and with which column; null is a constant
+/// part.
+struct PhiUse {
+  int part = 0;
+  const double* column = nullptr;
+};
+
+/// All places of a coefficient. Only thresholds have two: a category's upper end is the lower end of the next one.
+struct PhiUses {
+  std::array<PhiUse, 2> use;
+  int n = 1;
+
+  const PhiUse* begin() const { return use.data(); }
+  const PhiUse* end() const { return use.data() + n; }
+  PhiUses from(std::ptrdiff_t row) const {
+    PhiUses rest = *this;
+    for (auto& own : rest.use)
+      if (own.column) own.column += row;
+    return rest;
+  }
+};
+
 /// One grouping factor: the terms on it have the random columns [first, first + q), and effect a of level l stands at
 /// offset + l * q + a among the random effects of all factors.
 struct Factor {
@@ -94,6 +121,8 @@ struct Response {
   std::unique_ptr<double[]> value, second, weight;  ///< sorted rows, see family::Observation; second may be null
   numeric::CompensatedSum constant;                 ///< sum of what no parameter changes
   double shift = 0.0, scale = 1.0;                  ///< value = (y - offset - shift) * scale where the family is linear
+  std::unique_ptr<double[]> ends;  ///< per threshold's coefficient, its columns in upper and lower ends
+  Eigen::VectorXd thresholds;      ///< coefficients that give the frequencies of the categories
 
   /// From a sorted row on, with these parameters of the family.
   family::Observations from(std::int64_t row, const family::Phi& phi) const {
@@ -164,10 +193,25 @@ class Model {
   const double* random_column(const Panel& panel, int a) const {
     return column(panel, random_[static_cast<std::size_t>(a)].slot);
   }
-  /// Of coefficient g of the family's parameters; null where its part is constant.
-  const double* phi_column(const Panel& panel, int g) const {
+  /// Of coefficient g of the family's parameters, from the panel's first row.
+  PhiUses phi_uses(const Panel& panel, const Response& response, int g) const {
+    if (g < n_thresholds()) {
+      const double* upper = response.ends.get() + 2 * g * n_rows_ + panel.first_row;
+      return {{PhiUse{0, upper}, PhiUse{1, upper + n_rows_}}, 2};
+    }
     const auto& own = phi_[static_cast<std::size_t>(g)];
-    return own.slot == no_slot ? nullptr : column(panel, own.slot);
+    return {
+        {PhiUse{phi_part_of_[static_cast<std::size_t>(g)], own.slot == no_slot ? nullptr : column(panel, own.slot)}},
+        1};
+  }
+  /// Coefficients of the thresholds between ordered categories, the first of phi; each is in two of its parts.
+  int n_thresholds() const { return static_cast<int>(thresholds_.cols()) * n_threshold_columns_; }
+  int n_categories() const { return static_cast<int>(thresholds_.rows()) + 1; }
+  /// Whether some row can have both place a of coefficient g and place b of coefficient h.
+  bool phi_meet(int g, int a, int h, int b) const {
+    if (g >= n_thresholds() || h >= n_thresholds()) return true;
+    const auto m = thresholds_.cols();
+    return meet_[static_cast<std::size_t>(((g % m) * 2 + a) * 2 * m + (h % m) * 2 + b)];
   }
   /// Null where there is none.
   const double* offset(const Panel& panel) const {
@@ -229,10 +273,14 @@ class Model {
   double residual_norm(const std::vector<Column>& columns, int k, const std::vector<int>& kept,
                        Eigen::VectorXd coefficients, const Eigen::MatrixXd& gram) const;
   void add_gram(const Panel& panel, const std::vector<Column>& columns, Eigen::MatrixXd& gram) const;
-  std::vector<Column> plan_fixed(const std::vector<Source>& sources, int threads, std::vector<double>& raw_norm);
+  std::vector<Column> plan_fixed(const std::vector<Source>& sources, int threads, bool centre,
+                                 std::vector<double>& raw_norm);
   Column store(const Source& source, double shift, double scale);
   void lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm,
                    std::vector<std::optional<double>> given);
+  void lay_out_thresholds();
+  void set_ends(const double* y, Response& response, int threads) const;
+  Eigen::VectorXd frequency_thresholds(const Response& response) const;
 
   std::unique_ptr<family::Family> family_;
   std::int64_t n_rows_;
@@ -245,7 +293,12 @@ class Model {
   std::vector<PhiPart> phi_parts_;
   std::vector<std::vector<int>> phi_redundant_;
   std::vector<int> phi_intercept_, phi_offset_slot_;  ///< of each part; the intercept's coefficient, or -1
-  std::vector<Source> stored_sources_;                ///< while the columns are being laid out
+  std::vector<int> phi_part_of_;                      ///< of each coefficient
+  Eigen::MatrixXd thresholds_;                        ///< see Specification
+  int n_threshold_columns_ = 0;
+  Eigen::VectorXd threshold_level_;     ///< coefficients that move all thresholds by one; empty where none do
+  std::vector<bool> meet_;              ///< see phi_meet
+  std::vector<Source> stored_sources_;  ///< while the columns are being laid out
   std::vector<Column> plan_;
   Eigen::MatrixXd random_basis_;
   double random_overlap_ = 0.0;

@@ -239,8 +239,7 @@ class Search : Steps {
                !(information.inverse(static_cast<int>(best_.psi.size())).diagonal().head(p_).maxCoeff() < 400.0);
     if (suspect && p_ > 0) {
       const double drift = best_.gain < 1e-3 || iteration >= 12 ? 0.01 : 1e-6;
-      if (separates(model_, response_, best_.step.head(p_), drift) ||
-          separates(model_, response_, best_.psi.head(p_), 1e-9)) {
+      if (separates(model_, response_, best_.step, drift) || separates(model_, response_, best_.psi, 1e-9)) {
         best_.ending = Ending::separation;
         return true;
       }

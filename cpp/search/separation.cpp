@@ -8,8 +8,40 @@
 
 namespace multilevel::search {
 
+namespace {
+
+/// The same where rows are ordered categories: no upper end may fall, no lower end rise.
+bool separates_categories(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
+                          double tolerance) {
+  double forwards = 0.0, against = 0.0;
+  const auto n = static_cast<std::size_t>(model.largest_panel());
+  std::vector<double> eta(n), upper(n), lower(n);
+  const double* thresholds = direction.data() + model.p() + model.n_theta();
+  for (const auto& panel : model.panels()) {
+    for (auto* move : {&eta, &upper, &lower}) std::fill(move->begin(), move->end(), 0.0);
+    for (int k = 0; k < model.p(); ++k)
+      numeric::add_multiple(panel.n_rows, direction[k], model.fixed_column(panel, k), eta.data());
+    for (int g = 0; g < model.n_thresholds(); ++g) {
+      const auto uses = model.phi_uses(panel, response, g);
+      numeric::add_multiple(panel.n_rows, thresholds[g], uses.use[0].column, upper.data());
+      numeric::add_multiple(panel.n_rows, thresholds[g], uses.use[1].column, lower.data());
+    }
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
+      const double category = response.value[static_cast<std::size_t>(panel.first_row) + j];
+      const double rise = category < model.n_categories() ? upper[j] - eta[j] : 0.0;
+      const double fall = category > 1.0 ? eta[j] - lower[j] : 0.0;
+      forwards = std::max({forwards, rise, fall});
+      against = std::max({against, -rise, -fall});
+    }
+  }
+  return forwards > 0.0 && against <= tolerance * forwards;
+}
+
+}  // namespace
+
 bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
                double tolerance) {
+  if (model.n_thresholds() > 0) return separates_categories(model, response, direction, tolerance);
   double forwards = 0.0, against = 0.0;
   std::vector<double> move(static_cast<std::size_t>(model.largest_panel()));
   for (const auto& panel : model.panels()) {

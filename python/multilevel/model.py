@@ -21,7 +21,7 @@ from .formula.parse import parse_formula
 from .results.results import MixedModelResults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -63,6 +63,14 @@ class MixedModel:
     hurdle : str or bool, optional
         The same, where a part of its own decides between zero and more, and the family, without its zeros, how much
         more.
+    levels : sequence, optional
+        Of a response of ordered categories (``family="cumulative"``), its labels in their order, lowest first. An
+        ordered categorical column and whole numbers have theirs already.
+    thresholds : {"flexible", "equidistant", "symmetric"}, optional
+        Whether the thresholds between ordered categories are free (as without it), equally far apart, or the same to
+        either side of the middle.
+    nominal : str, optional
+        A formula without a response, such as "~ x", of what moves each threshold by itself (partial proportional odds).
     contrasts : mapping, optional
         Coding of categorical columns by name: "treatment" (the default, of ordered columns too), "sum", "helmert",
         "poly" (R's default for ordered ones), "diff"; or codes: a list for two levels, a mapping of levels to their
@@ -105,6 +113,9 @@ class MixedModel:
         dispersion: str | None = None,
         zero_inflation: str | bool | None = None,
         hurdle: str | bool | None = None,
+        levels: Sequence[Any] | None = None,
+        thresholds: str | None = None,
+        nominal: str | None = None,
         contrasts: Mapping[str, Any] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: str = "drop",
@@ -129,6 +140,9 @@ class MixedModel:
             functions=functions,
             missing=missing,
             parts=parts,
+            levels=levels,
+            thresholds=thresholds,
+            nominal=nominal,
         )
         self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
@@ -355,6 +369,9 @@ def fit(
     dispersion: str | None = None,
     zero_inflation: str | bool | None = None,
     hurdle: str | bool | None = None,
+    levels: Sequence[Any] | None = None,
+    thresholds: str | None = None,
+    nominal: str | None = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -392,6 +409,9 @@ def fit(
         dispersion=dispersion,
         zero_inflation=zero_inflation,
         hurdle=hurdle,
+        levels=levels,
+        thresholds=thresholds,
+        nominal=nominal,
         contrasts=contrasts,
         functions=functions,
         missing=missing,

@@ -17,6 +17,13 @@ constexpr double least_parallel_rows = 20000.0;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
+/// The sum of d, times a column and a factor if there are such.
+double column_sum(int n, const double* d, const double* column, const double* factor) {
+  if (column && factor) return numeric::dot(n, d, factor, column);
+  if (column || factor) return numeric::dot(n, d, column ? column : factor);
+  return numeric::sum(n, d);
+}
+
 }  // namespace
 
 JointObjective::JointObjective(const model::Model& model, const model::Response& response, int threads,
@@ -157,13 +164,14 @@ void JointObjective::set_phi(const double* phi) {
   }
 }
 
-/// Of a panel's rows, the sum of d, derivatives by one of the family's parameters, as coefficient g takes it: times the
-/// coefficient's column; times `factor` if there is one.
-double JointObjective::phi_sum(const model::Panel& panel, int g, const double* d, const double* factor) const {
-  const double* column = model_.phi_column(panel, g);
-  if (column && factor) return numeric::dot(panel.n_rows, d, factor, column);
-  if (column || factor) return numeric::dot(panel.n_rows, d, column ? column : factor);
-  return numeric::sum(panel.n_rows, d);
+/// Of a panel's rows, the sum of derivatives of an order by the family's parameters, as coefficient g takes them: times
+/// its column in each of its places; times `factor` if there is one.
+double JointObjective::phi_sum(const model::Panel& panel, int g, int order, const double* factor) const {
+  const auto uses = model_.phi_uses(panel, response_, g);
+  auto sum = [&](const model::PhiUse& use) {
+    return column_sum(panel.n_rows, at_mode_.phi[use.part][order] + panel.first_row, use.column, factor);
+  };
+  return uses.n == 1 ? sum(uses.use[0]) : sum(uses.use[0]) + sum(uses.use[1]);
 }
 
 /// The log-likelihood at the modes, with all that depends on the rows alone, and H's factor. False when there is none.
@@ -206,12 +214,10 @@ void JointObjective::set_gradient(const std::vector<double>& modes, Sums& sums) 
       rho[j] += at_mode_.eta[0][first + j] + at_mode_.eta[1][first + j] * shift[at(j)];
     for (int k = 0; k < n_beta_; ++k)
       sums.gradient[k] += numeric::dot(panel.n_rows, model_.fixed_column(panel, k), rho);
-    for (std::size_t r = 0; r < model_.phi_parts().size(); ++r)
-      for (int g = model_.phi_parts()[r].first; g < model_.phi_parts()[r].last; ++g)
-        sums.gradient[n_beta_ + n_entries + g] +=
-            phi_sum(panel, g, at_mode_.phi[r][0] + first, nullptr) +
-            0.5 * phi_sum(panel, g, at_mode_.phi[r][2] + first, leverage_.data() + first) +
-            phi_sum(panel, g, at_mode_.phi[r][1] + first, shift.data());
+    for (int g = 0; g < n_phi_; ++g)
+      sums.gradient[n_beta_ + n_entries + g] += phi_sum(panel, g, 0, nullptr) +
+                                                0.5 * phi_sum(panel, g, 2, leverage_.data() + first) +
+                                                phi_sum(panel, g, 1, shift.data());
     add_level_sums(model_, panel, rho, gradient_.data());
     add_level_sums(model_, panel, at_mode_.eta[0] + first, old_.data());
   }
@@ -225,10 +231,12 @@ void JointObjective::set_gradient(const std::vector<double>& modes, Sums& sums) 
   }
 }
 
-/// Fisher information of the working linear mixed model: X'WX - X'WS H^-1 S'WX for beta, level by level for theta.
+/// Fisher information of the working linear mixed model: X'WX - X'WS H^-1 S'WX for beta, level by level for theta. As
+/// thresholds are what intercepts are elsewhere, they are columns beside X there.
 void JointObjective::approximate_hessian(Sums& sums) {
   const auto n_modes = model_.n_modes();
-  Eigen::MatrixXd SX = Eigen::MatrixXd::Zero(n_modes, n_beta_), XX = Eigen::MatrixXd::Zero(n_beta_, n_beta_);
+  const int n_columns = n_beta_ + model_.n_thresholds();
+  Eigen::MatrixXd SX = Eigen::MatrixXd::Zero(n_modes, n_columns), XX = Eigen::MatrixXd::Zero(n_columns, n_columns);
   std::vector<double> weighted(at(model_.largest_panel()));
   std::vector<const double*> columns(at(n_beta_));
   Eigen::VectorXd products(n_beta_);
@@ -241,24 +249,49 @@ void JointObjective::approximate_hessian(Sums& sums) {
       XX.row(k).head(k + 1) += products.head(k + 1).transpose();
       add_level_sums(model_, panel, weighted.data(), SX.col(k).data());
     }
+    for (int g = 0; g < model_.n_thresholds(); ++g) {
+      std::fill(weighted.begin(), weighted.end(), 0.0);
+      for (const auto& use : model_.phi_uses(panel, response_, g))
+        for (int j = 0; j < panel.n_rows; ++j)
+          weighted[at(j)] -= at_mode_.phi[use.part][1][panel.first_row + j] * use.column[j];
+      for (int k = 0; k < n_beta_; ++k)
+        XX(n_beta_ + g, k) += numeric::dot(panel.n_rows, weighted.data(), columns[at(k)]);
+      add_level_sums(model_, panel, weighted.data(), SX.col(n_beta_ + g).data());
+    }
   }
-  XX.triangularView<Eigen::StrictlyUpper>() = XX.transpose().eval();
-  for (int k = 0; k < n_beta_; ++k) transpose_scale_modes(model_, lambda_, SX.col(k).data());
-  Eigen::MatrixXd solved = SX;
-  if (n_beta_ > 0) precision_.solve(solved.data(), n_beta_, n_modes);
-  sums.hessian.setZero(n_parameters(), n_parameters());
-  sums.hessian.topLeftCorner(n_beta_, n_beta_) = -(XX - linear_algebra::transposed_times(SX, solved));
-  sums.hessian.block(n_beta_, n_beta_, n_theta_, n_theta_) = -sums.theta_information;
   Eigen::MatrixXd second = Eigen::MatrixXd::Zero(n_phi_, n_phi_);
-  for (std::size_t r = 0; r < model_.phi_parts().size(); ++r) {
-    const auto& part = model_.phi_parts()[r];
-    const double* own = at_mode_.phi_phi[family::phi_pair(static_cast<int>(r), static_cast<int>(r))][0];
+  for (const auto& part : model_.phi_parts())
     for (const auto& panel : model_.panels())
       for (int g = part.first; g < part.last; ++g)
-        for (int h = part.first; h <= g; ++h)
-          second(g, h) += phi_sum(panel, g, own + panel.first_row, model_.phi_column(panel, h));
-  }
+        for (int h = part.first; h <= g; ++h) second(g, h) += pair_sum(panel, g, h);
+  XX.bottomRightCorner(n_columns - n_beta_, n_columns - n_beta_) =
+      -second.topLeftCorner(n_columns - n_beta_, n_columns - n_beta_);
+  XX.triangularView<Eigen::StrictlyUpper>() = XX.transpose().eval();
+  for (int k = 0; k < n_columns; ++k) transpose_scale_modes(model_, lambda_, SX.col(k).data());
+  Eigen::MatrixXd solved = SX;
+  if (n_columns > 0) precision_.solve(solved.data(), n_columns, n_modes);
+  const Eigen::MatrixXd left = -(XX - linear_algebra::transposed_times(SX, solved));
+  sums.hessian.setZero(n_parameters(), n_parameters());
+  sums.hessian.topLeftCorner(n_beta_, n_beta_) = left.topLeftCorner(n_beta_, n_beta_);
+  sums.hessian.block(n_beta_, n_beta_, n_theta_, n_theta_) = -sums.theta_information;
   set_phi_information(second, sums.hessian);
+  if (n_columns == n_beta_ || !linear_algebra::Cholesky(-left).positive_definite()) return;
+  const int n_thresholds = n_columns - n_beta_, first = n_beta_ + n_theta_;
+  sums.hessian.block(first, first, n_thresholds, n_thresholds) = left.bottomRightCorner(n_thresholds, n_thresholds);
+  sums.hessian.block(first, 0, n_thresholds, n_beta_) = left.bottomLeftCorner(n_thresholds, n_beta_);
+  sums.hessian.block(0, first, n_beta_, n_thresholds) = left.topRightCorner(n_beta_, n_thresholds);
+}
+
+/// Of a panel's rows, the sum of second derivatives by coefficients g and h of the family's parameters.
+double JointObjective::pair_sum(const model::Panel& panel, int g, int h) const {
+  double sum = 0.0;
+  for (const auto& x : model_.phi_uses(panel, response_, g))
+    for (const auto& y : model_.phi_uses(panel, response_, h)) {
+      const double* d =
+          at_mode_.phi_phi[family::phi_pair(std::max(x.part, y.part), std::min(x.part, y.part))][0] + panel.first_row;
+      sum += column_sum(panel.n_rows, d, x.column, y.column);
+    }
+  return sum;
 }
 
 }  // namespace multilevel::likelihood

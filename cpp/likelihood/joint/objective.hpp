@@ -52,7 +52,8 @@ class JointObjective final : public Objective {
   void penalized_gradient(const std::vector<double>& modes);
   void set_fixed_part(const double* beta);
   void set_phi(const double* phi);
-  double phi_sum(const model::Panel& panel, int g, const double* d, const double* factor) const;
+  double phi_sum(const model::Panel& panel, int g, int order, const double* factor) const;
+  double pair_sum(const model::Panel& panel, int g, int h) const;
   bool set_value(const std::vector<double>& modes, Sums& sums);
   void set_gradient(const std::vector<double>& modes, Sums& sums);
   void approximate_hessian(Sums& sums);

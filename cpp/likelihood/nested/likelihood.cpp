@@ -112,11 +112,14 @@ void NestedLikelihood::add_information(Sums& sums) {
   const int first = model_.p() + n_entries_;
   for (std::size_t r = 0; r < model_.phi_parts().size(); ++r) {
     const auto& part = model_.phi_parts()[r];
-    const double* second = arrays_.at_mode.phi_phi[family::phi_pair(static_cast<int>(r), static_cast<int>(r))][0];
     for (int g = part.first; g < part.last; ++g)
       for (int h = part.first; h <= g; ++h)
-        sums.hessian(first + g, first + h) +=
-            rows_.phi_sum({0, rows_.n_rows}, g, second, rows_.phi[static_cast<std::size_t>(h)]);
+        for (const auto& x : rows_.phi[static_cast<std::size_t>(g)])
+          for (const auto& y : rows_.phi[static_cast<std::size_t>(h)])
+            sums.hessian(first + g, first + h) += NestedRows::column_sum(
+                {0, rows_.n_rows},
+                arrays_.at_mode.phi_phi[family::phi_pair(std::max(x.part, y.part), std::min(x.part, y.part))][0],
+                x.column, y.column);
   }
 }
 
@@ -294,8 +297,8 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
   for (std::size_t r = 0; r < model_.phi_parts().size(); ++r)
     for (int g = model_.phi_parts()[r].first; g < model_.phi_parts()[r].last; ++g)
       sums.gradient[p + n_entries_ + g] += means.phi[static_cast<std::size_t>(g)] +
-                                           0.5 * rows_.phi_sum(own, g, arrays_.at_mode.phi[r][2], leverage) +
-                                           rows_.phi_sum(own, g, arrays_.at_mode.phi[r][1], shift);
+                                           0.5 * rows_.phi_sum(own, g, arrays_.at_mode.phi, 2, leverage) +
+                                           rows_.phi_sum(own, g, arrays_.at_mode.phi, 1, shift);
 }
 
 }  // namespace multilevel::likelihood

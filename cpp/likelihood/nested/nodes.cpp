@@ -163,7 +163,7 @@ void NestedNodes::evaluate(const NestedRows& rows, NestedArrays& arrays, const f
       for (int g = phi_parts_[r].first; g < phi_parts_[r].last; ++g) {
         double* sums = node(node_phi_, block_units_, k * n_phi_ + g) - units.first;
         for (int i = units.first; i < units.last; ++i)
-          sums[i] = rows.phi_sum({rows.first_row(i), rows.first_row(i + 1)}, g, out.phi[r][0] - own.first);
+          sums[i] = rows.phi_sum({rows.first_row(i), rows.first_row(i + 1)}, g, out.phi, 0, nullptr, own.first);
       }
     const double constant = inner_rule_.log_weights[static_cast<std::size_t>(k)] + 0.5 * t.squaredNorm();
     for (int i = 0; i < m; ++i) f[i] += constant;

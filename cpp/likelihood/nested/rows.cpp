@@ -18,7 +18,7 @@ void NestedRows::set(const model::Model& model, const model::Response& response,
   for (int a = 0; a < q_inner; ++a) z_inner[static_cast<std::size_t>(a)] = model.random_column(panel, inner.first + a);
   for (int a = 0; a < q_outer; ++a) z_outer[static_cast<std::size_t>(a)] = model.random_column(panel, outer.first + a);
   phi.resize(static_cast<std::size_t>(model.n_phi()));
-  for (int g = 0; g < model.n_phi(); ++g) phi[static_cast<std::size_t>(g)] = model.phi_column(panel, g);
+  for (int g = 0; g < model.n_phi(); ++g) phi[static_cast<std::size_t>(g)] = model.phi_uses(panel, response, g);
   data = response.from(panel.first_row, {});
   // A linear family has its offset taken from the response.
   offset = model.family().is_linear() ? nullptr : model.offset(panel);

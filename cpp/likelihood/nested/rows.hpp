@@ -29,8 +29,8 @@ class NestedRows {
   int first_unit = 0, first_cluster = 0;  ///< of the panel among those of the model
   int q_inner = 0, q_outer = 0;
   std::vector<const double*> x, z_inner, z_outer;  ///< columns
-  std::vector<const double*> phi;  ///< columns of the coefficients of the family's parameters; null: constant
-  family::Observations data;       ///< the family's parameters are set apart
+  std::vector<model::PhiUses> phi;                 ///< where the coefficients of the family's parameters stand
+  family::Observations data;                       ///< the family's parameters are set apart
   const double* offset = nullptr;
 
   void set(const model::Model& model, const model::Response& response, const model::Panel& panel);
@@ -59,11 +59,18 @@ class NestedRows {
     for (int i = units.first; i < units.last; ++i)
       out[i] = numeric::dot(first_row(i + 1) - first_row(i), a + first_row(i), b + first_row(i), c + first_row(i));
   }
-  /// Of a run of rows, the sum of d, derivatives by one of the family's parameters, as coefficient g takes it: times
-  /// the coefficient's column; times `factor` if there is one.
-  double phi_sum(Range r, int g, const double* d, const double* factor = nullptr) const {
+  /// Of a run of rows, the sum of derivatives of an order by the family's parameters, as coefficient g takes them:
+  /// times its column in each of its places; times `factor` if there is one. The derivatives' arrays begin at row
+  /// `origin`.
+  double phi_sum(Range r, int g, const double* const (*derivatives)[4], int order, const double* factor = nullptr,
+                 int origin = 0) const {
+    const auto& [first, second] = phi[static_cast<std::size_t>(g)].use;
+    const double sum = column_sum(r, derivatives[first.part][order] - origin, first.column, factor);
+    if (phi[static_cast<std::size_t>(g)].n == 1) return sum;
+    return sum + column_sum(r, derivatives[second.part][order] - origin, second.column, factor);
+  }
+  static double column_sum(Range r, const double* d, const double* column, const double* factor) {
     const int n = r.last - r.first;
-    const double* column = phi[static_cast<std::size_t>(g)];
     if (column && factor) return numeric::dot(n, d + r.first, factor + r.first, column + r.first);
     if (column) return numeric::dot(n, d + r.first, column + r.first);
     return factor ? numeric::dot(n, d + r.first, factor + r.first) : numeric::sum(n, d + r.first);

@@ -293,14 +293,14 @@ class ClusterHessian {
 
     for (int r = 0; r <= phi_index; ++r) {
       const auto R = static_cast<std::size_t>(r);
-      const auto& second = rows.at_mode.phi_phi[family::phi_pair(rows.part(phi_index), rows.part(r))];
+      const auto& second = rows.at_mode.phi_phi;
       double value = phi_node_change_[R];
       for (int k = 0; k < K_; ++k) value += pdot_[k] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
       value += s.phi_phi[static_cast<std::size_t>(family::phi_pair(phi_index, r))];
       value += 0.5 * z3_phi_[R].dot(udot) + 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], Azdot) +
                udot.dot(s.B2_phi[R] * s.hz) + s.b1_phi[R].dot(hzdot);
-      value += 0.5 * rows.pair_sum(*strip_, first, n, phi_index, r, second[2], rows.leverage) +
-               rows.pair_sum(*strip_, first, n, phi_index, r, second[1], rows.shift);
+      value += 0.5 * rows.pair_sum(*strip_, first, n, phi_index, r, second, 2, rows.leverage) +
+               rows.pair_sum(*strip_, first, n, phi_index, r, second, 1, rows.shift);
       hessian(p_ + n_theta_ + phi_index, p_ + n_theta_ + r) += value;
     }
   }

@@ -196,17 +196,18 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   void add_node_phi(int i, int k, const family::RowDerivatives& out) {
     const int first = first_row(i), n = cluster_rows(i), pairs = n_phi_ * (n_phi_ + 1) / 2;
     for (int g = 0; g < n_phi_; ++g) {
-      const double* x = strip_.phi[static_cast<std::size_t>(g)];
-      const auto& own = out.phi[rows_.part(g)];
-      node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(g)] =
-          x ? numeric::dot(n, own[0] + first, x + first) : numeric::sum(n, own[0] + first);
-      double* to = rows_.node_d1_phi(k, g);
-      for (int j = first; x && j < first + n; ++j) to[j] = x[j] * own[1][j];
+      const auto& uses = strip_.phi[static_cast<std::size_t>(g)];
+      double& sum = node_phi_[index(i, k) * static_cast<std::size_t>(n_phi_) + static_cast<std::size_t>(g)];
+      sum = 0.0;
+      for (const auto& use : uses) {
+        const double* own = out.phi[use.part][0] + first;
+        sum += use.column ? numeric::dot(n, own, use.column + first) : numeric::sum(n, own);
+      }
+      RowArrays::spread(uses, first, first + n, out.phi, 1, rows_.node_d1_phi(k, g));
       for (int h = 0; h <= g; ++h)
         node_phi_phi_[index(i, k) * static_cast<std::size_t>(pairs) +
                       static_cast<std::size_t>(family::phi_pair(g, h))] =
-            rows_.pair_sum(strip_, first, n, g, h, out.phi_phi[family::phi_pair(rows_.part(g), rows_.part(h))][0],
-                           nullptr);
+            rows_.pair_sum(strip_, first, n, g, h, out.phi_phi, 0, nullptr);
     }
   }
   std::size_t index(int i, int k) const {
@@ -323,11 +324,9 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     for (int g = 0; g < n_phi_; ++g)
       for (int h = 0; h <= g; ++h) {
         const auto pair = static_cast<std::size_t>(family::phi_pair(g, h));
-        state_.phi_phi[pair] +=
-            share * (K_ > 1 ? node_phi_phi_[index(i, k) * pairs + pair]
-                            : rows_.pair_sum(strip_, first_row(i), cluster_rows(i), g, h,
-                                             rows_.at_mode.phi_phi[family::phi_pair(rows_.part(g), rows_.part(h))][0],
-                                             nullptr));
+        state_.phi_phi[pair] += share * (K_ > 1 ? node_phi_phi_[index(i, k) * pairs + pair]
+                                                : rows_.pair_sum(strip_, first_row(i), cluster_rows(i), g, h,
+                                                                 rows_.at_mode.phi_phi, 0, nullptr));
       }
   }
 

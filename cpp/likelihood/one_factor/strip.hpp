@@ -16,7 +16,7 @@ struct Strip {
   int first_cluster = 0, last_cluster = 0;
   int n_rows = 0;
   std::vector<const double*> x, z;  ///< columns, from the strip's first row
-  std::vector<const double*> phi;   ///< of the coefficients of the family's parameters; null: constant
+  std::vector<model::PhiUses> phi;  ///< where the coefficients of the family's parameters stand
   family::Observations data;
   const double* offset = nullptr;
   std::vector<int> start;  ///< first row of each cluster within the strip, and n_rows
@@ -36,10 +36,8 @@ struct Strip {
     for (int k = 0; k < model.p(); ++k) x[static_cast<std::size_t>(k)] = model.fixed_column(panel, k) + in_panel;
     for (int a = 0; a < q; ++a) z[static_cast<std::size_t>(a)] = model.random_column(panel, a) + in_panel;
     phi.resize(static_cast<std::size_t>(model.n_phi()));
-    for (int g = 0; g < model.n_phi(); ++g) {
-      const double* column = model.phi_column(panel, g);
-      phi[static_cast<std::size_t>(g)] = column ? column + in_panel : nullptr;
-    }
+    for (int g = 0; g < model.n_phi(); ++g)
+      phi[static_cast<std::size_t>(g)] = model.phi_uses(panel, response, g).from(in_panel);
     data = response.from(row, {});
     // A linear family has its offset taken from the response.
     offset = model.offset(panel) && !model.family().is_linear() ? model.offset(panel) + in_panel : nullptr;
@@ -53,7 +51,7 @@ struct Strip {
 class RowArrays {
  public:
   RowArrays(int rows, int n_nodes, const model::Model& model)
-      : rows_(static_cast<std::size_t>(rows) + 8), n_nodes_(n_nodes), parts_(model.phi_parts()) {
+      : model_(model), rows_(static_cast<std::size_t>(rows) + 8), n_nodes_(n_nodes), parts_(model.phi_parts()) {
     const int own_nodes = n_nodes > 1 ? n_nodes : 0, n_parts = static_cast<int>(parts_.size()), n_phi = model.n_phi();
     const int pairs = n_parts * (n_parts + 1) / 2;
     // Of a part that varies: its rows, and what its coefficients make of its derivatives.
@@ -84,7 +82,6 @@ class RowArrays {
       for (auto& d : at_mode.phi[r]) d = take();
       if (!part.constant) phi_rows[r] = take();
       for (int g = part.first; g < part.last; ++g) {
-        part_of_.push_back(r);
         phi_.push_back({});
         for (int a = 0; a < 4; ++a)
           phi_.back()[static_cast<std::size_t>(a)] = part.constant ? at_mode.phi[r][a] : take();
@@ -112,24 +109,44 @@ class RowArrays {
 
   /// d^a / d eta^a of the derivative by coefficient g of the family's parameters, at the conditional mode.
   double* phi(int g, int a) { return phi_[static_cast<std::size_t>(g)][static_cast<std::size_t>(a)]; }
-  int part(int g) const { return part_of_[static_cast<std::size_t>(g)]; }
 
   /// From the derivatives by the family's parameters to those by their coefficients.
   void spread_phi(const Strip& strip) {
-    for (int g = 0; g < static_cast<int>(phi_.size()); ++g) {
-      const double* x = strip.phi[static_cast<std::size_t>(g)];
-      for (int a = 0; x && a < 4; ++a) {
-        const double* from = at_mode.phi[part(g)][a];
-        double* to = phi(g, a);
-        for (int j = 0; j < strip.n_rows; ++j) to[j] = x[j] * from[j];
-      }
+    for (int g = 0; g < static_cast<int>(phi_.size()); ++g)
+      for (int a = 0; a < 4; ++a)
+        spread(strip.phi[static_cast<std::size_t>(g)], 0, strip.n_rows, at_mode.phi, a, phi(g, a));
+  }
+
+  /// Of rows [first, last): derivatives of an order by the family's parameters, as a coefficient in these places takes
+  /// them; nothing where it makes a constant part, whose own they are.
+  static void spread(const model::PhiUses& uses, int first, int last, const double* const (*derivatives)[4], int order,
+                     double* to) {
+    bool more = false;
+    for (const auto& use : uses) {
+      const double *x = use.column, *from = derivatives[use.part][order];
+      for (int j = first; x && !more && j < last; ++j) to[j] = x[j] * from[j];
+      for (int j = first; x && more && j < last; ++j) to[j] += x[j] * from[j];
+      more = true;
     }
   }
 
-  /// Of rows [first, first + n): the sum of `second`, derivatives by the pair of parts that coefficients g and h belong
-  /// to, times the columns of both, times `factor` if there is one.
-  double pair_sum(const Strip& strip, int first, int n, int g, int h, const double* second, const double* factor) {
-    const double *x = strip.phi[static_cast<std::size_t>(g)], *y = strip.phi[static_cast<std::size_t>(h)];
+  /// Of rows [first, first + n): the sum of derivatives of an order by the pair of the family's parameters that
+  /// coefficients g and h are in, times the columns of both, times `factor` if there is one; over all their places.
+  double pair_sum(const Strip& strip, int first, int n, int g, int h, const double* const (*derivatives)[3], int order,
+                  const double* factor) const {
+    const auto &own = strip.phi[static_cast<std::size_t>(g)], &other = strip.phi[static_cast<std::size_t>(h)];
+    double sum = 0.0;
+    for (int a = 0; a < own.n; ++a)
+      for (int b = 0; b < other.n; ++b) {
+        if (!model_.phi_meet(g, a, h, b)) continue;
+        const auto &x = own.use[static_cast<std::size_t>(a)], &y = other.use[static_cast<std::size_t>(b)];
+        const int pair = family::phi_pair(std::max(x.part, y.part), std::min(x.part, y.part));
+        sum += pair_sum(x.column, y.column, first, n, derivatives[pair][order], factor);
+      }
+    return sum;
+  }
+  static double pair_sum(const double* x, const double* y, int first, int n, const double* second,
+                         const double* factor) {
     second += first;
     if (factor) factor += first;
     if (!x) std::swap(x, y);
@@ -154,12 +171,12 @@ class RowArrays {
   std::vector<double*> x_phi;              ///< the part of d rho_j / d (coefficient) that is the row's own
 
  private:
+  const model::Model& model_;
   std::size_t rows_;
   int n_nodes_;
   const std::vector<model::PhiPart>& parts_;
   std::vector<double> data_;
   std::vector<std::array<double*, 4>> phi_;
-  std::vector<int> part_of_;
   double* node_d1_ = nullptr;
   double* node_d2_ = nullptr;
   std::vector<double*> node_d1_phi_;

@@ -96,7 +96,7 @@ void SeveralLikelihood::set_cluster(const model::Panel& panel, int cluster) {
   for (int c = 0; c < q_; ++c) z_[static_cast<std::size_t>(c)] = model_.random_column(panel, c) + first_;
   for (int k = 0; k < p_; ++k) columns_[static_cast<std::size_t>(k)] = model_.fixed_column(panel, k) + first_;
   for (int g = 0; g < n_phi_; ++g) {
-    const double* own = model_.phi_column(panel, g);
+    const double* own = model_.phi_uses(panel, response_, g).use[0].column;
     columns_[static_cast<std::size_t>(p_ + g)] = own ? own + first_ : nullptr;
   }
 }

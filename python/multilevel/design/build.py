@@ -32,9 +32,10 @@ from .offset import Offset, offset_values, read_offset
 from .parts import DesignPart, read_parts
 from .random_terms import all_bars, bar_atoms, build_random_terms, check_part_terms
 from .response import build_response
+from .thresholds import PART, check_nominal, make_thresholds, read_nominal, with_intercept, without_intercept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -52,6 +53,9 @@ def build_design(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
     parts: Mapping[str, str] | None = None,
+    levels: Sequence[Any] | None = None,
+    thresholds: str | None = None,
+    nominal: str | None = None,
 ) -> Design:
     """Read a formula and a data frame into the arrays of a model.
 
@@ -75,6 +79,12 @@ def build_design(
         What to do with rows that have a missing value in a column used.
     parts : mapping, optional
         Formulas of parts beside the mean by their names, "dispersion" and "zero".
+    levels : sequence, optional
+        Of ordered categories, in their order.
+    thresholds : {"flexible", "equidistant", "symmetric"}, optional
+        What ties the thresholds between ordered categories together; flexible ones are free.
+    nominal : str, optional
+        A formula of what moves each threshold between ordered categories by itself.
 
     Returns
     -------
@@ -84,6 +94,12 @@ def build_design(
         raise ValueError(f"missing is 'drop' or 'raise'; got {missing!r}")
     parsed = parse_formula(formula)
     beside = read_parts(parts or {}, family)
+    of_thresholds = read_nominal(nominal, family)
+    if of_thresholds is not None:
+        parsed = with_intercept(parsed)
+        beside = ((PART, family.parameters[0].name, of_thresholds), *beside)
+    elif levels is not None or thresholds is not None:
+        raise DataError(f"levels= and thresholds= go with ordered categories; the family is {family.name}")
 
     frame = Frame(data)
     if frame.n_rows == 0:
@@ -99,7 +115,7 @@ def build_design(
     columns += [column for column in (weight_column, given_offset.column) if column is not None]
     selection = select_rows(columns, frame.n_rows, missing, weight_column)
     rows = Rows(frame, selection.rows, own)
-    response, row_weights = build_response(parsed, rows, family, selection.weights)
+    response, row_weights = build_response(parsed, rows, family, selection.weights, levels)
     n_zero_weight = selection.n_zero_weight
     if response.size is not None and not response.size.all():
         # Rows without trials say nothing: they leave as rows of weight zero do.
@@ -130,9 +146,13 @@ def build_design(
     )
     factors, random_terms, random_coding = build_random_terms(bars, values, coding, rows)
     single = response.size is None and (row_weights is None or bool(np.all(row_weights == 1.0)))
+    if of_thresholds is not None:
+        check_nominal(fixed, design_parts[0].fixed)
     of_mean = tuple(term for term in random_terms if not term.parameter)
     check_identifiable(parsed.bars, factors, of_mean, rows.n, family, single, fixed)
     check_part_terms(bars, factors)
+    if of_thresholds is not None:
+        fixed, fixed_terms = without_intercept(fixed, fixed_terms)
     return Design(
         formula=parsed,
         response=response,
@@ -149,4 +169,5 @@ def build_design(
         index=frame.index if frame.index is None or rows.rows is None else frame.index.take(rows.rows),
         coding=DesignCoding(coding, random_coding, offset_coding),
         parts=design_parts,
+        thresholds=None if of_thresholds is None else make_thresholds(thresholds or "flexible", response.levels or ()),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from .new_data import DesignCoding, NewDesign, code_new
 from .parts import DesignPart
 from .random_terms import RandomTerm
 from .response import Response
+from .thresholds import Thresholds, without_intercept
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -50,6 +51,8 @@ class Design:
     coding : DesignCoding
     parts : tuple of DesignPart
         Parts beside the mean that are more than a constant.
+    thresholds : Thresholds or None
+        Of a response of ordered categories. Its part "thresholds" has the columns of nominal effects, after a constant.
     """
 
     formula: Formula
@@ -67,6 +70,7 @@ class Design:
     index: pd.Index | None
     coding: DesignCoding = field(repr=False)
     parts: tuple[DesignPart, ...] = ()
+    thresholds: Thresholds | None = None
 
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
@@ -108,4 +112,8 @@ class Design:
             A column is not there, a factor has a level that the fit did not see, a value is infinite.
         """
         parts = tuple((part.name, part.parameter, part.formula) for part in self.parts)
-        return code_new(self.formula, self.coding, data, need_random, offset, parts, need_parts, need_mean)
+        new = code_new(self.formula, self.coding, data, need_random, offset, parts, need_parts, need_mean)
+        if self.thresholds is None:
+            return new
+        fixed, fixed_terms = without_intercept(new.fixed, new.fixed_terms)
+        return replace(new, fixed=fixed, fixed_terms=fixed_terms)

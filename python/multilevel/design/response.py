@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ..arguments import finite_numbers
 from ..columns.expressions import Numbers, Rows, evaluate
-from ..columns.levels import drop_unused, label_of
+from ..columns.levels import drop_unused, label_of, positions
 from ..columns.transforms import Categories
 from ..errors import DataError, DataWarning, warn_caller
 from ..family.response_kinds import (
@@ -25,7 +25,7 @@ from ..family.response_kinds import (
 from ..formula.parse import Atom, Formula
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -47,14 +47,15 @@ class Response:
     other_end : ndarray of float64, or None
         Of a response that is known in part: the same number where it is known, minus infinity where it lies below
         `values`, infinity where it lies above, and otherwise the upper end of where it is.
-    levels : (str, str) or None
-        The labels of failure and success, when the response was a text, categorical or bool column.
+    levels : tuple of str, or None
+        The labels of failure and success, when the response was a text, categorical or bool column; or of ordered
+        categories, whose `values` are 1, 2, ...
     """
 
     name: str
     values: NDArray[np.float64]
     size: NDArray[np.float64] | None = None
-    levels: tuple[str, str] | None = None
+    levels: tuple[str, ...] | None = None
     other_end: NDArray[np.float64] | None = None
 
     def take(self, keep: NDArray[np.int64]) -> Response:
@@ -68,9 +69,18 @@ class Response:
 
 
 def build_response(
-    formula: Formula, rows: Rows, family: Family, weights: NDArray[np.float64] | None
+    formula: Formula,
+    rows: Rows,
+    family: Family,
+    weights: NDArray[np.float64] | None,
+    levels: Sequence[Any] | None = None,
 ) -> tuple[Response, NDArray[np.float64] | None]:
-    """The response, and the weights that are left: those of a binomial proportion become trials."""
+    """The response, and the weights that are left: those of a binomial proportion become trials.
+
+    `levels` are those of ordered categories, in their order.
+    """
+    if family.support == "categories":
+        return build_categories(formula, rows, levels), weights
     response, left = _build_response(formula, rows, family, weights)
     check_trials(family, f"the response '{response.name}'", response.size)
     return response, left
@@ -97,6 +107,73 @@ def _build_response(
         return _proportion(name, values, rows, weights)
     check_response(family, f"the response '{name}'", values, None, _in_row(rows))
     return Response(name, values), weights
+
+
+def build_categories(formula: Formula, rows: Rows, levels: Sequence[Any] | None) -> Response:
+    """A response of ordered categories as 1, 2, ..., with their labels."""
+    name = formula.response_text
+    if formula.limits or len(formula.response) != 1:
+        raise DataError(f"'{name}': ordered categories are one column, and known")
+    atom = formula.response[0]
+    value = evaluate(atom, rows, {})
+    column = rows.frame[atom.name] if atom.name is not None else None
+    if isinstance(value, Categories):
+        if value.logical:
+            raise DataError(f"the response '{name}' holds truth values: two categories are family='binomial'")
+        codes, known = value.codes, value.levels
+        if levels is None and not (column is not None and column.ordered):
+            raise DataError(f"the categories of the response '{name}' have no order: {_how_to_order(name, known)}")
+    else:
+        values = _one_column(name, value)
+        row = first(values != np.floor(values))
+        if row is not None and levels is None:
+            raise DataError(
+                f"the response '{name}' is {values[row]:g} in {rows.at(row)}; ordered categories are whole numbers, "
+                "an ordered categorical column, or any labels with levels= their order"
+            )
+        unique, codes = np.unique(values, return_inverse=True)
+        known = pd.Index(unique)
+    if levels is not None:
+        codes, known = _in_order(name, codes, known, levels, rows)
+    counts = np.bincount(codes, minlength=len(known))
+    unseen = [label_of(level) for level, count in zip(known, counts, strict=True) if count == 0]
+    if unseen:
+        one = len(unseen) == 1
+        warn_caller(
+            f"no row has {'category' if one else 'the categories'} {', '.join(map(repr, unseen))} of the response "
+            f"'{name}': the thresholds on either side would be one, and the model is of the categories that occur",
+            DataWarning,
+        )
+        codes, known = drop_unused(codes, known)
+    if len(known) < 3:
+        shown = ", ".join(repr(label_of(level)) for level in known)
+        advice = "; of two it is the binomial" if len(known) == 2 else ""
+        raise DataError(
+            f"the response '{name}' has {len(known)} categor{'y' if len(known) == 1 else 'ies'} ({shown}); ordered "
+            f"categories are three or more{advice}"
+        )
+    return Response(name, codes.astype(np.float64) + 1.0, None, tuple(label_of(level) for level in known))
+
+
+def _how_to_order(name: str, known: pd.Index) -> str:
+    shown = ", ".join(repr(label_of(level)) for level in known[:8]) + (", ..." if len(known) > 8 else "")
+    return f"give it as levels=[{shown}], lowest first, or make '{name}' an ordered categorical column"
+
+
+def _in_order(
+    name: str, codes: NDArray[Any], known: pd.Index, levels: Sequence[Any], rows: Rows
+) -> tuple[NDArray[np.int64], pd.Index]:
+    """Codes of the levels given."""
+    if isinstance(levels, str) or len(set(levels)) != len(levels):
+        raise DataError(f"levels={levels!r} are no different labels in their order")
+    given = pd.Index(list(levels))
+    place = positions(given, known)
+    row = first(place[codes] < 0)
+    if row is not None:
+        raise DataError(
+            f"the response '{name}' is {label_of(known[codes[row]])!r} in {rows.at(row)}, which is not among levels="
+        )
+    return place[codes].astype(np.int64), given
 
 
 def _known_in_part(name: str, formula: Formula, rows: Rows, family: Family) -> Response:

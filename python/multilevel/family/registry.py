@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 Support = Literal[
-    "numbers", "positive", "nonnegative", "counts", "positive counts", "trials", "open unit", "closed unit"
+    "numbers",
+    "positive",
+    "nonnegative",
+    "counts",
+    "positive counts",
+    "trials",
+    "open unit",
+    "closed unit",
+    "categories",
 ]
 Zero = Literal["", "inflation", "hurdle"]
 Scale = Literal["log", "reciprocal", "logit", "power", "plain", "slant"]
@@ -65,6 +73,13 @@ ELSEWHERE = {
     "ordbetareg": "ordered_beta",
     "betabinomial": "beta_binomial",
     "betabin": "beta_binomial",
+    "clm": "cumulative",
+    "clmm": "cumulative",
+    "polr": "cumulative",
+    "ordinal": "cumulative",
+    "ordered": "cumulative",
+    "proportional_odds": "cumulative",
+    "cumulative_logit": "cumulative",
 }
 LEAST_SLOPE = 0.02  # of the scale "slant"
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
@@ -284,7 +299,8 @@ class Family:
     @property
     def support(self) -> Support:
         """What a response may be: any numbers, positive ones, those and zero, counts, counts above zero, successes out
-        of trials, or numbers between zero and one, with these ends or without. A zero part adds zero (`takes_zeros`).
+        of trials, numbers between zero and one, with these ends or without, or ordered categories. A zero part adds
+        zero (`takes_zeros`).
         """
         return self._core.support
 
@@ -353,6 +369,23 @@ class Family:
     def response_variance(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> NDArray[np.float64]:
         """Variance of the response itself, of a row of unit weight; arguments as of `response_mean`."""
         return self._core.response_variance(*_rows(eta, phi, trials))
+
+    def category_probabilities(self, eta: ArrayLike, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of ordered categories, (n, C), with their digits where they are close to zero.
+
+        Parameters
+        ----------
+        eta : array_like, (n,)
+        thresholds : ndarray, (n, C - 1)
+        """
+        at = np.ascontiguousarray(eta, dtype=np.float64)
+        n, one = len(at), np.ones(len(at))
+        ends = np.hstack([np.full((n, 1), -np.inf), thresholds, np.full((n, 1), np.inf)])
+        columns = [
+            self._core.derivatives(at, one, one, one, np.ascontiguousarray(ends[:, [k + 1, k]]))["value"]
+            for k in range(ends.shape[1] - 1)
+        ]
+        return np.exp(np.column_stack(columns))
 
     def link_of_mean(self, mu: ArrayLike) -> NDArray[np.float64]:
         """Linear predictor at the mean `mu`."""
@@ -477,8 +510,8 @@ def families() -> pd.DataFrame:
     -------
     DataFrame
         family, links (the default first), response ("numbers", "positive", "nonnegative", "counts", "positive counts",
-        "trials", "open unit" or "closed unit"), parameters (the family's own, with their meaning), modified_by (which
-        zero parts it may have) and reference.
+        "trials", "open unit", "closed unit" or "categories"), parameters (the family's own, with their meaning),
+        modified_by (which zero parts it may have) and reference.
     """
     import pandas as pd
 

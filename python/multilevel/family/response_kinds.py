@@ -48,6 +48,11 @@ def check_values(
     """
     if support == "numbers":
         return
+    if support == "categories":
+        row = first((values < 1) | (values != np.floor(values)))
+        if row is not None:
+            raise DataError(f"{what} is {values[row]:g} {place(row)}; ordered categories are numbered 1, 2, ...")
+        return
     if support == "positive":
         row = first(~(values > 0))
         if row is not None:

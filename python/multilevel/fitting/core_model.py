@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from multilevel import _core
 
 if TYPE_CHECKING:
     from typing import Any
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from ..design.design import Design
@@ -33,6 +34,7 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         [_phi(design, family, parameter) for parameter in family.parameters],
         [_variable(family, term.parameter) for term in design.random_terms],
         family.zero,
+        np.zeros((0, 0)) if design.thresholds is None else design.thresholds.matrix,
     )
 
 

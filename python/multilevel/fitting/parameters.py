@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,8 +78,14 @@ def parts(
     for parameter in family.parameters:
         if parameter.name in family.given:
             continue
+        if design.thresholds is not None and parameter.name == family.parameters[1].name:
+            continue  # the thresholds again, seen from above
         if parameter.name in by_parameter:
             component = _component(by_parameter[parameter.name], dropped[parameter.name], at)
+            if design.thresholds is not None and parameter.name == family.parameters[0].name:
+                columns = by_parameter[parameter.name].fixed
+                kept_columns = [column for column in columns if column.name in component.names]
+                component = replace(component, names=design.thresholds.coefficient_names(kept_columns))
             components.append(component)
             names += [f"{component.name}: {name}" for name in component.names]
             at += len(component.names)

@@ -186,8 +186,31 @@ class Fit:
 
     @cached_property
     def mu(self) -> NDArray[np.float64]:
-        """Mean of the response of the rows used, given the conditional modes, (n,): zeros of a zero part are in it."""
+        """Mean of the response of the rows used, given the conditional modes, (n,): zeros of a zero part are in it. Of
+        ordered categories it is that of their numbers 1, 2, ...
+        """
+        if self.design.thresholds is not None:
+            return self.category_probabilities @ self.scores
         return self.family.response_mean(self.eta, self.row_phi, self.design.response.size)
+
+    @cached_property
+    def category_probabilities(self) -> NDArray[np.float64]:
+        """Probabilities of ordered categories in the rows used, given the conditional modes, (n, C)."""
+        return self.family.category_probabilities(self.eta, self.thresholds_of(self.design.parts[0], self.n_rows))
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Numbers of the ordered categories, (C,)."""
+        assert self.design.thresholds is not None
+        return np.arange(1.0, len(self.design.thresholds.categories) + 1.0)
+
+    def thresholds_of(self, part: DesignPart, n_rows: int) -> NDArray[np.float64]:
+        """Thresholds of rows with these columns of the part "thresholds", (n_rows, C - 1)."""
+        assert self.design.thresholds is not None
+        component = self.component(part.name)
+        columns = [column for column in part.fixed if column.name not in component.redundant]
+        at = slice(component.first, component.first + len(component.names))
+        return self.design.thresholds.at(columns, self.psi[at], n_rows)
 
     def component(self, name: str) -> Component:
         """The part of the model of this name.
@@ -220,7 +243,8 @@ class Fit:
         sizes = {own.parameter: len(own.names) for own in self.components}
         places, at = {}, len(self.beta) + sum(map(len, self.theta_values))
         for own in self.family.parameters:
-            if own.name in self.family.given:
+            if own.name in self.family.given or (self.design.thresholds is not None and own.part == "thresholds"):
+                at += sizes.get(own.name, 0)
                 continue
             if own.name not in sizes:
                 places[own.name] = at
@@ -243,7 +267,7 @@ class Fit:
     def phi_of(self, parts: Mapping[str, DesignPart], n_rows: int) -> NDArray[np.float64]:
         """The same for rows whose parts are coded, by parameter of the family."""
         common = [own.phi(self.phi[own.name]) if own.name in self.phi else 0.0 for own in self.family.parameters]
-        if not self.components:
+        if not self.components or self.design.thresholds is not None:  # thresholds differ from category to category
             return np.array(common)
         rows = np.tile(common, (n_rows, 1))
         for component in self.components:

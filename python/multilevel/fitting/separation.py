@@ -55,6 +55,34 @@ def separating_columns(design: Design, trials: bool, kept: tuple[str, ...], step
     return named or moving
 
 
+def columns_separating_categories(design: Design, kept: tuple[str, ...], step: NDArray[np.float64]) -> list[str]:
+    """Names of the columns that separate ordered categories: the thresholds move with them.
+
+    The cone is that of the directions in which no row's category loses an end: d_upper - x'd >= 0 >= d_lower - x'd.
+    Arguments as of `separating_columns`.
+    """
+    assert design.thresholds is not None
+    columns = [column for column in design.fixed if column.name in set(kept)]
+    n, y, matrix = design.n_rows, design.response.values.astype(np.int64), design.thresholds.matrix
+    x = np.zeros((n, 0)) if not columns else np.column_stack([np.asarray(c.values, dtype=float) for c in columns])
+    x = x - x.mean(axis=0)
+    scale = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
+    x = x / scale
+    ends = np.vstack([np.zeros_like(matrix[:1]), matrix, np.zeros_like(matrix[:1])])
+    values = [None if c.values is None else np.asarray(c.values, dtype=float) for c in design.parts[0].fixed]
+    upper, lower = (
+        np.hstack([own if v is None else v[:, None] * own for v in values]) for own in (ends[y], ends[y - 1])
+    )
+    below, above = y < len(matrix) + 1, y > 1
+    signed = np.unique(np.vstack([np.hstack([-x, upper])[below], np.hstack([x, -lower])[above]]).round(12), axis=0)
+    found = np.asarray(step[: len(columns)] * scale)
+    if len(signed) <= MOST_ROWS:
+        direction = _furthest(signed, signed[:0])
+        found = found if direction is None else direction[: len(columns)]
+    reach = np.abs(found)
+    return [c.name for c, r in zip(columns, reach, strict=True) if r > MOVING_SHARE * reach.max()]
+
+
 def _cone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """A direction that names the columns; None when there is none."""
     between = side == 0

@@ -19,7 +19,7 @@ from ..errors import (
 )
 from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
-from .separation import separating_columns
+from .separation import columns_separating_categories, separating_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -268,7 +268,10 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
         return f"the response '{response.name}' is zero in all {rows}"
     if trials and np.all(response.values == size):
         return f"the response '{response.name}' has no failure in any of {rows}"
-    columns = separating_columns(design, trials, names, record.step)
+    if design.thresholds is None:
+        columns = separating_columns(design, trials, names, record.step)
+    else:
+        columns = columns_separating_categories(design, names, record.step)
     named = ", ".join(map(repr, columns))
     predict = f"columns {named} predict" if len(columns) > 1 else f"column {named} predicts"
     furthest = np.abs(record.step[: sum(column.name in names for column in design.fixed)]).max()

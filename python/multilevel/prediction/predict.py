@@ -30,8 +30,8 @@ def predict(
     random: str | Sequence[str] = "conditional",
     new_levels: str = "error",
     offset: ArrayLike | str | None = None,
-) -> pd.Series:
-    """Predicted means or linear predictors.
+) -> pd.Series | pd.DataFrame:
+    """Predicted means or linear predictors; of ordered categories, probabilities.
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ def predict(
         The mean of the response (for binomial models the probability, whatever the number of trials), zeros of a zero
         part and what truncation cuts off in it; the mean that the link makes, without them; the linear predictor; or
         the family's parameter that a part makes, on its natural scale, where it has a formula of its own.
+        Of ordered categories {"response", "link", "probabilities", "class"}: the mean of their numbers 1, 2, ...; eta,
+        which the thresholds are compared with; a column of probabilities for each; the most probable one.
     random : {"conditional", "zero"} or list of str
         Random effects at their conditional modes, or at zero (a level that is typical on the scale of the link); a list
         of grouping factors has theirs at the conditional modes and the others at zero.
@@ -54,7 +56,7 @@ def predict(
 
     Returns
     -------
-    Series, (n_rows,)
+    Series, (n_rows,), or DataFrame, (n_rows, categories)
         With the index of the pandas frame; without one, the positions of the rows. NaN where a value that the
         prediction needs is missing, and where the rows of the fit do not determine it: columns were dropped as linear
         combinations of others, and the new row breaks that rule, as in a combination of levels that never occurred.
@@ -73,31 +75,70 @@ def predict(
         given without `newdata`.
     """
     kinds = ("response", "mean", "link", *(own.name for own in fit.components))
+    if fit.design.thresholds is not None:
+        kinds = ("response", "link", "probabilities", "class")
     _choose("kind", kind, kinds)
     included = _included(fit, random)
     _choose("new_levels", new_levels, ("error", "zero"))
+    if fit.design.thresholds is not None:
+        return _of_categories(fit, kind, newdata, included, new_levels, offset)
     if kind not in ("response", "mean", "link"):
         return _of_part(fit, fit.component(kind), newdata, included, new_levels)
     whole = kind == "response" and not fit.family.mean_is_response
     if newdata is None:
-        if offset is not None:
-            raise DataError("offset= goes with newdata; the rows of the fit have their offset already")
-        design = fit.design
-        if all(included):
-            eta = fit.eta
-        elif any(included):
-            eta = fit.linear_predictor(_modes(fit, included))
-        else:
-            eta = _fixed_part(fit, design.fixed, design.offset, fit.n_rows)
-        index, phi, trials = row_index(design), fit.phi_at(_modes(fit, included)), design.response.size
+        eta, index, trials = _own_rows(fit, included, offset), row_index(fit.design), fit.design.response.size
+        phi = fit.phi_at(_modes(fit, included))
     else:
-        eta, phi, index = _new_rows(fit, newdata, included, new_levels, offset, whole)
-        trials = None
+        parts = [own.name for own in fit.components] if whole else []
+        eta, new, index = _new_rows(fit, newdata, included, new_levels, offset, parts)
+        phi, trials = _new_phi(fit, new, included) if whole else np.empty(0), None
     if kind == "link":
         return pd.Series(eta, index=index, name="eta")
     if whole:
         return pd.Series(fit.family.response_mean(eta, phi, trials), index=index, name="mu")
     return pd.Series(fit.family.mean(eta), index=index, name="mu")
+
+
+def _own_rows(fit: Fit, included: Sequence[bool], offset: ArrayLike | str | None) -> np.ndarray:
+    """Linear predictor of the rows of the fit, (n,)."""
+    if offset is not None:
+        raise DataError("offset= goes with newdata; the rows of the fit have their offset already")
+    if all(included):
+        return fit.eta
+    if any(included):
+        return fit.linear_predictor(_modes(fit, included))
+    return _fixed_part(fit, fit.design.fixed, fit.design.offset, fit.n_rows)
+
+
+def _of_categories(
+    fit: Fit,
+    kind: str,
+    newdata: Any,
+    included: Sequence[bool],
+    new_levels: str,
+    offset: ArrayLike | str | None,
+) -> pd.Series | pd.DataFrame:
+    """What is predicted of ordered categories."""
+    assert fit.design.thresholds is not None
+    part = fit.design.parts[0]
+    if newdata is None:
+        eta, index = _own_rows(fit, included, offset), row_index(fit.design)
+    else:
+        parts = [] if kind == "link" else [part.name]
+        eta, new, index = _new_rows(fit, newdata, included, new_levels, offset, parts)
+        part = new.parts[0] if parts else part
+    if kind == "link":
+        return pd.Series(eta, index=index, name="eta")
+    probabilities = fit.family.category_probabilities(eta, fit.thresholds_of(part, len(eta)))
+    if kind == "response":
+        return pd.Series(probabilities @ fit.scores, index=index, name="mu")
+    categories = np.array(fit.design.thresholds.categories, dtype=object)
+    if kind == "probabilities":
+        return pd.DataFrame(probabilities, index=index, columns=pd.Index(categories, name=fit.design.response.name))
+    known = np.isfinite(probabilities).all(axis=1)
+    chosen = np.full(len(eta), None, dtype=object)
+    chosen[known] = categories[np.argmax(probabilities[known], axis=1)]
+    return pd.Series(chosen, index=index, name="class")
 
 
 def _of_part(fit: Fit, component: Component, newdata: Any, included: Sequence[bool], new_levels: str) -> pd.Series:
@@ -156,10 +197,14 @@ def _modes(fit: Fit, included: Sequence[bool]) -> tuple[np.ndarray, ...]:
 
 
 def _new_rows(
-    fit: Fit, newdata: Any, included: Sequence[bool], new_levels: str, offset: ArrayLike | str | None, whole: bool
-) -> tuple[np.ndarray, np.ndarray, pd.Index]:
-    """Linear predictor (n_rows,) of new rows, the family's parameters if they are needed, and labels of the rows."""
-    parts = [own.name for own in fit.components] if whole else []
+    fit: Fit,
+    newdata: Any,
+    included: Sequence[bool],
+    new_levels: str,
+    offset: ArrayLike | str | None,
+    parts: Sequence[str],
+) -> tuple[np.ndarray, NewDesign, pd.Index]:
+    """Linear predictor (n_rows,) of new rows, the rows with these parts coded, and their labels."""
     new = fit.design.code_new(newdata, need_random=_wanted(fit, included), offset=offset, need_parts=parts)
     if new_levels == "error":
         _check_levels(fit, new)
@@ -172,7 +217,7 @@ def _new_rows(
     if unknown is not None:
         eta[unknown.rows] = np.nan
         warn_caller(_not_estimable_message(fit, unknown.places, index[unknown.rows], new.n_rows), NotEstimableWarning)
-    return eta, _new_phi(fit, new, included) if whole else np.empty(0), index
+    return eta, new, index
 
 
 def _new_phi(fit: Fit, new: NewDesign, included: Sequence[bool]) -> np.ndarray:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import DataError
+
 if TYPE_CHECKING:
     from ..fitting.record import Fit
 
@@ -28,6 +30,9 @@ def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
           Gaussian model stay in the units of the response; `scaled` divides by it.
         - "deviance": sign(y - mu) sqrt(w d(y, mu)), with d the unit deviance.
 
+        Ordered categories count as their numbers 1, 2, ..., with the mean and the variance that their probabilities
+        give; there is no deviance of these.
+
         Trials that are not independent of each other (beta_binomial) have the variance and deviance of the whole
         response in their place.
 
@@ -35,6 +40,8 @@ def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
     ------
     ValueError
         For any other `kind`.
+    DataError
+        Deviance residuals of ordered categories.
     """
     kinds = {"pearson": pearson, "deviance": deviance, "response": response}
     if kind not in kinds:
@@ -68,6 +75,8 @@ def pearson(fit: Fit) -> np.ndarray:
 
 def _variance(fit: Fit) -> np.ndarray:
     """The variance function; of a response whose mean is not that of the link, as zero parts make it, its variance."""
+    if fit.design.thresholds is not None:
+        return fit.category_probabilities @ fit.scores**2 - fit.mu**2
     if fit.family.mean_is_response:
         return fit.family.variance(fit.mu, fit.row_phi)
     variance = fit.family.response_variance(fit.eta, fit.row_phi, fit.design.response.size)
@@ -85,6 +94,11 @@ def scaled(fit: Fit) -> np.ndarray:
 
 def deviance(fit: Fit) -> np.ndarray:
     """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
+    if fit.design.thresholds is not None:
+        raise DataError(
+            "ordered categories have no deviance residuals: a row's deviance does not say which side it lies on; "
+            'kind="pearson" is of the categories\' numbers'
+        )
     y = observed(fit)
     if fit.family.support == "trials" and not fit.family.independent_trials:
         size, weights = _trials(fit), fit.design.weights

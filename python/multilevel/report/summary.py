@@ -30,7 +30,8 @@ DF_NAMES = {
     "containment": "containment degrees of freedom",
     "residual": "residual degrees of freedom",
 }
-PART_TITLES = {"dispersion": "Dispersion model", "zero": "Zero part"}
+PART_TITLES = {"dispersion": "Dispersion model", "zero": "Zero part", "thresholds": "Thresholds"}
+DIRECTION = "P(y <= k) = F(threshold k - eta): positive coefficients move to higher categories"
 LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too little
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
@@ -56,7 +57,8 @@ def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
         yield Paragraph((_counts(fit),))
     if fit.phi and fit.sigma is None:
         yield _family_parameters(fit, family_parameters(fit))
-    yield _fixed_effects(fit, coefficients, method, unasked=df_method is None)
+    if fit.fixed_names or fit.redundant or fit.design.thresholds is None:
+        yield _fixed_effects(fit, coefficients, method, unasked=df_method is None)
     for component in fit.components:
         yield _component(fit, component, component_table(fit, component))
     p = len(fit.fixed_names)
@@ -105,14 +107,20 @@ def _heading(fit: Fit) -> Iterator[str]:
     yield title(fit)
     yield f" Family: {fit.family.name} ( {fit.family.link} )"
     yield f"Formula: {fit.design.formula}"
+    thresholds = fit.design.thresholds
+    if thresholds is not None:
+        yield f"Categories: {' < '.join(thresholds.categories)} ({thresholds.structure} thresholds)"
     for part in fit.design.parts:
-        yield f"{part.name.capitalize()}: {part.formula}"
+        if thresholds is None:
+            yield f"{part.name.capitalize()}: {part.formula}"
+        elif len(part.fixed) > 1:
+            yield f"Nominal: {part.formula}"
     other = fit.design.response.other_end
     if other is not None:
         n = int(np.sum(other != fit.design.response.values))
         yield f"Known in part: {n} of {fit.n_rows} responses"
     levels = fit.design.response.levels
-    if levels is not None:
+    if levels is not None and thresholds is None:
         yield f"Success: {levels[1]} (failure: {levels[0]})"
     given = ["prior weights"] if fit.design.weights is not None else []
     if fit.design.coding.offset.given:
@@ -274,7 +282,8 @@ def _component(fit: Fit, component: Component, table: pd.DataFrame) -> Table:
         format_fixed(table["statistic"], 3),
         format_p(table["p_value"]),
     ]
-    notes = [f"on the scale of {parameter.scale_in_words}: {parameter.meaning}"]
+    ordered = fit.design.thresholds is not None
+    notes = [DIRECTION if ordered else f"on the scale of {parameter.scale_in_words}: {parameter.meaning}"]
     if component.redundant:
         notes.append(f"dropped as linear combinations of earlier columns: {', '.join(component.redundant)}")
     title = f"{PART_TITLES.get(component.name, component.name.capitalize())}:"

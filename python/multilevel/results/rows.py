@@ -21,8 +21,8 @@ class RowValues(Part):
 
     @property
     def fittedvalues(self) -> pd.Series:
-        """Means of the rows used, given the conditional modes, (n,)."""
-        return self.predict().rename("fittedvalues")
+        """Means of the rows used, given the conditional modes, (n,); of ordered categories those of their numbers."""
+        return pd.Series(self.predict(), name="fittedvalues")
 
     @understands
     def residuals(self, kind: str = "pearson") -> pd.Series:
@@ -38,7 +38,7 @@ class RowValues(Part):
         random: str | Sequence[str] = "conditional",
         new_levels: str = "error",
         offset: ArrayLike | str | None = None,
-    ) -> pd.Series:
+    ) -> pd.Series | pd.DataFrame:
         """Predicted means or linear predictors of the rows used or of new ones.
 
         Parameters
@@ -46,7 +46,8 @@ class RowValues(Part):
         newdata : data frame, optional
             Rows to predict for; without it, the rows used in the fit.
         kind : {"response", "link"}
-            Means (probabilities for binomial models) or linear predictors.
+            Means (probabilities for binomial models) or linear predictors. Of ordered categories, too, "probabilities"
+            (a column for each) and "class" (the most probable one); "response" is the mean of their numbers 1, 2, ...
         random : {"conditional", "zero"} or list of str
             Random effects at their conditional modes, or at zero; a list of grouping factors has theirs at the modes.
         new_levels : {"error", "zero"}
@@ -57,7 +58,7 @@ class RowValues(Part):
 
         Returns
         -------
-        Series
+        Series, or DataFrame of probabilities
             Labelled as the rows of the frame; NaN where an input is missing.
         """
         return predict.predict(self.fit, newdata, kind, random, new_levels, offset)

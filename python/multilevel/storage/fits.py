@@ -93,6 +93,12 @@ def _check(fit: Fit, design: Design) -> None:
         _agree(n if beside.offset is None else len(beside.offset), n)
         for column in beside.fixed:
             _column(column.values, n)
+    if design.thresholds is not None:
+        categories, matrix = len(design.thresholds.categories), design.thresholds.matrix
+        _agree(matrix.shape, (categories - 1, len(design.thresholds.coefficients)))
+        _codes(np.asarray(design.response.values - 1.0, dtype=np.int64), categories)
+        if not design.parts or not fit.components or fit.components[0].parameter != design.parts[0].parameter:
+            raise ValueError("its thresholds have no coefficients")
     for term in design.fixed_terms:
         for part in term.parts:
             for values in part.values:

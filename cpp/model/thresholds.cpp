@@ -1,0 +1,82 @@
+// Thresholds between ordered categories: coefficients that are in two of the family's parameters, the upper and the
+// lower end of a row's category.
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+#include "linear_algebra/dense.hpp"
+#include "model/model.hpp"
+#include "numeric/parallel.hpp"
+
+namespace multilevel::model {
+
+namespace {
+
+constexpr double rounding = 1e-9;
+
+/// Coefficients whose products with the rows come nearest to the values.
+Eigen::VectorXd least_squares(const Eigen::MatrixXd& rows, const Eigen::VectorXd& values) {
+  return linear_algebra::solve_semidefinite(linear_algebra::transposed_times(rows, rows),
+                                            linear_algebra::transposed_times(rows, values));
+}
+
+}  // namespace
+
+/// What moves all thresholds alike, and which coefficients a row can have at once.
+void Model::lay_out_thresholds() {
+  const auto m = thresholds_.cols(), n = thresholds_.rows();
+  if (m == 0) return;
+  const Eigen::VectorXd ones = Eigen::VectorXd::Ones(n), level = least_squares(thresholds_, ones);
+  if ((linear_algebra::apply(thresholds_, level) - ones).cwiseAbs().maxCoeff() < rounding) threshold_level_ = level;
+  meet_.assign(static_cast<std::size_t>(4 * m * m), false);
+  for (Eigen::Index category = 0; category <= n; ++category)
+    for (Eigen::Index g = 0; g < 2 * m; ++g)
+      for (Eigen::Index h = 0; h < 2 * m; ++h) {
+        const Eigen::Index own = category - g % 2, other = category - h % 2;
+        if (own < 0 || other < 0 || own >= n || other >= n) continue;
+        if (thresholds_(own, g / 2) != 0.0 && thresholds_(other, h / 2) != 0.0)
+          meet_[static_cast<std::size_t>(g * 2 * m + h)] = true;
+      }
+}
+
+/// The thresholds' columns of all rows, given their categories 1, 2, ...
+void Model::set_ends(const double* y, Response& response, int threads) const {
+  const auto m = thresholds_.cols();
+  for (std::int64_t j = 0; j < n_rows_; ++j)
+    if (!(y[j] >= 1.0 && y[j] <= n_categories() && y[j] == std::floor(y[j])))
+      throw std::invalid_argument("a category is a whole number from 1 to " + std::to_string(n_categories()));
+  response.ends.reset(new double[static_cast<std::size_t>(2 * n_thresholds() * n_rows_)]);
+  numeric::parallel_for(static_cast<int>(panels_.size()), threads, [&](int i, int) {
+    const Panel& panel = panels_[static_cast<std::size_t>(i)];
+    for (int g = 0; g < n_thresholds(); ++g) {
+      const double* x = column(panel, phi_[static_cast<std::size_t>(g)].slot);
+      const double* category = response.value.get() + panel.first_row;
+      double* upper = response.ends.get() + 2 * g * n_rows_ + panel.first_row;
+      double* lower = upper + n_rows_;
+      for (int j = 0; j < panel.n_rows; ++j) {
+        const auto k = static_cast<Eigen::Index>(category[j]);
+        upper[j] = k < n_categories() ? thresholds_(k - 1, g % m) * x[j] : 0.0;
+        lower[j] = k > 1 ? thresholds_(k - 2, g % m) * x[j] : 0.0;
+      }
+    }
+  });
+  response.thresholds = frequency_thresholds(response);
+}
+
+/// Half a row is added to each category, so that every threshold is finite.
+Eigen::VectorXd Model::frequency_thresholds(const Response& response) const {
+  const auto n = thresholds_.rows();
+  Eigen::VectorXd counts = Eigen::VectorXd::Constant(n + 1, 0.5), quantiles(n);
+  for (std::int64_t j = 0; j < n_rows_; ++j) {
+    const auto row = static_cast<std::size_t>(j);
+    counts[static_cast<Eigen::Index>(response.value[row]) - 1] += response.weight[row];
+  }
+  double below = 0.0;
+  const double total = counts.sum();
+  for (Eigen::Index k = 0; k < n; ++k) quantiles[k] = family_->link_of_mean((below += counts[k]) / total);
+  Eigen::VectorXd all = Eigen::VectorXd::Zero(n_thresholds());
+  all.head(thresholds_.cols()) = least_squares(thresholds_, quantiles);
+  return all;
+}
+
+}  // namespace multilevel::model

@@ -1,0 +1,143 @@
+"""Thresholds between ordered categories: what makes them, and their names."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, FormulaError
+from ..formula.parse import Formula, parse_part
+from .fixed import FixedColumn, FixedTerm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..family.registry import Family
+
+STRUCTURES = ("flexible", "equidistant", "symmetric")
+PART = "thresholds"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What makes the thresholds between ordered categories: C of these, and m coefficients.
+
+    Attributes
+    ----------
+    structure : {"flexible", "equidistant", "symmetric"}
+    categories : tuple of str, (C,)
+        Labels, in their order.
+    matrix : ndarray, (C - 1, m)
+        Thresholds are its product with the coefficients. Each column of the part "thresholds" of the model has m of
+        its own: the constant, and those that nominal effects add.
+    coefficients : tuple of str, (m,)
+    """
+
+    structure: str
+    categories: tuple[str, ...]
+    matrix: NDArray[np.float64]
+    coefficients: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the thresholds, "1|2"."""
+        return _between(self.categories)
+
+    def coefficient_names(self, columns: Sequence[FixedColumn]) -> tuple[str, ...]:
+        """Names of the coefficients of these columns of the part, in their order."""
+        return tuple(
+            name if column.values is None else f"{column.name}: {name}"
+            for column in columns
+            for name in self.coefficients
+        )
+
+    def at(self, columns: Sequence[FixedColumn], coefficients: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
+        """Thresholds of rows with these columns of the part, (n_rows, C - 1)."""
+        total = np.zeros((n_rows, len(self.matrix)))
+        for column, own in zip(columns, coefficients.reshape(len(columns), -1), strict=True):
+            thresholds = self.matrix @ own
+            total += thresholds if column.values is None else np.outer(column.values, thresholds)
+        return total
+
+
+def make_thresholds(structure: str, categories: Sequence[str]) -> Thresholds:
+    """The thresholds between these categories.
+
+    Parameters
+    ----------
+    structure : {"flexible", "equidistant", "symmetric"}
+        Each on its own; the first one, and how far it is from one to the next; or the middle one (the middle two of an
+        even number), and how far from it those on either side are.
+    categories : sequence of str
+
+    Raises
+    ------
+    DataError
+        There is no such structure.
+    """
+    if structure not in STRUCTURES:
+        raise DataError(f"thresholds={structure!r} is not known; there are {', '.join(map(repr, STRUCTURES))}")
+    n = len(categories) - 1
+    if structure == "flexible":
+        matrix, names = np.eye(n), _between(categories)
+    elif structure == "equidistant":
+        matrix, names = np.column_stack([np.ones(n), np.arange(n)]), ("threshold.1", "spacing")
+    else:
+        side = (n - 1) // 2  # thresholds on either side of the middle
+        apart = np.vstack([-np.eye(side)[::-1], np.zeros((n - 2 * side, side)), np.eye(side)])
+        lower = np.arange(n) < n / 2
+        middle = np.ones((n, 1)) if n % 2 else np.column_stack([lower, ~lower])
+        centre = ("central",) if n % 2 else ("central.1", "central.2")
+        matrix = np.hstack([middle, apart]).astype(np.float64)
+        names = (*centre, *(f"spacing.{k + 1}" for k in range(side)))
+    return Thresholds(structure, tuple(categories), matrix, names)
+
+
+def _between(categories: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{lower}|{upper}" for lower, upper in itertools.pairwise(categories))
+
+
+def read_nominal(nominal: str | None, family: Family) -> Formula | None:
+    """The formula of the part "thresholds", of families of ordered categories."""
+    if family.support != "categories":
+        if nominal is not None:
+            raise DataError(f"nominal={nominal!r}: the {family.name} family has no thresholds")
+        return None
+    try:
+        formula = parse_part("~ 1" if nominal is None else nominal)
+    except FormulaError as error:
+        raise FormulaError(f"nominal: {error}") from None
+    if formula.bars or formula.offsets:
+        raise FormulaError(f"nominal={nominal!r}: thresholds have no random effects and no offset of their own")
+    return with_intercept(formula)
+
+
+def with_intercept(formula: Formula) -> Formula:
+    """The formula with an intercept: where there are thresholds, they are it, whatever the formula says of one."""
+    return formula if formula.fixed.intercept else replace(formula, fixed=replace(formula.fixed, intercept=True))
+
+
+def without_intercept(
+    columns: tuple[FixedColumn, ...], terms: tuple[FixedTerm, ...]
+) -> tuple[tuple[FixedColumn, ...], tuple[FixedTerm, ...]]:
+    """The columns and terms of a fixed part without the constant one, which the thresholds are."""
+    place = np.cumsum([column.values is not None for column in columns]) - 1
+    return (
+        tuple(column for column in columns if column.values is not None),
+        tuple(replace(term, columns=tuple(int(place[k]) for k in term.columns)) for term in terms if term.parts),
+    )
+
+
+def check_nominal(fixed: Sequence[FixedColumn], nominal: Sequence[FixedColumn]) -> None:
+    """Refuses what would move all thresholds twice."""
+    both = {column.name for column in fixed} & {column.name for column in nominal if column.values is not None}
+    if both:
+        shown = ", ".join(map(repr, sorted(both)))
+        raise DataError(
+            f"{shown} stands in the formula and in nominal=: what moves each threshold by itself "
+            "moves them all; leave it in one place"
+        )
