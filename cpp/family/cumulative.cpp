@@ -4,7 +4,6 @@
 // density.
 #include <cmath>
 
-#include "family/best_fit.hpp"
 #include "family/link.hpp"
 #include "family/registry.hpp"
 #include "family/series_kernel.hpp"
@@ -153,7 +152,7 @@ struct Normal {
     }
     const bool flip = a > -b;  // the lower tail keeps its digits
     const double x = flip ? -b : a, y = flip ? -a : b, width = x - y, middle = 0.5 * (x + y);
-    const double log_p = width * (std::fabs(middle) + 0.5) < 2.0
+    const double log_p = width * (std::fabs(middle) + 0.5) < 1.0
                              ? narrow(middle, width)
                              : wide(numeric::normal_tail(x).log_cdf, numeric::normal_tail(y).log_cdf);
     return {log_p, std::exp(-0.5 * a * a - log_sqrt_2pi - log_p), std::exp(-0.5 * b * b - log_sqrt_2pi - log_p)};
@@ -329,7 +328,7 @@ class Cumulative final : public Family {
   /// In the middle of its category, of the Cauchy distribution, which is symmetric; others do not ask.
   double supremum(const Observation& row, const double* phi) const override {
     if (std::isinf(phi[0]) || std::isinf(phi[1])) return 0.0;
-    return at_eta(*this, row, phi, 0.5 * (phi[0] + phi[1])).value;
+    return row.weight * std::log(0.63661977236758134308 * std::atan(0.5 * (phi[0] - phi[1])));
   }
 
   // Of a mean nothing is said: categories are no numbers. F stands in its place.

@@ -162,6 +162,13 @@ class Frame:
             column = self._columns[name] = read_column(name, native)
         return column
 
+    def declared_in_order(self, column: Column) -> bool:
+        """Whether levels that were declared have an order by that: those of polars' Enum and of pyarrow's ordered
+        dictionaries. pandas says so apart.
+        """
+        other = not isinstance(self._native, (pd.DataFrame, Mapping, np.ndarray))
+        return other and column.declared
+
     def nearest(self, name: str) -> str:
         """Advice for a name that is not there, as the end of a sentence."""
         names = [str(n) for n in self.names]

@@ -121,7 +121,7 @@ def build_categories(formula: Formula, rows: Rows, levels: Sequence[Any] | None)
         if value.logical:
             raise DataError(f"the response '{name}' holds truth values: two categories are family='binomial'")
         codes, known = value.codes, value.levels
-        if levels is None and not (column is not None and column.ordered):
+        if levels is None and not (column is not None and (column.ordered or rows.frame.declared_in_order(column))):
             raise DataError(f"the categories of the response '{name}' have no order: {_how_to_order(name, known)}")
     else:
         values = _one_column(name, value)
@@ -341,4 +341,20 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
         meant = f"successes of '{given.name}'" if family.support == "trials" else f"values of '{given.name}'"
         raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
     check_response(family, "y", values, given.size, "at position {}".format)
+    if family.support == "categories":
+        _check_all_occur(values, given.levels or ())
     return replace(given, values=values)
+
+
+def _check_all_occur(values: NDArray[np.float64], levels: tuple[str, ...]) -> None:
+    """Refuses category numbers that the model does not have, and responses without one of those that it has."""
+    row = first(values > len(levels))
+    if row is not None:
+        raise DataError(f"y is {values[row]:g} at position {row}; the model has {len(levels)} categories")
+    counts = np.bincount(values.astype(np.int64) - 1, minlength=len(levels))
+    unseen = [level for level, count in zip(levels, counts, strict=True) if count == 0]
+    if unseen:
+        raise DataError(
+            f"no value of y is in category {unseen[0]!r}: its thresholds have no estimate; make a model of the new "
+            "response"
+        )

@@ -75,7 +75,7 @@ def pearson(fit: Fit) -> np.ndarray:
 
 def _variance(fit: Fit) -> np.ndarray:
     """The variance function; of a response whose mean is not that of the link, as zero parts make it, its variance."""
-    if fit.design.thresholds is not None:
+    if fit.family.support == "categories":
         return fit.category_probabilities @ fit.scores**2 - fit.mu**2
     if fit.family.mean_is_response:
         return fit.family.variance(fit.mu, fit.row_phi)
@@ -94,7 +94,7 @@ def scaled(fit: Fit) -> np.ndarray:
 
 def deviance(fit: Fit) -> np.ndarray:
     """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
-    if fit.design.thresholds is not None:
+    if fit.family.support == "categories":
         raise DataError(
             "ordered categories have no deviance residuals: a row's deviance does not say which side it lies on; "
             'kind="pearson" is of the categories\' numbers'
