@@ -386,6 +386,24 @@ class Family:
             self._phi(phi),
         )
 
+    def log_density(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        second: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+        phi: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """The log density of responses at linear predictors, with every constant, (n,).
+
+        `second` is what else a response consists of: trials, or the other end of one that is known in part. `phi` has
+        shape (n_phi,), or a row of parameters for each.
+        """
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        total: NDArray[np.float64] = at["value"] + at["constant"]
+        return total
+
     def log_density_lacks(
         self,
         eta: NDArray[np.float64],
