@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from multilevel.inference.compare import compare
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
-    from multilevel.results import MixedModelResults
+    from multilevel.results.results import MixedModelResults
     from multilevel.saved import load
 
 __all__ = [
@@ -75,7 +75,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "FormulaError": "errors",
     "LmList": "lm_list",
     "MixedModel": "model",
-    "MixedModelResults": "results",
+    "MixedModelResults": "results.results",
     "NotEstimableWarning": "errors",
     "QuadratureWarning": "errors",
     "RedundantColumnWarning": "errors",

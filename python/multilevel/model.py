@@ -18,7 +18,7 @@ from .fitting.parameters import is_linear
 from .fitting.progress import Progress
 from .fitting.run import run
 from .formula.parse import parse_formula
-from .results import MixedModelResults
+from .results.results import MixedModelResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

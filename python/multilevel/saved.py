@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .columns.transforms import UserFunctions
 from .model import MixedModel
-from .results import MixedModelResults
+from .results.results import MixedModelResults
 from .storage import archive, fits
 
 if TYPE_CHECKING:

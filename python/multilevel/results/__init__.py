@@ -1,0 +1,1 @@
+"""What a user holds after a fit: a class per subject, joined in `results`; no method computes anything."""

@@ -1,0 +1,139 @@
+"""Results: the fixed effects and the family's own parameters."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import pandas as pd
+
+from ..arguments import understands
+from ..inference import variance_components, wald
+from ..inference.components import component_params
+from ..inference.family_parameters import family_parameters
+from .part import Part
+
+
+class Estimates(Part):
+    """Estimates with their errors and intervals."""
+
+    @cached_property
+    def _coefficients(self) -> pd.DataFrame:
+        return wald.coefficient_table(self.fit)
+
+    @property
+    def params(self) -> pd.Series:
+        """Fixed-effect estimates, (p,)."""
+        return wald.estimates(self.fit)
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard errors of the fixed effects, (p,): the square roots of the diagonal of `cov_params()`.
+
+        Of linear models without random effects those of least squares, with rows minus coefficients in `sigma`.
+        """
+        return wald.errors(self.fit)
+
+    @property
+    def zvalues(self) -> pd.Series:
+        """`params / bse`, (p,)."""
+        return self._coefficients["statistic"].rename("zvalues")
+
+    @property
+    def tvalues(self) -> pd.Series:
+        """`params / bse`, (p,)."""
+        return self._coefficients["statistic"].rename("tvalues")
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values of `params / bse`, (p,).
+
+        Linear models: t with `degrees_of_freedom()`; others: the normal distribution.
+        """
+        return self._coefficients["p_value"].rename("pvalues")
+
+    @understands
+    def degrees_of_freedom(self, method: str | None = None) -> pd.Series:
+        """Degrees of freedom of the tests of the fixed effects, (p,); infinite for normal tests.
+
+        Parameters
+        ----------
+        method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+            Without it what `summary()` uses: Satterthwaite's for linear mixed models, residual ones for linear models
+            without random effects, normal tests for all others. "containment" is what nlme and SAS print, "residual"
+            rows minus coefficients. All but "normal" need a linear model, and Kenward and Roger's a fit by REML.
+        """
+        return wald.degrees_table(self.fit, method)
+
+    @understands
+    def conf_int(self, level: float = 0.95, method: str = "wald", df_method: str | None = None) -> pd.DataFrame:
+        """Confidence intervals of the fixed effects, columns "lower" and "upper".
+
+        Parameters
+        ----------
+        level : float
+            Coverage.
+        method : {"wald"}
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`.
+        """
+        return wald.confidence_intervals(self.fit, level, method, df_method)
+
+    @understands
+    def cov_params(self, df_method: str | None = None) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects, (p, p).
+
+        Parameters
+        ----------
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`: with "kenward-roger" it is the adjusted covariance that goes with these
+            degrees of freedom; all others have that of the fit.
+        """
+        return wald.covariance_table(self.fit, df_method)
+
+    @property
+    def family_params(self) -> dict[str, float]:
+        """The family's own parameters; for Gaussian models the residual standard deviation `sigma`.
+
+        Of linear models without random effects that is the square root of the (weighted) residual sum of squares over
+        rows minus coefficients, as in lm() and statsmodels' OLS and WLS; `llf` is at the maximum, as theirs is.
+        """
+        return dict(self.fit.phi)
+
+    def params_of(self, part: str) -> pd.Series:
+        """Coefficients of a part of the model, (p,): "mean", "dispersion", "zero".
+
+        Those of a part beside the mean are on the scale of phi, the logarithm or logit of the parameter that it makes.
+
+        Raises
+        ------
+        DataError
+            The model has no such part with a formula of its own.
+        """
+        return self.params if part == "mean" else component_params(self.fit, part)
+
+    def family_parameters(self, level: float = 0.95) -> pd.DataFrame:
+        """The family's own parameters (`size`, `shape`, `sigma`) with standard errors and intervals.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals, which are made on the logarithmic scale.
+
+        Returns
+        -------
+        DataFrame, one row per parameter
+            Index `parameter`; estimate, std_error (delta method), conf_low, conf_high. NaN where a parameter is at its
+            limit, as `size` is where counts vary no more than the Poisson's.
+        """
+        return family_parameters(self.fit, level)
+
+    @property
+    def residual_sd(self) -> float:
+        """Residual standard deviation of a Gaussian model, `sigma` of `family_params`.
+
+        Raises
+        ------
+        AttributeError
+            The family has none.
+        """
+        return variance_components.residual_sd(self.fit)

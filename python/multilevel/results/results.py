@@ -1,0 +1,66 @@
+"""What a user holds after a fit. Every method is one call into a module that does the work; none computes anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..storage import fits
+from .course import Course
+from .estimates import Estimates
+from .hypotheses import Hypotheses
+from .random_part import RandomPart
+from .reports import Reports
+from .rows import RowValues
+from .statistics import Statistics
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from ..fitting.record import Fit
+    from ..model import MixedModel
+
+
+class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Course, Reports):
+    """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
+
+    Parameters
+    ----------
+    fit : Fit
+        The frozen record of the fit.
+    model : MixedModel, optional
+        The model that was fitted, needed by `refit`.
+
+    Notes
+    -----
+    Attribute names follow statsmodels, formulas and the layout of `summary()` follow lme4, `tidy()`, `glance()` and
+    `augment()` follow broom. With p fixed effects and n rows used, `params` has shape (p,), `fittedvalues` (n,).
+    """
+
+    def __init__(self, fit: Fit, model: MixedModel | None = None) -> None:
+        self.fit = fit
+        self.model = model
+
+    def refit(self, y: Any, **options: Any) -> MixedModelResults:
+        """The same model fitted to another response, on the scale of the model's own.
+
+        `y` has one value per row used: successes of binomial models, and where the formula transforms the response, as
+        ``log(y) ~ x`` does, the transformed values. `options` are those of `model.refit`.
+        """
+        if self.model is None:
+            raise ValueError("these results carry no model to fit again; fit the formula to the new data instead")
+        return self.model.refit(y, **options)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the results to a file of plain data that `multilevel.load` reads, which is safe with any file.
+
+        The file has the data that were used, in a zip archive of JSON and `.npy` members with checksums. Of functions
+        passed by `functions=` it has the names alone: `load` takes them again. Pickling works as well, for those who
+        trust what they read.
+
+        Raises
+        ------
+        DataError
+            Labels of rows or levels are objects that are no plain data, such as members of an Enum.
+        """
+        model = None if self.model is None else (self.model.family, self.model.design)
+        fits.write(path, fits.Saved(self.fit, model))

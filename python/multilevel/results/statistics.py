@@ -1,0 +1,86 @@
+"""Results: numbers that describe the whole fit."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ..arguments import understands
+from ..inference import information_criteria
+from ..prediction import residuals
+from .part import Part
+
+
+class Statistics(Part):
+    """Log-likelihood, criteria, counts."""
+
+    @property
+    def method(self) -> str:
+        """Maximum likelihood ("ml") or restricted maximum likelihood ("reml")."""
+        return self.fit.method
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood at the estimates, with every constant; the restricted one after REML."""
+        return self.fit.loglik
+
+    @property
+    def deviance(self) -> float:
+        """-2 times `llf`: after REML the REML criterion."""
+        return -2.0 * self.fit.loglik
+
+    @understands
+    def information_criteria(self, n: str = "rows") -> pd.Series:
+        """aic, aicc, bic, caic, hqic with a sample size of "rows" (as lme4) or "subjects" (clusters, as SAS)."""
+        return pd.Series(information_criteria.information_criteria(self.fit, n))
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion."""
+        return information_criteria.information_criteria(self.fit)["aic"]
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion with the small-sample correction."""
+        return information_criteria.information_criteria(self.fit)["aicc"]
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, with the number of rows."""
+        return information_criteria.information_criteria(self.fit)["bic"]
+
+    @property
+    def caic(self) -> float:
+        """Bozdogan's consistent AIC, with the number of rows."""
+        return information_criteria.information_criteria(self.fit)["caic"]
+
+    @property
+    def hqic(self) -> float:
+        """Hannan and Quinn's criterion, with the number of rows."""
+        return information_criteria.information_criteria(self.fit)["hqic"]
+
+    @property
+    def nobs(self) -> int:
+        """Rows used."""
+        return self.fit.n_rows
+
+    @property
+    def n_groups(self) -> dict[str, int]:
+        """Levels of each grouping factor."""
+        return dict(self.fit.n_groups)
+
+    @property
+    def df_model(self) -> int:
+        """Estimated parameters: fixed effects, covariance parameters and the family's own."""
+        return self.fit.df_model
+
+    @property
+    def df_resid(self) -> int:
+        """Rows used minus estimated parameters, as lme4 counts; of linear models without random effects rows minus
+        coefficients, as lm() and statsmodels' OLS count.
+        """
+        return self.fit.df_resid
+
+    @property
+    def pearson_chi2(self) -> float:
+        """Sum of squared Pearson residuals."""
+        return residuals.pearson_chi2(self.fit)
