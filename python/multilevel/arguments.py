@@ -94,7 +94,9 @@ def understands(function: Callable[P, R]) -> Callable[P, R]:
     def understanding(*args: P.args, **kwargs: P.kwargs) -> R:
         for word, value in kwargs.items():
             if word not in positions:
-                raise ArgumentError(_unknown(function.__qualname__, word, value, known))
+                # a method may come from one of the classes that make the user's
+                owner = f"{type(args[0]).__name__}." if "self" in positions and args else ""
+                raise ArgumentError(_unknown(f"{owner}{function.__name__}", word, value, known))
         given: list[Any] = list(args)
         for name in (*_LOWER, *_VALUES):
             at = positions.get(name, len(given))
