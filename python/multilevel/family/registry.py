@@ -124,10 +124,6 @@ class Parameter:
         values = np.where(phi <= self.lower_limit, {"plain": -np.inf, "power": 1.0}.get(self.scale, 0.0), values)
         return np.where(phi >= self.limit, {"power": 2.0, "reciprocal": 0.0}.get(self.scale, np.inf), values)
 
-    def at_limit(self, value: float) -> bool:
-        """Whether the parameter has this value at its limit only."""
-        return bool(value == 0.0 if self.scale == "reciprocal" else np.isinf(value))
-
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
         if self.scale == "reciprocal":
