@@ -17,11 +17,13 @@ DPI = 80
 
 
 def save(name: str, drawn: object) -> None:
+    """Keeps a picture beside this file."""
     figure = drawn if isinstance(drawn, Figure) else drawn.figure  # type: ignore[attr-defined]
     figure.savefig(HERE / f"{name}.png", dpi=DPI)
 
 
 def main() -> None:
+    """Draws all of them."""
     sleep = ml.fit("Reaction ~ Days + (1 + Days | Subject)", ml.datasets.sleepstudy())
     formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
     cbpp = ml.fit(formula, ml.datasets.cbpp(), family="binomial", n_quadrature=9)
