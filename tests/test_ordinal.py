@@ -14,6 +14,7 @@ from scipy import special
 
 import multilevel as ml
 from multilevel import _core
+from multilevel.family.distributions import distribution
 
 from .family_cases import Array
 from .reference_files import read_data, read_numbers
@@ -375,7 +376,7 @@ def test_polars() -> None:
 def test_bad_responses_and_arguments() -> None:
     frame = simulated(31, 60, 6)
     frame["two"], frame["half"], frame["truth"] = frame["y"] > 2, frame["y"] / 2, frame["y"] > 1
-    frame["b"] = np.minimum(frame["y"], 2)
+    frame["b"], frame["row"] = np.minimum(frame["y"], 2), np.arange(60)
 
     def fails(match: str, formula: str = "y ~ x + (1 | g)", family: str = "cumulative", **more: Any) -> None:
         with pytest.raises((ml.DataError, ml.FormulaError), match=match):
@@ -391,6 +392,11 @@ def test_bad_responses_and_arguments() -> None:
     fails("go with ordered categories", "two ~ x + (1 | g)", "binomial", thresholds="flexible")
     fails("moves them all", nominal="~ x")
     fails("no random effects", nominal="~ x + (1 | g)")
+    fails("60 rows of one category each", "y ~ x + (1 | row)")
+    with pytest.raises(ml.DataError, match="thresholds differ"):
+        ml.Family("cumulative", upper=1.0)
+    with pytest.raises(ml.DataError, match="has no mean"):
+        distribution(ml.Family("cumulative"), [0.0], {})
     fails("has no dispersion", dispersion="~ x")
     fails("no zero part", zero_inflation=True)
     fails("needs the gaussian", method="reml")
@@ -405,6 +411,11 @@ def test_separation_is_said() -> None:
     frame["s"] = (frame["y"] == 4).astype(float) * (frame["z"])
     with pytest.warns(ml.SeparationWarning, match="column 's' predicts"):
         results = ml.fit("y ~ x + s + (1 | g)", frame, family="cumulative")
+    assert not results.converged
+    # no row of s = 1 is in the categories from 2 to 4, which a threshold of its own finds out
+    frame["t"] = (frame["y"] == 1) * frame["z"]
+    with pytest.warns(ml.SeparationWarning, match="column 't' predicts"):
+        results = ml.fit("y ~ x + (1 | g)", frame, family="cumulative", nominal="~ t")
     assert not results.converged
 
 

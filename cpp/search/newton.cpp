@@ -231,13 +231,19 @@ class Search : Steps {
       return true;
     }
     if (!options_.look_for_separation) return false;
-    const double beta_step = p_ > 0 ? best_.step.head(p_).cwiseAbs().maxCoeff() : 0.0;
+    double beta_step = p_ > 0 ? best_.step.head(p_).cwiseAbs().maxCoeff() : 0.0;
+    const int n_thresholds = model_.n_thresholds(), first_threshold = p_ + n_theta_;
+    if (n_thresholds > 0)
+      beta_step = std::max(beta_step, best_.step.segment(first_threshold, n_thresholds).cwiseAbs().maxCoeff());
     const bool settled = best_.gain < tolerance;
     bool suspect = iteration >= options_.patience && beta_step > 0.3;
     suspect |= concave && best_.gain < 1e-6 && beta_step > 1e-4;
-    suspect |= concave && settled && p_ > 0 &&
-               !(information.inverse(static_cast<int>(best_.psi.size())).diagonal().head(p_).maxCoeff() < 400.0);
-    if (suspect && p_ > 0) {
+    if (concave && settled && p_ + n_thresholds > 0) {
+      const Eigen::VectorXd spread = information.inverse(static_cast<int>(best_.psi.size())).diagonal();
+      suspect |= p_ > 0 && !(spread.head(p_).maxCoeff() < 400.0);
+      suspect |= n_thresholds > 0 && !(spread.segment(first_threshold, n_thresholds).maxCoeff() < 400.0);
+    }
+    if (suspect && p_ + n_thresholds > 0) {
       const double drift = best_.gain < 1e-3 || iteration >= 12 ? 0.01 : 1e-6;
       if (separates(model_, response_, best_.step, drift) || separates(model_, response_, best_.psi, 1e-9)) {
         best_.ending = Ending::separation;

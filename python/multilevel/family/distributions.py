@@ -9,6 +9,7 @@ from scipy import special, stats
 
 from multilevel import _core
 
+from ..errors import DataError
 from .continuous_distributions import CONTINUOUS
 
 if TYPE_CHECKING:
@@ -244,6 +245,16 @@ def distribution(family: Family, mu: ArrayLike, phi: Mapping[str, ArrayLike], tr
     Returns
     -------
     A frozen distribution with logpmf or logpdf, cdf, ppf, rvs, mean and var. Counts out of trials are counts here.
+
+    Raises
+    ------
+    DataError
+        Of ordered categories, which have no mean: `Family.category_probabilities` has theirs.
     """
+    if family.support == "categories":
+        raise DataError(
+            f"the {family.name} family has no mean that a distribution could have: "
+            "Family.category_probabilities(eta, thresholds) has the probabilities of its categories"
+        )
     own = {name: np.asarray(value, dtype=np.float64) for name, value in phi.items()}
     return cast("Any", DISTRIBUTIONS[family.name](*(np.asarray(v, dtype=np.float64) for v in (mu, trials)), **own))

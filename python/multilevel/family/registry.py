@@ -273,6 +273,8 @@ class Family:
             raise DataError(
                 f"the {self.name} family has no parameter {name!r}; it has {', '.join(map(repr, own)) or 'none'}"
             )
+        if self.support == "categories":
+            raise DataError(f"{name}={value!r} cannot be: thresholds differ from category to category")
         real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         with np.errstate(invalid="ignore"):
             if not real or not np.isfinite(own[name].phi(float(value))):

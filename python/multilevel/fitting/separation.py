@@ -56,7 +56,7 @@ def separating_columns(design: Design, trials: bool, kept: tuple[str, ...], step
 
 
 def columns_separating_categories(design: Design, kept: tuple[str, ...], step: NDArray[np.float64]) -> list[str]:
-    """Names of the columns that separate ordered categories: the thresholds move with them.
+    """Names of the columns that separate ordered categories, those of nominal effects too: thresholds move with them.
 
     The cone is that of the directions in which no row's category loses an end: d_upper - x'd >= 0 >= d_lower - x'd.
     Arguments as of `separating_columns`.
@@ -75,12 +75,15 @@ def columns_separating_categories(design: Design, kept: tuple[str, ...], step: N
     )
     below, above = y < len(matrix) + 1, y > 1
     signed = np.unique(np.vstack([np.hstack([-x, upper])[below], np.hstack([x, -lower])[above]]).round(12), axis=0)
-    found = np.asarray(step[: len(columns)] * scale)
-    if len(signed) <= MOST_ROWS:
-        direction = _furthest(signed, signed[:0])
-        found = found if direction is None else direction[: len(columns)]
-    reach = np.abs(found)
-    return [c.name for c, r in zip(columns, reach, strict=True) if r > MOVING_SHARE * reach.max()]
+    direction = _furthest(signed, signed[:0]) if len(signed) <= MOST_ROWS else None
+    if direction is None:
+        direction = np.concatenate([step[: len(columns)] * scale, step[len(step) - upper.shape[1] :]])
+    reach = np.abs(direction)
+    moves = reach > MOVING_SHARE * reach.max()
+    names = [c.name for c, moving in zip(columns, moves, strict=False) if moving]
+    nominal = moves[len(columns) :].reshape(len(values), -1).any(axis=1)
+    of_thresholds = zip(design.parts[0].fixed, nominal, strict=True)
+    return names + [c.name for c, moving in of_thresholds if moving and c.values is not None]
 
 
 def _cone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64] | None:

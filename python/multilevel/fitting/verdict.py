@@ -274,7 +274,8 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
         columns = columns_separating_categories(design, names, record.step)
     named = ", ".join(map(repr, columns))
     predict = f"columns {named} predict" if len(columns) > 1 else f"column {named} predicts"
-    furthest = np.abs(record.step[: sum(column.name in names for column in design.fixed)]).max()
+    of_mean = sum(column.name in names for column in design.fixed)
+    furthest = np.abs(record.step if design.thresholds is not None else record.step[:of_mean]).max()
     return (
         f"the fixed-effect {predict} some responses perfectly (separation), so the likelihood has no maximum and the "
         f"fit stopped (a further step would gain {record.predicted_gain:.1g} in log-likelihood and still change a "
