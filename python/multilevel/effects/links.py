@@ -166,10 +166,10 @@ def _inverse_squared(eta: Array, _: int) -> list[Array]:
 
 
 def _logit(eta: Array, order: int) -> list[Array]:
-    from scipy.special import expit
-
-    p = expit(eta)
-    q = p * expit(-eta)
+    small = np.exp(-np.abs(eta))
+    one = 1.0 / (1.0 + small)
+    p = np.where(eta >= 0.0, one, small * one)
+    q = small * one * one
     found = [p, q]
     if order > 1:
         found.append(q * (1.0 - 2.0 * p))

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..columns.levels import label_of
 from ..errors import DataError, NotEstimableWarning, warn_caller
+from ..inference.ratios import ratio_word
 from . import rows as coded
 from .contrast_sets import ContrastSet, contrast_set
 from .directions import check_number, direction
@@ -22,7 +23,6 @@ from .estimated import Estimated
 from .grid import reference_grid
 from .means import Question, RowMeans, needs_of, row_means, row_slopes
 from .multiplicity import METHODS
-from .ratios import ratio_word
 from .variables import column_of
 
 if TYPE_CHECKING:
