@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 import multilevel as ml
 
+from .family_cases import CASES, QUICK_PAIRS
+
 SECTIONS = {
     "zero": ("random_zero", "se"),
     "conditional": ("averaged_over_modes", "se_modes_fixed"),
@@ -96,7 +98,9 @@ def delta(fit: Any, function: Callable[[NDArray[np.float64]], float]) -> tuple[f
 def counts() -> pd.DataFrame:
     rng = np.random.default_rng(11)
     n, groups = 600, 60
-    data = pd.DataFrame({"g": np.repeat(np.arange(groups), n // groups), "x": rng.normal(size=n), "b": rng.random(n) < 0.4})
+    data = pd.DataFrame(
+        {"g": np.repeat(np.arange(groups), n // groups), "x": rng.normal(size=n), "b": rng.random(n) < 0.4}
+    )
     u = rng.normal(size=(groups, 2)) @ np.array([[0.6, 0.1], [0.0, 0.3]])
     data["t"] = rng.uniform(0.5, 3.0, n)
     eta = 0.8 + 0.3 * data["x"] + 0.4 * data["b"] + u[data["g"], 0] + u[data["g"], 1] * data["x"] + np.log(data["t"])
@@ -104,7 +108,9 @@ def counts() -> pd.DataFrame:
     return data
 
 
-def integral(mean: Callable[[NDArray[np.float64]], NDArray[np.float64]], variance: NDArray[np.float64]) -> NDArray[np.float64]:
+def integral(
+    mean: Callable[[NDArray[np.float64]], NDArray[np.float64]], variance: NDArray[np.float64]
+) -> NDArray[np.float64]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     return sum(w * mean(np.sqrt(variance) * t) for t, w in zip(nodes, weights, strict=True)) / np.sqrt(2 * np.pi)
 
@@ -112,7 +118,10 @@ def integral(mean: Callable[[NDArray[np.float64]], NDArray[np.float64]], varianc
 @pytest.mark.parametrize("zero", ["inflation", "hurdle"])
 def test_zero_parts(counts: pd.DataFrame, zero: str) -> None:
     results = ml.fit(
-        "y ~ x + b + offset(log(t)) + (x | g)", counts, family="poisson", **{"zero_inflation" if zero == "inflation" else "hurdle": "~ b"}
+        "y ~ x + b + offset(log(t)) + (x | g)",
+        counts,
+        family="poisson",
+        **{"zero_inflation" if zero == "inflation" else "hurdle": "~ b"},
     )
     fit, x, log_t = results.fit, counts["x"].to_numpy(), np.log(counts["t"].to_numpy())
 
@@ -165,11 +174,39 @@ def test_truncation_and_a_parameter(counts: pd.DataFrame) -> None:
     assert table["statistic"][0] == pytest.approx(value / error, rel=1e-5)
 
 
-def test_every_family_and_link(reference_data: Any) -> None:
-    """Averages at random effects of zero and at the modes are those of predictions, for every family and link."""
-    from .family_cases import CASES
+@pytest.mark.parametrize(("name", "link"), QUICK_PAIRS)
+@pytest.mark.filterwarnings("ignore::multilevel.FitWarning")
+def test_every_family_and_link(name: str, link: str) -> None:
+    """Averages are those of predictions, or of their integral; errors those of differences of the parameters."""
+    case, rng = CASES[name], np.random.default_rng(5)
+    groups, n, start = 12, 96, CASES[name].starts[link]
+    data = pd.DataFrame({"g": np.repeat(np.arange(groups), n // groups), "x": rng.normal(size=n)})
+    eta = start.intercept + start.scale * (0.4 * data["x"] + 0.4 * rng.normal(size=groups)[data["g"]]).clip(-1.5, 1.5)
+    family, size = ml.Family(name, link), np.full(n, 5.0 if case.trials else 1.0)
+    data["y"] = case.draw(rng, family.mean(eta.to_numpy()), size, case.phi[0])
+    data["rest"] = size - data["y"]
+    fit = ml.fit(f"{'cbind(y, rest)' if case.trials else 'y'} ~ x + (1 | g)", data, family=family)
+    there, here = (fit.predict(data.assign(x=data["x"] + k), random="conditional").mean() for k in (0.5, 0.0))
+    table = fit.comparisons("x", change=0.5, random="conditional").table
+    assert table["estimate"][0] == pytest.approx(there - here, rel=1e-9, abs=1e-12)
+    if link in ("inverse", "inverse_squared") and not fit.fit.singular:
+        with pytest.raises(ml.DataError, match="no mean over normally distributed random effects"):
+            fit.comparisons("x", change=0.5)
+        return
+    x = data["x"].to_numpy()
 
-    assert CASES
+    def average(psi: NDArray[np.float64]) -> float:
+        eta, variance = psi[0] + psi[1] * x, np.full(n, psi[2] ** 2)
+        means = (integral(lambda t, k=k: family.mean(eta + 0.5 * k * psi[1] + t), variance).mean() for k in (1, 0))
+        return float(next(means) - next(means))
+
+    table = fit.comparisons("x", change=0.5).table
+    if np.isnan(fit.fit.covariance[:3, :3]).any():
+        assert table["estimate"][0] == pytest.approx(average(fit.fit.psi), rel=1e-8)
+        return
+    value, error = delta(fit.fit, average)
+    assert table["estimate"][0] == pytest.approx(value, rel=1e-8)
+    assert table["std_error"][0] == pytest.approx(error, rel=1e-6)
 
 
 def test_rows_one_by_one(contraception: ml.MixedModelResults, reference_data: Any) -> None:
@@ -242,7 +279,10 @@ def test_offsets_given_as_arrays(counts: pd.DataFrame) -> None:
     named = ml.fit("y ~ x + b + offset(log(t)) + (1 | g)", counts, family="poisson")
     array = ml.fit("y ~ x + b + (1 | g)", counts, family="poisson", offset=np.log(counts["t"]))
     both = ml.fit(
-        "y ~ x + b + offset(0.5 * log(t)) + (1 | g)", counts, family="poisson", offset=0.5 * np.log(counts["t"].to_numpy())
+        "y ~ x + b + offset(0.5 * log(t)) + (1 | g)",
+        counts,
+        family="poisson",
+        offset=0.5 * np.log(counts["t"].to_numpy()),
     )
     expected = named.comparisons("b").table
     for fit in (array, both):
