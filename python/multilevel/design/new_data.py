@@ -79,6 +79,7 @@ def code_new(
     parts: tuple[tuple[str, str, Formula], ...] = (),
     need_parts: Collection[str] = (),
     need_mean: bool = True,
+    need_levels: bool = True,
 ) -> NewDesign:
     """What `Design.code_new` returns; `parts` are name, parameter and formula of all parts beside the mean."""
     terms = coding.terms
@@ -94,7 +95,7 @@ def code_new(
         for each in formulas:
             own_bars = tuple(bar for bar in each.bars if bar.group_name in wanted)
             atoms = (*each.fixed.atoms, *each.offsets, *(atom for bar in own_bars for atom in bar.terms.atoms))
-            used += columns_used(each, atoms, own_bars, frame, terms.functions)
+            used += columns_used(each, atoms, own_bars if need_levels else (), frame, terms.functions)
     except FormulaError as error:
         raise DataError(f"new data: {error}") from None
     given = read_new_offset(coding.offset, offset, frame, terms.functions) if need_mean else Offset()
@@ -106,7 +107,7 @@ def code_new(
     needed = (*(atom for each in formulas for atom in each.fixed.atoms), *bar_atoms(bars))
     values = {atom: terms.apply(atom, rows, missing) for atom in dict.fromkeys(needed)}
     fixed, fixed_terms = fixed_part(code_terms(formula.fixed, values, terms.variables)) if need_mean else ((), ())
-    random = code_new_random(every, coding.random, values, terms, rows, missing, wanted)
+    random = code_new_random(every, coding.random, values, terms, rows, missing, wanted, need_levels)
     codes, unseen, random_columns = random if wanted else ((), (), ())
     return NewDesign(
         fixed=fixed,

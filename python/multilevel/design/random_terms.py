@@ -165,13 +165,15 @@ def code_new_random(
     rows: Rows,
     missing: NDArray[np.bool_],
     wanted: Collection[str],
+    need_levels: bool = True,
 ) -> tuple[tuple[NDArray[np.int32], ...], tuple[pd.Index, ...], tuple[RandomColumns, ...]]:
     """Codes, new levels and columns of new rows; nothing for the grouping factors that are not wanted.
 
-    `bars` says of each whether its columns are needed.
+    `bars` says of each whether its columns are needed; codes are empty without `need_levels`.
     """
     nothing = (np.empty(0, dtype=np.int32), pd.Index([]))
-    groups = [group.apply(rows, missing) if group.name in wanted else nothing for group in random.groups]
+    looked_up = wanted if need_levels else ()
+    groups = [group.apply(rows, missing) if group.name in looked_up else nothing for group in random.groups]
     columns: list[RandomColumns] = []
     for (own, needed), times in zip(bars, random.times, strict=True):
         bar = own.bar

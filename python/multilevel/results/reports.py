@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ..arguments import understands
-from ..report import summary, tidy
+from ..report import interpret, summary, tidy
 from .part import Part
 from .plot import Plot
 
@@ -32,7 +32,13 @@ class Reports(Part):
         return summary.summarize(self.fit, df_method)
 
     @understands
-    def tidy(self, level: float = 0.95, df_method: str | None = None, component: str | None = None) -> pd.DataFrame:
+    def tidy(
+        self,
+        level: float = 0.95,
+        df_method: str | None = None,
+        component: str | None = None,
+        exponentiate: bool = False,
+    ) -> pd.DataFrame:
         """One row per parameter, of the whole model or of one part of it.
 
         Parameters
@@ -43,13 +49,28 @@ class Reports(Part):
             As `method` of `degrees_of_freedom`.
         component : str, optional
             "mean", or the name of a part with a formula of its own: "dispersion", "zero".
+        exponentiate : bool
+            Whether to show exponentials of coefficients, such as odds ratios; a column `quantity` names them.
 
         Returns
         -------
         DataFrame
             Columns effect, group, term, estimate, std_error, df, statistic, p_value, conf_low, conf_high.
         """
-        return tidy.tidy(self.fit, level, df_method, component)
+        return tidy.tidy(self.fit, level, df_method, component, exponentiate)
+
+    @understands
+    def interpret(self, level: float = 0.95, df_method: str | None = None) -> Page:
+        """The coefficients in words: a sentence for each, with its interval and what is held fixed.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`.
+        """
+        return interpret.interpret(self.fit, level, df_method)
 
     @understands
     def glance(self) -> pd.DataFrame:
