@@ -18,13 +18,22 @@ Constrained::Constrained(likelihood::Objective& whole, const model::UserScale& s
                          const likelihood::Monitor& monitor)
     : Objective(whole.model(), whole.n_beta(), whole.n_theta(), whole.n_phi(), monitor), whole_(whole), scale_(scale) {}
 
-void Constrained::hold(const Quantity& quantity, double value, const Eigen::VectorXd& psi,
-                       const Eigen::VectorXd& errors) {
+bool Constrained::hold(const Quantity& quantity, double value, const Eigen::VectorXd& psi,
+                       const Eigen::VectorXd& errors, int choice) {
   quantity_ = &quantity;
   value_ = value;
+  const Eigen::VectorXd gradient = quantity_at(psi, Order::gradient).gradient;
+  // Entries of theta have a unit in common. An error of one that may vanish says nothing of how far it can go.
+  const bool of_theta = n_theta_ > 0 && gradient.head(n_beta_).isZero(0.0) && gradient.tail(n_phi_).isZero(0.0);
+  Eigen::VectorXd effect = gradient.cwiseAbs();
+  if (!of_theta) effect = effect.cwiseProduct(errors);
   Eigen::Index most = 0;
-  quantity_at(psi, Order::gradient).gradient.cwiseProduct(errors).cwiseAbs().maxCoeff(&most);
+  for (int i = 0; i <= choice; ++i) {
+    if (i > 0) effect[most] = 0.0;
+    if (!(effect.maxCoeff(&most) > 0.0)) return false;
+  }
   eliminated_.assign(1, static_cast<int>(most));
+  return true;
 }
 
 void Constrained::hold_zeros(const std::vector<int>& positions) {

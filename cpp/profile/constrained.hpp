@@ -17,8 +17,9 @@ class Constrained final : public likelihood::Objective {
   Constrained(likelihood::Objective& whole, const model::UserScale& scale, const likelihood::Monitor& monitor);
 
   /// From here on the quantity is held. At `psi` (inside) the parameter that moves it most is chosen to be eliminated,
-  /// `errors` being how far each may go.
-  void hold(const Quantity& quantity, double value, const Eigen::VectorXd& psi, const Eigen::VectorXd& errors);
+  /// or the one that does so next to `choice` others; `errors` are how far each may go. False if there are no more.
+  bool hold(const Quantity& quantity, double value, const Eigen::VectorXd& psi, const Eigen::VectorXd& errors,
+            int choice);
   /// From here on these positions of psi on the user's scale are zero.
   void hold_zeros(const std::vector<int>& positions);
   /// The point that the others determine. False if there is none.

@@ -15,6 +15,7 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double gain_tolerance = 1e-10, rounding_gain = 1e-6;
 constexpr double settled = 1e-5;  // of the fall: the slope does the rest, with an error of its square
 constexpr double growth = 3.0;    // of one step beside the one before
+constexpr int most_choices = 2;   // of what is eliminated
 constexpr int most_points = 60, most_failures = 8, most_refinements = 40;
 constexpr double shorter = 0.25;                // after a failure
 constexpr int tail = 4;                         // so many steps, each longer than the one before,
@@ -164,14 +165,16 @@ class Walk {
   bool at(double value, CurvePoint& point) {
     const CurvePoint& near = nearest(value);
     const Eigen::VectorXd from = moving(near.psi);
-    constrained_.hold(quantity_, value, from, summit_.errors);
-    for (const Eigen::VectorXd& guess : {from == near.psi ? foreseen(value) : from, from})
-      if (maximum_from(guess, near.modes, point)) {
-        point.value = value;
-        const double lambda = constrained_.multiplier();
-        point.slope = point.fall > 0.0 ? -direction_ * lambda / point.fall : 0.0;
-        return true;
-      }
+    for (int choice = 0; choice < most_choices; ++choice) {
+      if (!constrained_.hold(quantity_, value, from, summit_.errors, choice)) return false;
+      for (const Eigen::VectorXd& guess : {from == near.psi ? foreseen(value) : from, from})
+        if (maximum_from(guess, near.modes, point)) {
+          point.value = value;
+          const double lambda = constrained_.multiplier();
+          point.slope = point.fall > 0.0 ? -direction_ * lambda / point.fall : 0.0;
+          return true;
+        }
+    }
     return false;
   }
 
