@@ -114,19 +114,18 @@ def _family_parameter(fit: Fit, parameter: Parameter, at: int) -> Quantity:
 def _of_term(fit: Fit, term: RandomTerm, at: NDArray[np.int64]) -> list[Quantity]:
     """Standard deviations, then correlations, of a random-effects term."""
     group = fit.design.grouping_factors[term.grouping_factor].name
-    owner = f"{group} ({term.parameter})" if term.parameter else group
     labels = _core.Structure(term.structure, len(term.names)).labels
     by_entries = all(label.startswith("entry") for label in labels)
-    return (_of_entries if by_entries else _of_scales)(fit, term, at, labels, owner)
+    return (_of_entries if by_entries else _of_scales)(fit, term, at, labels, group)
 
 
-def _of_scales(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[str], owner: str) -> list[Quantity]:
+def _of_scales(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[str], group: str) -> list[Quantity]:
     """Where theta holds standard deviations, and perhaps what makes their correlation."""
     found, scales = [], [int(place) for label, place in zip(labels, at, strict=True) if label.startswith("sd")]
     for label, place in zip(labels, at, strict=True):
         if label.startswith("sd"):
             _, *column = label.split(" ")
-            name = f"{owner}: sd {term.names[int(column[0])]}" if column else f"{owner}: sd"
+            name = f"{group}: sd {term.names[int(column[0])]}" if column else f"{group}: sd"
             held = {"weights": _unit(fit, int(place)), "lower": 0.0}
             found.append(Quantity(name, "random", held, partial(_length, np.array([place]))))
             continue
@@ -136,7 +135,7 @@ def _of_scales(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[s
         gone = not all(fit.psi[own] != 0.0 for own in scales) or len(term.names) < 2
         found.append(
             Quantity(
-                f"{owner}: correlation",
+                f"{group}: correlation",
                 "random",
                 held,
                 partial(_through, correlation.values, int(place)),
@@ -180,7 +179,7 @@ def _at_ends(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.abs(values) > 1.0 - AT_END, np.sign(values), values)
 
 
-def _of_entries(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[str], owner: str) -> list[Quantity]:
+def _of_entries(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[str], group: str) -> list[Quantity]:
     """Where theta holds the entries of a lower factor: lengths of its rows, and angles between them."""
     q = len(term.names)
     places = np.full((q, q), -1)
@@ -193,7 +192,7 @@ def _of_entries(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[
     zeros = [sorted({int(own) for own in (*rows[i], *(places[i:, i] if full else ())) if own >= 0}) for i in range(q)]
     found = []
     for i in range(q):
-        name = f"{owner}: sd {term.names[i]}"
+        name = f"{group}: sd {term.names[i]}"
         held: dict[str, Any] = (
             {"weights": _unit(fit, int(rows[i][0])), "lower": 0.0}
             if len(rows[i]) == 1
@@ -209,7 +208,7 @@ def _of_entries(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[
             gone = not (fit.psi[rows[i]].any() and fit.psi[rows[j]].any())
             found.append(
                 Quantity(
-                    f"{owner}: correlation {term.names[i]}, {term.names[j]}",
+                    f"{group}: correlation {term.names[i]}, {term.names[j]}",
                     "random",
                     {
                         "rows": (list(map(int, places[i])), list(map(int, places[j]))),
