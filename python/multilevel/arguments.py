@@ -60,6 +60,7 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("new_data", "exog", "X", "data", "df"), "newdata"),
     "allow_new_levels": "new_levels: 'error' or 'zero'",
     **dict.fromkeys(("se_fit", "se", "interval"), _NOT_YET),
+    **dict.fromkeys(("parm", "parameters", "params"), "which: names of parameters"),
     "type": "kind: kind={value!r}",
     **dict.fromkeys(("typ", "test_type", "ss_type"), "type: 1, 2 or 3"),
     "alpha": "level: the coverage, level={rest}",

@@ -6,11 +6,12 @@ information.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError
 from .degrees_of_freedom.methods import adjusted_covariance, default_method, degrees_of_freedom
 
 if TYPE_CHECKING:
@@ -117,36 +118,30 @@ def wald_table(
 
 
 def confidence_intervals(
-    fit: Fit, level: float = 0.95, method: str = "wald", df_method: str | None = None
+    fit: Fit, level: float = 0.95, method: str = "wald", df_method: str | None = None, which: Any = None
 ) -> pd.DataFrame:
-    """Confidence intervals of the fixed effects.
-
-    Parameters
-    ----------
-    fit : Fit
-    level : float
-        Coverage, between 0 and 1.
-    method : {"wald"}
-        Estimate plus and minus a quantile, of t for linear models and else of the normal distribution, of standard
-        errors.
-    df_method : str, optional
-        As in `coefficient_table`.
-
-    Returns
-    -------
-    DataFrame, index = coefficient names; columns "lower", "upper".
-
-    Raises
-    ------
-    ValueError
-        For another method, or a level outside (0, 1).
-    """
+    """Wald intervals of the fixed effects, or of those named by `which`; see `intervals.confidence_intervals`."""
     if method != "wald":
-        raise ValueError(f"confidence intervals by method={method!r} are not available; available: 'wald'")
+        raise ValueError(
+            f"confidence intervals by method={method!r} are not available; available: 'wald' and 'profile'"
+        )
+    complain_of_level(level)
+    table = coefficient_table(fit, level, df_method)
+    table = table[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1)
+    if which is None:
+        return table
+    names = [which] if isinstance(which, str) else list(which)
+    for name in names:
+        if name not in table.index:
+            known = ", ".join(map(repr, table.index))
+            raise DataError(f"there is no fixed effect {name!r}; there are {known}; for others use method='profile'")
+    return table.loc[names]
+
+
+def complain_of_level(level: float) -> None:
+    """ValueError for what looks like its complement."""
     if isinstance(level, (int, float)) and 0 < level < 0.5:
         raise ValueError(f"level={level} is a coverage below one half; did you mean level={1 - level:g}?")
-    table = coefficient_table(fit, level, df_method)
-    return table[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1)
 
 
 def covariance_table(fit: Fit, df_method: str | None = None) -> pd.DataFrame:

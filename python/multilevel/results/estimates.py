@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ..arguments import understands
-from ..inference import variance_components, wald
+from ..inference import intervals, profile, variance_components, wald
 from ..inference.components import component_params
 from ..inference.family_parameters import family_parameters
 from .part import Part
+
+if TYPE_CHECKING:
+    from ..inference.profile import LikelihoodProfile, Which
 
 
 class Estimates(Part):
@@ -65,18 +69,48 @@ class Estimates(Part):
         return wald.degrees_table(self.fit, method)
 
     @understands
-    def conf_int(self, level: float = 0.95, method: str = "wald", df_method: str | None = None) -> pd.DataFrame:
+    def conf_int(
+        self, level: float = 0.95, method: str = "wald", df_method: str | None = None, which: Which = None
+    ) -> pd.DataFrame:
         """Confidence intervals of the fixed effects, columns "lower" and "upper".
 
         Parameters
         ----------
         level : float
             Coverage.
-        method : {"wald"}
+        method : {"wald", "profile"}
+            By standard errors, or by the profile of the likelihood; see `profile`.
         df_method : str, optional
-            As `method` of `degrees_of_freedom`.
+            As `method` of `degrees_of_freedom`, for Wald intervals.
+        which : optional
+            Names of fixed effects; with method="profile" all that `profile` takes.
         """
-        return wald.confidence_intervals(self.fit, level, method, df_method)
+        return intervals.confidence_intervals(self.fit, level, method, df_method, which)
+
+    @understands
+    def profile(self, which: Which = None, level: float = 0.99) -> LikelihoodProfile:
+        """Profiles of the likelihood: how it falls on both sides of an estimate, all other parameters following.
+
+        Parameters
+        ----------
+        which : str, function, list or mapping, optional
+            Names of parameters ("x", "Subject: sd Days", "Subject: correlation Days, (Intercept)", "sigma", "zero: x"),
+            or of kinds of them ("fixed", "random", "family", "component"); "icc"; a function of the parameters by name;
+            or a mapping of names to functions or to weights of coefficients. All parameters without it.
+        level : float
+            Coverage of the intervals to whose limits the profiles go.
+
+        Returns
+        -------
+        LikelihoodProfile
+            `table` has the points, `conf_int(level)` the intervals. Models fitted by REML are profiled by ML.
+
+        Raises
+        ------
+        DataError
+            The fit has not converged, or a name is not there.
+        """
+        return profile.profile(self.fit, which, level)
 
     @understands
     def cov_params(self, df_method: str | None = None) -> pd.DataFrame:
