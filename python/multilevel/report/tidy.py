@@ -19,10 +19,19 @@ from ..tables.printed import Parameters
 if TYPE_CHECKING:
     from ..fitting.parameters import Component
     from ..fitting.record import Fit
+    from ..inference.robust import Robust
 
 
-def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None, component: str | None = None) -> pd.DataFrame:
+def tidy(
+    fit: Fit,
+    level: float = 0.95,
+    df_method: str | None = None,
+    component: str | None = None,
+    robust: Robust | None = None,
+) -> pd.DataFrame:
     """One row per parameter; of one part of the model where `component` names it, "mean", "dispersion" or "zero".
+
+    With `robust`, standard errors are from that covariance, and missing where it has none.
 
     Returns
     -------
@@ -34,10 +43,12 @@ def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None, component:
         test and no Wald interval. The family's own parameters have an interval made on the logarithmic scale. It prints
         whole in 80 columns, with fewer digits than it holds.
     """
-    fixed = wald.coefficient_table(fit, level, df_method).rename_axis("term").reset_index()
+    fixed = wald.coefficient_table(fit, level, df_method, robust).rename_axis("term").reset_index()
     fixed.insert(0, "effect", "fixed")
     fixed.insert(1, "group", None)
     columns = list(fixed.columns)
+    if robust is not None:
+        fit = robust.fit
     tables = [fixed, _random(fit, columns)]
     if component != "mean":
         chosen = fit.components if component is None else (fit.component(component),)

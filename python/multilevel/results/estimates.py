@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -65,7 +66,14 @@ class Estimates(Part):
         return wald.degrees_table(self.fit, method)
 
     @understands
-    def conf_int(self, level: float = 0.95, method: str = "wald", df_method: str | None = None) -> pd.DataFrame:
+    def conf_int(
+        self,
+        level: float = 0.95,
+        method: str = "wald",
+        df_method: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
+    ) -> pd.DataFrame:
         """Confidence intervals of the fixed effects, columns "lower" and "upper".
 
         Parameters
@@ -75,11 +83,13 @@ class Estimates(Part):
         method : {"wald"}
         df_method : str, optional
             As `method` of `degrees_of_freedom`.
+        robust, cluster
+            As in `cov_params`: intervals from robust standard errors.
         """
-        return wald.confidence_intervals(self.fit, level, method, df_method)
+        return wald.confidence_intervals(self.fit, level, method, df_method, self._robust(robust, cluster))
 
     @understands
-    def cov_params(self, df_method: str | None = None) -> pd.DataFrame:
+    def cov_params(self, df_method: str | None = None, robust: str | None = None, cluster: Any = None) -> pd.DataFrame:
         """Covariance matrix of the fixed effects, (p, p).
 
         Parameters
@@ -87,8 +97,22 @@ class Estimates(Part):
         df_method : str, optional
             As `method` of `degrees_of_freedom`: with "kenward-roger" it is the adjusted covariance that goes with these
             degrees of freedom; all others have that of the fit.
+        robust : {"CR0", "CR1", "CR2", "CR3", "MBN"}, optional
+            A sandwich estimator in place of the model's covariance, which holds where responses of one cluster depend
+            on each other in another way than the model says, and needs many clusters. "CR0" is the plain one, "CR1"
+            multiplies it by m / (m - 1) for m clusters, as Stata does; "CR2" (with Satterthwaite's degrees of freedom)
+            and "CR3" are for linear models with few clusters, "MBN" for any model with few.
+        cluster : str or array_like, optional
+            The clusters: the name of a grouping factor or of a column of the data, or a value per row. They lie at or
+            above the level that the model takes as independent, which they are without this argument: the grouping
+            factor, the outermost of nested ones, or rows where there are no random effects.
+
+        References
+        ----------
+        Liang & Zeger (1986) Biometrika 73:13-22; Pustejovsky & Tipton (2018) J. Bus. Econ. Stat. 36:672-683; Morel,
+        Bokossa & Neerchal (2003) Biometrical J. 45:395-409. docs/guide/robust.md says what is held fixed when.
         """
-        return wald.covariance_table(self.fit, df_method)
+        return wald.covariance_table(self.fit, df_method, self._robust(robust, cluster))
 
     @property
     def family_params(self) -> dict[str, float]:
