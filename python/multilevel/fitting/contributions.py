@@ -12,7 +12,7 @@ from multilevel import _core
 from ..errors import DataError
 from .core_model import build_core
 from .parameters import is_exact
-from .quadrature import n_nodes
+from .quadrature import check_points, n_nodes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,6 +117,8 @@ def posterior_moments(fit: Fit, n_quadrature: int | None = None) -> Moments:
     ----------
     Tierney, Kass & Kadane (1989) J. Am. Stat. Assoc. 84:710-716 for the mean by Laplace's approximation.
     """
+    if n_quadrature is not None:
+        check_points(n_quadrature, fit.design, is_exact(fit.design, fit.family))
     points = moment_points(fit) if n_quadrature is None else n_quadrature
     record = _call(fit, points, None, moments=True)
     return Moments(
@@ -130,6 +132,14 @@ def moment_points(fit: Fit) -> int:
         return 1
     q = sum(len(term.names) for term in fit.design.random_terms)
     points = max(fit.n_quadrature, LEAST_POINTS.get(q, 5))
+    while points > fit.n_quadrature and n_nodes(points, fit.design) > _core.most_nodes:
+        points -= 1
+    return points
+
+
+def finer_points(fit: Fit) -> int:
+    """More points than the fit's, to see what they change; the fit's own where the limit of nodes allows no more."""
+    points = max(moment_points(fit), fit.n_quadrature + 4)
     while points > fit.n_quadrature and n_nodes(points, fit.design) > _core.most_nodes:
         points -= 1
     return points
