@@ -2,7 +2,7 @@
 #include <stdexcept>
 
 #include "bind/bind.hpp"
-#include "bind/monitor.hpp"
+#include "bind/calls.hpp"
 #include "fit/fit.hpp"
 #include "likelihood/joint/pattern.hpp"
 #include "linear_algebra/dense.hpp"
@@ -15,31 +15,6 @@ namespace {
 using fit::FitRecord;
 using likelihood::Monitor;
 using model::Model;
-
-Monitor monitor(const py::object& report) {
-  Monitor m = keep_going();
-  if (!report.is_none())
-    m.report = [report](int iteration, double value, double gain) {
-      const py::gil_scoped_acquire acquire;
-      report(iteration, value, gain);
-    };
-  return m;
-}
-
-/// One array per grouping factor: (n_levels, q), or (n_levels, q, q) for square blocks, from columns per level.
-py::list per_level(const std::vector<Eigen::MatrixXd>& values, bool square) {
-  py::list list;
-  for (const auto& own : values) {
-    const auto q =
-        square ? static_cast<py::ssize_t>(std::lround(std::sqrt(static_cast<double>(own.rows())))) : own.rows();
-    std::vector<py::ssize_t> shape{own.cols(), q};
-    if (square) shape.push_back(q);
-    DoubleArray array(shape);
-    std::copy(own.data(), own.data() + own.size(), array.mutable_data());
-    list.append(array);
-  }
-  return list;
-}
 
 FitRecord fit(const Model& m, const DoubleArray& response, const std::string& method, int n_quadrature,
               const Eigen::VectorXd& start, bool restarts, int threads, double tol, int max_iter, bool check_quadrature,

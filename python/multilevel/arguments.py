@@ -28,7 +28,7 @@ _POINTS = "n_quadrature: 1 is the Laplace approximation, 9 are nine points, 'aut
 _ROWS = "no argument: leave rows out of the data first"
 _TRIALS = "part of the response: cbind(successes, failures), or a proportion with weights= the trials"
 _OPTIMIZER = "no argument: there is one optimizer; tol=, max_iter= and start= can be set"
-_ERRORS = "no argument: standard errors are those of the model"
+_ERRORS = "robust='CR1' (or CR0, CR2, CR3, MBN) of cov_params, conf_int, summary, tidy and anova"
 _RANDOM = "random: 'conditional' with random effects, 'zero' without, or a list of grouping factors"
 _NOT_YET = "not offered"
 
@@ -50,6 +50,7 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("freq_weights", "var_weights", "prior_weights", "case_weights"), "weights: prior weights"),
     **dict.fromkeys(("dist", "distribution", "response_family"), "family"),
     **dict.fromkeys(("cov_type", "robust", "vcov", "vce"), _ERRORS),
+    **dict.fromkeys(("cov_kwds", "clusters"), "cluster: a column or a value per row, with robust="),
     **dict.fromkeys(("ziformula", "zi", "zi_fixed", "zero"), "zero_inflation: a formula such as '~ x', or True"),
     **dict.fromkeys(("dispformula", "disp", "sigma", "varIdent"), "dispersion: a formula such as '~ x'"),
     "correlation": _NOT_YET,

@@ -131,6 +131,7 @@ class MixedModel:
             missing=missing,
             parts=parts,
         )
+        self.data: Any = data  # as it was given, for columns that the formula does not name
         self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
     @property
@@ -322,7 +323,7 @@ class MixedModel:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_core": None}
+        return {**self.__dict__, "_core": None, "data": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -18,7 +18,13 @@ class Hypotheses(Part):
     """Tests of terms, coefficients and variances, and of models against each other."""
 
     @understands
-    def anova(self, type: int = 3, df_method: str | None = None) -> pd.DataFrame:  # noqa: A002
+    def anova(
+        self,
+        type: int = 3,  # noqa: A002
+        df_method: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
+    ) -> pd.DataFrame:
         """Tests every term of the fixed part: F tests for linear models, Wald chi-square tests for all others.
 
         Parameters
@@ -28,6 +34,8 @@ class Hypotheses(Part):
             terms that do not contain it (2); given the terms before it (1).
         df_method : str, optional
             As `method` of `degrees_of_freedom`, for the denominators.
+        robust, cluster
+            As in `cov_params`: chi-square tests with a robust covariance.
 
         Returns
         -------
@@ -35,7 +43,7 @@ class Hypotheses(Part):
             sum_sq, mean_sq (on the scale of the residual variance), num_df, den_df, f_value, p_value; or chi2, df,
             p_value.
         """
-        return anova.anova(self.fit, type, df_method)
+        return anova.anova(self.fit, type, df_method, self._robust(robust, cluster))
 
     @understands
     def compare(self, *others: MixedModelResults) -> pd.DataFrame:
