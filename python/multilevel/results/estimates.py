@@ -10,6 +10,7 @@ from ..arguments import understands
 from ..inference import variance_components, wald
 from ..inference.components import component_params
 from ..inference.family_parameters import family_parameters
+from ..resampling.bootstrap import bootstrap
 from .part import Part
 
 
@@ -65,17 +66,31 @@ class Estimates(Part):
         return wald.degrees_table(self.fit, method)
 
     @understands
-    def conf_int(self, level: float = 0.95, method: str = "wald", df_method: str | None = None) -> pd.DataFrame:
+    def conf_int(
+        self,
+        level: float = 0.95,
+        method: str = "wald",
+        df_method: str | None = None,
+        *,
+        n: int = 1000,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
         """Confidence intervals of the fixed effects, columns "lower" and "upper".
 
         Parameters
         ----------
         level : float
             Coverage.
-        method : {"wald"}
+        method : {"wald", "bootstrap"}
+            "bootstrap": percentiles of `bootstrap(n, seed)`, whose result has other intervals, too, and those of
+            variances.
         df_method : str, optional
             As `method` of `degrees_of_freedom`.
+        n, seed : int
+            Of the bootstrap: replicates, and what makes them the same again.
         """
+        if method == "bootstrap":
+            return bootstrap(self.fit, n, seed, list(self.fit.fixed_names)).conf_int("percentile", level)
         return wald.confidence_intervals(self.fit, level, method, df_method)
 
     @understands
