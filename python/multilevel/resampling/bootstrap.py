@@ -103,10 +103,13 @@ class Bootstrap:
         return self.replicates.std(ddof=1).rename("std_error")
 
     def summary(self) -> pd.DataFrame:
-        """A row for each statistic: estimate, mean, bias, std_error, and the Monte Carlo errors of the two."""
+        """A row for each statistic: estimate, mean, bias, std_error, the Monte Carlo errors of the two, and n.
+
+        These are the replicates that count: a correlation is not defined where a variance is zero.
+        """
         values = self.replicates.to_numpy()
-        n, sd = len(values), self.std_error.to_numpy()
-        fourth = np.mean((values - values.mean(axis=0)) ** 4, axis=0)
+        n, sd = np.isfinite(values).sum(axis=0), self.std_error.to_numpy()
+        fourth = np.nanmean((values - np.nanmean(values, axis=0)) ** 4, axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             of_sd = np.sqrt(np.maximum(fourth - sd**4 * (n - 3) / (n - 1), 0.0) / n) / (2.0 * sd)
         columns = {
@@ -116,6 +119,7 @@ class Bootstrap:
             "std_error": sd,
             "mc_error_mean": sd / np.sqrt(n),
             "mc_error_sd": of_sd,
+            "n": n,
         }
         return pd.DataFrame(columns, index=self.estimates.index)
 
@@ -159,18 +163,22 @@ class Bootstrap:
                 shares = self._corrected(shares)
             self._check_count(shares)
             ends = np.stack(
-                [[np.quantile(values[:, k], share, method="weibull") for k, share in enumerate(own)] for own in shares]
+                [
+                    [np.nanquantile(values[:, k], share, method="weibull") for k, share in enumerate(own)]
+                    for own in shares
+                ]
             )
             if method == "basic":
                 ends = 2.0 * estimates - ends[::-1]
         return pd.DataFrame({"lower": ends[0], "upper": ends[1]}, index=self.estimates.index)
 
     def _check_count(self, shares: Array) -> None:
-        n, least = len(self.replicates), float(np.minimum(shares, 1.0 - shares).min())
+        n = int(np.isfinite(self.replicates.to_numpy()).sum(axis=0).min())
+        least = float(np.minimum(shares, 1.0 - shares).min())
         if (n + 1) * least < 1.0:
+            needed = int(np.ceil(1.0 / least - 1e-6))
             raise DataError(
-                f"{n} replicates have no quantile at {least:.2g}; draw at least {int(np.ceil(1.0 / least))}, or use "
-                "method='normal'"
+                f"{n} replicates have no quantile at {least:.2g}; draw at least {needed}, or use method='normal'"
             )
 
     def _corrected(self, shares: Array) -> Array:
@@ -178,7 +186,8 @@ class Bootstrap:
         from scipy.special import ndtr, ndtri
 
         values, estimates = self.replicates.to_numpy(), self.estimates.to_numpy()
-        below = np.mean(values < estimates, axis=0) + 0.5 * np.mean(values == estimates, axis=0)
+        less, equal = values < estimates, values == estimates
+        below = (less.sum(axis=0) + 0.5 * equal.sum(axis=0)) / np.isfinite(values).sum(axis=0)
         if np.any((below == 0.0) | (below == 1.0)):
             name = self.estimates.index[int(np.argmax((below == 0.0) | (below == 1.0)))]
             raise DataError(
