@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from multilevel.inference.pool import pool
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
+    from multilevel.report.side_by_side import table
     from multilevel.results.results import MixedModelResults
     from multilevel.saved import load
     from multilevel.simulation import power, simulate
@@ -68,6 +69,7 @@ __all__ = [
     "pool",
     "power",
     "simulate",
+    "table",
 ]
 
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
@@ -95,6 +97,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "pool": "inference.pool",
     "power": "simulation",
     "simulate": "simulation",
+    "table": "report.side_by_side",
 }
 
 
