@@ -152,3 +152,9 @@ def whole_number(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < MOST:
         raise DataError(f"{name} is {value!r}; it is a whole number from 0 to {MOST - 1:,}")
     return int(value)
+
+
+def choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuses a value that is not one of the choices."""
+    if value not in choices:
+        raise DataError(f"{name}={value!r} is not available; choose one of {', '.join(map(repr, choices))}")

@@ -56,8 +56,6 @@ def confidence_intervals(
     if df_method is not None:
         raise ValueError("df_method is for Wald intervals; profile intervals are of the likelihood and have no degrees")
     if robust is not None:
-        raise ValueError(
-            "robust= is for Wald intervals; a profile is of the likelihood that robust errors distrust"
-        )
+        raise ValueError("robust= is for Wald intervals; a profile is of the likelihood that robust errors distrust")
     wald.complain_of_level(level)
     return profile_intervals(fit, level, which)

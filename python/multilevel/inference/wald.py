@@ -144,14 +144,19 @@ def confidence_intervals(
     complain_of_level(level)
     table = coefficient_table(fit, level, df_method, robust)
     table = table[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1)
+    return table.loc[chosen_names(fit, which)]
+
+
+def chosen_names(fit: Fit, which: Any = None) -> list[str]:
+    """Names of fixed effects: one, several, or without any given all of them."""
     if which is None:
-        return table
+        return list(fit.fixed_names)
     names = [which] if isinstance(which, str) else list(which)
     for name in names:
-        if name not in table.index:
-            known = ", ".join(map(repr, table.index))
+        if name not in fit.fixed_names:
+            known = ", ".join(map(repr, fit.fixed_names))
             raise DataError(f"there is no fixed effect {name!r}; there are {known}; for others use method='profile'")
-    return table.loc[names]
+    return names
 
 
 def complain_of_level(level: float) -> None:

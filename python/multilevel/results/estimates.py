@@ -11,6 +11,7 @@ from ..arguments import understands
 from ..inference import intervals, profile, variance_components, wald
 from ..inference.components import component_params
 from ..inference.family_parameters import family_parameters
+from ..resampling.bootstrap import bootstrap
 from .part import Part
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ class Estimates(Part):
         which: Which = None,
         robust: str | None = None,
         cluster: Any = None,
+        *,
+        n: int = 1000,
+        seed: int | None = None,
     ) -> pd.DataFrame:
         """Confidence intervals of the fixed effects, columns "lower" and "upper".
 
@@ -84,16 +88,24 @@ class Estimates(Part):
         ----------
         level : float
             Coverage.
-        method : {"wald", "profile"}
-            By standard errors, or by the profile of the likelihood; see `profile`.
+        method : {"wald", "profile", "bootstrap"}
+            By standard errors; by the profile of the likelihood, see `profile`; by percentiles of `bootstrap(n, seed)`,
+            whose result has other intervals, too, and those of variances.
         df_method : str, optional
             As `method` of `degrees_of_freedom`, for Wald intervals.
         which : optional
             Names of fixed effects; with method="profile" all that `profile` takes.
         robust, cluster
             As in `cov_params`: Wald intervals from robust standard errors.
+        n, seed : int
+            Of the bootstrap: replicates, and what makes them the same again.
         """
         chosen = self._robust(robust, cluster)
+        if method == "bootstrap":
+            if df_method is not None or chosen is not None:
+                raise ValueError("df_method= and robust= are for Wald intervals; percentiles have no standard errors")
+            names = wald.chosen_names(self.fit, which)
+            return bootstrap(self.fit, n, seed, names).conf_int("percentile", level)
         return intervals.confidence_intervals(self.fit, level, method, df_method, which, chosen)
 
     @understands

@@ -46,6 +46,13 @@ class Hypotheses(Part):
         return anova.anova(self.fit, type, df_method, self._robust(robust, cluster))
 
     @understands
-    def compare(self, *others: MixedModelResults) -> pd.DataFrame:
-        """Deviance tests against other fits of the same response: `multilevel.compare(self, *others)`."""
-        return compare.compare(self, *others)
+    def compare(
+        self,
+        *others: MixedModelResults,
+        method: str = "chi-square",
+        n: int = 1000,
+        seed: int | None = None,
+        threads: int | None = None,
+    ) -> pd.DataFrame:
+        """Deviance tests against other fits of the same response: `multilevel.compare(self, *others, ...)`."""
+        return compare.compare(self, *others, method=method, n=n, seed=seed, threads=threads)

@@ -11,6 +11,7 @@ from .estimates import Estimates
 from .hypotheses import Hypotheses
 from .random_part import RandomPart
 from .reports import Reports
+from .resampling import Resampling
 from .rows import RowValues
 from .statistics import Statistics
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..model import MixedModel
 
 
-class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Effects, Course, Reports):
+class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Effects, Resampling, Course, Reports):
     """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
 
     Parameters
