@@ -225,6 +225,7 @@ def bootstrap(
 ) -> Bootstrap:
     """The bootstrap of a fit, see `results.bootstrap`."""
     choice("kind", kind, KINDS)
+    fit.need_likelihood("the bootstrap")
     count, workers = whole_number(n, "n"), whole_number(threads, "threads")
     if count < 2:
         raise DataError(f"n is {count}; a standard error needs two replicates, and intervals a thousand")
