@@ -94,7 +94,8 @@ def test_words_of_a_factor(cbpp: ml.MixedModelResults) -> None:
     low, high = table["conf_low"][1], table["conf_high"][1]
     assert words["period[2]"] == (
         f"with period 2 rather than 1, the odds of incidence are {table['estimate'][1]:.4g} times as large, "
-        f"{100 - 100 * table['estimate'][1]:.3g} % lower (95 % interval {low:.4g} to {high:.4g}), holding the group fixed."
+        f"{100 - 100 * table['estimate'][1]:.3g} % lower (95 % interval {low:.4g} to {high:.4g}), holding the group "
+        "fixed."
     )
     assert words["(Intercept)"].endswith("where period is 1 and random effects are zero.")
     assert "(90 % interval" in sentences(cbpp, level=0.9)["period[2]"]
