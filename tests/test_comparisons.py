@@ -153,6 +153,30 @@ def test_zero_parts(counts: pd.DataFrame, zero: str) -> None:
     assert plain["estimate"][0] == pytest.approx(np.exp(fit.beta[2]), rel=1e-10)
 
 
+def test_random_effects_of_a_zero_part(counts: pd.DataFrame) -> None:
+    """The average over both kinds of random effects, as a double integral."""
+    rng = np.random.default_rng(1)
+    zeros = rng.random(len(counts)) < 1 / (1 + np.exp(1.0 - 1.2 * rng.normal(size=60)[counts["g"]]))
+    data = counts.assign(y=np.where(zeros, 0, counts["y"] + 1))
+    results = ml.fit("y ~ x + b + (1 | g)", data, family="poisson", zero_inflation="~ b + (1 | g)")
+    x = data["x"].to_numpy()
+    names = list(results.fit.parameter_names)
+    order = [names.index(own) for own in ("zero: (Intercept)", "zero: b[True]")]
+    theta = [k for k, name in enumerate(names) if name.startswith("g: ")]
+    assert len(theta) == 2
+
+    def mean(psi: NDArray[np.float64], b: float) -> float:
+        eta, variance = psi[0] + psi[1] * x + psi[2] * b, np.full(len(x), psi[theta[0]] ** 2)
+        own = psi[order[0]] + psi[order[1]] * b
+        share = integral(lambda t: 1 / (1 + np.exp(own + t)), np.array([psi[theta[1]] ** 2]))
+        return float((share * integral(lambda t: np.exp(eta + t), variance)).mean())
+
+    value, error = delta(results.fit, lambda psi: mean(psi, 1.0) - mean(psi, 0.0))
+    table = results.comparisons("b").table
+    assert table["estimate"][0] == pytest.approx(value, rel=1e-8)
+    assert table["std_error"][0] == pytest.approx(error, rel=1e-6)
+
+
 def test_truncation_and_a_parameter(counts: pd.DataFrame) -> None:
     data = counts[counts["y"] > 0]
     results = ml.fit("y ~ x + b + (1 | g)", data, family="truncated_negative_binomial")
@@ -241,6 +265,25 @@ def test_groups_and_values(contraception: ml.MixedModelResults, reference_data: 
     weighted = contraception.comparisons("urban", weights=weights, random="zero").table["estimate"][0]
     there, here = (contraception.predict(data.assign(urban=u), random="zero") for u in "YN")
     assert weighted == pytest.approx(np.average(there - here, weights=weights), rel=1e-12)
+
+
+def test_other_frames(contraception: ml.MixedModelResults, reference_data: Any) -> None:
+    polars = pytest.importorskip("polars")
+    data = reference_data("Contraception").head(60)
+    expected = contraception.comparisons("urban", newdata=data).table
+    for frame in (polars.from_pandas(data.astype({"urban": str, "livch": str})), data.to_dict(orient="list")):
+        assert contraception.comparisons("urban", newdata=frame).table.equals(expected)
+    # the column that is set need not be there, and rows that lack another do not count
+    gaps = data.drop(columns="urban")
+    gaps.loc[gaps.index[3], "age"] = np.nan
+    without = contraception.comparisons("urban", newdata=data.drop(index=data.index[3])).table
+    assert np.allclose(
+        contraception.comparisons("urban", newdata=gaps).table["estimate"], without["estimate"], rtol=1e-14
+    )
+    rows = contraception.comparisons("urban", newdata=gaps, average=False).table["estimate"]
+    assert list(np.flatnonzero(np.isnan(rows))) == [3]
+    with pytest.raises(ml.DataError, match="newdata has no column 'age'"):
+        contraception.comparisons("age", newdata=data.drop(columns="age"))
 
 
 def test_changes_of_numbers(epil: ml.MixedModelResults, reference_data: Any) -> None:

@@ -88,6 +88,8 @@ class Sample:
 
     def own(self, column: SourceColumn, chunk: slice) -> Array:
         """The numbers of a column in some rows."""
+        if self.data is not None and column.name not in self.data:
+            raise DataError(f"newdata has no column {column.name!r}")
         values = column.values if self.data is None else np.asarray(self.data[column.name])
         return np.asarray(values[chunk], dtype=np.float64)
 
@@ -453,7 +455,9 @@ def _add(sample: Sample, chunk: slice, rows: list[RowMeans], sums: list[tuple[Ar
     """Adds a chunk of rows to the sums of each group; rows of other data with a missing value do not count."""
     weights, groups = sample.weights[chunk].copy(), sample.groups[chunk]
     if sample.data is not None:
-        lost = sample.coded({}, chunk).missing
+        lost = np.zeros(len(weights), dtype=np.bool_)
+        for row in rows:
+            lost |= False if row.missing is None else row.missing
         weights[lost] = 0.0
         for row in rows:
             row.value[lost], row.jacobian[lost] = 0.0, 0.0

@@ -178,6 +178,8 @@ class Estimated:
 
     def _all_notes(self) -> tuple[str, ...]:
         notes = list(self.notes)
+        if (np.isfinite(self.estimate) & ~np.isfinite(self._errors(np.isfinite(self.estimate)))).any():
+            notes.append(f"without standard errors: the fit has no covariance of its parameters ({self.fit.status})")
         if self.adjust != "none":
             size = len(self.estimate) // max(1, len(np.unique(self.families)) if self.families is not None else 1)
             of = f"intervals by {'bonferroni' if self.adjust == 'holm' else self.adjust}"

@@ -111,7 +111,7 @@ def reference_grid(
         elif name != slope and (not is_number(fit, column) or has_two_values(column)):
             values[name] = levels_of(column)
         else:
-            values[name] = [float(np.mean(column.values, dtype=np.float64))]
+            values[name] = [_mean(column.values)]
             if name in wanted:
                 raise DataError(
                     f"{name!r} is a number: say at which values, at={{{name!r}: [{values[name][0]:.4g}, ...]}}, or ask "
@@ -131,6 +131,12 @@ def reference_grid(
     over = [name for name in values if name not in wanted]
     matrix = _weights(fit, values, which, list(wanted), over, list(at), weights)
     return Grid(values, which, n, frame if wanted else pd.DataFrame(index=range(1)), matrix.reshape(n // k, k))
+
+
+def _mean(numbers: NDArray[Any]) -> float:
+    """The mean; zero where it is, but for rounding, as that of a centred column."""
+    mean = float(np.mean(numbers, dtype=np.float64))
+    return 0.0 if abs(mean) < 1e-13 * float(np.std(numbers, dtype=np.float64)) else mean
 
 
 def _weights(

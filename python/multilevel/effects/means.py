@@ -23,6 +23,7 @@ from .rows import CodedRows, Needs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..family.registry import Parameter
     from ..fitting.record import Fit
 
     Array = NDArray[np.float64]
@@ -53,10 +54,11 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class RowMeans:
-    """Means, (n,), and their derivatives by psi, (n, P)."""
+    """Means, (n,), their derivatives by psi, (n, P), and which rows lack a value that they need."""
 
     value: Array
     jacobian: Array
+    missing: NDArray[np.bool_] | None = None
 
 
 def needs_of(fit: Fit, question: Question) -> Needs:
@@ -119,7 +121,7 @@ def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Questi
         return _known(rows, value, total)
     mean = averages(fit.family.link, eta, variance, 4)
     growth = sum(
-        (2.0 * np.einsum("ni,ij,nj->n", rows.z[k], fit.random_cov[k], direction.z[k]) for k in _terms_of_mean(fit)),
+        (2.0 * np.einsum("ni,ij,nj->n", rows.z[k], fit.random_cov[k], direction.z[k]) for k in _terms_of(fit)),
         np.zeros(rows.n),
     )
     value = mean[1] * rise + 0.5 * mean[2] * growth
@@ -147,7 +149,7 @@ def _known(rows: CodedRows, value: Array, total: Array) -> RowMeans:
     if nothing.any():
         value = np.where(nothing, np.nan, value)
         total[nothing] = np.nan
-    return RowMeans(value, total)
+    return RowMeans(value, total, rows.missing)
 
 
 def _eta(fit: Fit, rows: CodedRows, question: Question) -> Array:
@@ -165,25 +167,26 @@ def _add_modes(fit: Fit, rows: CodedRows, eta: Array, parameter: str) -> None:
             eta += np.einsum("nj,nj->n", modes[term.grouping_factor][rows.codes[term.grouping_factor]][:, at], z)
 
 
-def _terms_of_mean(fit: Fit) -> list[int]:
-    return [k for k, term in enumerate(fit.design.random_terms) if not term.parameter]
+def _terms_of(fit: Fit, parameter: str = "") -> list[int]:
+    """The random-effects terms of the mean, or of a parameter of the family."""
+    return [k for k, term in enumerate(fit.design.random_terms) if term.parameter == parameter]
 
 
-def _variance(fit: Fit, rows: CodedRows, question: Question) -> Array | None:
+def _variance(fit: Fit, rows: CodedRows, question: Question, parameter: str = "") -> Array | None:
     """Of the linear predictor over all groups, (n,); None where it does not matter."""
     if question.random != "marginal" or not rows.z:
         return None
     return sum(
-        (np.einsum("ni,ij,nj->n", rows.z[k], fit.random_cov[k], rows.z[k]) for k in _terms_of_mean(fit)),
+        (np.einsum("ni,ij,nj->n", rows.z[k], fit.random_cov[k], rows.z[k]) for k in _terms_of(fit, parameter)),
         np.zeros(rows.n),
     )
 
 
-def _variance_derivatives(fit: Fit, one: CodedRows, two: CodedRows) -> list[tuple[int, Array]]:
+def _variance_derivatives(fit: Fit, one: CodedRows, two: CodedRows, parameter: str = "") -> list[tuple[int, Array]]:
     """Derivatives of the variance by each of theta, z' dSigma z: its place in psi, and the numbers, (n,)."""
     found, at = [], len(fit.beta)
     for k, (term, values) in enumerate(zip(fit.design.random_terms, fit.theta_values, strict=True)):
-        if not term.parameter:
+        if term.parameter == parameter:
             for j, change in enumerate(jacobian(term.structure, values, len(term.names))):
                 found.append((at + j, np.einsum("ni,ij,nj->n", one.z[k], change, two.z[k])))
         at += len(values)
@@ -201,12 +204,6 @@ def _modified(fit: Fit, rows: CodedRows, eta: Array, question: Question, total: 
     """
     phi, places = _phi(fit, rows, question)
     variance = _variance(fit, rows, question)
-    if variance is not None and any(term.parameter for term in fit.design.random_terms):
-        parts = ", ".join(dict.fromkeys(own.name for own in fit.components))
-        raise DataError(
-            f"the mean of the response depends on parts of the model with random effects of their own ({parts}), and "
-            "is not averaged over those: use random='zero' or 'conditional', or outcome='mean', which leaves them out"
-        )
 
     def mean(at: Array, parameters: Array) -> Array:
         if variance is None:
@@ -225,24 +222,25 @@ def _modified(fit: Fit, rows: CodedRows, eta: Array, question: Question, total: 
         bend = SECOND @ around / STEP**2
         for at, own in _variance_derivatives(fit, rows, rows):
             total[:, at] = 0.5 * bend * own
-    for column, (place, x) in places.items():
+    for column, derivatives_of_phi in places.items():
         moved = []
         for k in POINTS[POINTS != 0]:
             other = np.array(phi, dtype=np.float64)
             other[..., column] += k * STEP
             moved.append(mean(eta, other))
-        slope = FIRST[POINTS != 0] @ np.array(moved) / STEP
-        total[:, place] = slope[:, None] if x is None else slope[:, None] * x
+        slope = (FIRST[POINTS != 0] @ np.array(moved) / STEP)[:, None]
+        for place, x in derivatives_of_phi:
+            total[:, place] = slope if x is None else slope * x
     return value
 
 
-def _phi(fit: Fit, rows: CodedRows, question: Question) -> tuple[Array, dict[int, tuple[slice, Array | None]]]:
-    """The family's parameters as the fit moves them, and for each that was estimated where its coefficients stand in
-    psi and their columns, None for one number.
+def _phi(fit: Fit, rows: CodedRows, question: Question) -> tuple[Array, dict[int, list[tuple[slice, Array | None]]]]:
+    """The family's parameters as the fit moves them, and for each that was estimated its derivatives: places in psi and
+    numbers, (n, k), None for one.
     """
     common = [own.phi(fit.phi[own.name]) if own.name in fit.phi else 0.0 for own in fit.family.parameters]
     phi: Array = np.array(common, dtype=np.float64)
-    places: dict[int, tuple[slice, Array | None]] = {}
+    places: dict[int, list[tuple[slice, Array | None]]] = {}
     if fit.components:
         phi = np.tile(phi, (rows.n, 1))
     by_parameter = {own.parameter: own for own in fit.components}
@@ -251,16 +249,45 @@ def _phi(fit: Fit, rows: CodedRows, question: Question) -> tuple[Array, dict[int
             component = by_parameter[own.name]
             at = slice(component.first, component.first + len(component.names))
             x, offset = rows.parts[own.name]
-            phi[:, k] = x @ fit.psi[at] + offset
+            column = x @ fit.psi[at] + offset
+            places[k] = [(at, x)]
             if question.random == "conditional" and rows.z:
-                column = phi[:, k].copy()
                 _add_modes(fit, rows, column, own.name)
-                phi[:, k] = column
-            places[k] = (at, x)
+            elif question.random == "marginal" and _terms_of(fit, own.name):
+                column, places[k] = _averaged_share(fit, rows, question, column, own, places[k])
+            phi[:, k] = column
         elif own.name in fit.phi_places:
             first = fit.phi_places[own.name]
-            places[k] = (slice(first, first + 1), None)
+            places[k] = [(slice(first, first + 1), None)]
     return phi, places
+
+
+def _averaged_share(
+    fit: Fit,
+    rows: CodedRows,
+    question: Question,
+    column: Array,
+    parameter: Parameter,
+    places: list[tuple[slice, Array | None]],
+) -> tuple[Array, list[tuple[slice, Array | None]]]:
+    """The logit of a zero part's probability averaged over its own random effects, and its derivatives.
+
+    A mean is linear in that probability, and the effects are independent of those of the mean: the average of the mean
+    over them is the mean at the average.
+    """
+    variance = _variance(fit, rows, question, parameter.name)
+    if parameter.part != "zero" or variance is None:
+        raise DataError(
+            f"the mean of the response depends on the {parameter.part}, which has random effects of its own, and is "
+            "not averaged over those: use random='zero' or 'conditional', or outcome='mean', which leaves it out"
+        )
+    share = averages("logit", column, variance, 2)
+    spread = share[0] * (1.0 - share[0])
+    found = [(at, (share[1] / spread)[:, None] * x) for at, x in places if x is not None]
+    half = 0.5 * share[2] / spread
+    for at, own in _variance_derivatives(fit, rows, rows, parameter.name):
+        found.append((slice(at, at + 1), (half * own)[:, None]))
+    return np.log(share[0]) - np.log1p(-share[0]), list(found)
 
 
 def _slopes_by_differences(
@@ -268,6 +295,12 @@ def _slopes_by_differences(
 ) -> RowMeans:
     """The same where no derivative of the mean is at hand: differences of sixth order along the direction."""
     speed = np.abs(rise)
+    for k, term in enumerate(fit.design.random_terms if direction.z else ()):
+        # random slopes move variances, at the speed of their standard deviation
+        if not term.parameter or term.parameter in direction.parts:
+            speed = np.maximum(
+                speed, np.sqrt(np.einsum("ni,ij,nj->n", direction.z[k], fit.random_cov[k], direction.z[k]))
+            )
     for name, (x, _) in direction.parts.items():
         component = next(own for own in fit.components if own.parameter == name)
         speed = np.maximum(speed, np.abs(x @ fit.psi[component.first : component.first + len(component.names)]))
@@ -275,9 +308,9 @@ def _slopes_by_differences(
     value, total = np.zeros(rows.n), np.zeros((rows.n, len(fit.psi)))
     still = speed == 0.0
     step[still] = 1.0
-    for k, weight in zip(POINTS, FIRST, strict=True):
-        if k:
-            at = row_means(fit, rows.moved(direction, k * step), question)
+    for point, weight in zip(POINTS, FIRST, strict=True):
+        if point:
+            at = row_means(fit, rows.moved(direction, point * step), question)
             value += weight / step * at.value
             total += (weight / step)[:, None] * at.jacobian
-    return RowMeans(value, total)
+    return RowMeans(value, total, rows.missing)
