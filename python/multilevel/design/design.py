@@ -81,6 +81,7 @@ class Design:
         offset: ArrayLike | str | None = None,
         need_parts: Collection[str] = (),
         need_mean: bool = True,
+        need_levels: Collection[str] | None = None,
     ) -> NewDesign:
         """Code new rows as the rows of the fit were.
 
@@ -97,6 +98,8 @@ class Design:
             Names of the parts to code; the columns of the others may be absent.
         need_mean : bool
             Whether to code the fixed part and the offset of the mean.
+        need_levels : collection of str, optional
+            Of the grouping factors needed those whose levels are; of the others only what stands before the bar is.
 
         Returns
         -------
@@ -108,4 +111,4 @@ class Design:
             A column is not there, a factor has a level that the fit did not see, a value is infinite.
         """
         parts = tuple((part.name, part.parameter, part.formula) for part in self.parts)
-        return code_new(self.formula, self.coding, data, need_random, offset, parts, need_parts, need_mean)
+        return code_new(self.formula, self.coding, data, need_random, offset, parts, need_parts, need_mean, need_levels)
