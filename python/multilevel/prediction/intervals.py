@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
 
 from .normal_mean import NO_SPREAD, slope
 
@@ -26,6 +26,13 @@ UNIT = ("trials", "open unit", "closed unit")
 PLAIN: Scale = (lambda v: v, lambda x: x, np.ones_like)
 LOG: Scale = (np.log, np.exp, lambda v: v)
 LOGIT: Scale = (logit, expit, lambda v: v * (1.0 - v))
+
+
+def reach_of(level: float) -> float:
+    """Standard errors from the estimate to the ends of an interval of this coverage."""
+    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
+        raise ValueError(f"level={level!r} must lie between 0 and 1, for example 0.95")
+    return float(ndtri(0.5 + 0.5 * level))
 
 
 def limits(fit: Fit, kind: str, value: Array, error: Array, link: tuple[Array, Array] | None, reach: float) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .intervals import follows, limits
+from .intervals import follows, limits, reach_of
 from .normal_mean import NO_SPREAD, Means
 from .predictive import quantiles
 from .rows import NEW_LEVELS, PredictionRows, row_index, rows_of, treatments
@@ -115,7 +115,7 @@ def predict(
         values = _values(fit, kind, centre, variance, rows)
         values[rows.unknown] = np.nan
         return pd.Series(values, index=rows.index, name=name)
-    return _with_errors(fit, kind, rows, interval, _reach(level), level, known=variances == "known")
+    return _with_errors(fit, kind, rows, interval, reach_of(level), level, known=variances == "known")
 
 
 def _needed(fit: Fit, kind: str, of_response: bool) -> tuple[str, ...]:
@@ -124,15 +124,6 @@ def _needed(fit: Fit, kind: str, of_response: bool) -> tuple[str, ...]:
         return (fit.component(kind).parameter,)
     whole = of_response or (kind == "response" and not fit.family.mean_is_response)
     return ("", *(own.name for own in fit.family.parameters)) if whole else ("",)
-
-
-def _reach(level: float) -> float:
-    """Standard errors from the estimate to the ends."""
-    from scipy.special import ndtri
-
-    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
-        raise ValueError(f"level={level!r} must lie between 0 and 1, for example 0.95")
-    return float(ndtri(0.5 + 0.5 * level))
 
 
 def _values(fit: Fit, kind: str, centre: Array, variance: Array, rows: PredictionRows) -> Array:

@@ -101,13 +101,18 @@ def moments(fit: Fit, rows: PredictionRows, *, variances: bool = True) -> Moment
 
 def delta(own: Moments, means: Means) -> Array:
     """Standard errors of quantities by the delta method, (n,), given their derivatives by centres and variances."""
-    gradient = np.einsum("na,nap->np", means.by_centre, own.by_psi)
-    if own.variance_by_psi is not None:
-        gradient += np.einsum("na,nap->np", means.by_variance, own.variance_by_psi)
-    total = quadratic(gradient, own.covariance)
+    total = quadratic(gradients(own, means), own.covariance)
     if own.conditional is not None:
         total += np.einsum("na,nab,nb->n", means.by_centre, own.conditional, means.by_centre)
     return np.sqrt(np.where(total >= 0, total, np.nan))
+
+
+def gradients(own: Moments, means: Means) -> Array:
+    """Derivatives of quantities by psi, (n, P)."""
+    gradient = np.einsum("na,nap->np", means.by_centre, own.by_psi)
+    if own.variance_by_psi is not None:
+        gradient += np.einsum("na,nap->np", means.by_variance, own.variance_by_psi)
+    return gradient
 
 
 def quadratic(gradient: Array, covariance: Array) -> Array:

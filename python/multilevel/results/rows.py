@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..arguments import understands
 from ..prediction import predict, residuals
+from ..prediction.population_average import population_average
 from .part import Part
 
 if TYPE_CHECKING:
@@ -135,3 +136,36 @@ class RowValues(Part):
             weights=weights,
             variances=variances,
         )
+
+    @understands
+    def population_average(
+        self,
+        kind: str = "coefficients",
+        newdata: Any = None,
+        *,
+        by: ArrayLike | str | None = None,
+        offset: ArrayLike | str | None = None,
+        trials: ArrayLike | str | None = None,
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """What holds on average over groups: the random effects are integrated out, exactly.
+
+        Parameters
+        ----------
+        kind : {"coefficients", "mean"}
+            Coefficients of the marginal mean on the scale of the link, comparable with those of a model without random
+            effects; or averages of the marginal mean of the response over the rows.
+        newdata : data frame, optional
+            Rows to average over; without it, the rows used in the fit.
+        by : column name of `newdata` or (n_rows,) array, optional
+            With ``kind="mean"``: an average for each of its values.
+        offset, trials : as in `predict`
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            estimate, std_error (delta method with all parameters' joint covariance), lower, upper.
+        """
+        return population_average(self.fit, kind, newdata, by, offset, trials, level)
