@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..storage import fits
 from .course import Course
+from .dependence import Dependence
 from .estimates import Estimates
 from .hypotheses import Hypotheses
 from .random_part import RandomPart
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ..model import MixedModel
 
 
-class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Course, Reports):
+class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Dependence, Course, Reports):
     """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
 
     Parameters
