@@ -413,6 +413,19 @@ def test_trials_and_weights(cbpp: ml.MixedModelResults, sleep: ml.MixedModelResu
         cbpp.predict(trials=3)
 
 
+def test_quasi_likelihood() -> None:
+    """It has standard errors of what needs no response given the random effects."""
+    data = read_data("cbpp")
+    results = ml.fit("cbind(incidence, size - incidence) ~ period + (1 | herd)", data, "binomial", method="pql")
+    for random in ("zero", "marginal"):
+        assert results.predict(random=random, interval="confidence").notna().all().all()
+    for options in ({"se": True}, {"interval": "prediction"}):
+        with pytest.raises(ml.DataError, match="has no likelihood"):
+            results.predict(**options)
+    with pytest.raises(ml.DataError, match="has no likelihood"):
+        results.icc()
+
+
 def test_what_cannot_be(cbpp: ml.MixedModelResults) -> None:
     with pytest.raises(ValueError, match='it goes with kind="response"'):
         cbpp.predict(kind="link", interval="prediction")

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from multilevel.inference.compare import compare
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
+    from multilevel.report.side_by_side import table
     from multilevel.results.results import MixedModelResults
     from multilevel.saved import load
 
@@ -63,6 +64,7 @@ __all__ = [
     "fit",
     "lm_list",
     "load",
+    "table",
 ]
 
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
@@ -87,6 +89,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "fit": "model",
     "lm_list": "lm_list",
     "load": "saved",
+    "table": "report.side_by_side",
 }
 
 

@@ -97,6 +97,7 @@ def latent_variance(fit: Fit, mean: str | float = "null", approximation: str = "
         The variance of random slopes is the mean over rows of z'Sigma z (Johnson 2014). An effect of each row is
         counted with the residual.
     """
+    fit.need_likelihood("shares of the variance")
     design = fit.design
     size, n = len(fit.psi), fit.n_rows
     names, values, rows = ["fixed"], [], []

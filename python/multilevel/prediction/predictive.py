@@ -82,6 +82,7 @@ def quantiles(fit: Fit, rows: PredictionRows, own: Moments, probabilities: tuple
     uncertainty of the parameters in them; other parameters of the family stand at their estimates. Responses of trials
     are counts of successes.
     """
+    fit.need_likelihood('interval="prediction"')
     trials, weights = _rows_given(fit, rows)
     mixed = sorted({0, *(term.predictor for term in rows.terms)})
     spread = _covariance(own)[:, mixed][:, :, mixed]
