@@ -29,7 +29,9 @@ _ROWS = "no argument: leave rows out of the data first"
 _TRIALS = "part of the response: cbind(successes, failures), or a proportion with weights= the trials"
 _OPTIMIZER = "no argument: there is one optimizer; tol=, max_iter= and start= can be set"
 _ERRORS = "robust='CR1' (or CR0, CR2, CR3, MBN) of cov_params, conf_int, summary, tidy and anova"
-_RANDOM = "random: 'conditional' with random effects, 'zero' without, or a list of grouping factors"
+_RANDOM = (
+    "random: 'conditional' with random effects, 'zero' without, 'marginal' over them, or a list of grouping factors"
+)
 _NOT_YET = "not offered"
 
 # What an argument of another package is here: its name, a colon, and more. `{value}` is what was given, `{rest}` what
@@ -59,8 +61,8 @@ WORDS: dict[str, str] = {
     "fixed": "part of the formula: 'y ~ x + (1 | g)' has both",
     **dict.fromkeys(("re_form", "reform", "which_random", "conditional", "marginal"), _RANDOM),
     **dict.fromkeys(("new_data", "exog", "X", "data", "df"), "newdata"),
-    "allow_new_levels": "new_levels: 'error' or 'zero'",
-    **dict.fromkeys(("se_fit", "se", "interval"), _NOT_YET),
+    "allow_new_levels": "new_levels: 'error', 'zero' or 'marginal'",
+    "se_fit": "se: True for standard errors",
     **dict.fromkeys(("parm", "parameters", "params"), "which: names of parameters"),
     "type": "kind: kind={value!r}",
     **dict.fromkeys(("specs", "variables"), "columns: names of columns of the data"),
@@ -74,7 +76,7 @@ WORDS: dict[str, str] = {
 }
 
 # Values that mean one of ours, whatever their case.
-_LOWER = ("method", "df_method", "kind", "new_levels", "missing", "n_quadrature", "n")
+_LOWER = ("method", "df_method", "kind", "new_levels", "interval", "variances", "missing", "n_quadrature", "n")
 _VALUES: dict[str, dict[object, int]] = {"type": {"i": 1, "ii": 2, "iii": 3, "1": 1, "2": 2, "3": 3}}
 
 

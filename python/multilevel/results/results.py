@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..storage import fits
 from .course import Course
+from .dependence import Dependence
 from .effects import Effects
 from .estimates import Estimates
 from .hypotheses import Hypotheses
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from ..model import MixedModel
 
 
-class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Effects, Resampling, Course, Reports):
+class MixedModelResults(
+    Estimates, Hypotheses, RandomPart, Statistics, RowValues, Effects, Dependence, Resampling, Course, Reports
+):
     """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
 
     Parameters
