@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from multilevel.family.registry import Family, families
     from multilevel.inference.compare import compare
+    from multilevel.inference.ranking import rank
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
     from multilevel.results.results import MixedModelResults
@@ -63,6 +64,7 @@ __all__ = [
     "fit",
     "lm_list",
     "load",
+    "rank",
 ]
 
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
@@ -87,6 +89,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "fit": "model",
     "lm_list": "lm_list",
     "load": "saved",
+    "rank": "inference.ranking",
 }
 
 
