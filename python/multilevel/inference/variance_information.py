@@ -114,7 +114,7 @@ def _projected(
 
     response = small.design.response
     second = response.size if response.other_end is None else response.other_end
-    weights = small.family.expected_information(small.eta, response.values, second, small.design.weights, small.row_phi)
+    weights = small.family.information(small.eta, response.values, second, small.design.weights, small.row_phi)
     n, blocks = design.n_rows, []
     for term, m in zip(terms, n_levels, strict=True):
         q, codes = len(term.names), design.grouping_factors[term.grouping_factor].codes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..storage import fits
+from .checking import Checking
 from .course import Course
 from .estimates import Estimates
 from .hypotheses import Hypotheses
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ..model import MixedModel
 
 
-class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Course, Reports):
+class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Checking, Course, Reports):
     """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
 
     Parameters
