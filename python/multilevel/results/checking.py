@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ..arguments import understands
-from ..checks import check, collinearity, lack_of_fit, linktest
+from ..checks import check, collinearity, influence, lack_of_fit, linktest
 from .part import Part
 
 if TYPE_CHECKING:
     from ..checks.check import Checks
+    from ..checks.influence import Influence
     from ..checks.row_tests import RowTest
 
 
@@ -31,6 +32,26 @@ class Checking(Part):
             Of that draw; None makes another one each time.
         """
         return check.check(self.fit, seed)
+
+    @understands
+    def influence(self, group: str | None = None, exact: bool = False) -> Influence:
+        """What the fit would be without each level of a grouping factor, or without each row.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor of the model; rows without it.
+        exact : bool
+            Fit the model again without each unit; otherwise one Newton step from the whole fit. Linear models are
+            always fitted again.
+
+        Returns
+        -------
+        Influence
+            cooks_distance, dfbeta (estimates of the whole fit less those without the unit), dfbetas, variance_change,
+            loglik, notes.
+        """
+        return influence.influence(self.fit, group, exact)
 
     def collinearity(self) -> pd.DataFrame:
         """Generalized variance inflation factors of the terms of the fixed part: df, gvif, per_coefficient."""
