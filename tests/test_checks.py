@@ -326,3 +326,23 @@ def test_sum_of_squares_by_hand() -> None:
     left = c - x @ np.linalg.solve(x.T @ (w[:, None] * x), x.T @ (w * c))
     z = (np.sum((y - mu) ** 2) - w.sum()) / np.sqrt(np.sum(w * left**2))
     assert results.lack_of_fit().statistic == pytest.approx(z, rel=1e-8)
+
+
+def test_quasi_likelihood_has_no_distribution() -> None:
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    results = ml.fit(formula, ml.datasets.cbpp(), family="binomial", method="pql")
+    for call in (
+        results.check,
+        results.drop1,
+        lambda: results.residuals("quantile"),
+        lambda: results.test_variance("herd"),
+        lambda: results.rank(results),
+    ):
+        with pytest.raises(ml.DataError, match="likelihood"):
+            call()
+    assert results.wald_test("period[2] = 0").p_value < 0.05
+    found = results.influence("herd")
+    without = ml.datasets.cbpp().query("herd != '11'")
+    again = ml.fit(formula, without, family="binomial", method="pql")
+    np.testing.assert_allclose(found.dfbeta.loc["11"], results.params - again.params, atol=1e-6)
+    assert np.isfinite(results.linktest()["statistic"]).all()

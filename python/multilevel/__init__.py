@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from multilevel.inference.ranking import rank
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
+    from multilevel.report.side_by_side import table
     from multilevel.results.results import MixedModelResults
     from multilevel.saved import load
 
@@ -65,6 +66,7 @@ __all__ = [
     "lm_list",
     "load",
     "rank",
+    "table",
 ]
 
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
@@ -90,6 +92,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "lm_list": "lm_list",
     "load": "saved",
     "rank": "inference.ranking",
+    "table": "report.side_by_side",
 }
 
 

@@ -117,8 +117,8 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
         A grouping factor of the model; rows without it.
     exact : bool
         Fit the model again without each unit, from the estimates of the whole; otherwise one Newton step, with exact
-        gradient and Hessian of the likelihood of the other rows. Linear models are always fitted again: their
-        coefficients and residual variance follow from the rest.
+        gradient and Hessian of the likelihood of the other rows. Linear models are always fitted again, and so is
+        quasi-likelihood.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
     if not np.isfinite(fit.beta_covariance).all() or not len(fit.beta):
         why = fit.message or "it has no coefficients with standard errors"
         raise DataError(f"the fit has no covariance of its coefficients to measure changes by ({why})")
-    by_refit = exact or fit.is_linear
+    by_refit = exact or fit.is_linear or not fit.has_likelihood
     if group is None:
         labels = row_index(fit.design)
         units: Iterable[NDArray[np.int64]] = (np.array([k]) for k in range(fit.n_rows))

@@ -93,6 +93,7 @@ def row_intervals(fit: Fit, random: str, rng: np.random.Generator) -> Interval:
     """Cumulative probabilities of the rows used, at random effects as `quantile_residuals` has them."""
     if random not in RANDOM:
         raise DataError(f"random={random!r} is not known; there are {', '.join(map(repr, RANDOM))}")
+    fit.need_likelihood("a quantile residual")
     if not np.isfinite(fit.psi).all() or not np.isfinite(fit.loglik):
         raise DataError(f"the fit has no distribution of its rows ({fit.message or fit.status})")
     if random == "marginal":

@@ -70,7 +70,7 @@ def interval(
     trials = np.ones(n) if size is None else size
     parameters = _natural(family, phi, weights)
     result = np.empty((4, n))
-    for rows in _batches(family, parameters, y, n):
+    for rows in _batches(family, phi, y):
         own = {name: values[rows] for name, values in parameters.items()}
         end = None if other_end is None else other_end[rows]
         result[:, rows] = _interval(family, eta[rows], own, y[rows], trials[rows], end)
@@ -90,23 +90,18 @@ def _natural(family: Family, phi: Array, weights: Array | None) -> dict[str, Arr
     return found
 
 
-def _batches(family: Family, parameters: dict[str, Array], y: Array, n: int) -> list[NDArray[np.intp]]:
+def _batches(family: Family, phi: Array, y: Array) -> list[NDArray[np.intp]]:
     """Rows of parameters that are all at their limit or all inside, few enough at a time."""
-    limits = np.zeros(n, dtype=np.int64)
+    limits = np.zeros(len(y), dtype=np.int64)
     for k, own in enumerate(family.parameters):
-        limits += (1 << k) * np.array(
-            [own.at_limit(v) for v in parameters[own.name]] if _may_be_at_limit(parameters[own.name]) else [False] * n
-        )
-    most = max(1, int(CELLS / (np.max(np.abs(y), initial=1.0) + 30.0))) if family.support.endswith("counts") else CELLS
+        limits += (1 << k) * ((phi[:, k] >= own.limit) | (phi[:, k] <= own.lower_limit))
+    largest = np.max(np.abs(y), initial=1.0) + 30.0
+    most = max(1, int(CELLS / largest)) if family.support.endswith("counts") else CELLS
     batches = []
     for value in np.unique(limits):
         rows = np.flatnonzero(limits == value)
         batches += [rows[start : start + most] for start in range(0, len(rows), most)]
     return batches
-
-
-def _may_be_at_limit(values: Array) -> bool:
-    return bool(np.any(np.isinf(values) | (values == 0.0)))
 
 
 def _interval(

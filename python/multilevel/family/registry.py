@@ -124,10 +124,6 @@ class Parameter:
         values = np.where(phi <= self.lower_limit, {"plain": -np.inf, "power": 1.0}.get(self.scale, 0.0), values)
         return np.where(phi >= self.limit, {"power": 2.0, "reciprocal": 0.0}.get(self.scale, np.inf), values)
 
-    def at_limit(self, value: float) -> bool:
-        """Whether the parameter has this value at its limit only."""
-        return bool(value == 0.0 if self.scale == "reciprocal" else np.isinf(value))
-
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
         if self.scale == "reciprocal":
@@ -385,6 +381,37 @@ class Family:
             np.ascontiguousarray(mu, dtype=np.float64),
             self._phi(phi),
         )
+
+    def log_density(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        second: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+        phi: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """The log density of responses at linear predictors, with every constant, (n,).
+
+        `second` is what else a response consists of: trials, or the other end of one that is known in part. `phi` has
+        shape (n_phi,), or a row of parameters for each.
+        """
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        total: NDArray[np.float64] = at["value"] + at["constant"]
+        return total
+
+    def score(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        second: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+        phi: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Derivative of the log density by eta and the expected information on eta, (n,) each; as `log_density`."""
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        return at["d1"], at["expected_information"]
 
     def log_density_lacks(
         self,

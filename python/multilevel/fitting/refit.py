@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .core_model import build_core
+from .quasi import QUASI, quasi
 from .run import run
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def refit(fit: Fit, design: Design, method: str | None = None, start: ArrayLike 
     method : {"ml", "reml"}, optional
         In place of the fit's own.
     start : (P,) array_like, optional
-        Values of the parameters of `design` to start from.
+        Values of the parameters of `design` to start from; quasi-likelihood needs none.
 
     Returns
     -------
@@ -40,8 +41,10 @@ def refit(fit: Fit, design: Design, method: str | None = None, start: ArrayLike 
         It may not have converged: `converged` says so.
     """
     threads = fit.optimization.threads
-    core = build_core(design, fit.family, threads)
     own = fit.method if method is None else method
+    if own in QUASI:
+        return quasi(design, fit.family, method=own, threads=threads)
+    core = build_core(design, fit.family, threads)
     return run(design, fit.family, core, method=own, n_quadrature=fit.n_quadrature, start=start, threads=threads)
 
 

@@ -62,6 +62,7 @@ def drop1(
         return with_adjusted(anova(fit, 2, df_method).loc[labels], adjust)
     if df_method is not None:
         raise DataError("df_method= goes with test='wald'; likelihood ratio tests are by chi-square")
+    fit.need_likelihood("a likelihood ratio test")
     whole = refit(fit, fit.design, "ml") if fit.method == "reml" else fit
     rows = [(whole.df_model, whole.loglik, _aic(whole), np.nan, 0, np.nan, _unsettled(whole))]
     rows += [_without(whole, label, part) for label in labels]

@@ -51,6 +51,8 @@ def rank(*fits: Any, by: str = "aic", n: str = "rows") -> pd.DataFrame:
     records: list[Fit] = [getattr(item, "fit", item) for item in fits]
     if len(records) < 2:
         raise DataError(f"rank takes two or more fits; got {len(records)}")
+    for fit in records:
+        fit.need_likelihood("ranking fits")
     for fit in records[1:]:
         check_comparable(records[0], fit, any_family=True)
         if (fit.family.support in DISCRETE) != (records[0].family.support in DISCRETE):

@@ -112,6 +112,7 @@ def variance_test(fit: Fit, group: str | Sequence[str], *effects: str, part: str
     Self & Liang (1987) J. Amer. Statist. Assoc. 82:605-610; Stram & Lee (1994) Biometrics 50:1171-1177; Shapiro (1988)
     Int. Statist. Rev. 56:49-62; Kodde & Palm (1986) Econometrica 54:1243-1248.
     """
+    fit.need_likelihood("a likelihood ratio test")
     if not np.isfinite(fit.loglik):
         raise DataError(f"the fit has no finite log-likelihood to compare ({fit.message or fit.status})")
     gone = _chosen(fit, group, effects, part)

@@ -9,6 +9,7 @@ import pandas as pd
 from ..arguments import understands
 from ..report import summary, tidy
 from .part import Part
+from .plot import Plot
 
 if TYPE_CHECKING:
     from ..tables.page import Page
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 class Reports(Part):
     """Pages and tables of the whole fit."""
+
+    @property
+    def plot(self) -> Plot:
+        """Pictures: `results.plot.random_effects()`, `.fixed()`, `.residuals()`, `.qq()`, `.quadrature()`."""
+        return Plot(self.fit)
 
     @understands
     def summary(self, df_method: str | None = None) -> Page:
