@@ -253,8 +253,8 @@ def test_gaussian_residuals_keep_their_units(sleep: ml.MixedModelResults) -> Non
 
 
 def test_residuals_that_do_not_exist(cbpp: ml.MixedModelResults) -> None:
-    with pytest.raises(ValueError, match="'quantile' are not available; choose one of 'pearson'"):
-        cbpp.residuals("quantile")
+    with pytest.raises(ValueError, match="'working' are not available; choose one of 'pearson'"):
+        cbpp.residuals("working")
 
 
 def test_residuals_of_a_weighted_fit() -> None:

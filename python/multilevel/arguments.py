@@ -69,6 +69,7 @@ WORDS: dict[str, str] = {
     "comparison": "kind: 'difference', 'ratio' or 'odds_ratio'",
     "wts": "weights",
     **dict.fromkeys(("typ", "test_type", "ss_type"), "type: 1, 2 or 3"),
+    **dict.fromkeys(("p_adjust", "p_adjust_method", "multiplicity"), "adjust: 'holm', 'bonferroni', 'bh' or 'by'"),
     "alpha": "level: the coverage, level={rest}",
     **dict.fromkeys(("conf_level", "ci", "prob"), "level: the coverage, level=0.95"),
     **dict.fromkeys(("ddf", "ddfm", "lmer_df", "dfmethod"), "df_method: 'satterthwaite', 'kenward-roger', ..."),
@@ -76,7 +77,9 @@ WORDS: dict[str, str] = {
 }
 
 # Values that mean one of ours, whatever their case.
-_LOWER = ("method", "df_method", "kind", "new_levels", "interval", "variances", "missing", "n_quadrature", "n")
+_LOWER = (
+    *("adjust", "method", "df_method", "kind", "new_levels", "interval", "variances", "missing", "n_quadrature", "n"),
+)
 _VALUES: dict[str, dict[object, int]] = {"type": {"i": 1, "ii": 2, "iii": 3, "1": 1, "2": 2, "3": 3}}
 
 

@@ -146,7 +146,9 @@ class Tweedie:
             return term(counts, at, self._shape, self._scale, self._rate)
 
 
-def _tweedie(mu: Array, _: ArrayLike, dispersion: Array, power: Array) -> Tweedie:
+def _tweedie(mu: Array, _: ArrayLike, dispersion: Array, power: Array) -> Any:
+    if np.all(power >= 2.0):
+        return stats.gamma(1.0 / dispersion, scale=mu * dispersion)
     return Tweedie(mu, dispersion, power)
 
 

@@ -57,7 +57,9 @@ class Replicate:
 
     def predict(self, newdata: Any = None, kind: str = "response") -> pd.Series:
         """Means or linear predictors with the random effects at zero, as `results.predict(random="zero")`."""
-        return predict(self.fit, newdata, kind, "zero")
+        predicted = predict(self.fit, newdata, kind, "zero")
+        assert isinstance(predicted, pd.Series)  # a frame has standard errors, which nobody asked for
+        return predicted
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..storage import fits
+from .checking import Checking
 from .course import Course
 from .dependence import Dependence
 from .effects import Effects
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 
 
 class MixedModelResults(
-    Estimates, Hypotheses, RandomPart, Statistics, RowValues, Effects, Dependence, Resampling, Course, Reports
+    Estimates,
+    Hypotheses,
+    RandomPart,
+    Statistics,
+    RowValues,
+    Effects,
+    Dependence,
+    Checking,
+    Resampling,
+    Course,
+    Reports,
 ):
     """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
 

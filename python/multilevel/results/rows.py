@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import pandas as pd
 
 from ..arguments import understands
-from ..prediction import predict, residuals
+from ..checks import quantile
+from ..prediction import predict
 from ..prediction.population_average import population_average
 from .part import Part
 
@@ -26,9 +27,21 @@ class RowValues(Part):
         return self.predict().rename("fittedvalues")
 
     @understands
-    def residuals(self, kind: str = "pearson") -> pd.Series:
-        """Residuals of the rows used, (n,); `kind` is "pearson", "deviance" or "response"."""
-        return pd.Series(residuals.residuals(self.fit, kind), index=predict.row_index(self.fit.design), name=kind)
+    def residuals(self, kind: str = "pearson", random: str = "conditional", seed: int | None = 0) -> pd.Series:
+        """Residuals of the rows used, (n,).
+
+        Parameters
+        ----------
+        kind : {"pearson", "deviance", "response", "quantile"}
+            Quantile residuals are standard normal where the model is right, for every family.
+        random : {"conditional", "drawn", "marginal", "zero"}
+            Of quantile residuals, the random effects: at their conditional modes; drawn from their distribution given
+            the data, which makes the residuals independent; integrated over their distribution; or at zero.
+        seed : int or None
+            Of quantile residuals: a response with a probability of its own is put at random within its interval.
+        """
+        values = quantile.all_residuals(self.fit, kind, random, seed)
+        return pd.Series(values, index=predict.row_index(self.fit.design), name=kind)
 
     @overload
     def predict(
