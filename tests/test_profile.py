@@ -205,6 +205,35 @@ def test_a_correlation_by_brute_force() -> None:
     assert np.sqrt(2 * (results.llf - rest)) == pytest.approx(stats.norm.ppf(0.95), abs=1e-5)
 
 
+def test_weights_and_an_offset_of_a_linear_model() -> None:
+    """Prior weights are a precision; brute force as above."""
+    g, x, eta = small()
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"x": x, "g": g, "w": rng.uniform(0.5, 3.0, len(g)), "o": rng.normal(size=len(g))})
+    data["y"] = 20.0 + eta + data["o"] + rng.normal(size=len(g)) / np.sqrt(data["w"])
+    results = ml.fit("y ~ x + (1 | g)", data, weights="w", offset="o", method="ml")
+    limits = results.profile(["x", "sigma"], level=0.95).conf_int()
+
+    y, own_x, own_w, own_o = (data[name].to_numpy().reshape(-1, 6) for name in ("y", "x", "w", "o"))
+
+    def likelihood(beta: np.ndarray, sd: float, sigma: float) -> float:
+        spread = sd**2 + sigma**2 / own_w[:, :, None] * np.eye(6)
+        off = y - own_o - beta[0] - beta[1] * own_x
+        square = (off * np.linalg.solve(spread, off[:, :, None])[:, :, 0]).sum()
+        return float(-0.5 * (square + np.linalg.slogdet(spread)[1].sum() + y.size * np.log(2 * np.pi)))
+
+    intercept, slope, sd, log_sigma = results.fit.psi
+    for held in limits.loc["x"]:
+        rest = best(
+            lambda at, held=held: -likelihood(np.array([at[0], held]), at[1], np.exp(at[2])),
+            np.array([intercept, sd, log_sigma]),
+        )
+        assert np.sqrt(2 * (results.llf - rest)) == pytest.approx(Z, abs=1e-6)
+    held = limits.loc["sigma", "upper"]
+    rest = best(lambda at: -likelihood(at[:2], at[2], held), np.array([intercept, slope, sd]))
+    assert np.sqrt(2 * (results.llf - rest)) == pytest.approx(Z, abs=1e-6)
+
+
 # ---- what is made of parameters -----------------------------------------------------------------------------------
 
 

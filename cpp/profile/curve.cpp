@@ -13,6 +13,7 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double gain_tolerance = 1e-10, rounding_gain = 1e-6;
+constexpr double near_by = 0.3;   // of the points about a limit, in steps
 constexpr double settled = 1e-5;  // of the fall: the slope does the rest, with an error of its square
 constexpr double growth = 3.0;    // of one step beside the one before
 constexpr int most_choices = 2;   // of what is eliminated
@@ -92,8 +93,7 @@ class Walk {
         return ended(End::unbounded, direction_ * infinity);
       const double each = cutoff_ / steps_;
       const double target = std::min(cutoff_, each * (std::floor(point.fall / each + 0.1) + 1.0));
-      const double wanted = point.slope > 0.0 ? (target - point.fall) / point.slope : infinity;
-      step = std::min(wanted, growth * std::fabs(point.value - last.value));
+      step = std::min(step_to(target, last, point), growth * std::fabs(point.value - last.value));
       last = std::move(point);
     }
     return ended(End::unbounded, direction_ * infinity);
@@ -101,6 +101,28 @@ class Walk {
 
  private:
   static constexpr double infinity = std::numeric_limits<double>::infinity();
+
+  /// How far from the second of two points the fall is `target`, by slopes that go on changing as they did.
+  static double step_to(double target, const CurvePoint& before, const CurvePoint& point) {
+    if (!(point.slope > 0.0)) return infinity;
+    const double rise = target - point.fall, inverse = 1.0 / point.slope;
+    const double bend = before.slope > 0.0 ? (inverse - 1.0 / before.slope) / (point.fall - before.fall) : 0.0;
+    const double bent = rise * inverse + 0.5 * bend * rise * rise;
+    return bent > 0.5 * rise * inverse ? bent : rise * inverse;
+  }
+
+  /// Of the points about the limit the nearest is enough.
+  Side at_limit(double limit) {
+    auto& points = side_.points;
+    const auto off = [&](const CurvePoint& point) { return std::fabs(point.fall - cutoff_); };
+    double least = infinity;
+    for (const auto& point : points) least = std::min(least, off(point));
+    const double crowded = near_by * cutoff_ / steps_;
+    points.erase(std::remove_if(points.begin(), points.end(),
+                                [&](const CurvePoint& point) { return off(point) > least && off(point) < crowded; }),
+                 points.end());
+    return ended(End::limit, limit);
+  }
 
   Side ended(End end, double limit) {
     side_.end = end;
@@ -230,7 +252,7 @@ class Walk {
     for (int i = 0; i < most_refinements; ++i) {
       for (const CurvePoint* end : {&inner, &outer})
         if (std::fabs(end->fall - cutoff_) < settled && end->slope > 0.0)
-          return ended(End::limit, end->value + direction_ * (cutoff_ - end->fall) / end->slope);
+          return at_limit(end->value + direction_ * (cutoff_ - end->fall) / end->slope);
       const double width = outer.value - inner.value;
       double share = i % 3 == 2 ? 0.5 : share_between(inner, outer);
       CurvePoint point;
@@ -242,7 +264,7 @@ class Walk {
       (point.fall < cutoff_ ? inner : outer) = std::move(point);
       if (std::fabs(width) < 1e-12 * std::max(std::fabs(inner.value), error_)) break;
     }
-    return ended(End::limit, outer.value);
+    return at_limit(outer.value);
   }
 
   /// Where between the two the fall is the cutoff: the cubic of the value in the fall, with its slopes at both.

@@ -5,13 +5,22 @@
 #include <cmath>
 
 #include "fit/fit.hpp"
-#include "linear_algebra/dense.hpp"
+#include "likelihood/linear/all_parameters.hpp"
 #include "numeric/parallel.hpp"
 #include "search/scaled_information.hpp"
 
 namespace multilevel::profile {
 
 namespace {
+
+std::unique_ptr<likelihood::Objective> objective_of_all(const model::Model& model, const model::Response& response,
+                                                        const ProfileOptions& options, int threads,
+                                                        const likelihood::Monitor& monitor) {
+  if (model.is_linear() && model.q() > 0)
+    return std::make_unique<likelihood::AllParametersObjective>(model, response, threads, monitor, options.most_bytes);
+  return fit::make_objective(model, response, options.n_quadrature, threads, monitor, likelihood::Derivatives::hessian,
+                             options.most_bytes);
+}
 
 /// How far each parameter may go: its standard error, where there is one.
 Eigen::VectorXd errors_of(const Eigen::MatrixXd& hessian) {
@@ -63,8 +72,7 @@ ProfileRecord profile(const model::Model& model, const model::Response& response
   summit.psi = scale.inward(psi);
   summit.modes.assign(static_cast<std::size_t>(model.n_modes()), 0.0);
   {
-    const auto objective = fit::make_objective(model, response, options.n_quadrature, options.threads, monitor,
-                                               likelihood::Derivatives::hessian, options.most_bytes);
+    const auto objective = objective_of_all(model, response, options, options.threads, monitor);
     likelihood::Sums sums;
     if (!objective->evaluate(summit.psi, summit.modes, sums)) return record;
     if (!objective->has_exact_hessian() && !objective->differentiate(summit.psi, summit.modes, sums)) return record;
@@ -90,8 +98,7 @@ ProfileRecord profile(const model::Model& model, const model::Response& response
           return !stopped;
         };
         const likelihood::Monitor& own = worker == 0 ? asking : quiet;
-        const auto objective = fit::make_objective(model, response, options.n_quadrature, each, own,
-                                                   likelihood::Derivatives::hessian, options.most_bytes);
+        const auto objective = objective_of_all(model, response, options, each, own);
         sides[static_cast<std::size_t>(task)] =
             climb_down(*objective, response, scale, summit, quantities[static_cast<std::size_t>(task / 2)],
                        task % 2 == 0 ? -1 : 1, options.cutoff, options.steps, own);
