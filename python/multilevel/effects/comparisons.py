@@ -188,7 +188,7 @@ def comparisons(
         shown="as they are" if kind == "difference" else "exp",
         notes=_notes(fit, random),
     )
-    _warn(fit, result, average)
+    _warn(fit, result, found[0].places)
     return result
 
 
@@ -283,7 +283,7 @@ def slopes(
         df_method=df_method,
         notes=_notes(fit, random),
     )
-    _warn(fit, result, average)
+    _warn(fit, result, found[0].places)
     return result
 
 
@@ -417,6 +417,7 @@ def _over_rows(
     given = {name: checked_values(fit, column_of(fit, name), own, "at") for name, own in (at or {}).items()}
     columns = columns_by_name(fit)
     n_groups, P = len(sample.group_labels), len(fit.psi)
+    places = ""
     found: list[list[RowMeans]] = [[] for _ in range(n_settings)]
     labels = []
     for combination in product(*given.values()):
@@ -429,6 +430,7 @@ def _over_rows(
                 name: constant(columns[name], value, size) for name, value in zip(given, combination, strict=True)
             }
             rows = values(chunk, changes)
+            places = places or next((own.places for own in rows if own.places), "")
             if not average:
                 for own, row in zip(pieces, rows, strict=True):
                     own.append(row)
@@ -445,7 +447,9 @@ def _over_rows(
             own.append(RowMeans(np.concatenate([p.value for p in parts]), np.vstack([p.jacobian for p in parts])))
         labels += [{"row": label, **dict(zip(given, combination, strict=True))} for label in sample.index]
     joined = [
-        RowMeans(np.concatenate([own.value for own in parts]), np.vstack([own.jacobian for own in parts]))
+        RowMeans(
+            np.concatenate([own.value for own in parts]), np.vstack([own.jacobian for own in parts]), places=places
+        )
         for parts in found
     ]
     return joined, pd.DataFrame(labels, index=range(len(labels)))
@@ -502,16 +506,15 @@ def _notes(fit: Fit, random: str) -> tuple[str, ...]:
     return (words[random],)
 
 
-def _warn(fit: Fit, result: Estimated, average: bool) -> None:
+def _warn(fit: Fit, result: Estimated, places: str) -> None:
     nothing = np.isnan(result.estimate)
-    if not fit.redundant or not nothing.any():
+    if not places or not nothing.any():
         return
     dropped = ", ".join(map(repr, fit.redundant[:5])) + (", ..." if len(fit.redundant) > 5 else "")
-    first = ", ".join(f"{name} = {value}" for name, value in result.labels[nothing].iloc[0].items())
+    count = f"{int(nothing.sum())} of {len(nothing)} comparisons {'is' if nothing.sum() == 1 else 'are'} NaN"
     warn_caller(
-        f"{int(nothing.sum())} of {len(nothing)} comparisons are NaN, the first at {first}: "
-        f"{'rows that are averaged hold' if average else 'they are at'} combinations that the rows of the fit do not "
-        f"determine (redundant columns {dropped} had to be dropped); newdata= chooses rows where there were data",
+        f"{count}: the rows of the fit do not determine the mean at {places} (redundant columns {dropped} had to be "
+        "dropped), where rows come to be when the column is set; newdata= chooses rows where there were data",
         NotEstimableWarning,
     )
 

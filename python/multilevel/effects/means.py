@@ -54,11 +54,15 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class RowMeans:
-    """Means, (n,), their derivatives by psi, (n, P), and which rows lack a value that they need."""
+    """Means, (n,), and their derivatives by psi, (n, P).
+
+    Of single rows also which lack a value that they need, and where the data do not determine the mean, in words.
+    """
 
     value: Array
     jacobian: Array
     missing: NDArray[np.bool_] | None = None
+    places: str = ""
 
 
 def needs_of(fit: Fit, question: Question) -> Needs:
@@ -149,7 +153,7 @@ def _known(rows: CodedRows, value: Array, total: Array) -> RowMeans:
     if nothing.any():
         value = np.where(nothing, np.nan, value)
         total[nothing] = np.nan
-    return RowMeans(value, total, rows.missing)
+    return RowMeans(value, total, rows.missing, rows.places)
 
 
 def _eta(fit: Fit, rows: CodedRows, question: Question) -> Array:
@@ -313,4 +317,4 @@ def _slopes_by_differences(
             at = row_means(fit, rows.moved(direction, point * step), question)
             value += weight / step * at.value
             total += (weight / step)[:, None] * at.jacobian
-    return RowMeans(value, total, rows.missing)
+    return RowMeans(value, total, rows.missing, rows.places)
