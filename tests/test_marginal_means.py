@@ -351,7 +351,7 @@ def test_refused(cbpp: ml.MixedModelResults, hsb: ml.MixedModelResults) -> None:
         means.contrasts({"odd": [1, 0, 0, 0]})
     with pytest.raises(ml.DataError, match="adjust='tukey' is for contrasts of kind 'pairwise'"):
         means.contrasts("reference", adjust="tukey")
-    with pytest.raises(ml.DataError, match="adjust='sidak' is not known"):
+    with pytest.raises(ml.DataError, match="adjust='sidak' is not available"):
         means.contrasts(adjust="sidak")
     with pytest.raises(ml.DataError, match="the means are not by 'herd'"):
         means.contrasts(by="herd")

@@ -153,3 +153,9 @@ def whole_number(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < MOST:
         raise DataError(f"{name} is {value!r}; it is a whole number from 0 to {MOST - 1:,}")
     return int(value)
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuses a word that is none of the choices."""
+    if value not in choices:
+        raise DataError(f"{name}={value!r} is not available; choose one of {', '.join(map(repr, choices))}")

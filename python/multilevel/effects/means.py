@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import check_choice
 from ..errors import DataError
 from ..fitting.covariance import jacobian
 from .links import averages, by_nodes, derivatives
@@ -47,9 +48,8 @@ class Question:
 
     def check(self) -> None:
         """Refuses words that are none of the choices."""
-        for name, value, choices in (("outcome", self.outcome, OUTCOMES), ("random", self.random, RANDOM)):
-            if value not in choices:
-                raise DataError(f"{name}={value!r} is not available; choose one of {', '.join(map(repr, choices))}")
+        check_choice("outcome", self.outcome, OUTCOMES)
+        check_choice("random", self.random, RANDOM)
 
 
 @dataclass(frozen=True, eq=False)
