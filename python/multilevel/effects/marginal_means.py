@@ -173,16 +173,10 @@ def _over_groups(fit: Fit, rows: CodedRows, question: Question, towards: CodedRo
     for i in range(rows.n):
         which = np.full(len(codes), i)
         groups = tuple(codes[:, k] for k in range(codes.shape[1]))
-        own, other = _with_codes(rows.take(which), groups), None
-        if towards is not None:
-            other = _with_codes(towards.take(which), groups)
-        found = one(own, other)
+        other = None if towards is None else replace(towards.take(which), codes=groups)
+        found = one(replace(rows.take(which), codes=groups), other)
         value[i], jacobian[i] = found.value.mean(), found.jacobian.mean(axis=0)
     return RowMeans(value, jacobian)
-
-
-def _with_codes(rows: CodedRows, codes: tuple[NDArray[Any], ...]) -> CodedRows:
-    return replace(rows, codes=codes)
 
 
 def _undetermined_later(rows: CodedRows, question: Question) -> CodedRows:

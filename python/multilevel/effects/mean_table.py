@@ -67,8 +67,8 @@ class MarginalMeans(Estimated):
             a mapping of the columns to one of the words: ``{"a": "pairwise", "b": "reference"}``.
         adjust : {"none", "holm", "bonferroni", "bh", "tukey", "dunnett", "single-step"}
             How p-values and intervals allow for several tests, those within one combination of `by`. "tukey" is for
-            all pairs, "dunnett" for comparisons with a reference; both are for means of equal precision, and close
-            for others ("dunnett" and "single-step" allow for the precisions by the joint distribution).
+            all pairs: exact for independent means of equal precision, and on the safe side for others. "dunnett" is for
+            comparisons with a reference, "single-step" for any: by the joint distribution of the tests at hand.
         ratio : bool, optional
             Whether to show ratios: of odds, of means, as the link has it. Without it, where `kind` of the means is
             "response" and the link has ratios.
@@ -93,7 +93,7 @@ class MarginalMeans(Estimated):
         for name in within:
             if name not in columns:
                 raise DataError(f"by: the means are not by {name!r}; they are by {', '.join(map(repr, columns))}")
-        ratios, exponent = self._ratio(ratio)
+        ratios = self._are_ratios(ratio)
         factorial = isinstance(kind, Mapping) and kind and all(isinstance(own, str) for own in kind.values())
         if factorial:
             for name in kind:
@@ -107,12 +107,12 @@ class MarginalMeans(Estimated):
         tables, matrices, families, n_means = [], [], [], 0
         groups = _groups(self.labels, within)
         for at, (values, own) in enumerate(groups):
-            sets = (
-                _factorial(self.labels.iloc[own], kind, reference, ratios)
+            inside = self.labels.iloc[own]
+            names, rows, word = (
+                _factorial(inside, kind, reference, ratios)
                 if factorial
-                else _simple(self.labels.iloc[own], over, kind, reference, ratios)
+                else _simple(inside, over, kind, reference, ratios)
             )
-            names, rows, word = sets
             n_means = len(own)
             wide = np.zeros((len(rows), len(self.labels)))
             wide[:, own] = rows
@@ -122,16 +122,14 @@ class MarginalMeans(Estimated):
         _check_adjust(adjust, word)
         matrix = np.vstack(matrices)
         estimate, jacobian = self.whole_estimate, self.whole_jacobian
-        if exponent and self.logarithms:
+        if ratios and self.logarithms:
             with np.errstate(divide="ignore", invalid="ignore"):
                 jacobian = jacobian / estimate[:, None]
                 estimate = np.log(estimate)
         value, slope = _combine(matrix, estimate), _combine(matrix, jacobian)
         value[self._undetermined(matrix)] = np.nan
         what = (
-            _plural(ratio_word(self.fit, self.logarithms)).capitalize()
-            if exponent
-            else f"Differences of {self._unit()}"
+            _plural(ratio_word(self.fit, self.logarithms)).capitalize() if ratios else f"Differences of {self._unit()}"
         )
         return Estimated(
             fit=self.fit,
@@ -141,15 +139,15 @@ class MarginalMeans(Estimated):
             what=f"{what}{_within(within)}",
             level=self.level if level is None else level,
             df_method=self.df_method,
-            shown="exp" if exponent else "as they are",
+            shown="exp" if ratios else "as they are",
             families=np.array(families, dtype=np.intp),
             adjust=adjust,
             n_means=n_means,
             notes=self.notes[:1],
         )
 
-    def _ratio(self, ratio: bool | None) -> tuple[bool, bool]:
-        """Whether contrasts are ratios, in names and in numbers."""
+    def _are_ratios(self, ratio: bool | None) -> bool:
+        """Whether contrasts are ratios."""
         possible = self.logarithms or bool(ratio_word(self.fit, False))
         if ratio is None:
             ratio = self.shown == "mean" and bool(ratio_word(self.fit, False))
@@ -158,7 +156,7 @@ class MarginalMeans(Estimated):
                 f"ratio=True: differences of {self._unit()} are no logarithms of ratios; means with average='response' "
                 "have ratios of means"
             )
-        return ratio, ratio
+        return ratio
 
     def _unit(self) -> str:
         if self.slopes:
