@@ -389,7 +389,7 @@ def test_not_determined(reference_data: Any) -> None:
     data = data[(data["urban"] != "Y") | (data["livch"] != "2")]
     with pytest.warns(ml.RedundantColumnWarning):
         fit = ml.fit("use ~ age + urban * livch + (1 | district)", data, family="binomial")
-    with pytest.warns(ml.NotEstimableWarning, match="combinations that the rows of the fit do not determine"):
+    with pytest.warns(ml.NotEstimableWarning, match="do not determine the mean at urban = 'Y', livch = '2'"):
         assert np.isnan(fit.comparisons("urban").table["estimate"][0])
     there = data[data["livch"] != "2"]
     assert np.isfinite(fit.comparisons("urban", newdata=there).table["estimate"][0])

@@ -232,6 +232,27 @@ def test_adjustments_by_the_joint_distribution(contraception: ml.MixedModelResul
         assert np.allclose(table["conf_low"], expected["conf_low"], rtol=0, atol=4e-3 * np.min(expected["SE"]))
 
 
+def test_joint_tests(
+    cbpp: ml.MixedModelResults, hsb: ml.MixedModelResults, contraception: ml.MixedModelResults
+) -> None:
+    # of a factor alone, and of interactions, they are the tests of anova()
+    for results, term in ((cbpp, "period"), (contraception, "urban:livch")):
+        names = term.split(":")
+        means = results.marginal_means(names)
+        contrasts = means.contrasts(dict.fromkeys(names, "pairwise")) if len(names) > 1 else means.contrasts()
+        test, expected = contrasts.joint_test(), results.anova().loc[term]
+        assert test["df"][0] == expected["df"]
+        assert test["chi2"][0] == pytest.approx(expected["chi2"], rel=1e-8)
+        assert test["p_value"][0] == pytest.approx(expected["p_value"], rel=1e-7)
+    test, expected = hsb.marginal_means("sector").contrasts().joint_test(), hsb.anova().loc["sector"]
+    for name in ("num_df", "den_df", "f_value", "p_value"):
+        assert test[name][0] == pytest.approx(expected[name], rel=1e-8)
+    by = hsb.marginal_means("sector", by="minority").contrasts().joint_test()
+    assert list(by["minority"]) == ["No", "Yes"]
+    single = hsb.marginal_means("sector", by="minority").contrasts().table
+    assert np.allclose(by["f_value"], single["statistic"] ** 2, rtol=1e-10)
+
+
 def test_combinations_that_no_row_has(incomplete: ml.MixedModelResults) -> None:
     with pytest.warns(ml.NotEstimableWarning, match="1 of 4 is NaN, at livch = '2'"):
         means = incomplete.marginal_means("livch")
@@ -330,7 +351,7 @@ def test_refused(cbpp: ml.MixedModelResults, hsb: ml.MixedModelResults) -> None:
         means.contrasts({"odd": [1, 0, 0, 0]})
     with pytest.raises(ml.DataError, match="adjust='tukey' is for contrasts of kind 'pairwise'"):
         means.contrasts("reference", adjust="tukey")
-    with pytest.raises(ml.DataError, match="adjust='sidak' is not known"):
+    with pytest.raises(ml.DataError, match="adjust='sidak' is not available"):
         means.contrasts(adjust="sidak")
     with pytest.raises(ml.DataError, match="the means are not by 'herd'"):
         means.contrasts(by="herd")

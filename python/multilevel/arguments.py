@@ -162,7 +162,7 @@ def whole_number(value: object, name: str) -> int:
     return int(value)
 
 
-def choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuses a value that is not one of the choices."""
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuses a word that is none of the choices."""
     if value not in choices:
         raise DataError(f"{name}={value!r} is not available; choose one of {', '.join(map(repr, choices))}")

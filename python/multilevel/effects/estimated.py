@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError
+from ..inference.anova import f_test
 from ..inference.degrees_of_freedom.methods import adjusted_covariance, check_method, default_method, degrees_of_freedom
 from ..inference.wald import correlation
 from ..tables.page import Page, Paragraph, Table, format_fixed, format_numbers, format_p
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from ..fitting.record import Fit
 
     Array = NDArray[np.float64]
+
+RANK = 1e-10  # of the largest eigenvalue of a covariance: directions below are combinations of others
 
 
 def parameter_covariance(fit: Fit, df_method: str) -> Array:
@@ -136,6 +140,47 @@ class Estimated:
             columns |= {"statistic": statistic, "p_value": p_value}
         columns |= {"conf_low": ends[0], "conf_high": ends[1]}
         return pd.concat([self.labels, pd.DataFrame(columns)], axis=1)
+
+    def joint_test(self) -> pd.DataFrame:
+        """The test that all of them are zero at once, or one, where they are ratios; one for each group of `by`.
+
+        F with the degrees of freedom of `df_method` for linear models, else Wald's chi-square.
+
+        Returns
+        -------
+        DataFrame, a row per group
+            Labels that tell the groups apart, then num_df, den_df, f_value, p_value, or df, chi2, p_value.
+
+        Raises
+        ------
+        DataError
+            Some of them are not determined by the data.
+        """
+        families = np.zeros(len(self.estimate), dtype=np.intp) if self.families is None else self.families
+        groups = [np.flatnonzero(families == one) for one in np.unique(families)]
+        if not np.isfinite(self.estimate).all():
+            raise DataError("joint_test: some of the estimates are NaN; leave those out that have no data")
+        table = pd.DataFrame([self._joint(own) for own in groups])
+        labels = self.labels.iloc[[own[0] for own in groups]].reset_index(drop=True)
+        inside = [name for name in labels if all(self.labels[name].iloc[own].nunique() == 1 for own in groups)]
+        telling = [name for name in inside if labels[name].nunique() > 1]
+        return pd.concat([labels[telling], table], axis=1)
+
+    def _joint(self, own: NDArray[np.intp]) -> dict[str, float]:
+        from scipy.special import chdtrc
+
+        method = self._method()
+        if self.fit.is_linear:
+            test = f_test(self.fit, self.jacobian[own][:, : len(self.fit.beta)], method)
+            if method != "normal":
+                return {"num_df": test.num_df, "den_df": test.den_df, "f_value": test.f_value, "p_value": test.p_value}
+            return {"df": test.num_df, "chi2": test.num_df * test.f_value, "p_value": test.p_value}
+        covariance = self.covariance[np.ix_(own, own)]
+        values, vectors = np.linalg.eigh(covariance)
+        kept = values > RANK * max(values.max(initial=0.0), np.finfo(float).tiny)
+        along = vectors[:, kept].T @ self.estimate[own]
+        chi2 = float(np.sum(along**2 / values[kept]))
+        return {"df": int(kept.sum()), "chi2": chi2, "p_value": float(chdtrc(kept.sum(), chi2))}
 
     def _show(self, values: Array) -> Array:
         if self.shown == "exp":

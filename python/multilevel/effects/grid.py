@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..arguments import check_choice
 from ..errors import DataError
 from .variables import (
     all_atoms,
@@ -90,8 +91,7 @@ def reference_grid(
     DataError
         A column that is not there, a number without values, a grid that is too large.
     """
-    if weights not in WEIGHTS:
-        raise DataError(f"weights={weights!r} is not available; choose one of {', '.join(map(repr, WEIGHTS))}")
+    check_choice("weights", weights, WEIGHTS)
     if not isinstance(at, Mapping):
         raise DataError(f"at is a mapping of columns to values, such as {{'x': [0, 1]}}; got {at!r:.60}")
     atoms = all_atoms(fit) if needs.random else list(fixed_atoms(fit, needs.parts))

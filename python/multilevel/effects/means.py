@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import check_choice
 from ..errors import DataError
 from ..fitting.covariance import jacobian
 from .links import averages, by_nodes, derivatives
@@ -47,18 +48,21 @@ class Question:
 
     def check(self) -> None:
         """Refuses words that are none of the choices."""
-        for name, value, choices in (("outcome", self.outcome, OUTCOMES), ("random", self.random, RANDOM)):
-            if value not in choices:
-                raise DataError(f"{name}={value!r} is not available; choose one of {', '.join(map(repr, choices))}")
+        check_choice("outcome", self.outcome, OUTCOMES)
+        check_choice("random", self.random, RANDOM)
 
 
 @dataclass(frozen=True, eq=False)
 class RowMeans:
-    """Means, (n,), their derivatives by psi, (n, P), and which rows lack a value that they need."""
+    """Means, (n,), and their derivatives by psi, (n, P).
+
+    Of single rows also which lack a value that they need, and where the data do not determine the mean, in words.
+    """
 
     value: Array
     jacobian: Array
     missing: NDArray[np.bool_] | None = None
+    places: str = ""
 
 
 def needs_of(fit: Fit, question: Question) -> Needs:
@@ -149,7 +153,7 @@ def _known(rows: CodedRows, value: Array, total: Array) -> RowMeans:
     if nothing.any():
         value = np.where(nothing, np.nan, value)
         total[nothing] = np.nan
-    return RowMeans(value, total, rows.missing)
+    return RowMeans(value, total, rows.missing, rows.places)
 
 
 def _eta(fit: Fit, rows: CodedRows, question: Question) -> Array:
@@ -313,4 +317,4 @@ def _slopes_by_differences(
             at = row_means(fit, rows.moved(direction, point * step), question)
             value += weight / step * at.value
             total += (weight / step)[:, None] * at.jacobian
-    return RowMeans(value, total, rows.missing)
+    return RowMeans(value, total, rows.missing, rows.places)

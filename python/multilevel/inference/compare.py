@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..arguments import choice, understands
+from ..arguments import check_choice, understands
 from ..columns.least_squares import dense, in_terms_of
 from ..errors import DataError
 from ..resampling.likelihood_ratio import bootstrap_test
@@ -81,7 +81,7 @@ def compare(
     Self & Liang (1987) J. Amer. Statist. Assoc. 82:605-610; Stram & Lee (1994) Biometrics 50:1171-1177; Halekoh &
     Hojsgaard (2014) J. Statist. Software 59(9) for the bootstrap.
     """
-    choice("method", method, ("chi-square", "bootstrap"))
+    check_choice("method", method, ("chi-square", "bootstrap"))
     records: list[Fit] = [getattr(item, "fit", item) for item in fits]
     if len(records) < 2:
         raise DataError(f"compare takes two or more fits; got {len(records)}")

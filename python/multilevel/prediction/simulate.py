@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..arguments import choice, whole_number
+from ..arguments import check_choice, whole_number
 from ..errors import DataError
 from ..family.draws import check_weights, draw
 from .predict import row_index
@@ -62,7 +62,7 @@ def law(fit: Fit, random: str = "new") -> Law:
     DataError
         An estimate is not finite, or the rows have prior weights that no distribution of one response has.
     """
-    choice("random", random, ("new", "conditional"))
+    check_choice("random", random, ("new", "conditional"))
     fit.need_likelihood("drawing from a fit")
     if not (np.isfinite(fit.psi).all() and all(np.isfinite(own).all() for own in fit.modes)):
         raise DataError(f"nothing can be drawn from a fit without estimates: {fit.message}")

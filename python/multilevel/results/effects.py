@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from ..effects.estimated import Estimated
-    from ..effects.marginal_means import MarginalMeans
+    from ..effects.mean_table import MarginalMeans
 
 
 class Effects(Part):
