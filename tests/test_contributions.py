@@ -13,6 +13,9 @@ from multilevel import _core
 from multilevel.errors import DataError
 from multilevel.fitting.contributions import contributions, posterior_moments
 
+from .family_cases import CASES as CASES_OF
+from .family_cases import PAIRS, mean_of
+
 rng = np.random.default_rng(5)
 N = 240
 DATA = pd.DataFrame(
@@ -191,3 +194,49 @@ def test_a_fit_without_estimates_is_refused() -> None:
         results = ml.fit("y ~ x + (1 | g)", data)
     with pytest.raises(DataError, match="no estimates"):
         contributions(results.fit)
+
+
+# ---- every family and link, at parameters that are nobody's estimates
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS, ids=lambda pair: str(pair))
+@pytest.mark.parametrize("points", [1, 3])
+def test_every_family_part_by_part(family: str, link: str, points: int) -> None:
+    """Whole data against two of their parts by themselves, with the same columns."""
+    case, start = CASES_OF[family], CASES_OF[family].starts[link]
+    random = np.random.default_rng(11)
+    m, size = 6, 8
+    codes = np.repeat(np.arange(m, dtype=np.int32), size)
+    x = random.normal(size=m * size)
+    trials = np.full(m * size, 8.0 if case.trials else 1.0)
+    eta = start.intercept + start.scale * 0.3 * (x + random.normal(size=m)[codes])
+    y = case.draw(random, mean_of(family, link, eta), trials, case.phi[0])
+    psi = np.array([start.intercept, 0.2 * start.scale, 0.4 * start.scale, *case.phi[0]])
+
+    def model(rows: np.ndarray) -> tuple[_core.Model, np.ndarray]:
+        levels, own = np.unique(codes[rows], return_inverse=True)
+        second = trials[rows] if case.trials else None
+        return _core.Model(
+            family,
+            link,
+            int(rows.sum()),
+            second,
+            None,
+            None,
+            [None, x[rows]],
+            [own.astype(np.int32)],
+            [len(levels)],
+            [(0, [None], "unstructured")],
+            1,
+        ), np.ascontiguousarray(y[rows])
+
+    whole = _core.contributions(*model(np.ones(len(y), dtype=bool)), psi, points, True, threads=1)
+    assert whole.good
+    assert np.isfinite(whole.mean[0]).all()
+    assert (whole.covariance[0] > 0).all()
+    for chosen in ([0, 1], [3, 5]):
+        value, gradient, _ = _core.evaluate(*model(np.isin(codes, chosen)), psi, points, 1)
+        parts = [whole.level_part[level] for level in chosen]
+        assert whole.loglik[parts].sum() == pytest.approx(value, rel=1e-10, abs=1e-10)
+        scale = np.abs(whole.gradient[parts]).max()
+        assert whole.gradient[parts].sum(axis=0) == pytest.approx(gradient, rel=1e-7, abs=1e-7 * scale)

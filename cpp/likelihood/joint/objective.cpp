@@ -291,6 +291,7 @@ void JointObjective::contribute_levels(const std::vector<double>& modes, Contrib
 /// The mean lies h from the mode; the variance is that of the normal approximation.
 void JointObjective::contribute_moments(const std::vector<double>& modes, const double* mode_covariance,
                                         Contributions& to) const {
+  Eigen::MatrixXd half;
   for (const auto& factor : model_.factors()) {
     const auto q = std::int64_t{factor.q};
     const Eigen::MatrixXd M = to.to_user.block(factor.first, factor.first, factor.q, factor.q);
@@ -299,7 +300,7 @@ void JointObjective::contribute_moments(const std::vector<double>& modes, const 
       const Eigen::Map<const Eigen::VectorXd> v(modes.data() + first, factor.q), h(step_.data() + first, factor.q);
       const Eigen::Map<const Eigen::MatrixXd> own(mode_covariance + square, factor.q, factor.q);
       Eigen::Map<Eigen::VectorXd>(to.moments.mean.data() + first, factor.q) = M.lazyProduct(v + h);
-      const Eigen::MatrixXd half = M.lazyProduct(own);
+      half = M.lazyProduct(own);
       Eigen::Map<Eigen::MatrixXd>(to.moments.covariance.data() + square, factor.q, factor.q) =
           half.lazyProduct(M.transpose());
     }

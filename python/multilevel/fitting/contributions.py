@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Points for posterior moments, by the number of random effects of a level: at least these, where they can be had.
 LEAST_POINTS = {1: 25, 2: 15, 3: 9}
+_NOT_THERE = "the likelihood cannot be evaluated cluster by cluster at these estimates"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,10 @@ def contributions(
     if row_part is None:
         codes = fit.design.grouping_factors[record.leading].codes
         row_part = np.asarray(record.level_part, dtype=np.int32)[codes]
-    return Contributions(record.loglik, record.gradient, row_part, _used(fit, points))
+    scores = record.gradient
+    if not np.isfinite(scores).all():
+        raise DataError(_NOT_THERE)
+    return Contributions(record.loglik, scores, row_part, _used(fit, points))
 
 
 def posterior_moments(fit: Fit, n_quadrature: int | None = None) -> Moments:
@@ -172,6 +176,6 @@ def _call(fit: Fit, points: int, row_part: NDArray[np.int32] | None, *, moments:
         0 if row_part is None else int(row_part.max()) + 1,
         threads,
     )
-    if not record.good or not np.isfinite(record.gradient).all():
-        raise DataError("the likelihood cannot be evaluated cluster by cluster at these estimates")
+    if not record.good:
+        raise DataError(_NOT_THERE)
     return record

@@ -141,15 +141,16 @@ def _sandwich(fit: Fit, groups: Clusters, kind: str, *, held: bool) -> NDArray[n
         # A part of the model lies within one cluster.
         of_part = np.empty(len(own.scores), dtype=np.int32)
         of_part[own.row_part] = groups.codes
-        scores = sums_by(of_part, m, own.scores[:, free])
+        scores = own.scores if len(own.scores) == m else sums_by(of_part, m, own.scores)
     else:
-        scores = contributions(fit, groups.codes).scores[:, free]
-    half = scores @ bread
-    sandwich = half.T @ half
+        scores = contributions(fit, groups.codes).scores
+    meat = (scores.T @ scores)[np.ix_(free, free)]
+    sandwich = bread @ meat @ bread
+    sandwich = (sandwich + sandwich.T) / 2.0
     if kind != "CR0":
         sandwich *= m / (m - 1)
     if kind == "MBN":
-        sandwich = _enlarged(fit, sandwich, bread, scores)
+        sandwich = _enlarged(fit, sandwich, bread, meat, m)
     if held:
         return sandwich
     whole = np.full((len(fit.psi), len(fit.psi)), np.nan)
@@ -158,11 +159,11 @@ def _sandwich(fit: Fit, groups: Clusters, kind: str, *, held: bool) -> NDArray[n
 
 
 def _enlarged(
-    fit: Fit, sandwich: NDArray[np.float64], bread: NDArray[np.float64], scores: NDArray[np.float64]
+    fit: Fit, sandwich: NDArray[np.float64], bread: NDArray[np.float64], meat: NDArray[np.float64], m: int
 ) -> NDArray[np.float64]:
     """The sandwich times a constant, and the model's covariance times a design effect and a share that vanishes."""
-    m, k = scores.shape
-    inside = bread @ (scores.T @ scores)
+    k = len(bread)
+    inside = bread @ meat
     rank = k if m >= k else int(np.linalg.matrix_rank(inside))
     effect = max(LEAST_DESIGN_EFFECT, float(np.trace(inside)) / rank)
     share = k / (m - k) if m > (LARGEST_SHARE + 1) * k else 1.0 / LARGEST_SHARE
