@@ -139,7 +139,7 @@ def confidence_intervals(
     """Wald intervals of the fixed effects, or of those named by `which`; see `intervals.confidence_intervals`."""
     if method != "wald":
         raise ValueError(
-            f"confidence intervals by method={method!r} are not available; available: 'wald' and 'profile'"
+            f"confidence intervals by method={method!r} are not available; available: 'wald', 'profile' and 'bootstrap'"
         )
     complain_of_level(level)
     table = coefficient_table(fit, level, df_method, robust)
