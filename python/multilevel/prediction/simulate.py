@@ -63,6 +63,11 @@ def law(fit: Fit, random: str = "new") -> Law:
         An estimate is not finite, or the rows have prior weights that no distribution of one response has.
     """
     choice("random", random, ("new", "conditional"))
+    if fit.method not in ("ml", "reml"):
+        raise DataError(
+            f"nothing can be drawn from a fit by method='{fit.method}': quasi-likelihood knows mean and variance "
+            "alone, no distribution of a response. Use method='ml'"
+        )
     if not (np.isfinite(fit.psi).all() and all(np.isfinite(own).all() for own in fit.modes)):
         raise DataError(f"nothing can be drawn from a fit without estimates: {fit.message}")
     check_weights(fit.family, fit.design.weights)
