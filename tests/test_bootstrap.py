@@ -220,3 +220,13 @@ def test_what_cannot_be_bootstrapped(cbpp: ml.MixedModelResults) -> None:
     with pytest.raises(DataError, match="use kind='cases'"):
         in_part.bootstrap(10)
     assert len(in_part.bootstrap(10, seed=1, kind="cases").replicates) == 10
+
+
+def test_progress_is_shown_when_it_is_wanted(cbpp: ml.MixedModelResults, capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = cbpp.bootstrap(40, seed=1)
+    assert capsys.readouterr().err == ""
+    shown = cbpp.bootstrap(40, seed=1, progress=True)
+    assert "40 of 40 fits" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(quiet.replicates, shown.replicates, check_exact=True)
+    cbpp.bootstrap(5, seed=1, kind="cases", progress=True)
+    assert "5 of 5 fits" in capsys.readouterr().err
