@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -139,6 +140,8 @@ def test_statistics_of_ones_own(sleep: ml.MixedModelResults) -> None:
     assert found.estimates["day9"] == pytest.approx(sleep.params @ [1, 9])
     share = everything.replicates["Subject: sd__(Intercept)"] ** 2
     np.testing.assert_allclose(found.replicates["icc"], share / (share + everything.replicates["sigma"] ** 2))
+    again = pickle.loads(pickle.dumps(everything))
+    pd.testing.assert_frame_equal(again.conf_int("normal"), everything.conf_int("normal"))
     one = sleep.bootstrap(10, seed=1, statistic=lambda own: own.llf)
     assert one.estimates.index.tolist() == ["statistic"]
     named = sleep.bootstrap(10, seed=1, statistic=["sigma"])
@@ -203,6 +206,13 @@ def test_what_cannot_be_bootstrapped(cbpp: ml.MixedModelResults) -> None:
         cbpp.bootstrap(10, group="herd")
     with pytest.raises(DataError, match="kind='wild' is not available"):
         cbpp.bootstrap(10, kind="wild")
+    quasi = ml.fit(CBPP, ml.datasets.cbpp(), "binomial", method="pql")
+    with pytest.raises(DataError, match="this fit is by method='pql'"):
+        quasi.bootstrap(10, kind="cases")
+    with pytest.raises(DataError, match="quasi-likelihood knows mean and variance"):
+        quasi.simulate()
+    with pytest.raises(DataError, match="method='pql' is for a single fit"):
+        quasi.model.fit_many(np.zeros((56, 1)), method="pql")
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"y": rng.normal(size=200), "g": np.repeat(np.arange(20), 10)})
     data["y"] += 0.5 * rng.normal(size=20)[data["g"]]
@@ -210,3 +220,13 @@ def test_what_cannot_be_bootstrapped(cbpp: ml.MixedModelResults) -> None:
     with pytest.raises(DataError, match="use kind='cases'"):
         in_part.bootstrap(10)
     assert len(in_part.bootstrap(10, seed=1, kind="cases").replicates) == 10
+
+
+def test_progress_is_shown_when_it_is_wanted(cbpp: ml.MixedModelResults, capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = cbpp.bootstrap(40, seed=1)
+    assert capsys.readouterr().err == ""
+    shown = cbpp.bootstrap(40, seed=1, progress=True)
+    assert "40 of 40 fits" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(quiet.replicates, shown.replicates, check_exact=True)
+    cbpp.bootstrap(5, seed=1, kind="cases", progress=True)
+    assert "5 of 5 fits" in capsys.readouterr().err

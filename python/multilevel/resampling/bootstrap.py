@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -231,6 +231,8 @@ def bootstrap(
     count, workers = whole_number(n, "n"), whole_number(threads, "threads")
     if count < 2:
         raise DataError(f"n is {count}; a standard error needs two replicates, and intervals a thousand")
+    if fit.method not in ("ml", "reml"):
+        raise DataError(f"the bootstrap fits by 'ml' or 'reml', and this fit is by method='{fit.method}'")
     if group is not None and kind != "cases":
         raise DataError(f"group= names what kind='cases' resamples; kind is {kind!r}")
     key = checked_seed(seed)
@@ -241,18 +243,6 @@ def bootstrap(
     else:
         draw = draws.from_law(fit, key) if kind == "parametric" else draws.residuals(fit, key)
         own = to_responses(fit, draw, count, block_size(fit.n_rows), workers, progress)
-
-    def without_each() -> Array:
-        at = unit_of_resampling(fit.design, group)
-        levels = fit.design.n_rows if at < 0 else len(fit.design.grouping_factors[at].levels)
-        left = to_designs(fit, draws.without_each(fit, at), levels, _workers(workers))
-        if not left.converged.all():
-            bad = int(np.argmin(left.converged))
-            raise DataError(
-                f"BCa fits the model without each cluster, and without number {bad} it did not converge: "
-                f"{left.message[bad]}; use another method"
-            )
-        return _of_each(fit, left, chosen).to_numpy()
 
     estimates = _of_each(fit, _itself(fit), chosen).iloc[0].rename("estimate")
     replicates = _of_each(fit, own, chosen)
@@ -268,8 +258,22 @@ def bootstrap(
         replicates=replicates.set_axis(numbers, axis=0),
         failed=pd.Series([own.message[k] for k in lost], index=pd.Index(lost, name="replicate"), dtype=object),
         n_singular=int(own.singular[used].sum()),
-        _without_each=without_each,
+        _without_each=partial(_without_each, fit, group, workers, chosen),
     )
+
+
+def _without_each(fit: Fit, group: str | None, workers: int, chosen: Statistic | list[str]) -> Array:
+    """The statistics of the fits without each cluster, a row each."""
+    at = unit_of_resampling(fit.design, group)
+    levels = fit.design.n_rows if at < 0 else len(fit.design.grouping_factors[at].levels)
+    left = to_designs(fit, draws.without_each(fit, at), levels, _workers(workers))
+    if not left.converged.all():
+        bad = int(np.argmin(left.converged))
+        raise DataError(
+            f"BCa fits the model without each cluster, and without number {bad} it did not converge: "
+            f"{left.message[bad]}; use another method"
+        )
+    return _of_each(fit, left, chosen).to_numpy()
 
 
 def _workers(threads: int) -> int:
