@@ -259,6 +259,11 @@ def test_groups_and_values(contraception: ml.MixedModelResults, reference_data: 
     rows = data.assign(urban="Y", livch="2")
     there, here = (contraception.predict(rows.assign(age=float(a)), random="zero").mean() for a in (5, -5))
     assert at["estimate"][1] == pytest.approx(there - here, rel=1e-12)
+    pairs = contraception.comparisons("livch", contrast="pairwise", random="zero").table
+    assert list(pairs["contrast"]) == ["1 - 0", "2 - 0", "3+ - 0", "2 - 1", "3+ - 1", "3+ - 2"]
+    first = pairs["estimate"]
+    assert np.allclose(first[3:], [first[1] - first[0], first[2] - first[0], first[2] - first[1]], rtol=1e-12)
+    assert at["contrast"][0] == "5 - (-5)"
     districts = contraception.comparisons("urban", by="district", random="conditional").table
     assert len(districts) == data["district"].nunique()
     weights = np.arange(len(data), dtype=float)
