@@ -43,6 +43,9 @@ def run(
     report: Callable[[int, float, float], None] | None = None,
 ) -> Fit:
     """Fits the response of `design` and gives the record its names."""
+    family.check_rows(design.response.values, design.response.size)
+    if family.in_python:
+        threads = 1  # others would wait for the interpreter
     psi = np.zeros(0) if start is None else finite_numbers(start, "start")
     n_parameters = core.n_beta + core.n_theta + core.n_phi
     if start is not None and psi.shape != (n_parameters,):
