@@ -13,7 +13,7 @@ from ..errors import DataError
 from .certificate import certificate, optimization, quadrature_check
 from .exact_fit import exact_parameters
 from .parameters import is_exact, parts, variance_share
-from .quadrature import check_points, n_nodes
+from .quadrature import check_points, has_loadings, n_nodes
 from .record import Fit
 from .verdict import judge
 
@@ -80,7 +80,7 @@ def run(
 
     table: list[tuple[int, float, float]] = []
     if isinstance(n_quadrature, str):
-        for points in AUTO_POINTS:
+        for points in AUTO_POINTS if not has_loadings(design) else AUTO_POINTS[3:]:
             if points > 1 and n_nodes(points, design) > _core.most_nodes:
                 break
             record = fitted(points)

@@ -8,6 +8,7 @@ from ..storage import fits
 from .course import Course
 from .estimates import Estimates
 from .hypotheses import Hypotheses
+from .latent_traits import LatentTraits
 from .random_part import RandomPart
 from .reports import Reports
 from .rows import RowValues
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ..model import MixedModel
 
 
-class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Course, Reports):
+class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, LatentTraits, Course, Reports):
     """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
 
     Parameters
