@@ -45,7 +45,7 @@ class MixedModel:
         pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
     family : str or Family
         ``"gaussian"``, ``"binomial"``, ``"poisson"``, ``"gamma"``, ``"negative_binomial"``, ``"beta"``, ...;
-        `multilevel.families()` lists them with their links, parameters and references.
+        `multilevel.families()` lists them with their links, parameters and references. `CustomFamily` makes others.
     link : str, optional
         The family's default link without it.
     weights : str or array_like, optional
@@ -113,9 +113,7 @@ class MixedModel:
         threads: int | None = None,
     ) -> None:
         if isinstance(family, Family):
-            if link is not None and str(link).lower() != family.link:
-                raise DataError(f"link={link!r} contradicts {family!r}; give the link in one place")
-            self.family = family
+            self.family = family if link is None else family.with_link(link)
         else:
             self.family = Family(family, link)
         self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
