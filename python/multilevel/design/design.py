@@ -85,7 +85,7 @@ class Design:
         offset: ArrayLike | str | None = None,
         need_parts: Collection[str] = (),
         need_mean: bool = True,
-        need_levels: bool = True,
+        need_levels: Collection[str] | None = None,
     ) -> NewDesign:
         """Code new rows as the rows of the fit were.
 
@@ -102,9 +102,8 @@ class Design:
             Names of the parts to code; the columns of the others may be absent.
         need_mean : bool
             Whether to code the fixed part and the offset of the mean.
-        need_levels : bool
-            Whether to look up the levels of grouping factors; without, their columns may be absent, and the random
-            effects have columns but no `codes`.
+        need_levels : collection of str, optional
+            Of the grouping factors needed those whose levels are; of the others only what stands before the bar is.
 
         Returns
         -------

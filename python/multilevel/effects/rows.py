@@ -134,7 +134,10 @@ def grid(fit: Fit, data: Mapping[str, Any], n: int, needs: Needs) -> CodedRows:
 def others(fit: Fit, newdata: Any, needs: Needs) -> tuple[CodedRows, NewDesign]:
     """Rows of another data frame, and what was read."""
     new = fit.design.code_new(
-        newdata, need_random=needs.random, need_parts=needs.parts, need_levels=needs.levels and needs.random
+        newdata,
+        need_random=needs.random,
+        need_parts=needs.parts,
+        need_levels=None if needs.levels and needs.random else (),
     )
     return _coded(fit, new, needs, new.codes if needs.levels else (), None), new
 
@@ -158,7 +161,7 @@ def _code(
     fit: Fit, data: Mapping[str, Any], needs: Needs, offset: Array | None, rows: NDArray[np.int64] | None
 ) -> NewDesign:
     given = offset if offset is None or rows is None else offset[rows]
-    return fit.design.code_new(data, need_random=needs.random, need_parts=needs.parts, need_levels=False, offset=given)
+    return fit.design.code_new(data, need_random=needs.random, need_parts=needs.parts, need_levels=(), offset=given)
 
 
 def _coded(fit: Fit, new: NewDesign, needs: Needs, codes: tuple[NDArray[Any], ...], trials: Array | None) -> CodedRows:

@@ -20,6 +20,7 @@ from . import exponentials
 if TYPE_CHECKING:
     from ..fitting.parameters import Component
     from ..fitting.record import Fit
+    from ..inference.robust import Robust
 
 
 def tidy(
@@ -28,8 +29,11 @@ def tidy(
     df_method: str | None = None,
     component: str | None = None,
     exponentiate: bool = False,
+    robust: Robust | None = None,
 ) -> pd.DataFrame:
     """One row per parameter; of one part of the model where `component` names it, "mean", "dispersion" or "zero".
+
+    With `robust`, standard errors are from that covariance, and missing where it has none.
 
     Returns
     -------
@@ -50,10 +54,12 @@ def tidy(
     DataError
         `exponentiate` where no exponential has a meaning, as with the probit or the identity link.
     """
-    fixed = wald.coefficient_table(fit, level, df_method).rename_axis("term").reset_index()
+    fixed = wald.coefficient_table(fit, level, df_method, robust).rename_axis("term").reset_index()
     fixed.insert(0, "effect", "fixed")
     fixed.insert(1, "group", None)
     columns = list(fixed.columns)
+    if robust is not None:
+        fit = robust.fit
     tables = [fixed, _random(fit, columns)]
     if component != "mean":
         chosen = fit.components if component is None else (fit.component(component),)
