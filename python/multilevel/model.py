@@ -16,6 +16,7 @@ from .family.registry import Family, Zero
 from .fitting.core_model import build_core
 from .fitting.parameters import is_linear
 from .fitting.progress import Progress
+from .fitting.quasi import QUASI, quasi
 from .fitting.run import run
 from .formula.parse import parse_formula
 from .results.results import MixedModelResults
@@ -171,11 +172,13 @@ class MixedModel:
 
         Parameters
         ----------
-        method : {"ml", "reml"}, optional
+        method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml"}, optional
             Maximum likelihood, or restricted maximum likelihood, which allows for the fixed effects in the variances.
             REML is the default of linear mixed models (Gaussian with the identity link and random effects), and there
-            alone it exists. All others have "ml". Linear models without random effects are least squares: the
-            log-likelihood is at its maximum, and the residual variance is over n - p, as in lm().
+            alone it exists. All others have "ml". "pql" and "mql" are first-order penalized and marginal
+            quasi-likelihood with a scale that is estimated, for comparison with older work: their variances are too
+            small where groups are, and they have no likelihood. Linear models without random effects are least squares:
+            the log-likelihood is at its maximum, and the residual variance is over n - p, as in lm().
         n_quadrature : int or "auto"
             Points of adaptive Gauss-Hermite quadrature per random effect; 1 is the Laplace approximation. "auto" raises
             the number until more points would move no estimate by more than 0.001 standard errors, and the table of
@@ -205,7 +208,8 @@ class MixedModel:
         References
         ----------
         Pinheiro & Bates (1995) J. Comput. Graph. Statist. 4:12-35 for the approximations. The derivatives are those of
-        the approximated likelihood itself, see docs/theory.md.
+        the approximated likelihood itself, see docs/theory.md. Breslow & Clayton (1993) J. Amer. Statist. Assoc.
+        88:9-25 for quasi-likelihood.
         """
         return self._fit(self.design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
@@ -263,19 +267,20 @@ class MixedModel:
         if progress not in (None, True, False):
             raise DataError(f"progress is {progress!r}; it is True, False or None")
         report = Progress(progress)
+        limits: dict[str, Any] = {
+            "method": method,
+            "threads": whole_number(threads, "threads"),
+            "max_iter": whole_number(max_iter, "max_iter"),
+            "report": report if report.wanted else None,
+        }
         try:
-            fit = run(
-                design,
-                self.family,
-                self._core,
-                method=method,
-                n_quadrature=n_quadrature,
-                start=start,
-                threads=whole_number(threads, "threads"),
-                tol=float(tol),
-                max_iter=whole_number(max_iter, "max_iter"),
-                report=report if report.wanted else None,
-            )
+            if method in QUASI:
+                _check_quasi(n_quadrature, start)
+                fit = quasi(design, self.family, **limits)
+            else:
+                fit = run(
+                    design, self.family, self._core, n_quadrature=n_quadrature, start=start, tol=float(tol), **limits
+                )
         finally:
             report.close()
         fit.verdict.announce()
@@ -283,10 +288,10 @@ class MixedModel:
 
     def _method(self, method: str | None) -> str:
         """The method asked for, or the default of the model, when the model can be fitted by it."""
-        if method not in (None, "ml", "reml"):
+        if method not in (None, "ml", "reml", *QUASI):
             raise DataError(
-                f"method={method!r} is not known; there are 'ml' (maximum likelihood) and 'reml' (restricted maximum "
-                "likelihood)"
+                f"method={method!r} is not known; there are 'ml' (maximum likelihood), 'reml' (restricted maximum "
+                f"likelihood), and quasi-likelihood ({', '.join(map(repr, QUASI))})"
             )
         mixed = bool(self.design.random_terms)
         linear = is_linear(self.design, self.family)
@@ -323,6 +328,15 @@ class MixedModel:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._core = build_core(self.design, self.family)
+
+
+def _check_quasi(n_quadrature: int | str, start: ArrayLike | None) -> None:
+    if n_quadrature != 1:
+        raise DataError(
+            "n_quadrature= goes with method='ml'; quasi-likelihood has no integral that points could approximate"
+        )
+    if start is not None:
+        raise DataError("start= goes with method='ml'; quasi-likelihood starts from the fit without random effects")
 
 
 def _with_parts(

@@ -400,6 +400,19 @@ class Family:
         total: NDArray[np.float64] = at["value"] + at["constant"]
         return total
 
+    def score(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        second: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+        phi: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Derivative of the log density by eta and the expected information on eta, (n,) each; as `log_density`."""
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        return at["d1"], at["expected_information"]
+
     def log_density_lacks(
         self,
         eta: NDArray[np.float64],

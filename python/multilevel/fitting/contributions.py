@@ -161,6 +161,7 @@ def _used(fit: Fit, points: int) -> int:
 
 
 def _call(fit: Fit, points: int, row_part: NDArray[np.int32] | None, *, moments: bool) -> _core.ContributionRecord:
+    fit.need_likelihood("scores and posterior moments")
     if not np.isfinite(fit.psi).all() or not np.isfinite(fit.loglik):
         raise DataError(f"there are no estimates to evaluate the likelihood at: {fit.message or fit.status}")
     threads = fit.optimization.threads

@@ -75,6 +75,8 @@ def compare(*fits: Any) -> pd.DataFrame:
     if len(records) < 2:
         raise DataError(f"compare takes two or more fits; got {len(records)}")
     records.sort(key=lambda fit: fit.df_model)
+    for fit in records:
+        fit.need_likelihood("comparing fits")
     for fit in records[1:]:
         _check_comparable(records[0], fit)
     for small, large in pairwise(records):

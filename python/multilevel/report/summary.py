@@ -43,7 +43,6 @@ def summarize(fit: Fit, df_method: str | None = None, robust: Robust | None = No
 
 def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[Paragraph | Table]:
     # The numbers first, each from the module that has them; all below is layout.
-    criteria = information_criteria(fit)
     residual = scaled(fit)
     method = wald.default_method(fit) if df_method is None else df_method
     coefficients = wald.coefficient_table(fit, df_method=method if robust is None else df_method, robust=robust)
@@ -54,7 +53,8 @@ def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[
         note = f"robust standard errors: {robust.definition}"
 
     yield Paragraph(tuple(_heading(fit)), hanging=4)
-    yield _fit_statistics(fit, criteria)
+    if fit.has_likelihood:
+        yield _fit_statistics(fit, information_criteria(fit))
     yield _scaled_residuals(residual)
     if fit.design.random_terms or fit.sigma is not None:
         yield _random_effects(fit)
@@ -81,6 +81,10 @@ def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[
 
 def title(fit: Fit) -> str:
     """The model, the method and the approximation, in one line."""
+    if not fit.has_likelihood:
+        kind, _, restricted = fit.method.partition("-")
+        of = {"pql": "penalized", "mql": "marginal"}[kind]
+        return f"Generalized linear mixed model fit by {of} quasi-likelihood ({'REML' if restricted else 'ML'})"
     method = {"ml": "maximum likelihood", "reml": "REML"}[fit.method]
     if fit.is_least_squares:
         return "Linear model fit by least squares"
@@ -104,7 +108,8 @@ def title(fit: Fit) -> str:
 def one_line(fit: Fit) -> str:
     """The formula, the family, the log-likelihood and how it went."""
     status = "" if fit.status == "converged" else f", {fit.status}"
-    return f"{fit.design.formula}, {fit.family.name}({fit.family.link}), logLik {fit.loglik:.6g}{status}"
+    likelihood = f"logLik {fit.loglik:.6g}" if fit.has_likelihood else fit.method
+    return f"{fit.design.formula}, {fit.family.name}({fit.family.link}), {likelihood}{status}"
 
 
 def _heading(fit: Fit) -> Iterator[str]:
@@ -326,6 +331,10 @@ def _certificate(fit: Fit) -> Iterator[str]:
         why = "" if fit.status == "not converged" else f" ({fit.status})"
         yield f"NOT CONVERGED{why}: {fit.message}"
     if np.isnan(certificate.predicted_gain):
+        return
+    if not fit.has_likelihood:
+        if fit.converged:
+            yield "Converged: the working linear model no longer changes. It has no likelihood of the response."
         return
     outcome = "Converged: the" if fit.converged else "At the point returned the"
     gain = certificate.predicted_gain

@@ -91,7 +91,7 @@ def _family(fit: Fit, level: float, columns: list[str]) -> pd.DataFrame:
 
 def glance(fit: Fit) -> pd.DataFrame:
     """One row: what was fitted, to how much data, and how well."""
-    criteria = information_criteria(fit)
+    criteria = information_criteria(fit) if fit.has_likelihood else {"aic": np.nan, "bic": np.nan}
     row = {
         "family": fit.family.name,
         "link": fit.family.link,

@@ -15,18 +15,19 @@ class Statistics(Part):
 
     @property
     def method(self) -> str:
-        """Maximum likelihood ("ml") or restricted maximum likelihood ("reml")."""
+        """Maximum likelihood ("ml"), restricted ("reml"), or quasi-likelihood ("pql", "mql", with "-reml")."""
         return self.fit.method
 
     @property
     def llf(self) -> float:
         """Log-likelihood at the estimates, with every constant; the restricted one after REML."""
+        self.fit.need_likelihood("the log-likelihood")
         return self.fit.loglik
 
     @property
     def deviance(self) -> float:
         """-2 times `llf`: after REML the REML criterion."""
-        return -2.0 * self.fit.loglik
+        return -2.0 * self.llf
 
     @understands
     def cluster_contributions(self) -> pd.DataFrame:
