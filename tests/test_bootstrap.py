@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -169,7 +170,9 @@ def test_bca_takes_the_model_without_each_cluster(sleep: ml.MixedModelResults) -
 
 def test_failures_are_counted_and_shown() -> None:
     data = pd.DataFrame({"y": [0, 1, 0, 0, 1, 1, 0, 1], "x": [0, 0, 0, 0, 1, 1, 1, 1]})
-    found = ml.fit("y ~ x", data, "binomial").bootstrap(100, seed=1)
+    results = ml.fit("y ~ x", data, "binomial")
+    with pytest.warns(ml.ConvergenceWarning, match=r"of 100 fits did not converge \(limit 5%\) and are left out"):
+        found = results.bootstrap(100, seed=1)
     assert 5 < len(found.failed) < 60
     assert found.n == 100
     assert found.failed.str.contains("no maximum|is zero|no failure").all()
@@ -190,6 +193,25 @@ def test_a_correlation_that_is_not_defined_leaves_its_own_row() -> None:
     assert table.loc["g: cor__(Intercept).x", "n"] < table.loc["x", "n"] == len(found.replicates)
     assert np.isfinite(table[["mean", "std_error"]]).all(axis=None)
     assert np.isfinite(found.conf_int()).all(axis=None)
+
+
+def test_a_fit_that_did_not_converge_says_so() -> None:
+    with pytest.warns(ml.ConvergenceWarning, match="stopped at the limit"):
+        results = ml.fit(CBPP, ml.datasets.cbpp(), "binomial", max_iter=1)
+    with pytest.warns(ml.ConvergenceWarning, match="rests on where it stopped"):
+        results.bootstrap(5, seed=1)
+    with pytest.warns(ml.ConvergenceWarning, match="rests on where it stopped"):
+        results.bootstrap(5, seed=1, kind="cases")
+    with pytest.warns(ml.ConvergenceWarning, match="rests on where it stopped"):
+        results.simulate(seed=1)
+
+
+def test_results_that_were_saved(sleep: ml.MixedModelResults, tmp_path: Path) -> None:
+    sleep.save(tmp_path / "sleep.mlz")
+    again = ml.load(tmp_path / "sleep.mlz")
+    for kind in ("parametric", "cases", "residual"):
+        one, two = (own.bootstrap(5, seed=1, kind=kind).replicates for own in (sleep, again))
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
 def test_intervals_of_results(cbpp: ml.MixedModelResults) -> None:

@@ -13,10 +13,10 @@ import pandas as pd
 
 from ..arguments import check_choice, understands, whole_number
 from ..design.subset import unit_of_resampling
-from ..errors import DataError
+from ..errors import ConvergenceWarning, DataError, warn_caller
 from ..fitting.parameters import parts
 from ..prediction.predict import predict
-from ..prediction.simulate import block_size, checked_seed
+from ..prediction.simulate import block_size, checked_seed, warn_not_converged
 from . import draws
 from .refits import Refits, core_of, natural_of, to_designs, to_responses
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 KINDS = ("parametric", "cases", "residual")
 METHODS = ("percentile", "basic", "normal", "bca")
+MANY_FAILED = 0.05  # the share of fits from which on a warning says so
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,6 +245,15 @@ def bootstrap(
         draw = draws.from_law(fit, key) if kind == "parametric" else draws.residuals(fit, key)
         own = to_responses(fit, draw, count, block_size(fit.n_rows), workers, progress)
 
+    if kind != "parametric":
+        warn_not_converged(fit)
+    if np.sum(~own.converged) > MANY_FAILED * count:
+        first = next(message for message in own.message if message)
+        warn_caller(
+            f"{np.sum(~own.converged)} of {count} fits did not converge (limit {MANY_FAILED:.0%}) and are left out, so "
+            f"that what remains may be too narrow; the first of them: {first}",
+            ConvergenceWarning,
+        )
     estimates = _of_each(fit, _itself(fit), chosen).iloc[0].rename("estimate")
     replicates = _of_each(fit, own, chosen)
     used = np.flatnonzero(own.converged)

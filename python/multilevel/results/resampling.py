@@ -41,6 +41,11 @@ class Resampling(Part):
             family's parameters are in it. Prior weights of Gaussian models are precisions; those of other families are
             refused. Where responses are known in part, the values themselves are drawn, as if all had been seen.
 
+        Warns
+        -----
+        ConvergenceWarning
+            The fit did not converge.
+
         Raises
         ------
         DataError
@@ -90,6 +95,11 @@ class Resampling(Part):
         Bootstrap
             `summary()`, `conf_int()`, `bias`, `std_error`, `replicates`, and `failed`: the fits that did not converge
             and why, which are counted, shown, and left out.
+
+        Warns
+        -----
+        ConvergenceWarning
+            More than 5% of the fits failed, or the fit itself did not converge.
 
         Raises
         ------
