@@ -229,7 +229,7 @@ def test_what_cannot_be_bootstrapped(cbpp: ml.MixedModelResults) -> None:
     with pytest.raises(DataError, match="kind='wild' is not available"):
         cbpp.bootstrap(10, kind="wild")
     quasi = ml.fit(CBPP, ml.datasets.cbpp(), "binomial", method="pql")
-    with pytest.raises(DataError, match="this fit is by method='pql'"):
+    with pytest.raises(DataError, match="a fit by method='pql' has no likelihood"):
         quasi.bootstrap(10, kind="cases")
     with pytest.raises(DataError, match="quasi-likelihood knows mean and variance"):
         quasi.simulate()
