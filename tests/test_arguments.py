@@ -109,7 +109,9 @@ def test_what_is_still_refused(sleep: ml.MixedModelResults) -> None:
         ml.Family("normal")
     with pytest.raises(ml.DataError, match=r"did you mean 'binomial' with link=[?]"):
         ml.Family("binomial(probit)")
-    with pytest.raises(ValueError, match="random=None is not available; choose 'conditional', 'zero', or a list"):
+    with pytest.raises(
+        ValueError, match="random=None is not available; choose 'conditional', 'zero', 'marginal', or a list"
+    ):
         sleep.predict(random=None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="level='95%' must lie between 0 and 1"):
         sleep.tidy("95%")  # type: ignore[arg-type]
@@ -127,7 +129,7 @@ def test_no_word_is_ours_already() -> None:
     """A word in the table that a function has as its own argument could never be answered there; few are both."""
     functions = (ml.fit, ml.MixedModelResults.predict, ml.MixedModelResults.anova, ml.MixedModelResults.conf_int)
     ours = {name for function in functions for name in inspect.signature(function).parameters}
-    assert ours & set(WORDS) == {"data", "random", "type"}
+    assert ours & set(WORDS) == {"cluster", "data", "random", "robust", "trials", "type"}
 
 
 def test_errors_of_the_function_itself_pass() -> None:

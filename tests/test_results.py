@@ -97,8 +97,8 @@ def test_kenward_and_roger_have_their_own_standard_errors() -> None:
 
 
 def test_intervals_that_do_not_exist(cbpp: ml.MixedModelResults) -> None:
-    with pytest.raises(ValueError, match="'profile' are not available; available: 'wald'"):
-        cbpp.conf_int(method="profile")
+    with pytest.raises(ValueError, match="'score' are not available; available: 'wald', 'profile'"):
+        cbpp.conf_int(method="score")
     with pytest.raises(ValueError, match="between 0 and 1"):
         cbpp.conf_int(level=95)
 

@@ -11,12 +11,14 @@ from ..errors import DataError
 from .degrees_of_freedom import containment
 from .degrees_of_freedom.methods import check_method, default_method, denominator_df, independent_rows
 from .multiplicity import check_adjustment, with_adjusted
+from .robust import check_df_method
 from .term_contrasts import TYPES, kept_columns, term_contrasts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..fitting.record import Fit
+    from .robust import Robust
 
 
 class FTest(NamedTuple):
@@ -52,6 +54,7 @@ def anova(
     fit: Fit,
     type: int = 3,  # noqa: A002
     df_method: str | None = None,
+    robust: Robust | None = None,
     adjust: str | None = None,
 ) -> pd.DataFrame:
     """Tests every term of the fixed part.
@@ -68,6 +71,8 @@ def anova(
     df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
         Denominators of F. The default is Satterthwaite's for linear mixed models, "residual" for linear models without
         random effects and "normal" (chi-square tests) for everything else, which has no other.
+    robust : Robust, optional
+        A robust covariance in place of the model's: all tests are then chi-square tests.
     adjust : {"holm", "bonferroni", "bh", "by"}, optional
         The tests of all terms together: adds `p_adjusted`.
 
@@ -89,6 +94,9 @@ def anova(
     """
     if type not in TYPES:
         raise DataError(f"type={type!r} is not known; the types are 1, 2 and 3")
+    if robust is not None:
+        check_df_method(df_method)
+        df_method, fit = "normal", robust.fit
     method = df_method or default_method(fit)
     check_method(fit, method)
     check_adjustment(adjust)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -60,6 +60,8 @@ class Hypotheses(Part):
         self,
         type: int = 3,  # noqa: A002
         df_method: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
         adjust: str | None = None,
     ) -> pd.DataFrame:
         """Tests every term of the fixed part: F tests for linear models, Wald chi-square tests for all others.
@@ -71,6 +73,8 @@ class Hypotheses(Part):
             terms that do not contain it (2); given the terms before it (1).
         df_method : str, optional
             As `method` of `degrees_of_freedom`, for the denominators.
+        robust, cluster
+            As in `cov_params`: chi-square tests with a robust covariance.
         adjust : {"holm", "bonferroni", "bh", "by"}, optional
             The tests of all terms together: adds `p_adjusted`.
 
@@ -80,7 +84,7 @@ class Hypotheses(Part):
             sum_sq, mean_sq (on the scale of the residual variance), num_df, den_df, f_value, p_value; or chi2, df,
             p_value.
         """
-        return anova.anova(self.fit, type, df_method, adjust)
+        return anova.anova(self.fit, type, df_method, self._robust(robust, cluster), adjust)
 
     @understands
     def drop1(
@@ -128,9 +132,16 @@ class Hypotheses(Part):
         return variance_test.variance_test(self.fit, group, *effects, part=part)
 
     @understands
-    def compare(self, *others: MixedModelResults) -> pd.DataFrame:
-        """Deviance tests against other fits of the same response: `multilevel.compare(self, *others)`."""
-        return compare.compare(self, *others)
+    def compare(
+        self,
+        *others: MixedModelResults,
+        method: str = "chi-square",
+        n: int = 1000,
+        seed: int | None = None,
+        threads: int | None = None,
+    ) -> pd.DataFrame:
+        """Deviance tests against other fits of the same response: `multilevel.compare(self, *others, ...)`."""
+        return compare.compare(self, *others, method=method, n=n, seed=seed, threads=threads)
 
     @understands
     def rank(self, *others: MixedModelResults, by: str = "aic", n: str = "rows") -> pd.DataFrame:
