@@ -305,7 +305,7 @@ class MixedModel:
             self.family,
             self._core,
             values,
-            method=self._likelihood_method(method),
+            method=self._method(method),
             n_quadrature=n_quadrature,
             start=psi,
             threads=whole_number(threads, "threads"),
@@ -350,15 +350,6 @@ class MixedModel:
             report.close()
         fit.verdict.announce()
         return MixedModelResults(fit, self)
-
-    def _likelihood_method(self, method: str | None) -> str:
-        """The same, without quasi-likelihood."""
-        method = self._method(method)
-        if method in QUASI:
-            raise DataError(
-                f"fit_many is by maximum likelihood; method={method!r} fits one response at a time: use refit"
-            )
-        return method
 
     def _method(self, method: str | None) -> str:
         """The method asked for, or the default of the model, when the model can be fitted by it."""
