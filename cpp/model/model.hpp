@@ -44,9 +44,10 @@ struct Specification {
   /// column has m coefficients of its own.
   Eigen::MatrixXd thresholds;
   std::string family, link;
-  std::string zero;                 ///< the family's zero part: empty, "inflation" or "hurdle"
-  const double* second = nullptr;   ///< the response's second number, trials say; null: one each
-  const double* weights = nullptr;  ///< prior weights; null: one each
+  std::string zero;                                  ///< the family's zero part: empty, "inflation" or "hurdle"
+  std::shared_ptr<const family::Family> own_family;  ///< in place of one that these three name
+  const double* second = nullptr;                    ///< the response's second number, trials say; null: one each
+  const double* weights = nullptr;                   ///< prior weights; null: one each
   const double* offset = nullptr;
   std::vector<Source> fixed;
   std::vector<PhiSpecification> phi;       ///< of each of the family's parameters; empty: one number each
@@ -227,8 +228,9 @@ class Model {
   void phi_part_rows(const Panel& panel, const Response& response, int part, int first, int n, const double* phi,
                      double* to) const;
 
-  /// Throws std::invalid_argument when a value is not finite.
-  Response prepare(const double* y, int threads) const;
+  /// Throws std::invalid_argument when a value is not finite. `row_constants`, if not null, gets what the constant is
+  /// the sum of, by sorted row.
+  Response prepare(const double* y, int threads, double* row_constants = nullptr) const;
 
   UserScale user_scale(const Response& response) const;
   /// What random effects on the internal scale (of a level, all columns of all factors) are multiplied by to be on the
@@ -282,7 +284,7 @@ class Model {
   void set_ends(const double* y, Response& response, int threads) const;
   Eigen::VectorXd frequency_thresholds(const Response& response) const;
 
-  std::unique_ptr<family::Family> family_;
+  std::shared_ptr<const family::Family> family_;
   std::int64_t n_rows_;
   std::vector<std::int32_t> order_;  ///< sorted row -> the caller's row
   std::vector<std::int64_t> cluster_start_;

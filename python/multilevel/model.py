@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .arguments import understands, whole_number
+from .arguments import finite_numbers, understands, whole_number
 from .design.build import build_design
-from .design.response import another_response
+from .design.response import another_response, several_responses
 from .errors import DataError
 from .family.registry import Family, Zero
 from .fitting.core_model import build_core
+from .fitting.many import fit_many
 from .fitting.parameters import is_linear
 from .fitting.progress import Progress
 from .fitting.quasi import QUASI, quasi
@@ -44,7 +45,7 @@ class MixedModel:
         pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
     family : str or Family
         ``"gaussian"``, ``"binomial"``, ``"poisson"``, ``"gamma"``, ``"negative_binomial"``, ``"beta"``, ...;
-        `multilevel.families()` lists them with their links, parameters and references.
+        `multilevel.families()` lists them with their links, parameters and references. `CustomFamily` makes others.
     link : str, optional
         The family's default link without it.
     weights : str or array_like, optional
@@ -123,9 +124,7 @@ class MixedModel:
         threads: int | None = None,
     ) -> None:
         if isinstance(family, Family):
-            if link is not None and str(link).lower() != family.link:
-                raise DataError(f"link={link!r} contradicts {family!r}; give the link in one place")
-            self.family = family
+            self.family = family if link is None else family.with_link(link)
         else:
             self.family = Family(family, link)
         self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
@@ -145,6 +144,7 @@ class MixedModel:
             thresholds=thresholds,
             nominal=nominal,
         )
+        self.data: Any = data  # as it was given, for columns that the formula does not name
         self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
     @property
@@ -263,6 +263,72 @@ class MixedModel:
         design = replace(self.design, response=response)
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
+    @understands
+    def fit_many(
+        self,
+        y: Any,
+        method: str | None = None,
+        n_quadrature: int = 1,
+        *,
+        start: ArrayLike | None = None,
+        threads: int | None = None,
+        tol: float = 1e-9,
+        max_iter: int = 100,
+    ) -> pd.DataFrame:
+        """Fits the same model to many responses, side by side in the core.
+
+        Parameters
+        ----------
+        y : data frame or array_like, (n, m)
+            A column for each response, with one value per row used, on the scale of the model's response, as `refit`
+            takes them.
+        start : array_like, (P,), optional
+            Starting values of all fits; without it each finds its own.
+        threads : int, optional
+            Fits made at a time; all processors without it. The numbers do not depend on it, to the last bit. The other
+            parameters are those of `fit`; `n_quadrature` is a number.
+
+        Returns
+        -------
+        DataFrame, one row for each response and parameter
+            response (the name of its column, or its number), effect, group, term (as `tidy()` has them), estimate,
+            std_error (NaN at a boundary), and of the fit of this response llf, converged, singular and message (why it
+            did not converge; else empty). A response that the family cannot take, or whose fit fails, says so in its
+            own rows and leaves the others alone.
+
+        Raises
+        ------
+        DataError
+            `y` has not one row for each row used, or the model's response is known in part.
+
+        Examples
+        --------
+        >>> import multilevel as ml
+        >>> model = ml.MixedModel("Reaction ~ Days + (1 | Subject)", ml.datasets.sleepstudy())
+        >>> responses = model.fit().simulate(100, seed=1)
+        >>> print(round(model.fit_many(responses).query("term == 'Days'")["estimate"].mean()))
+        11
+        """
+        values, names, refused = several_responses(self.design.response, y, self.design.index, self.family)
+        n_parameters = self._core.n_beta + self._core.n_theta + self._core.n_phi
+        psi = None if start is None else finite_numbers(start, "start")
+        if psi is not None and psi.shape != (n_parameters,):
+            raise DataError(f"start has shape {psi.shape}; the model has {n_parameters} parameters")
+        many = fit_many(
+            self.design,
+            self.family,
+            self._core,
+            values,
+            method=self._method(method),
+            n_quadrature=n_quadrature,
+            start=psi,
+            threads=whole_number(threads, "threads"),
+            tol=float(tol),
+            max_iter=whole_number(max_iter, "max_iter"),
+        )
+        message = tuple(refused.get(j, text) for j, text in enumerate(many.message))
+        return replace(many, message=message).frame(names)
+
     def _fit(
         self,
         design: Design,
@@ -336,7 +402,7 @@ class MixedModel:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_core": None}
+        return {**self.__dict__, "_core": None, "data": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 
+#include "likelihood/contributions.hpp"
 #include "likelihood/joint/leverages.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
@@ -133,7 +134,12 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
   precision_.invert();
   Leverages leverages(pattern_, lambda_, leverage_.data());
   precision_.level_products(products_, lambda_, products_by_level_.data(), mode_covariance, std::ref(leverages));
+  if (contributions_) contributions_->start(n_beta_ + n_entries + n_phi_);
   set_gradient(modes, sums);
+  if (contributions_) {
+    contribute_levels(modes, *contributions_);
+    if (contributions_->with_moments && mode_covariance) contribute_moments(modes, mode_covariance, *contributions_);
+  }
   Eigen::MatrixXd none, information;
   if (wanted == Derivatives::hessian)
     information = theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_);
@@ -167,9 +173,15 @@ void JointObjective::set_phi(const double* phi) {
 /// Of a panel's rows, the sum of derivatives of an order by the family's parameters, as coefficient g takes them: times
 /// its column in each of its places; times `factor` if there is one.
 double JointObjective::phi_sum(const model::Panel& panel, int g, int order, const double* factor) const {
-  const auto uses = model_.phi_uses(panel, response_, g);
+  return phi_sum(panel, 0, panel.n_rows, g, order, factor);
+}
+
+/// The same of the panel's rows [first, first + n), from which `factor` counts.
+double JointObjective::phi_sum(const model::Panel& panel, int first, int n, int g, int order,
+                               const double* factor) const {
+  const auto uses = model_.phi_uses(panel, response_, g).from(first);
   auto sum = [&](const model::PhiUse& use) {
-    return column_sum(panel.n_rows, at_mode_.phi[use.part][order] + panel.first_row, use.column, factor);
+    return column_sum(n, at_mode_.phi[use.part][order] + panel.first_row + first, use.column, factor);
   };
   return uses.n == 1 ? sum(uses.use[0]) : sum(uses.use[0]) + sum(uses.use[1]);
 }
@@ -218,6 +230,7 @@ void JointObjective::set_gradient(const std::vector<double>& modes, Sums& sums) 
       sums.gradient[n_beta_ + n_entries + g] += phi_sum(panel, g, 0, nullptr) +
                                                 0.5 * phi_sum(panel, g, 2, leverage_.data() + first) +
                                                 phi_sum(panel, g, 1, shift.data());
+    if (contributions_) contribute_rows(panel, shift.data(), *contributions_);
     add_level_sums(model_, panel, rho, gradient_.data());
     add_level_sums(model_, panel, at_mode_.eta[0] + first, old_.data());
   }
@@ -228,6 +241,73 @@ void JointObjective::set_gradient(const std::vector<double>& modes, Sums& sums) 
   for (int e = 0; e < n_entries; ++e) {
     const auto& entry = layout_.entries()[at(e)];
     sums.gradient[n_beta_ + e] = G(entry.row, entry.column);
+  }
+}
+
+/// What a panel's rows add to the parts: derivatives by beta from rho (in shift_), by phi, and log densities.
+/// `shift` is s_j'h of the panel's rows.
+void JointObjective::contribute_rows(const model::Panel& panel, const double* shift, Contributions& to) const {
+  const int phi = n_beta_ + layout_.n_entries();
+  for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
+    const auto row = model_.cluster_start(cluster);
+    const int first = static_cast<int>(row - panel.first_row),
+              n = static_cast<int>(model_.cluster_start(cluster + 1) - row), part = to.of_cluster(cluster);
+    auto score = to.gradient.col(part);
+    to.value[part] += numeric::sum(n, at_mode_.value + row);
+    for (int k = 0; k < n_beta_; ++k)
+      score[k] += numeric::dot(n, model_.fixed_column(panel, k) + first, shift_.data() + row);
+    for (int g = 0; g < n_phi_; ++g)
+      score[phi + g] += phi_sum(panel, first, n, g, 0, nullptr) +
+                        0.5 * phi_sum(panel, first, n, g, 2, leverage_.data() + row) +
+                        phi_sum(panel, first, n, g, 1, shift + first);
+  }
+}
+
+/// What the levels add: derivatives by the entries of Lambda, -v'v/2 and -log|H|/2. After set_gradient().
+void JointObjective::contribute_levels(const std::vector<double>& modes, Contributions& to) const {
+  const auto& entries = layout_.entries();
+  for (std::size_t f = 0; f < model_.factors().size(); ++f) {
+    const auto& factor = model_.factors()[f];
+    const auto q = std::int64_t{factor.q};
+    for (int level = 0; level < factor.n_levels; ++level) {
+      const int part = to.of_level(static_cast<int>(f), level);
+      const auto first = at(factor.offset + level * q);
+      const double* N = products_by_level_.data() + factor.covariance_offset + level * q * q;
+      for (int e = 0; e < layout_.n_entries(); ++e) {
+        const int row = entries[at(e)].row - factor.first, column = entries[at(e)].column - factor.first;
+        if (row < 0 || row >= factor.q) continue;
+        to.gradient(n_beta_ + e, part) += gradient_[first + at(row)] * modes[first + at(column)] +
+                                          old_[first + at(row)] * step_[first + at(column)] - N[row + column * q];
+      }
+      for (std::size_t a = first; a < first + at(q); ++a) to.value[part] -= 0.5 * modes[a] * modes[a];
+    }
+  }
+  for (int cluster = 0; cluster < model_.n_clusters(); ++cluster)
+    to.value[to.of_cluster(cluster)] -= 0.5 * precision_.log_determinant_of_cluster(cluster);
+  for (int o = 0; o < pattern_.n_others(); ++o) {
+    const int f = pattern_.others()[at(o)];
+    for (int level = 0; level < model_.factors()[at(f)].n_levels; ++level)
+      for (int a = 0; a < pattern_.other_q(o); ++a)
+        to.value[to.of_level(f, level)] -= 0.5 * precision_.log_determinant_of_scalar(pattern_.scalar(o, level) + a);
+  }
+}
+
+/// The mean lies h from the mode; the variance is that of the normal approximation.
+void JointObjective::contribute_moments(const std::vector<double>& modes, const double* mode_covariance,
+                                        Contributions& to) const {
+  Eigen::MatrixXd half;
+  for (const auto& factor : model_.factors()) {
+    const auto q = std::int64_t{factor.q};
+    const Eigen::MatrixXd M = to.to_user.block(factor.first, factor.first, factor.q, factor.q);
+    for (int level = 0; level < factor.n_levels; ++level) {
+      const auto first = factor.offset + level * q, square = factor.covariance_offset + level * q * q;
+      const Eigen::Map<const Eigen::VectorXd> v(modes.data() + first, factor.q), h(step_.data() + first, factor.q);
+      const Eigen::Map<const Eigen::MatrixXd> own(mode_covariance + square, factor.q, factor.q);
+      Eigen::Map<Eigen::VectorXd>(to.moments.mean.data() + first, factor.q) = M.lazyProduct(v + h);
+      half = M.lazyProduct(own);
+      Eigen::Map<Eigen::MatrixXd>(to.moments.covariance.data() + square, factor.q, factor.q) =
+          half.lazyProduct(M.transpose());
+    }
   }
 }
 

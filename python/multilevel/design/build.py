@@ -32,6 +32,7 @@ from .offset import Offset, offset_values, read_offset
 from .parts import DesignPart, read_parts
 from .random_terms import all_bars, bar_atoms, build_random_terms, check_part_terms
 from .response import build_response
+from .source import source_columns
 from .thresholds import PART, check_nominal, make_thresholds, read_nominal, with_intercept, without_intercept
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ def build_design(
     check_part_terms(bars, factors)
     if of_thresholds is not None:
         fixed, fixed_terms = without_intercept(fixed, fixed_terms)
+    argument = () if offset_coding.column is None else (offset_coding.column,)
+    predictors = (atom for each in formulas for atom in each.predictor_atoms)
     return Design(
         formula=parsed,
         response=response,
@@ -170,4 +173,5 @@ def build_design(
         coding=DesignCoding(coding, random_coding, offset_coding),
         parts=design_parts,
         thresholds=None if of_thresholds is None else make_thresholds(thresholds or "flexible", response.levels or ()),
+        source=source_columns(predictors, (*given_offset.needs, *argument), rows),
     )

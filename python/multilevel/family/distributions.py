@@ -65,7 +65,10 @@ def _beta(mu: Array, _trials: Array, precision: Array) -> Any:
 def _beta_binomial(mu: Array, trials: Array, precision: Array) -> Any:
     if np.all(np.isinf(precision)):
         return stats.binom(_whole(trials), mu)
-    return stats.betabinom(_whole(trials), mu * precision, (1.0 - mu) * precision)
+    law = stats.betabinom(_whole(trials), mu * precision, (1.0 - mu) * precision)
+    return Counts(
+        lambda y: law.logpmf(np.asarray(y, dtype=np.float64)), law.mean(), law.var()
+    )  # SciPy sums its cdf number by number
 
 
 class Counts:
@@ -249,12 +252,15 @@ def distribution(family: Family, mu: ArrayLike, phi: Mapping[str, ArrayLike], tr
     Raises
     ------
     DataError
-        Of ordered categories, which have no mean: `Family.category_probabilities` has theirs.
+        The family is one of the user's own, or of ordered categories, which have no mean:
+        `Family.category_probabilities` has theirs.
     """
     if family.support == "categories":
         raise DataError(
             f"the {family.name} family has no mean that a distribution could have: "
             "Family.category_probabilities(eta, thresholds) has the probabilities of its categories"
         )
+    if family.in_python:
+        raise DataError(f"the family {family.name!r} has a density in Python, and no quantiles or draws")
     own = {name: np.asarray(value, dtype=np.float64) for name, value in phi.items()}
     return cast("Any", DISTRIBUTIONS[family.name](*(np.asarray(v, dtype=np.float64) for v in (mu, trials)), **own))

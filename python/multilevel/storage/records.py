@@ -29,6 +29,7 @@ from ..design.offset import OffsetCoding
 from ..design.parts import DesignPart
 from ..design.random_terms import RandomCoding, RandomTerm
 from ..design.response import Response
+from ..design.source import SourceColumn
 from ..design.thresholds import Thresholds
 from ..design.times import Times
 from ..errors import DataError
@@ -107,6 +108,7 @@ RECORDS = {
         Kind(Times),
         Kind(Response),
         Kind(Thresholds),
+        Kind(SourceColumn),
         Kind(Formula),
         Kind(Terms),
         Kind(Bar),
