@@ -128,3 +128,21 @@ def test_what_it_does_not_take(formula: str, options: dict[str, Any], message: s
     data = {"y": rng.poisson(2.0, 60), "x": rng.normal(size=60), "g": np.repeat(np.arange(10), 6)}
     with pytest.raises(ml.DataError, match=message):
         ml.fit(formula, data, **{"family": "poisson", "method": "pql"} | options)
+
+
+def test_what_comes_after_needs_a_likelihood() -> None:
+    results = ml.fit(CBPP, ml.datasets.cbpp(), "binomial", method="pql")
+    for ask in (
+        lambda: results.profile("period[2]"),
+        lambda: results.conf_int(method="profile"),
+        lambda: results.bootstrap(10, seed=1),
+        lambda: results.simulate(2, seed=1),
+        lambda: results.cov_params(robust="CR1"),
+        lambda: results.random_effects(kind="mean"),
+        lambda: results.cluster_contributions(),
+    ):
+        with pytest.raises(ml.DataError, match="a fit by method='pql' has no likelihood"):
+            ask()
+    assert results.model is not None
+    with pytest.raises(ml.DataError, match="fit_many is by maximum likelihood"):
+        results.model.fit_many(np.zeros((56, 2)), method="pql")

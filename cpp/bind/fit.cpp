@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "bind/bind.hpp"
+#include "bind/calls.hpp"
 #include "fit/fit.hpp"
 #include "fit/many.hpp"
 #include "likelihood/joint/pattern.hpp"
@@ -18,53 +19,6 @@ namespace {
 using fit::FitRecord;
 using likelihood::Monitor;
 using model::Model;
-
-Monitor monitor(const py::object& report) {
-  Monitor m;
-  m.keep_going = [] {
-    const py::gil_scoped_acquire acquire;
-    return PyErr_CheckSignals() == 0;
-  };
-  if (!report.is_none())
-    m.report = [report](int iteration, double value, double gain) {
-      const py::gil_scoped_acquire acquire;
-      report(iteration, value, gain);
-    };
-  return m;
-}
-
-/// Runs without the GIL; a stop that the user asked for comes out as the Python exception that is waiting.
-template <class Function>
-auto without_gil(Function function) {
-  try {
-    const py::gil_scoped_release release;
-    return function();
-  } catch (const likelihood::Interrupted&) {
-    if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
-    throw py::error_already_set();
-  }
-}
-
-/// One array per grouping factor: (n_levels, q), or (n_levels, q, q) for square blocks, from columns per level.
-py::list per_level(const std::vector<Eigen::MatrixXd>& values, bool square) {
-  py::list list;
-  for (const auto& own : values) {
-    const auto q =
-        square ? static_cast<py::ssize_t>(std::lround(std::sqrt(static_cast<double>(own.rows())))) : own.rows();
-    std::vector<py::ssize_t> shape{own.cols(), q};
-    if (square) shape.push_back(q);
-    DoubleArray array(shape);
-    std::copy(own.data(), own.data() + own.size(), array.mutable_data());
-    list.append(array);
-  }
-  return list;
-}
-
-const double* checked(const Model& m, const DoubleArray& response) {
-  if (response.ndim() != 1 || response.shape(0) != m.n_rows())
-    throw std::invalid_argument("the response must have one value per row");
-  return response.data();
-}
 
 fit::FitOptions make_options(const std::string& method, int n_quadrature, const Eigen::VectorXd& start, bool restarts,
                              int threads, double tol, int max_iter, bool check_quadrature, double most_bytes) {

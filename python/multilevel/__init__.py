@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from multilevel.family.registry import Family, families
     from multilevel.inference.compare import compare
     from multilevel.inference.pool import pool
+    from multilevel.inference.ranking import rank
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
     from multilevel.report.side_by_side import table
@@ -68,6 +69,7 @@ __all__ = [
     "load",
     "pool",
     "power",
+    "rank",
     "simulate",
     "table",
 ]
@@ -97,6 +99,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "pool": "inference.pool",
     "power": "simulation",
     "simulate": "simulation",
+    "rank": "inference.ranking",
     "table": "report.side_by_side",
 }
 

@@ -132,6 +132,7 @@ class MixedModel:
             missing=missing,
             parts=parts,
         )
+        self.data: Any = data  # as it was given, for columns that the formula does not name
         self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
     @property
@@ -306,7 +307,7 @@ class MixedModel:
             self.family,
             self._core,
             values,
-            method=self._method(method),
+            method=self._likelihood_method(method),
             n_quadrature=n_quadrature,
             start=psi,
             threads=whole_number(threads, "threads"),
@@ -352,6 +353,15 @@ class MixedModel:
         fit.verdict.announce()
         return MixedModelResults(fit, self)
 
+    def _likelihood_method(self, method: str | None) -> str:
+        """The same, without quasi-likelihood."""
+        method = self._method(method)
+        if method in QUASI:
+            raise DataError(
+                f"fit_many is by maximum likelihood; method={method!r} fits one response at a time: use refit"
+            )
+        return method
+
     def _method(self, method: str | None) -> str:
         """The method asked for, or the default of the model, when the model can be fitted by it."""
         if method not in (None, "ml", "reml", *QUASI):
@@ -389,7 +399,7 @@ class MixedModel:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_core": None}
+        return {**self.__dict__, "_core": None, "data": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -427,6 +427,23 @@ class Family:
         one = np.ones_like(eta)
         return self._core.supremum(y, trials, one, phi) - self._core.derivatives(eta, y, trials, one, phi)["value"]
 
+    def information(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        second: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+        phi: NDArray[np.float64],
+        expected: bool = True,
+    ) -> NDArray[np.float64]:
+        """Information about the linear predictor of each row, expected or observed, its weight included, (n,).
+
+        `second` are the trials, or the other end of what is known of the response; `phi` as of `response_mean`.
+        """
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        return at["expected_information"] if expected else -at["d2"]
+
     def _phi(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64] | list[float]:
         """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
         if isinstance(phi, np.ndarray):

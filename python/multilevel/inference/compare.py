@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..arguments import choice, understands
+from ..arguments import check_choice, understands
 from ..columns.least_squares import dense, in_terms_of
 from ..errors import DataError
 from ..resampling.likelihood_ratio import bootstrap_test
@@ -81,7 +81,7 @@ def compare(
     Self & Liang (1987) J. Amer. Statist. Assoc. 82:605-610; Stram & Lee (1994) Biometrics 50:1171-1177; Halekoh &
     Hojsgaard (2014) J. Statist. Software 59(9) for the bootstrap.
     """
-    choice("method", method, ("chi-square", "bootstrap"))
+    check_choice("method", method, ("chi-square", "bootstrap"))
     records: list[Fit] = [getattr(item, "fit", item) for item in fits]
     if len(records) < 2:
         raise DataError(f"compare takes two or more fits; got {len(records)}")
@@ -89,7 +89,7 @@ def compare(
     for fit in records:
         fit.need_likelihood("comparing fits")
     for fit in records[1:]:
-        _check_comparable(records[0], fit)
+        check_comparable(records[0], fit)
     for small, large in pairwise(records):
         _check_offsets(small, large)
     rows: list[list[Any]] = []
@@ -117,7 +117,13 @@ def mixture_p_value(chi2: float, df: int, at_boundary: int) -> float:
 # ---- what can be compared ----------------------------------------------------------------------------------------
 
 
-def _check_comparable(first: Fit, other: Fit) -> None:
+def check_comparable(first: Fit, other: Fit, any_family: bool = False) -> None:
+    """Refuses fits whose log-likelihoods are not of the same data, or, unless told otherwise, of several families.
+
+    Raises
+    ------
+    DataError
+    """
     a, b = first.design, other.design
     names = f"'{a.formula}' and '{b.formula}'"
     if a.n_rows != b.n_rows:
@@ -129,7 +135,7 @@ def _check_comparable(first: Fit, other: Fit) -> None:
         raise DataError(f"the fits {names} have different responses: their likelihoods are of different data")
     if not _same(a.weights, b.weights):
         raise DataError(f"the fits {names} have different weights: their likelihoods cannot be compared")
-    if (first.family.name, first.family.link) != (other.family.name, other.family.link):
+    if not any_family and (first.family.name, first.family.link) != (other.family.name, other.family.link):
         raise DataError(
             f"the fits {names} are {first.family.name}({first.family.link}) and {other.family.name}"
             f"({other.family.link}), neither a special case of the other: compare their AIC instead"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..arguments import choice, whole_number
+from ..arguments import check_choice, whole_number
 from ..errors import ConvergenceWarning, DataError, warn_caller
 from ..family.draws import check_weights, draw
 from .predict import row_index
@@ -62,12 +62,8 @@ def law(fit: Fit, random: str = "new") -> Law:
     DataError
         An estimate is not finite, or the rows have prior weights that no distribution of one response has.
     """
-    choice("random", random, ("new", "conditional"))
-    if fit.method not in ("ml", "reml"):
-        raise DataError(
-            f"nothing can be drawn from a fit by method='{fit.method}': quasi-likelihood knows mean and variance "
-            "alone, no distribution of a response. Use method='ml'"
-        )
+    check_choice("random", random, ("new", "conditional"))
+    fit.need_likelihood("drawing from a fit")
     if not (np.isfinite(fit.psi).all() and all(np.isfinite(own).all() for own in fit.modes)):
         raise DataError(f"nothing can be drawn from a fit without estimates: {fit.message}")
     check_weights(fit.family, fit.design.weights)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..fitting.parameters import Component
     from ..fitting.record import Fit
+    from ..inference.robust import Robust
 
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
 HOMOGENEOUS = ("homogeneous diagonal", "homogeneous compound symmetry", "ar1")  # one variance for all
@@ -35,16 +36,21 @@ LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too 
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
-def summarize(fit: Fit, df_method: str | None = None) -> Page:
-    """The page that `print(results.summary())` shows; `df_method` as in `wald.coefficient_table`."""
-    return Page(tuple(_blocks(fit, df_method)))
+def summarize(fit: Fit, df_method: str | None = None, robust: Robust | None = None) -> Page:
+    """The page that `print(results.summary())` shows; `df_method` and `robust` as in `wald.coefficient_table`."""
+    return Page(tuple(_blocks(fit, df_method, robust)))
 
 
-def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
+def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[Paragraph | Table]:
     # The numbers first, each from the module that has them; all below is layout.
     residual = scaled(fit)
     method = wald.default_method(fit) if df_method is None else df_method
-    coefficients = wald.coefficient_table(fit, df_method=method)
+    coefficients = wald.coefficient_table(fit, df_method=method if robust is None else df_method, robust=robust)
+    judged = fit if robust is None else robust.fit  # where standard errors come from
+    note = ""
+    if robust is not None:
+        method = "satterthwaite" if np.isfinite(coefficients["df"]).all() else "normal"
+        note = f"robust standard errors: {robust.definition}"
 
     yield Paragraph(tuple(_heading(fit)), hanging=4)
     if fit.has_likelihood:
@@ -55,13 +61,13 @@ def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
     else:
         yield Paragraph((_counts(fit),))
     if fit.phi and fit.sigma is None:
-        yield _family_parameters(fit, family_parameters(fit))
-    yield _fixed_effects(fit, coefficients, method, unasked=df_method is None)
+        yield _family_parameters(fit, family_parameters(judged))
+    yield _fixed_effects(fit, coefficients, method, unasked=df_method is None, note=note)
     for component in fit.components:
-        yield _component(fit, component, component_table(fit, component))
+        yield _component(fit, component, component_table(judged, component))
     p = len(fit.fixed_names)
     if 1 < p <= MOST_CORRELATIONS:
-        yield _correlations(fit.fixed_names, wald.correlation(fit.beta_covariance))
+        yield _correlations(fit.fixed_names, wald.correlation(judged.beta_covariance))
     elif p > MOST_CORRELATIONS:
         yield Paragraph((f"Correlations of the {p} fixed effects are not shown; cov_params() has their covariance.",))
     yield Paragraph(tuple(_certificate(fit)))
@@ -241,19 +247,20 @@ def _in_short(names: tuple[str, ...]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
 
 
-def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool) -> Table:
+def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool, note: str) -> Table:
     estimates = [
         list(table.index),
         format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
         format_numbers(table["std_error"], 5),
     ]
     tests = [format_fixed(table["statistic"], 3), format_p(table["p_value"])]
-    notes = []
+    notes = [note] if note else []
     headings = ["z value", "Pr(>|z|)"]
     if method in DF_NAMES:
         tests.insert(0, format_fixed(table["df"], 2))
         headings = ["df", "t value", "Pr(>|t|)"]
-        notes.append(f"t tests with {DF_NAMES[method]}")
+        if not note:
+            notes.append(f"t tests with {DF_NAMES[method]}")
         if unasked and method == "containment":
             notes[-1] += ": Satterthwaite's cannot be had for this fit"
     if fit.redundant:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..arguments import choice, understands, whole_number
+from ..arguments import check_choice, understands, whole_number
 from ..design.subset import unit_of_resampling
 from ..errors import ConvergenceWarning, DataError, warn_caller
 from ..fitting.parameters import parts
@@ -58,7 +58,9 @@ class Replicate:
 
     def predict(self, newdata: Any = None, kind: str = "response") -> pd.Series:
         """Means or linear predictors with the random effects at zero, as `results.predict(random="zero")`."""
-        return predict(self.fit, newdata, kind, "zero")
+        predicted = predict(self.fit, newdata, kind, "zero")
+        assert isinstance(predicted, pd.Series)  # a frame has standard errors, which nobody asked for
+        return predicted
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,7 @@ class Bootstrap:
         Davison & Hinkley (1997) Bootstrap Methods and their Application, chapter 5; Efron (1987) J. Amer. Statist.
         Assoc. 82:171-185. Quantile p of n replicates is at the rank (n + 1) p.
         """
-        choice("method", method, METHODS)
+        check_choice("method", method, METHODS)
         if not 0.0 < level < 1.0:
             raise DataError(f"level is {level!r}; it is a coverage between 0 and 1, such as 0.95")
         from scipy.special import ndtri
@@ -225,7 +227,8 @@ def bootstrap(
     progress: bool | None = None,
 ) -> Bootstrap:
     """The bootstrap of a fit, see `results.bootstrap`."""
-    choice("kind", kind, KINDS)
+    check_choice("kind", kind, KINDS)
+    fit.need_likelihood("the bootstrap")
     count, workers = whole_number(n, "n"), whole_number(threads, "threads")
     if count < 2:
         raise DataError(f"n is {count}; a standard error needs two replicates, and intervals a thousand")

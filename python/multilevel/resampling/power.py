@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..arguments import choice, whole_number
+from ..arguments import check_choice, whole_number
 from ..design.subset import rows_of_levels, take_rows, unit_of_resampling
 from ..errors import DataError
 from ..fitting.core_model import build_core
@@ -50,7 +50,7 @@ def power_table(
     threads: int | None,
 ) -> pd.DataFrame:
     """A row for each size and effect, see `multilevel.power`."""
-    choice("method", method, ("wald", "lrt"))
+    check_choice("method", method, ("wald", "lrt"))
     if test not in study.beta:
         raise DataError(f"test={test!r} is no coefficient; there are {', '.join(map(repr, study.beta))}")
     if not 0.0 < alpha < 1.0:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..storage import fits
+from .checking import Checking
 from .course import Course
+from .dependence import Dependence
+from .effects import Effects
 from .estimates import Estimates
 from .hypotheses import Hypotheses
 from .random_part import RandomPart
@@ -21,7 +24,19 @@ if TYPE_CHECKING:
     from ..model import MixedModel
 
 
-class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, Resampling, Course, Reports):
+class MixedModelResults(
+    Estimates,
+    Hypotheses,
+    RandomPart,
+    Statistics,
+    RowValues,
+    Effects,
+    Dependence,
+    Checking,
+    Resampling,
+    Course,
+    Reports,
+):
     """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
 
     Parameters

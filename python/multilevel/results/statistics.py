@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..arguments import understands
-from ..inference import information_criteria
+from ..inference import cluster_contributions, information_criteria
 from ..prediction import residuals
 from .part import Part
 
@@ -28,6 +28,19 @@ class Statistics(Part):
     def deviance(self) -> float:
         """-2 times `llf`: after REML the REML criterion."""
         return -2.0 * self.llf
+
+    @understands
+    def cluster_contributions(self) -> pd.DataFrame:
+        """Log-likelihood of each independent cluster, and how far Laplace's approximation can be trusted there.
+
+        Returns
+        -------
+        DataFrame, index = the clusters
+            n_rows; llf, whose sum is that of the fit by maximum likelihood; change, what more points of quadrature add
+            to it; skewness, of the random effects given the data. The last two are missing where the design has no
+            quadrature.
+        """
+        return cluster_contributions.cluster_contributions(self.fit)
 
     @understands
     def information_criteria(self, n: str = "rows") -> pd.Series:
