@@ -229,9 +229,9 @@ def test_what_cannot_be_bootstrapped(cbpp: ml.MixedModelResults) -> None:
     with pytest.raises(DataError, match="kind='wild' is not available"):
         cbpp.bootstrap(10, kind="wild")
     quasi = ml.fit(CBPP, ml.datasets.cbpp(), "binomial", method="pql")
-    with pytest.raises(DataError, match="this fit is by method='pql'"):
+    with pytest.raises(DataError, match="a fit by method='pql' has no likelihood"):
         quasi.bootstrap(10, kind="cases")
-    with pytest.raises(DataError, match="quasi-likelihood knows mean and variance"):
+    with pytest.raises(DataError, match="drawing from a fit: a fit by method='pql' has no likelihood"):
         quasi.simulate()
     with pytest.raises(DataError, match="method='pql' is for a single fit"):
         quasi.model.fit_many(np.zeros((56, 1)), method="pql")

@@ -232,8 +232,6 @@ def bootstrap(
     count, workers = whole_number(n, "n"), whole_number(threads, "threads")
     if count < 2:
         raise DataError(f"n is {count}; a standard error needs two replicates, and intervals a thousand")
-    if fit.method not in ("ml", "reml"):
-        raise DataError(f"the bootstrap fits by 'ml' or 'reml', and this fit is by method='{fit.method}'")
     if group is not None and kind != "cases":
         raise DataError(f"group= names what kind='cases' resamples; kind is {kind!r}")
     key = checked_seed(seed)
