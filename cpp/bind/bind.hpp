@@ -20,5 +20,6 @@ void bind_model(py::module_& module);
 void bind_quadrature(py::module_& module);
 void bind_fit(py::module_& module);
 void bind_profile(py::module_& module);
+void bind_contributions(py::module_& module);
 
 }  // namespace multilevel::bind

@@ -2,7 +2,7 @@
 #include <stdexcept>
 
 #include "bind/bind.hpp"
-#include "bind/monitor.hpp"
+#include "bind/calls.hpp"
 #include "numeric/parallel.hpp"
 #include "profile/profile.hpp"
 

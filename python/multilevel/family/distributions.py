@@ -9,6 +9,7 @@ from scipy import special, stats
 
 from multilevel import _core
 
+from ..errors import DataError
 from .continuous_distributions import CONTINUOUS
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ def _beta(mu: Array, _trials: Array, precision: Array) -> Any:
 def _beta_binomial(mu: Array, trials: Array, precision: Array) -> Any:
     if np.all(np.isinf(precision)):
         return stats.binom(_whole(trials), mu)
-    return stats.betabinom(_whole(trials), mu * precision, (1.0 - mu) * precision)
+    law = stats.betabinom(_whole(trials), mu * precision, (1.0 - mu) * precision)
+    return Counts(
+        lambda y: law.logpmf(np.asarray(y, dtype=np.float64)), law.mean(), law.var()
+    )  # SciPy sums its cdf number by number
 
 
 class Counts:
@@ -244,6 +248,13 @@ def distribution(family: Family, mu: ArrayLike, phi: Mapping[str, ArrayLike], tr
     Returns
     -------
     A frozen distribution with logpmf or logpdf, cdf, ppf, rvs, mean and var. Counts out of trials are counts here.
+
+    Raises
+    ------
+    DataError
+        The family is one of the user's own.
     """
+    if family.in_python:
+        raise DataError(f"the family {family.name!r} has a density in Python, and no quantiles or draws")
     own = {name: np.asarray(value, dtype=np.float64) for name, value in phi.items()}
     return cast("Any", DISTRIBUTIONS[family.name](*(np.asarray(v, dtype=np.float64) for v in (mu, trials)), **own))

@@ -12,8 +12,9 @@ from ..arguments import finite_numbers
 from ..errors import DataError
 from .certificate import certificate, optimization, quadrature_check
 from .exact_fit import exact_parameters
+from .folded import folded
 from .parameters import is_exact, parts, variance_share
-from .quadrature import check_points, n_nodes
+from .quadrature import check_points, has_loadings, n_nodes
 from .record import Fit
 from .verdict import judge
 
@@ -43,6 +44,9 @@ def run(
     report: Callable[[int, float, float], None] | None = None,
 ) -> Fit:
     """Fits the response of `design` and gives the record its names."""
+    family.check_rows(design.response.values, design.response.size)
+    if family.in_python:
+        threads = 1  # others would wait for the interpreter
     psi = np.zeros(0) if start is None else finite_numbers(start, "start")
     n_parameters = core.n_beta + core.n_theta + core.n_phi
     if start is not None and psi.shape != (n_parameters,):
@@ -77,7 +81,7 @@ def run(
 
     table: list[tuple[int, float, float]] = []
     if isinstance(n_quadrature, str):
-        for points in AUTO_POINTS:
+        for points in AUTO_POINTS if not has_loadings(design) else AUTO_POINTS[3:]:
             if points > 1 and n_nodes(points, design) > _core.most_nodes:
                 break
             record = fitted(points)
@@ -102,15 +106,6 @@ def _unsettled(table: tuple[tuple[int, float, float], ...]) -> str:
         f"standard errors (limit {SETTLED_SHIFT:g}): the next step would pass the limit of {_core.most_nodes:,} nodes "
         "per group, or the number of points that it tries"
     )
-
-
-def _folded(core: _core.Model, family: Family, record: _core.FitRecord, threads: int) -> tuple[int, int]:
-    """Rows whose linear predictor is below and above zero, where the link's inverse is even; else (0, 0)."""
-    if family.link != "sqrt" or record.ending != "converged":
-        return 0, 0
-    modes = [np.ascontiguousarray(own) for own in record.modes]
-    eta = core.linear_predictor(np.ascontiguousarray(record.psi[: core.n_beta]), modes, threads)
-    return int(np.sum(eta < 0)), int(np.sum(eta > 0))
 
 
 def _largest_shift(record: _core.FitRecord) -> float:
@@ -138,9 +133,9 @@ def _named(
     beside = {own.name: core.phi_redundant(r) for r, own in enumerate(family.parameters)}
     cut = parts(design, family, kept, psi, beside)
     measured = certificate(record, design, cut.random_cov)
-    folded = _folded(core, family, record, threads)
+    both_sides = folded(core, family, record, threads)
     left_out = dropped + tuple(f"{own.name}: {name}" for own in cut.components for name in own.redundant)
-    verdict = judge(design, family, record, measured, cut, left_out, _unsettled(table), folded)
+    verdict = judge(design, family, record, measured, cut, left_out, _unsettled(table), both_sides)
     share = variance_share(design, family, len(kept))
     return Fit(
         design=design,

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
     from ..fitting.record import Fit
     from .profile import Which
+    from .robust import Robust
 
 
 def confidence_intervals(
-    fit: Fit, level: float = 0.95, method: str = "wald", df_method: str | None = None, which: Which = None
+    fit: Fit,
+    level: float = 0.95,
+    method: str = "wald",
+    df_method: str | None = None,
+    which: Which = None,
+    robust: Robust | None = None,
 ) -> pd.DataFrame:
     """Confidence intervals of the fixed effects, or by profile likelihood of what is asked for.
 
@@ -31,6 +37,8 @@ def confidence_intervals(
         Degrees of freedom of Wald intervals.
     which : optional
         As of `profile.profile`; of Wald intervals names of fixed effects.
+    robust : Robust, optional
+        The covariance that Wald intervals come from.
 
     Returns
     -------
@@ -44,8 +52,10 @@ def confidence_intervals(
         A name is not there.
     """
     if method != "profile":
-        return wald.confidence_intervals(fit, level, method, df_method, which)
+        return wald.confidence_intervals(fit, level, method, df_method, which, robust)
     if df_method is not None:
         raise ValueError("df_method is for Wald intervals; profile intervals are of the likelihood and have no degrees")
+    if robust is not None:
+        raise ValueError("robust= is for Wald intervals; a profile is of the likelihood that robust errors distrust")
     wald.complain_of_level(level)
     return profile_intervals(fit, level, which)

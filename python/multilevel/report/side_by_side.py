@@ -118,12 +118,13 @@ def _random_label(group: str, term: str) -> str:
 
 
 def _statistics(fit: Fit) -> dict[tuple[str, str], str]:
-    criteria = information_criteria(fit)
     cells = {("fit", "rows"): f"{fit.n_rows}"}
     cells |= {("fit", f"levels of {name}"): f"{count}" for name, count in fit.n_groups.items()}
-    loglik, aic, bic = format_fixed([fit.loglik, criteria["aic"], criteria["bic"]], 2)
-    cells["fit", "REML logLik" if fit.method == "reml" else "logLik"] = loglik
-    cells |= {("fit", "AIC"): aic, ("fit", "BIC"): bic}
+    if fit.has_likelihood:
+        criteria = information_criteria(fit)
+        loglik, aic, bic = format_fixed([fit.loglik, criteria["aic"], criteria["bic"]], 2)
+        cells["fit", "REML logLik" if fit.method == "reml" else "logLik"] = loglik
+        cells |= {("fit", "AIC"): aic, ("fit", "BIC"): bic}
     if not fit.converged:
         cells["fit", "converged"] = "no"
     return cells

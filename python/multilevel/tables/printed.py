@@ -62,7 +62,7 @@ class Comparison(PrintedFrame):
 class Parameters(PrintedFrame):
     """A row per parameter: estimates with as many digits as their errors tell."""
 
-    LAYOUT = (
+    LAYOUT: tuple[str, ...] = (
         *("effect", "group", "term", "estimate", "std_error", "df", "statistic", "p_value", "conf_low", "conf_high"),
     )
 
@@ -79,7 +79,16 @@ class Parameters(PrintedFrame):
             _blank(format_p(self["p_value"])),
             *(_by_error(self[name].to_numpy(dtype=float), errors) for name in ("conf_low", "conf_high")),
         ]
-        return Page((Table(self.LAYOUT, tuple(zip(*each, strict=True)), n_labels=3, gap=" "),))
+        if "quantity" in self.LAYOUT:
+            each.insert(3, [_text(value) for value in self["quantity"]])
+        n_labels = self.LAYOUT.index("estimate")
+        return Page((Table(self.LAYOUT, tuple(zip(*each, strict=True)), n_labels=n_labels, gap=" "),))
+
+
+class Exponentiated(Parameters):
+    """The same with exponentials of coefficients, and what these are."""
+
+    LAYOUT = (*Parameters.LAYOUT[:3], "quantity", *Parameters.LAYOUT[3:])
 
 
 class SideBySide(PrintedFrame):
