@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +81,32 @@ def test_counts(epil: ml.MixedModelResults, effects: dict[str, Any], random: str
     agree(epil.comparisons("trt", kind="ratio", random=random).table, 0, expected, "rate ratio trt", error, 2e-7)
     agree(epil.marginal_effects("lbase", random=random).table, 0, expected, "AME lbase", error, 2e-7)
     agree(epil.marginal_effects("visit", random=random).table, 0, expected, "AME visit", error, 2e-7)
+
+
+def test_definitions(reference_data: Any) -> None:
+    """Without random effects: the numbers of the package marginaleffects."""
+    fit = ml.fit("use ~ age + urban * livch", reference_data("Contraception"), family="binomial")
+    expected = json.loads((Path(__file__).parent / "reference" / "comparisons.json").read_text(encoding="utf-8"))
+    tables = {
+        "livch": fit.comparisons("livch"),
+        "livch_pairwise": fit.comparisons("livch", contrast="pairwise"),
+        "urban_ratio": fit.comparisons("urban", kind="ratio"),
+        "urban_by_livch": fit.comparisons("urban", by="livch"),
+        "age_iqr": fit.comparisons("age", change="iqr"),
+        "age_range": fit.comparisons("age", change="range"),
+        "age_two_values": fit.comparisons("age", change=(-5, 5)),
+        "age_rows": fit.comparisons(
+            "age", change=(-5, 5), newdata=reference_data("Contraception").head(6), average=False
+        ),
+        "age_slope": fit.marginal_effects("age"),
+    }
+    for name, result in tables.items():
+        for own in ("estimate", "std_error"):
+            # its derivatives are differences: 1e-6 of errors, and of the error of a slope, which is one already, 1e-3
+            rtol = 1e-3 if name == "age_slope" else 2e-6
+            assert np.allclose(result.table[own], expected[name][own], rtol=rtol), (name, own)
+    odds = fit.comparisons("urban", kind="odds_ratio")
+    assert odds.estimate[0] == pytest.approx(expected["urban_log_odds_ratio"]["estimate"][0], rel=1e-6)
 
 
 # ---- against brute force -----------------------------------------------------------------------------------------
@@ -259,6 +287,11 @@ def test_groups_and_values(contraception: ml.MixedModelResults, reference_data: 
     rows = data.assign(urban="Y", livch="2")
     there, here = (contraception.predict(rows.assign(age=float(a)), random="zero").mean() for a in (5, -5))
     assert at["estimate"][1] == pytest.approx(there - here, rel=1e-12)
+    pairs = contraception.comparisons("livch", contrast="pairwise", random="zero").table
+    assert list(pairs["contrast"]) == ["1 - 0", "2 - 0", "3+ - 0", "2 - 1", "3+ - 1", "3+ - 2"]
+    first = pairs["estimate"]
+    assert np.allclose(first[3:], [first[1] - first[0], first[2] - first[0], first[2] - first[1]], rtol=1e-12)
+    assert at["contrast"][0] == "5 - (-5)"
     districts = contraception.comparisons("urban", by="district", random="conditional").table
     assert len(districts) == data["district"].nunique()
     weights = np.arange(len(data), dtype=float)

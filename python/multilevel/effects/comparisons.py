@@ -18,7 +18,6 @@ from ..arguments import check_choice
 from ..columns.levels import label_of
 from ..design.source import SourceColumn
 from ..errors import DataError, NotEstimableWarning, warn_caller
-from .contrast_sets import contrast_set
 from .directions import check_number, direction
 from .estimated import Estimated
 from .means import Question, RowMeans, needs_of, row_means, row_slopes
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 KINDS = ("difference", "ratio", "odds_ratio")
+CONTRASTS = ("reference", "pairwise", "consecutive")
 CHANGES = ("sd", "iqr", "range")
 WORDS = {"difference": "Differences", "ratio": "Ratios", "odds_ratio": "Odds ratios"}
 
@@ -272,12 +272,16 @@ def _settings(
         return [Setting("", high), Setting("", low)], [(text, 0, 1)]
     if change != 1.0:
         raise DataError(f"change={change!r} is for numbers; {column.name!r} holds categories: contrast= chooses levels")
+    check_choice("contrast", contrast, CONTRASTS)
     levels = levels_of(column)
-    found = contrast_set(contrast, [label_of(own) for own in levels], None, kind != "difference")
-    if found.kind not in ("reference", "pairwise", "consecutive"):
-        raise DataError(f"contrast={contrast!r} is not available; choose 'reference', 'pairwise' or 'consecutive'")
-    rows = [(int(np.argmax(row > 0)), int(np.argmax(row < 0))) for row in found.rows]
-    pairs = [(name, plus, minus) for name, (plus, minus) in zip(found.names, rows, strict=True)]
+    if len(levels) < 2:
+        raise DataError(f"{column.name!r} has one level in the rows of the fit, and nothing to compare it with")
+    places = {
+        "reference": [(k, 0) for k in range(1, len(levels))],
+        "consecutive": [(k, k - 1) for k in range(1, len(levels))],
+        "pairwise": [(k, j) for j in range(len(levels)) for k in range(j + 1, len(levels))],
+    }[contrast]
+    pairs = [(f"{label_of(levels[k])}{sign}{label_of(levels[j])}", k, j) for k, j in places]
     return [Setting("", own) for own in levels], pairs
 
 
@@ -286,7 +290,7 @@ def _shifted(text: str, step: float) -> tuple[list[Setting], list[tuple[str, int
 
 
 def _number(value: float) -> str:
-    return f"{value:.6g}"
+    return f"({value:.6g})" if value < 0 else f"{value:.6g}"
 
 
 def _compared(kind: str, plus: RowMeans, minus: RowMeans) -> tuple[Array, Array]:

@@ -122,6 +122,7 @@ def _checked(fit: Fit, kind: str) -> str:
             f"robust={name!r} adjusts residuals by the covariance that the model gives the response, which is known "
             f"for linear models alone; this is {fit.family.name}({fit.family.link}). With few clusters use robust='MBN'"
         )
+    fit.need_likelihood("a robust covariance")
     if not np.isfinite(fit.beta_covariance).all():
         raise DataError(f"a robust covariance begins with the model's own, and this fit has none: {fit.message}")
     return name

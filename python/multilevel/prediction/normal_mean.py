@@ -149,12 +149,14 @@ def mean_of_link(link: str, centre: Array, sd: Array) -> Means | None:
     if link not in ("logit", "cloglog"):
         return None
     inverse = special.expit if link == "logit" else _inverse_cloglog
-    if sd.max(initial=0.0) <= NO_SPREAD:
-        value = inverse(centre)
-        slope = value * (1.0 - value) if link == "logit" else np.exp(centre - np.exp(centre))
+    value = inverse(centre)
+    slope = value * (1.0 - value) if link == "logit" else np.exp(centre - np.exp(centre))
+    flat = sd <= NO_SPREAD
+    if flat.all():
         return _means(value, slope, np.zeros_like(centre))
     with np.errstate(over="ignore"):
-        return normal_mean(lambda points, _: inverse(points[..., 0]), centre[:, None], sd[:, None])
+        found = normal_mean(lambda points, _: inverse(points[..., 0]), centre[:, None], sd[:, None])
+    return Means(found.value, np.where(flat[:, None], slope[:, None], found.by_centre), found.by_variance)
 
 
 def _inverse_cloglog(eta: Array) -> Array:
