@@ -12,8 +12,8 @@ from ..errors import DataError
 from ..inference.anova import f_test
 from ..inference.degrees_of_freedom.methods import adjusted_covariance, check_method, default_method, degrees_of_freedom
 from ..inference.wald import correlation
+from ..prediction.links import derivatives
 from ..tables.page import Page, Paragraph, Table, format_fixed, format_numbers, format_p
-from .links import derivatives
 from .multiplicity import adjusted_p, reaches
 
 if TYPE_CHECKING:
