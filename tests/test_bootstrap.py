@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -139,6 +141,8 @@ def test_statistics_of_ones_own(sleep: ml.MixedModelResults) -> None:
     assert found.estimates["day9"] == pytest.approx(sleep.params @ [1, 9])
     share = everything.replicates["Subject: sd__(Intercept)"] ** 2
     np.testing.assert_allclose(found.replicates["icc"], share / (share + everything.replicates["sigma"] ** 2))
+    again = pickle.loads(pickle.dumps(everything))
+    pd.testing.assert_frame_equal(again.conf_int("normal"), everything.conf_int("normal"))
     one = sleep.bootstrap(10, seed=1, statistic=lambda own: own.llf)
     assert one.estimates.index.tolist() == ["statistic"]
     named = sleep.bootstrap(10, seed=1, statistic=["sigma"])
@@ -166,7 +170,9 @@ def test_bca_takes_the_model_without_each_cluster(sleep: ml.MixedModelResults) -
 
 def test_failures_are_counted_and_shown() -> None:
     data = pd.DataFrame({"y": [0, 1, 0, 0, 1, 1, 0, 1], "x": [0, 0, 0, 0, 1, 1, 1, 1]})
-    found = ml.fit("y ~ x", data, "binomial").bootstrap(100, seed=1)
+    results = ml.fit("y ~ x", data, "binomial")
+    with pytest.warns(ml.ConvergenceWarning, match=r"of 100 fits did not converge \(limit 5%\) and are left out"):
+        found = results.bootstrap(100, seed=1)
     assert 5 < len(found.failed) < 60
     assert found.n == 100
     assert found.failed.str.contains("no maximum|is zero|no failure").all()
@@ -189,6 +195,25 @@ def test_a_correlation_that_is_not_defined_leaves_its_own_row() -> None:
     assert np.isfinite(found.conf_int()).all(axis=None)
 
 
+def test_a_fit_that_did_not_converge_says_so() -> None:
+    with pytest.warns(ml.ConvergenceWarning, match="stopped at the limit"):
+        results = ml.fit(CBPP, ml.datasets.cbpp(), "binomial", max_iter=1)
+    with pytest.warns(ml.ConvergenceWarning, match="rests on where it stopped"):
+        results.bootstrap(5, seed=1)
+    with pytest.warns(ml.ConvergenceWarning, match="rests on where it stopped"):
+        results.bootstrap(5, seed=1, kind="cases")
+    with pytest.warns(ml.ConvergenceWarning, match="rests on where it stopped"):
+        results.simulate(seed=1)
+
+
+def test_results_that_were_saved(sleep: ml.MixedModelResults, tmp_path: Path) -> None:
+    sleep.save(tmp_path / "sleep.mlz")
+    again = ml.load(tmp_path / "sleep.mlz")
+    for kind in ("parametric", "cases", "residual"):
+        one, two = (own.bootstrap(5, seed=1, kind=kind).replicates for own in (sleep, again))
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
 def test_intervals_of_results(cbpp: ml.MixedModelResults) -> None:
     found = cbpp.conf_int(0.9, method="bootstrap", n=200, seed=1)
     pd.testing.assert_frame_equal(found, cbpp.bootstrap(200, seed=1).conf_int(level=0.9).iloc[:4])
@@ -203,6 +228,13 @@ def test_what_cannot_be_bootstrapped(cbpp: ml.MixedModelResults) -> None:
         cbpp.bootstrap(10, group="herd")
     with pytest.raises(DataError, match="kind='wild' is not available"):
         cbpp.bootstrap(10, kind="wild")
+    quasi = ml.fit(CBPP, ml.datasets.cbpp(), "binomial", method="pql")
+    with pytest.raises(DataError, match="a fit by method='pql' has no likelihood"):
+        quasi.bootstrap(10, kind="cases")
+    with pytest.raises(DataError, match="drawing from a fit: a fit by method='pql' has no likelihood"):
+        quasi.simulate()
+    with pytest.raises(DataError, match="method='pql' is for a single fit"):
+        quasi.model.fit_many(np.zeros((56, 1)), method="pql")
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"y": rng.normal(size=200), "g": np.repeat(np.arange(20), 10)})
     data["y"] += 0.5 * rng.normal(size=20)[data["g"]]
@@ -210,3 +242,13 @@ def test_what_cannot_be_bootstrapped(cbpp: ml.MixedModelResults) -> None:
     with pytest.raises(DataError, match="use kind='cases'"):
         in_part.bootstrap(10)
     assert len(in_part.bootstrap(10, seed=1, kind="cases").replicates) == 10
+
+
+def test_progress_is_shown_when_it_is_wanted(cbpp: ml.MixedModelResults, capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = cbpp.bootstrap(40, seed=1)
+    assert capsys.readouterr().err == ""
+    shown = cbpp.bootstrap(40, seed=1, progress=True)
+    assert "40 of 40 fits" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(quiet.replicates, shown.replicates, check_exact=True)
+    cbpp.bootstrap(5, seed=1, kind="cases", progress=True)
+    assert "5 of 5 fits" in capsys.readouterr().err

@@ -42,7 +42,7 @@ def test_draws_follow_the_density(name: str, phi: Phi) -> None:
 
 
 def count(name: str) -> int:
-    return FEW if name in INVERTED or name == "tweedie" else N
+    return FEW if name in INVERTED else N
 
 
 DEFAULT_LINK = [(own, phi) for own, phi in modified_settings() if own.link == ml.Family(own.base).link]
@@ -70,6 +70,25 @@ def test_parameters_of_each_row() -> None:
     drawn = draw(family, np.log(2.0) * np.ones(2 * N), rows[:, None], generator(1, 0))
     assert drawn[:N].var() == pytest.approx(4.0, rel=0.05)
     assert drawn[N:].var() == pytest.approx(4.0 / np.exp(3.0), rel=0.05)
+
+
+def test_parameters_at_their_limits() -> None:
+    """There a family is another one."""
+    rows, eta = np.zeros(N), np.full(N, np.log(2.0))
+    for name, variance in (
+        ("negative_binomial", 2.0),
+        ("negative_binomial_1", 2.0),
+        ("student_t", 1.0),
+        ("tweedie", 4.0 * 0.5),
+    ):
+        family = ml.Family(name, "log")
+        phi = [np.log(0.5) if own.name == "dispersion" else 0.0 for own in family.parameters]
+        phi[-1] = family.parameters[-1].limit
+        drawn = draw(family, eta, np.array(phi), generator(1, 0))
+        assert drawn.mean() == pytest.approx(2.0, rel=0.05)
+        assert drawn.var() == pytest.approx(variance, rel=0.05)
+    drawn = draw(ml.Family("beta_binomial"), rows, np.array([np.inf]), generator(1, 0), np.full(N, 8.0))
+    assert drawn.var() == pytest.approx(2.0, rel=0.05)
 
 
 def test_hardly_anything_is_left_by_truncation() -> None:

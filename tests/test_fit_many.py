@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,3 +127,38 @@ def test_bad_input() -> None:
     binomial = ml.MixedModel(CBPP, ml.datasets.cbpp(), "binomial")
     with pytest.raises(DataError, match="'auto' is for a single fit"):
         binomial.fit_many(np.zeros((56, 1)), n_quadrature="auto")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals work differently there")
+def test_interrupt_stops_all_threads() -> None:
+    code = """
+import numpy as np, multilevel as ml
+data = {"y": np.tile([0.0, 1.0, 1.0], 700), "g": np.repeat(np.arange(70), 30)}
+model = ml.MixedModel("y ~ 1 + (1 | g)", data, "binomial")
+y = np.random.default_rng(1).integers(0, 2, (2100, 3000)).astype(float)
+print("ready", flush=True)
+try:
+    model.fit_many(y, n_quadrature=51, threads=2)
+    print("done", flush=True)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        time.sleep(3.0)  # the columns are checked before
+        process.send_signal(signal.SIGINT)
+        begin = time.perf_counter()
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert out.strip() == "interrupted", err
+    assert time.perf_counter() - begin < 10

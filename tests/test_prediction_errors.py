@@ -374,7 +374,8 @@ def test_derivatives_of_the_response(cbpp: ml.MixedModelResults) -> None:
     data = crossed()
     data = data[data["y"] > 0]
     results = ml.fit("y ~ x + (1 | a)", data, "truncated_poisson")
-    new = pd.DataFrame({"x": [-1.0, 0.5]})
+    near = -results.params["(Intercept)"] / results.params["x"]
+    new = pd.DataFrame({"x": [near + 1e-9, 0.5]})  # a linear predictor next to zero is nothing special
     found = results.predict(new, random="zero", se=True)
     mu = np.exp(results.params["(Intercept)"] + results.params["x"] * new["x"].to_numpy())
     rest = -np.expm1(-mu)
@@ -395,6 +396,19 @@ def test_rows_without_a_prediction(sleep: ml.MixedModelResults) -> None:
     anew = sleep.predict(pd.DataFrame({"Days": [1.0], "Subject": ["somebody"]}), new_levels="marginal", se=True)
     typical = sleep.predict({"Days": [1.0]}, random="marginal", se=True)
     np.testing.assert_allclose(anew, typical)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cauchit"])
+def test_known_and_new_groups_together(link: str) -> None:
+    """Each row has the error that it has alone."""
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    results = ml.fit(formula, read_data("cbpp"), "binomial", link=link)
+    new = pd.DataFrame({"period": ["1", "2", "3"], "herd": ["1", "new", "2"]})
+    together = results.predict(new, new_levels="marginal", interval="confidence")
+    alone = [results.predict(new.iloc[[k]], new_levels="marginal", interval="confidence") for k in range(3)]
+    np.testing.assert_allclose(together, pd.concat(alone), rtol=1e-9)
+    known = results.predict(new.iloc[[0, 2]], se=True)
+    np.testing.assert_allclose(together.iloc[[0, 2], :2], known, rtol=1e-9)
 
 
 def test_trials_and_weights(cbpp: ml.MixedModelResults, sleep: ml.MixedModelResults) -> None:

@@ -455,7 +455,7 @@ def test_what_cannot_be() -> None:
         results.conf_int(which="sigma")
     with pytest.raises(ml.ArgumentError, match="'parm' is which here"):
         results.conf_int(parm="x")  # type: ignore[call-arg]
-    with pytest.raises(ValueError, match="available: 'wald' and 'profile'"):
+    with pytest.raises(ValueError, match="available: 'wald', 'profile' and 'bootstrap'"):
         results.conf_int(method="other")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ml.FitWarning)

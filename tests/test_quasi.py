@@ -144,5 +144,5 @@ def test_what_comes_after_needs_a_likelihood() -> None:
         with pytest.raises(ml.DataError, match="a fit by method='pql' has no likelihood"):
             ask()
     assert results.model is not None
-    with pytest.raises(ml.DataError, match="fit_many is by maximum likelihood"):
+    with pytest.raises(ml.DataError, match="method='pql' is for a single fit"):
         results.model.fit_many(np.zeros((56, 2)), method="pql")

@@ -225,3 +225,10 @@ def test_crossed_factors_without_independent_parts_are_refused() -> None:
     results = ml.fit("y ~ x + (1 | school) + (1 | item)", data)
     with pytest.raises(DataError, match="no part of these data is independent of the rest, since 'school' and 'item'"):
         results.cov_params(robust="CR1")
+
+
+def test_quasi_likelihood_has_no_scores() -> None:
+    results = ml.fit("count ~ x + (1 | school)", DATA, "poisson", method="pql")
+    for call in (lambda: results.cov_params(robust="CR1"), lambda: results.random_effects(kind="mean")):
+        with pytest.raises(DataError, match="has no likelihood"):
+            call()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,3 +146,44 @@ def test_errors_name_what_lacks() -> None:
     weighted = ml.fit("y ~ 1", {"y": [1, 2, 3, 0], "w": [1, 2, 1, 1]}, "poisson", weights="w")
     with pytest.raises(DataError, match="cannot be drawn with prior weights"):
         weighted.simulate()
+
+
+NATURAL = {
+    "sigma": 0.6,
+    "shape": 3.0,
+    "size": 2.0,
+    "dispersion": 1.3,
+    "precision": 6.0,
+    "nu": 1.5,
+    "df": 6.0,
+    "alpha": 2.0,
+    "power": 1.5,
+    "lower_cut": -2.0,
+    "cut_distance": 4.0,
+    "zero_probability": 0.3,
+}
+SLOW = ("conway_maxwell_poisson", "truncated_conway_maxwell_poisson")
+
+
+@pytest.mark.parametrize("name", ml.families()["family"])
+def test_every_family_and_zero_part_comes_back_from_its_fit(name: str) -> None:
+    """Drawn at given parameters, taken by the model, drawn from its fit, and fitted again."""
+    data = GROUPS.iloc[:160]
+    zeros = ml.Family(name).modifiers
+    for zero in ("", *(own for own in ("inflation", "hurdle") if own in zeros and name not in SLOW)):
+        family = ml.Family(name, zero=zero)
+        own = {parameter.name: NATURAL[parameter.name] for parameter in family.parameters}
+        params = {"(Intercept)": 0.6, "x": 0.1, "g: sd__(Intercept)": 0.2, **own}
+        trials = 6 if family.support == "trials" else None
+        y = ml.simulate("~ x + (1 | g)", data, family, params=params, seed=1, trials=trials)[0]
+        left = "cbind(y, 6 - y)" if trials else "y"
+        model = ml.MixedModel(f"{left} ~ x + (1 | g)", data.assign(y=y), family)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ml.FitWarning)
+            results = model.fit()
+            again = results.simulate(1, seed=2)
+            alone = results.refit(again[0])
+        assert again.dtypes.iloc[0] == (np.int64 if "counts" in family.support or trials else np.float64)
+        many = model.fit_many(again)
+        assert many["llf"].iloc[0] == pytest.approx(alone.llf, rel=1e-9, nan_ok=True)
+        assert bool(many["converged"].all()) == alone.converged

@@ -143,7 +143,7 @@ def test_several_variances_hold_their_level() -> None:
     rng = np.random.default_rng(5)
     frame = pd.DataFrame({"g": np.repeat(np.arange(12), 10), "h": np.tile(np.arange(10), 12)})
     model = ml.MixedModel("y ~ 1 + (1 | g) + (1 | h)", frame.assign(y=rng.normal(size=120)))
-    tests = [model.refit(rng.normal(size=120)).test_variance(["g", "h"]) for _ in range(200)]
+    tests = [model.refit(rng.normal(size=120)).test_variance(["g", "h"]) for _ in range(150)]
     assert tests[0].mixture[2] == pytest.approx(0.25, abs=0.02)  # balanced: nearly independent
     p = np.array([test.p_value for test in tests])
     assert stats.binomtest(int((p < 0.2).sum()), len(p), 0.2).pvalue > 1e-3
@@ -167,7 +167,7 @@ def test_several_factors_at_once() -> None:
 def test_bounds_and_approximations() -> None:
     rng = np.random.default_rng(2)
     frame = pd.DataFrame(
-        {"g": np.repeat(np.arange(20), 10), "x": rng.normal(size=200), "t": np.tile(np.arange(10), 20)}
+        {"g": np.repeat(np.arange(20), 10), "x": rng.normal(size=200), "t": np.tile(np.arange(10), 20) // 2}
     )
     frame["y"] = frame["x"] * rng.normal(size=20)[frame["g"]] + rng.normal(size=200)
     three = ml.fit("y ~ x + t + (x + t | g)", frame).test_variance("g")

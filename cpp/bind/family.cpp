@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "bind/bind.hpp"
+#include "bind/python_family.hpp"
 #include "family/modified/make.hpp"
 #include "family/registry.hpp"
 
@@ -173,11 +174,13 @@ py::array_t<double> supremum(const Family& f, const DoubleArray& y, const Double
 }  // namespace
 
 void bind_family(py::module_& module) {
-  py::class_<Family>(module, "Family")
+  py::class_<Family, std::shared_ptr<Family>>(module, "Family")
       .def(py::init([](const std::string& name, const std::string& link, const std::string& zero) {
              return family::make_family(name, link, zero);
            }),
            py::arg("name"), py::arg("link"), py::arg("zero") = "")
+      .def_static("of", &python_family, py::arg("callbacks"),
+                  "A family whose density is computed in Python: see multilevel.family.callbacks.Callbacks.")
       .def_property_readonly("name", &Family::name)
       .def_property_readonly("link", &Family::link)
       .def_property_readonly("support", [](const Family& f) { return support_name(f.support()); })

@@ -54,18 +54,22 @@ using TermTuple = std::tuple<int, std::vector<py::object>, std::string>;
 using PhiTuple = std::tuple<std::vector<py::object>, std::optional<DoubleArray>, std::optional<double>>;
 using CodeArray = py::array_t<std::int32_t, py::array::c_style>;
 
+using FamilyPointer = std::shared_ptr<family::Family>;
+
 std::unique_ptr<Model> make(const std::string& family, const std::string& link, std::int64_t n_rows,
                             const std::optional<DoubleArray>& second, const std::optional<DoubleArray>& weights,
                             const std::optional<DoubleArray>& offset, const std::vector<py::object>& fixed,
                             const std::vector<CodeArray>& codes, const std::vector<std::int32_t>& n_levels,
                             const std::vector<TermTuple>& terms, int threads, const std::vector<PhiTuple>& phi,
-                            const std::vector<int>& variables, const std::string& zero) {
+                            const std::vector<int>& variables, const std::string& zero,
+                            const FamilyPointer& own_family) {
   model::Specification s;
   std::vector<py::object> keep;
   s.n_rows = n_rows;
   s.family = family;
   s.link = link;
   s.zero = zero;
+  s.own_family = own_family;
   s.second = optional_doubles(second, n_rows, "second");
   s.weights = optional_doubles(weights, n_rows, "weights");
   s.offset = optional_doubles(offset, n_rows, "offset");
@@ -134,7 +138,7 @@ void bind_model(py::module_& module) {
       .def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("second").none(true),
            py::arg("weights").none(true), py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"),
            py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0, py::arg("phi") = std::vector<PhiTuple>(),
-           py::arg("variables") = std::vector<int>(), py::arg("zero") = "")
+           py::arg("variables") = std::vector<int>(), py::arg("zero") = "", py::arg("own_family") = FamilyPointer())
       .def_property_readonly("n_rows", &Model::n_rows)
       .def_property_readonly("n_clusters", &Model::n_clusters)
       .def_property_readonly("n_beta", &Model::p)

@@ -214,6 +214,16 @@ class Family {
     (void)phi;
     return 0.0;
   }
+  /// The same of many rows.
+  virtual void suprema(int n, const Observations& data, double* out) const {
+    double own[max_phi] = {};
+    for (int j = 0; j < n; ++j) {
+      for (int r = 0; r < n_phi(); ++r) own[r] = data.phi.at(r, j);
+      out[j] = supremum(data[j], own);
+    }
+  }
+  /// Whether a call costs as much as hundreds of rows, so that rows between those that are wanted come along.
+  virtual bool costs_per_call() const { return false; }
 
   /// Which way eta may go for ever without the density falling: +1, -1, `either_way`, or 0 for neither. The likelihood
   /// has no maximum when a direction in beta moves no row the wrong way (separation).

@@ -1,5 +1,6 @@
 #include "fit/fit.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -13,6 +14,7 @@
 #include "likelihood/one_factor/objective.hpp"
 #include "likelihood/several_predictors/objective.hpp"
 #include "linear_algebra/dense.hpp"
+#include "model/spherical_effects.hpp"
 #include "search/ascent.hpp"
 #include "search/boundary.hpp"
 
@@ -22,12 +24,17 @@ namespace {
 
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
+// Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
+// infinite: such searches begin with this rule.
+constexpr int points_of_loadings = 7;
 
 /// Nodes per cluster; of nested factors those of an inner unit for each of the outer level's.
 double node_count(const model::Model& model, int points) {
   double nodes = 1.0;
   if (points > 1)
-    for (const auto& factor : model.factors()) nodes *= static_cast<double>(numeric::node_count(points, factor.q));
+    for (std::size_t f = 0; f < model.factors().size(); ++f)
+      nodes *= static_cast<double>(
+          numeric::node_count(points, static_cast<int>(model::spherical_effects(model, static_cast<int>(f)).size())));
   return nodes;
 }
 
@@ -45,6 +52,11 @@ int subsample_stride(const model::Model& model) {
   return stride >= 8 ? stride : 1;
 }
 
+bool has_loadings(const model::Model& model) {
+  return std::any_of(model.terms().begin(), model.terms().end(),
+                     [](const auto& term) { return term.structure->kind() == covariance::Kind::loadings; });
+}
+
 bool has_quadrature(const model::Model& model) {
   return model.q() > 0 && (model.factors().size() == 1 || model.nesting());
 }
@@ -52,7 +64,7 @@ bool has_quadrature(const model::Model& model) {
 /// More points than the fit's, as many as the limit allows; 0 when it allows none.
 int check_points(const model::Model& model, int points) {
   if (!has_quadrature(model)) return 0;
-  const int wanted = model.q() == 1 ? points + 4 : points + 2;
+  const int wanted = model.q() == 1 || node_count(model, 2) == 2.0 ? points + 4 : points + 2;
   if (node_count(model, wanted) <= 4096.0) return wanted;
   return node_count(model, points + 1) <= 4096.0 ? points + 1 : 0;
 }
@@ -188,10 +200,11 @@ search::Optimum search(const model::Model& model, const model::Response& respons
       record.start_evaluations += part.evaluations();
       take(first, part.layout());
     }
-    if (options.n_quadrature > 1 && !model.is_exact()) {
+    const int start_points = has_loadings(model) ? points_of_loadings : 1;
+    if (options.n_quadrature > start_points && !model.is_exact()) {
       // The Laplace optimum is near and cheap.
-      const auto laplace = make_objective(model, response, 1, options.threads, quiet, likelihood::Derivatives::hessian,
-                                          options.most_bytes);
+      const auto laplace = make_objective(model, response, start_points, options.threads, quiet,
+                                          likelihood::Derivatives::hessian, options.most_bytes);
       rough.gain_tolerance = 0.05;
       rough.most_iterations = options.most_iterations;
       rough.look_for_separation = true;

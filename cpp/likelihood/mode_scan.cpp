@@ -107,12 +107,8 @@ void ModeScan::set_bounds(const family::Family& family, const Line& line) {
   for (int r = 0; r < n_phi; ++r)
     same = same && line.data.phi.step[r] == 0 && *line.data.phi.value[r] == bounded_phi_[r];
   if (same) return;
-  double phi[family::max_phi] = {};
   bound_.resize(at(line.n_rows));
-  for (int j = 0; j < line.n_rows; ++j) {
-    for (int r = 0; r < n_phi; ++r) phi[r] = line.data.phi.at(r, j);
-    bound_[at(j)] = family.supremum(line.data[j], phi);
-  }
+  family.suprema(line.n_rows, line.data, bound_.data());
   bounded_ = line.data.response;
   for (int r = 0; r < n_phi; ++r) bounded_phi_[r] = line.data.phi.at(r, 0);
 }

@@ -105,7 +105,7 @@ Source doubles(const double* data) {
 }  // namespace
 
 Model::Model(const Specification& s, int threads)
-    : family_(family::make_family(s.family, s.link, s.zero)), n_rows_(s.n_rows) {
+    : family_(s.own_family ? s.own_family : family::make_family(s.family, s.link, s.zero)), n_rows_(s.n_rows) {
   if (n_rows_ < 1 || n_rows_ > std::numeric_limits<std::int32_t>::max())
     throw std::invalid_argument("the number of rows must be between 1 and 2^31 - 1");
   lay_out_terms(s);

@@ -39,9 +39,10 @@ struct PhiSpecification {
 struct Specification {
   std::int64_t n_rows = 0;
   std::string family, link;
-  std::string zero;                 ///< the family's zero part: empty, "inflation" or "hurdle"
-  const double* second = nullptr;   ///< the response's second number, trials say; null: one each
-  const double* weights = nullptr;  ///< prior weights; null: one each
+  std::string zero;                                  ///< the family's zero part: empty, "inflation" or "hurdle"
+  std::shared_ptr<const family::Family> own_family;  ///< in place of one that these three name
+  const double* second = nullptr;                    ///< the response's second number, trials say; null: one each
+  const double* weights = nullptr;                   ///< prior weights; null: one each
   const double* offset = nullptr;
   std::vector<Source> fixed;
   std::vector<PhiSpecification> phi;       ///< of each of the family's parameters; empty: one number each
@@ -235,7 +236,7 @@ class Model {
   void lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm,
                    std::vector<std::optional<double>> given);
 
-  std::unique_ptr<family::Family> family_;
+  std::shared_ptr<const family::Family> family_;
   std::int64_t n_rows_;
   std::vector<std::int32_t> order_;  ///< sorted row -> the caller's row
   std::vector<std::int64_t> cluster_start_;

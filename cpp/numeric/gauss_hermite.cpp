@@ -3,6 +3,7 @@
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "numeric/reduced_product.hpp"
 
@@ -125,6 +126,19 @@ QuadratureRule gauss_hermite(int points, int dimension) {
     }
     rule.log_weights.push_back(sum);
   }
+  return rule;
+}
+
+QuadratureRule gauss_hermite(int points, int dimension, const std::vector<int>& moved) {
+  QuadratureRule rule = gauss_hermite(points, static_cast<int>(moved.size()));
+  if (rule.dimension == dimension) return rule;
+  std::vector<double> nodes(static_cast<std::size_t>(rule.size) * static_cast<std::size_t>(dimension), 0.0);
+  for (int k = 0; k < rule.size; ++k)
+    for (std::size_t d = 0; d < moved.size(); ++d)
+      nodes[static_cast<std::size_t>(k) * static_cast<std::size_t>(dimension) + static_cast<std::size_t>(moved[d])] =
+          rule.node(k)[d];
+  rule.dimension = dimension;
+  rule.nodes = std::move(nodes);
   return rule;
 }
 

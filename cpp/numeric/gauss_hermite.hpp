@@ -25,6 +25,10 @@ struct QuadratureRule {
 /// to leading order (reduced_product.hpp).
 QuadratureRule gauss_hermite(int points, int dimension);
 
+/// The same in these of so many dimensions, ascending; in the others every node is at zero. That is exact where a
+/// density does not depend on them.
+QuadratureRule gauss_hermite(int points, int dimension, const std::vector<int>& moved);
+
 /// How many nodes that rule has; a number of at least 10^15 stands for itself and anything beyond.
 std::int64_t node_count(int points, int dimension);
 

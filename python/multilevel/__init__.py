@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         SeparationWarning,
         SingularFitWarning,
     )
+    from multilevel.family.custom import CustomFamily
     from multilevel.family.registry import Family, families
     from multilevel.inference.compare import compare
     from multilevel.inference.pool import pool
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArgumentError",
     "ConvergenceWarning",
+    "CustomFamily",
     "DataError",
     "DataWarning",
     "Family",
@@ -77,6 +79,7 @@ __all__ = [
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
     "ArgumentError": "errors",
     "ConvergenceWarning": "errors",
+    "CustomFamily": "family.custom",
     "DataError": "errors",
     "DataWarning": "errors",
     "Family": "family.registry",

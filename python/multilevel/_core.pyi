@@ -26,6 +26,7 @@ class Model:
         phi: list[tuple[list[NDArray[Any] | None], NDArray[float64] | None, float | None]] = ...,
         variables: list[int] = ...,
         zero: str = "",
+        own_family: Family | None = None,
     ) -> None: ...
     @property
     def n_rows(self) -> int: ...
@@ -50,6 +51,8 @@ class Model:
 
 class Family:
     def __init__(self, name: str, link: str, zero: str = "") -> None: ...
+    @staticmethod
+    def of(callbacks: Any) -> Family: ...
     @property
     def name(self) -> str: ...
     @property

@@ -73,7 +73,16 @@ WORDS: dict[str, str] = {
     "alpha": "level: the coverage, level={rest}",
     **dict.fromkeys(("conf_level", "ci", "prob"), "level: the coverage, level=0.95"),
     **dict.fromkeys(("ddf", "ddfm", "lmer_df", "dfmethod"), "df_method: 'satterthwaite', 'kenward-roger', ..."),
-    **dict.fromkeys(("refit", "test"), "no argument: compare tests by likelihood ratio, and fits nothing again"),
+    "refit": "no argument: compare tests by likelihood ratio, and fits again with method='bootstrap' alone",
+    "test": "method: 'chi-square' or 'bootstrap', of likelihood ratios",
+    **dict.fromkeys(("nsim", "n_sim", "n_boot", "reps", "replicates", "B", "R"), "n: replicates"),
+    **dict.fromkeys(("random_state", "rng", "set_seed"), "seed: a whole number from 0 on"),
+    **dict.fromkeys(("FUN", "func", "fun", "stat"), "statistic: a function of a replicate, or names of estimates"),
+    "use_u": "random: 'conditional' or 'new' where responses are drawn; a bootstrap draws new random effects",
+    **dict.fromkeys(("newparams", "true_params"), "params: numbers by the names of tidy()"),
+    **dict.fromkeys(("along", "within", "resample"), "group: a grouping factor"),
+    "ncpus": "threads",
+    "dfcom": "df_complete: degrees of freedom that complete data would have",
 }
 
 # Values that mean one of ours, whatever their case.

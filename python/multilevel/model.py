@@ -45,7 +45,7 @@ class MixedModel:
         pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
     family : str or Family
         ``"gaussian"``, ``"binomial"``, ``"poisson"``, ``"gamma"``, ``"negative_binomial"``, ``"beta"``, ...;
-        `multilevel.families()` lists them with their links, parameters and references.
+        `multilevel.families()` lists them with their links, parameters and references. `CustomFamily` makes others.
     link : str, optional
         The family's default link without it.
     weights : str or array_like, optional
@@ -113,9 +113,7 @@ class MixedModel:
         threads: int | None = None,
     ) -> None:
         if isinstance(family, Family):
-            if link is not None and str(link).lower() != family.link:
-                raise DataError(f"link={link!r} contradicts {family!r}; give the link in one place")
-            self.family = family
+            self.family = family if link is None else family.with_link(link)
         else:
             self.family = Family(family, link)
         self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
@@ -294,8 +292,8 @@ class MixedModel:
         >>> import multilevel as ml
         >>> model = ml.MixedModel("Reaction ~ Days + (1 | Subject)", ml.datasets.sleepstudy())
         >>> responses = model.fit().simulate(100, seed=1)
-        >>> model.fit_many(responses).query("term == 'Days'")["estimate"].mean()
-        10.4...
+        >>> print(round(model.fit_many(responses).query("term == 'Days'")["estimate"].mean()))
+        11
         """
         values, names, refused = several_responses(self.design.response, y, self.design.index, self.family)
         n_parameters = self._core.n_beta + self._core.n_theta + self._core.n_phi
@@ -307,7 +305,7 @@ class MixedModel:
             self.family,
             self._core,
             values,
-            method=self._likelihood_method(method),
+            method=self._method(method),
             n_quadrature=n_quadrature,
             start=psi,
             threads=whole_number(threads, "threads"),
@@ -352,15 +350,6 @@ class MixedModel:
             report.close()
         fit.verdict.announce()
         return MixedModelResults(fit, self)
-
-    def _likelihood_method(self, method: str | None) -> str:
-        """The same, without quasi-likelihood."""
-        method = self._method(method)
-        if method in QUASI:
-            raise DataError(
-                f"fit_many is by maximum likelihood; method={method!r} fits one response at a time: use refit"
-            )
-        return method
 
     def _method(self, method: str | None) -> str:
         """The method asked for, or the default of the model, when the model can be fitted by it."""

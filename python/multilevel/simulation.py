@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from .results.results import MixedModelResults
 
 RESPONSE, REST = "response_to_be_drawn", "failures_to_be_drawn"
-SOME_VALUES = {"trials": (0.0, 1.0), "open unit": (0.5, 0.25), "closed unit": (0.5, 0.25)}  # that a family can take
+SOME_VALUES = {  # that a family can take
+    "trials": (0.0, 1.0),
+    "open unit": (0.5, 0.25),
+    "closed unit": (0.0, 1.0, 0.5),
+}
 
 
 @understands

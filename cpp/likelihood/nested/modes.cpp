@@ -327,7 +327,7 @@ void NestedModes::evaluate_active(const Place& place, const NestedEffects& v) {
       continue;
     }
     int last = c + 1;
-    while (last < m && !states_[static_cast<std::size_t>(last)].done) ++last;
+    while (last < m && (place.family.costs_per_call() || !states_[static_cast<std::size_t>(last)].done)) ++last;
     linear_predictor(rows, arrays, place.lambda_inner, place.lambda_outer, v, c, last);
     const Range own = rows.rows({rows.units(c).first, rows.units(last - 1).last});
     family::RowDerivatives out;

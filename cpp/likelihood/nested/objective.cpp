@@ -3,13 +3,15 @@
 #include <utility>
 
 #include "likelihood/nested/likelihood.hpp"
+#include "model/spherical_effects.hpp"
 
 namespace multilevel::likelihood {
 
 namespace {
 
 numeric::QuadratureRule rule(const model::Model& model, int points, int factor) {
-  return numeric::gauss_hermite(points, model.factors()[static_cast<std::size_t>(factor)].q);
+  return numeric::gauss_hermite(points, model.factors()[static_cast<std::size_t>(factor)].q,
+                                model::spherical_effects(model, factor));
 }
 
 }  // namespace

@@ -181,13 +181,14 @@ class ConditionalModes {
     }
     for (const double side : {0.0, 1.0, -1.0}) {
       if (side < 0.0 && !family.is_even()) continue;
+      if (side != 0.0) read_responses(strip, rows, family, side);
       for (int i = 0; i < m; ++i) {
         VectorMap v(modes + i * q_(), q_());
         states_[static_cast<std::size_t>(i)] = {};
         if (side == 0.0)
           v.setZero();
         else
-          from_responses(strip, rows, family, lambda, side, i, v);
+          from_responses(strip, rows, lambda, i, v);
       }
       climb(strip, rows, family, lambda, modes, m, sums);
       keep_best(m, modes);
@@ -231,15 +232,20 @@ class ConditionalModes {
     return v.allFinite() && step.squaredNorm() > 0.0;
   }
 
-  /// v of the linear model in which every row says what its response alone would make of eta.
-  void from_responses(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                      double side, int i, VectorMap& v) {
+  /// What the responses of all rows alone would make of eta, less the fixed part, with the information there.
+  void read_responses(const Strip& strip, RowArrays& rows, const family::Family& family, double side) {
+    const int n = strip.n_rows;
+    double* eta = rows.eta;
+    for (int j = 0; j < n; ++j) eta[j] = side * family.start_eta(strip.data[j]);
+    family.expected_information({n, eta, strip.data}, rows.scratch);
+    for (int j = 0; j < n; ++j) eta[j] -= rows.fixed_eta[j];
+  }
+
+  /// v of the linear model of these.
+  void from_responses(const Strip& strip, RowArrays& rows, const Matrix& lambda, int i, VectorMap& v) {
     const int first = strip.start[static_cast<std::size_t>(i)],
               n = strip.start[static_cast<std::size_t>(i) + 1] - first;
     double *eta = rows.eta + first, *weight = rows.scratch + first;
-    for (int j = 0; j < n; ++j) eta[j] = side * family.start_eta(strip.data[first + j]);
-    family.expected_information({n, eta, strip.data.from(first)}, weight);
-    for (int j = 0; j < n; ++j) eta[j] -= rows.fixed_eta[first + j];
     Vector right(q_());
     for (int a = 0; a < q_(); ++a)
       right[a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first, weight, eta);
@@ -305,7 +311,7 @@ class ConditionalModes {
     return better;
   }
 
-  /// One call of the family for every run of neighbouring clusters that still move.
+  /// One call of the family for every run of neighbouring clusters that still move; where calls are dear, one for all.
   void evaluate_active(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
                        const double* modes) {
     const int m = strip.n_clusters();
@@ -315,7 +321,7 @@ class ConditionalModes {
         continue;
       }
       int last = i + 1;
-      while (last < m && !states_[static_cast<std::size_t>(last)].done) ++last;
+      while (last < m && (family.costs_per_call() || !states_[static_cast<std::size_t>(last)].done)) ++last;
       linear_predictor(strip, rows, lambda, modes, i, last);
       const int first_row = strip.start[static_cast<std::size_t>(i)],
                 n = strip.start[static_cast<std::size_t>(last)] - first_row;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "likelihood/contributions.hpp"
+#include "model/spherical_effects.hpp"
 #include "numeric/parallel.hpp"
 
 namespace multilevel::likelihood {
@@ -22,7 +23,8 @@ PanelObjective::PanelObjective(const model::Model& model, const model::Response&
       with_random_effects_(with_random_effects && model.q() > 0),
       threads_(threads) {
   const int q = with_random_effects_ ? model.q() : 0;
-  rule_ = numeric::gauss_hermite(q > 0 ? n_quadrature : 1, q);
+  rule_ = q > 0 ? numeric::gauss_hermite(n_quadrature, q, model::spherical_effects(model, 0))
+                : numeric::gauss_hermite(1, 0);
   if (static_cast<double>(model.n_rows()) * rule_.size < least_parallel_work) threads_ = 1;
   threads_ = std::min(threads_, static_cast<int>(model.chunks().size()));
   workers_.resize(static_cast<std::size_t>(threads_));

@@ -3,12 +3,15 @@
 #include <utility>
 
 #include "likelihood/several_predictors/likelihood.hpp"
+#include "model/spherical_effects.hpp"
 
 namespace multilevel::likelihood {
 
 SeveralObjective::SeveralObjective(const model::Model& model, const model::Response& response, int n_quadrature,
                                    int threads, const Monitor& monitor)
-    : SeveralObjective(model, response, numeric::gauss_hermite(n_quadrature, model.q()), threads, monitor) {}
+    : SeveralObjective(model, response,
+                       numeric::gauss_hermite(n_quadrature, model.q(), model::spherical_effects(model, 0)), threads,
+                       monitor) {}
 
 SeveralObjective::SeveralObjective(const model::Model& model, const model::Response& response,
                                    numeric::QuadratureRule rule, int threads, const Monitor& monitor)

@@ -117,8 +117,8 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
         A grouping factor of the model; rows without it.
     exact : bool
         Fit the model again without each unit, from the estimates of the whole; otherwise one Newton step, with exact
-        gradient and Hessian of the likelihood of the other rows. Linear models are always fitted again, and so is
-        quasi-likelihood.
+        gradient and Hessian of the likelihood of the other rows; where that likelihood is not concave at the estimates
+        of the whole, the unit's fit is made after all. Linear models and quasi-likelihood are always fitted again.
 
     Returns
     -------
@@ -239,9 +239,7 @@ def _one_step(fit: Fit, design: Design) -> _Without:
     try:
         root = np.linalg.cholesky(information / np.outer(scale, scale))
     except np.linalg.LinAlgError:
-        raise DataError(
-            "the likelihood of the other rows is not concave at the estimates of all; use exact=True"
-        ) from None
+        return _refitted(fit, design)  # not concave at the estimates of all: no step leads up
     inverse = np.linalg.inv(root) / scale
     psi = fit.psi.copy()
     psi[free] += inverse.T @ (inverse @ gradient[free])

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..family.cumulative import Interval, interval
-from ..prediction.residuals import residuals
+from ..prediction.residuals import KINDS, residuals
 from .drawn_effects import drawn_effects
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def all_residuals(fit: Fit, kind: str, random: str = "conditional", seed: int | 
         return quantile_residuals(fit, random, seed)
     if random != "conditional":
         raise DataError(f"random={random!r} goes with kind='quantile'; residuals of kind {kind!r} are conditional")
-    try:
-        return residuals(fit, kind)
-    except ValueError as error:
-        raise ValueError(f"{error}, 'quantile'") from None
+    if kind not in KINDS:
+        known = ", ".join(map(repr, (*KINDS, "quantile")))
+        raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {known}")
+    return residuals(fit, kind)
 
 
 def quantile_residuals(fit: Fit, random: str = "conditional", seed: int | None = 0) -> Array:

@@ -9,6 +9,7 @@ from scipy import special, stats
 
 from multilevel import _core
 
+from ..errors import DataError
 from .continuous_distributions import CONTINUOUS
 
 if TYPE_CHECKING:
@@ -247,6 +248,13 @@ def distribution(family: Family, mu: ArrayLike, phi: Mapping[str, ArrayLike], tr
     Returns
     -------
     A frozen distribution with logpmf or logpdf, cdf, ppf, rvs, mean and var. Counts out of trials are counts here.
+
+    Raises
+    ------
+    DataError
+        The family is one of the user's own.
     """
+    if family.in_python:
+        raise DataError(f"the family {family.name!r} has a density in Python, and no quantiles or draws")
     own = {name: np.asarray(value, dtype=np.float64) for name, value in phi.items()}
     return cast("Any", DISTRIBUTIONS[family.name](*(np.asarray(v, dtype=np.float64) for v in (mu, trials)), **own))

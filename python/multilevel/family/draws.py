@@ -243,6 +243,19 @@ def _ordered_beta(
     return np.select([where < zero, where >= 1.0 - one], [0.0, 1.0], np.clip(between, TINY, BELOW_ONE))
 
 
+def _tweedie(rng: np.random.Generator, mu: Array, trials: Array, dispersion: Array, power: Array) -> Array:
+    """A Poisson number of Gamma variables; at the ends of the power that number itself, or one of them."""
+    between = np.broadcast_to((power > 1.0) & (power < 2.0), mu.shape)
+    own = np.where(between, power, 1.5)
+    counts = rng.poisson(mu ** (2.0 - own) / (dispersion * (2.0 - own)))
+    scale = dispersion * (own - 1.0) * mu ** (own - 1.0)
+    several = np.where(counts > 0, rng.gamma(np.maximum(counts, 1) * (2.0 - own) / (own - 1.0), scale), 0.0)
+    if between.all():
+        return several
+    end = np.where(power >= 2.0, _gamma(rng, mu, trials, 1.0 / dispersion), dispersion * rng.poisson(mu / dispersion))
+    return np.where(between, several, end)
+
+
 def _by_distribution(name: str) -> Draw:
     family = Family(name)
 
@@ -274,5 +287,5 @@ DRAWS: dict[str, Draw] = {
     "weibull": _weibull,
     "student_t": _student_t,
     "skew_normal": _skew_normal,
-    "tweedie": _by_distribution("tweedie"),
+    "tweedie": _tweedie,
 }

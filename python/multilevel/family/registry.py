@@ -179,7 +179,7 @@ def _slant(phi: float) -> float:
 
 
 @functools.cache
-def _table() -> dict[str, list[str]]:
+def names_and_links() -> dict[str, list[str]]:
     """Names and links: the core's registry, and its families truncated."""
     table = dict(_core.families())
     for name, links in _core.families():
@@ -224,7 +224,7 @@ class Family:
         censored: bool = False,
         **values: float,
     ) -> None:
-        table = _table()
+        table = names_and_links()
         if not isinstance(name, str):
             raise DataError(f"family is a {type(name).__name__}; give its name, one of {', '.join(table)}, and link=")
         name, link = name.lower(), link.lower() if isinstance(link, str) else link
@@ -263,6 +263,28 @@ class Family:
             if not real or not np.isfinite(own[name].phi(float(value))):
                 raise DataError(f"{name}={value!r} cannot be: {own[name].range}")
         return float(value)
+
+    in_python = False  # whether the density is the user's, computed in Python
+
+    @property
+    def has_variance(self) -> bool:
+        """Whether the variance of a response is known."""
+        return True
+
+    def with_link(self, link: str) -> Family:
+        """The same family, where that is its link.
+
+        Raises
+        ------
+        DataError
+            It has another.
+        """
+        if str(link).lower() != self.link:
+            raise DataError(f"link={link!r} contradicts {self!r}; give the link in one place")
+        return self
+
+    def check_rows(self, y: NDArray[np.float64], trials: NDArray[np.float64] | None) -> None:
+        """Refuses responses that the density is not for: of families that are built in, `response_kinds` has them."""
 
     def with_zero(self, zero: Zero) -> Family:
         """The same family with a zero part."""
@@ -344,11 +366,11 @@ class Family:
             The family's parameters as the fit moves them (their logarithms, logits, ...), for all rows or for each.
         trials : array_like, (n,), optional
         """
-        return self._core.response_mean(*_rows(eta, phi, trials))
+        return self._core.response_mean(*rows_for_core(eta, phi, trials))
 
     def response_variance(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> NDArray[np.float64]:
         """Variance of the response itself, of a row of unit weight; arguments as of `response_mean`."""
-        return self._core.response_variance(*_rows(eta, phi, trials))
+        return self._core.response_variance(*rows_for_core(eta, phi, trials))
 
     def link_of_mean(self, mu: ArrayLike) -> NDArray[np.float64]:
         """Linear predictor at the mean `mu`."""
@@ -484,7 +506,7 @@ class Family:
         return (self.name, self.link, self.zero, self.given, self.censored)
 
 
-def _rows(
+def rows_for_core(
     eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
     """As the core takes them."""
@@ -496,7 +518,7 @@ def _known_elsewhere(word: str) -> list[str]:
     """The name here of a family that other packages call otherwise; of its truncated form, too."""
     prefix = "truncated_" if word.startswith("truncated_") else ""
     name = ELSEWHERE.get(word.removeprefix(prefix))
-    return [prefix + name] if name and prefix + name in _table() else []
+    return [prefix + name] if name and prefix + name in names_and_links() else []
 
 
 def _no_zero_part(name: str, link: str, zero: str) -> str:
@@ -527,7 +549,7 @@ def families() -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for name, links in _table().items():
+    for name, links in names_and_links().items():
         family = Family(name)
         zero_parts = ", ".join(own for own in family.modifiers if own in ("inflation", "hurdle"))
         parameters = "; ".join(f"{own.name}: {own.meaning}" for own in family.parameters)

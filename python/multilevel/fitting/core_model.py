@@ -33,6 +33,7 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         [_phi(design, family, parameter) for parameter in family.parameters],
         [_variable(family, term.parameter) for term in design.random_terms],
         family.zero,
+        family._core if family.in_python else None,
     )
 
 

@@ -36,6 +36,11 @@ def _name(label: str, names: tuple[str, ...], structure: str) -> str:
     return names[row] if row == column else f"{names[row]}, {names[column]}"
 
 
+def rank(structure: str, q: int) -> int:
+    """The most independent effects that the effects of a term are made of."""
+    return int(structure.split()[-1]) if structure.startswith("reduced rank") else q
+
+
 def correlation_position(structure: str, q: int) -> int | None:
     """Where the parameter of the one correlation stands among those of the term; None if there is no such thing."""
     labels = _core.Structure(structure, q).labels

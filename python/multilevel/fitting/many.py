@@ -111,6 +111,8 @@ def fit_many(
 
     A column with a value that is not finite is a fit that says so, and leaves the others alone.
     """
+    if method not in ("ml", "reml"):
+        raise DataError(f"method={method!r} is for a single fit; many responses are fitted by 'ml' or 'reml'")
     if isinstance(n_quadrature, str):
         raise DataError("n_quadrature='auto' is for a single fit; give the number of points for many")
     exact = is_exact(design, family)

@@ -10,6 +10,7 @@ import numpy as np
 from multilevel import _core
 
 from ..errors import DataError
+from .covariance import rank
 
 if TYPE_CHECKING:
     from ..design.design import Design
@@ -47,11 +48,19 @@ def n_nodes(points: int, design: Design) -> int:
 
 
 def dimensions(design: Design) -> list[int]:
-    """Random effects per level of each grouping factor; several terms on one factor count together."""
+    """Random effects per level of each grouping factor that quadrature has nodes for.
+
+    Several terms on one factor count together, and a term of reduced rank by its rank.
+    """
     sizes = [0] * len(design.grouping_factors)
     for term in design.random_terms:
-        sizes[term.grouping_factor] += len(term.names)
+        sizes[term.grouping_factor] += rank(term.structure, len(term.names))
     return sizes
+
+
+def has_loadings(design: Design) -> bool:
+    """Whether a term is of reduced rank: the Laplace approximation is no place to begin with then."""
+    return any(rank(term.structure, len(term.names)) < len(term.names) for term in design.random_terms)
 
 
 def _too_many(points: int, nodes: int, design: Design) -> str:

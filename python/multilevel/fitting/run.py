@@ -14,7 +14,7 @@ from .certificate import certificate, optimization, quadrature_check
 from .exact_fit import exact_parameters
 from .folded import folded
 from .parameters import is_exact, parts, variance_share
-from .quadrature import check_points, n_nodes
+from .quadrature import check_points, has_loadings, n_nodes
 from .record import Fit
 from .verdict import judge
 
@@ -44,6 +44,9 @@ def run(
     report: Callable[[int, float, float], None] | None = None,
 ) -> Fit:
     """Fits the response of `design` and gives the record its names."""
+    family.check_rows(design.response.values, design.response.size)
+    if family.in_python:
+        threads = 1  # others would wait for the interpreter
     psi = np.zeros(0) if start is None else finite_numbers(start, "start")
     n_parameters = core.n_beta + core.n_theta + core.n_phi
     if start is not None and psi.shape != (n_parameters,):
@@ -78,7 +81,7 @@ def run(
 
     table: list[tuple[int, float, float]] = []
     if isinstance(n_quadrature, str):
-        for points in AUTO_POINTS:
+        for points in AUTO_POINTS if not has_loadings(design) else AUTO_POINTS[3:]:
             if points > 1 and n_nodes(points, design) > _core.most_nodes:
                 break
             record = fitted(points)

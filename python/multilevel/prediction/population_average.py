@@ -12,7 +12,7 @@ from ..errors import DataError
 from .intervals import limits, reach_of
 from .normal_mean import slope
 from .rows import rows_of
-from .uncertain import gradients, moments, quadratic, quantity
+from .uncertain import gradients, moments, quadratic, quantity, steps_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -119,7 +119,7 @@ def _coefficients(
             "is infinite; average the mean, or give other rows"
         )
     # dlink = dmean / (slope of the mean at the linear predictor that alone would make it)
-    by_mean = 1.0 / slope(lambda at: np.asarray(family.mean(at)), linked)
+    by_mean = 1.0 / slope(lambda at: np.asarray(family.mean(at)), linked, steps_of(fit, linked))
     inverse = np.linalg.solve(x.T @ x, x.T)
     total = inverse @ (by_mean[:, None] * gradient)
     return inverse @ (linked - offset), np.sqrt(quadratic(total, covariance))

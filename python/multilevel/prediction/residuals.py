@@ -29,17 +29,16 @@ def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
         - "deviance": sign(y - mu) sqrt(w d(y, mu)), with d the unit deviance.
 
         Trials that are not independent of each other (beta_binomial) have the variance and deviance of the whole
-        response in their place.
+        response in their place; so have densities in Python.
 
     Raises
     ------
     ValueError
         For any other `kind`.
     """
-    kinds = {"pearson": pearson, "deviance": deviance, "response": response}
-    if kind not in kinds:
-        raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {', '.join(map(repr, kinds))}")
-    return kinds[kind](fit)
+    if kind not in KINDS:
+        raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {', '.join(map(repr, KINDS))}")
+    return KINDS[kind](fit)
 
 
 def response(fit: Fit) -> np.ndarray:
@@ -49,6 +48,9 @@ def response(fit: Fit) -> np.ndarray:
 
 def pearson(fit: Fit) -> np.ndarray:
     """(y - mu) sqrt(w / V(mu)), (n_rows,)."""
+    if fit.family.in_python:
+        variance = fit.family.response_variance(fit.eta, fit.row_phi, fit.design.response.size)
+        return response(fit) / np.sqrt(variance) * np.sqrt(_prior_weights(fit))
     if fit.family.support == "trials":
         # y (1 - mu) - (1 - y) mu over sqrt(mu (1 - mu)): exact where a probability is too close to 0 or 1 for doubles
         y = observed(fit)
@@ -86,10 +88,11 @@ def scaled(fit: Fit) -> np.ndarray:
 def deviance(fit: Fit) -> np.ndarray:
     """sign(y - mu) sqrt(w d(y, mu)), (n_rows,)."""
     y = observed(fit)
-    if fit.family.support == "trials" and not fit.family.independent_trials:
-        size, weights = _trials(fit), fit.design.weights
-        lacks = fit.family.log_density_lacks(fit.eta, fit.design.response.values, size, fit.row_phi)
-        whole = 2.0 * np.maximum(lacks, 0.0) * (1.0 if weights is None else weights)
+    if fit.family.in_python or (fit.family.support == "trials" and not fit.family.independent_trials):
+        lacks = fit.family.log_density_lacks(fit.eta, fit.design.response.values, _trials(fit), fit.row_phi)
+        whole = 2.0 * np.maximum(lacks, 0.0) * _prior_weights(fit)
+        if fit.family.support != "trials":
+            return np.sign(y - fit.mu) * np.sqrt(whole)
         return np.where(y == 1, 1.0, np.where(y == 0, -1.0, np.sign(y - fit.mu))) * np.sqrt(whole)
     unit_deviance = np.maximum(
         fit.family.unit_deviance(y, fit.family.mean(fit.eta), fit.row_phi), 0.0
@@ -117,11 +120,17 @@ def _trials(fit: Fit) -> np.ndarray:
     return np.ones(len(fit.eta)) if size is None else size
 
 
+def _prior_weights(fit: Fit) -> np.ndarray | float:
+    return 1.0 if fit.design.weights is None else fit.design.weights
+
+
 def _weights(fit: Fit) -> np.ndarray | float:
-    size, weights = fit.design.response.size, fit.design.weights
-    return (1.0 if size is None else size) * (1.0 if weights is None else weights)
+    return _trials(fit) * _prior_weights(fit)
 
 
 def pearson_chi2(fit: Fit) -> float:
     """Sum of squared Pearson residuals."""
     return float(np.sum(pearson(fit) ** 2))
+
+
+KINDS = {"pearson": pearson, "deviance": deviance, "response": response}

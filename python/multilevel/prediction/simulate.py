@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..arguments import check_choice, whole_number
-from ..errors import DataError
+from ..errors import ConvergenceWarning, DataError, warn_caller
 from ..family.draws import check_weights, draw
 from .predict import row_index
 
@@ -67,10 +67,20 @@ def law(fit: Fit, random: str = "new") -> Law:
     if not (np.isfinite(fit.psi).all() and all(np.isfinite(own).all() for own in fit.modes)):
         raise DataError(f"nothing can be drawn from a fit without estimates: {fit.message}")
     check_weights(fit.family, fit.design.weights)
+    warn_not_converged(fit)
     if random == "conditional":
         return Law(fit.design, fit.family, fit.eta, fit.row_phi, ())
     none = tuple(np.zeros_like(own) for own in fit.modes)
     return Law(fit.design, fit.family, fit.linear_predictor(none), fit.phi_at(none), fit.theta)
+
+
+def warn_not_converged(fit: Fit) -> None:
+    """Says that what follows rests on estimates that are no maximum."""
+    if not fit.converged:
+        warn_caller(
+            f"the fit did not converge, and what is drawn from it rests on where it stopped: {fit.message}",
+            ConvergenceWarning,
+        )
 
 
 def generator(seed: int, replicate: int) -> np.random.Generator:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DOMAINS = {"log": (-np.inf, 0.0), "identity": (0.0, np.inf), "sqrt": (0.0, np.inf)}  # where the mean is one, by link
 NO_MEAN = ("inverse", "inverse_squared")  # means of 1 / eta over all numbers do not exist
+STEP = 0.01  # of differences
+UNIT = ("trials", "open unit", "closed unit")
 OUTSIDE = 1e-6  # the largest probability of a linear predictor where the link has no mean
 
 
@@ -145,12 +147,14 @@ def quantity(fit: Fit, kind: str, own: tuple[Array, Array], trials: Array | None
     if kind not in ("mean", "response"):
         name = fit.component(kind).parameter
         parameter = next(each for each in fit.family.parameters if each.name == name)
-        return _integrated(lambda points, _: parameter.naturals(points[..., 0]), centre, sd)
+        return _integrated(lambda points, _: parameter.naturals(points[..., 0]), centre, sd, np.full_like(centre, STEP))
+    steps = np.full_like(centre, STEP)
+    steps[:, 0] = steps_of(fit, centre[:, 0])
     if kind == "mean" or fit.family.mean_is_response:
         check_domain(fit, centre[:, 0], sd[:, 0])
         closed = mean_of_link(fit.family.link, centre[:, 0], sd[:, 0])
         if closed is None:
-            return _integrated(lambda points, _: _mean(fit, points[..., 0]), centre[:, :1], sd[:, :1])
+            return _integrated(lambda points, _: _mean(fit, points[..., 0]), centre[:, :1], sd[:, :1], steps[:, :1])
         return closed
     check_domain(fit, centre[:, 0], sd[:, 0])
 
@@ -159,15 +163,15 @@ def quantity(fit: Fit, kind: str, own: tuple[Array, Array], trials: Array | None
         own_trials = None if trials is None else np.repeat(trials[at], points.shape[1])
         return fit.family.response_mean(flat[:, 0].copy(), flat[:, 1:], own_trials).reshape(points.shape[:-1])
 
-    return _integrated(response, centre, sd)
+    return _integrated(response, centre, sd, steps)
 
 
 def _mean(fit: Fit, eta: Array) -> Array:
     return np.asarray(fit.family.mean(eta.ravel())).reshape(eta.shape)
 
 
-def _integrated(function: Callable[[Array, slice], Array], centre: Array, sd: Array) -> Means:
-    """Over the predictors that vary, the others held; derivatives by the latter from differences of what is left."""
+def _integrated(function: Callable[[Array, slice], Array], centre: Array, sd: Array, steps: Array) -> Means:
+    """Over the predictors that vary, the others held; derivatives by the latter from differences, by `steps`."""
     n, m = centre.shape
     varying = [a for a in range(m) if (sd[:, a] > NO_SPREAD).any()]
     still = [a for a in range(m) if a not in varying]
@@ -194,16 +198,16 @@ def _integrated(function: Callable[[Array, slice], Array], centre: Array, sd: Ar
             at[:, place] = values
             return mean(at).value
 
-        by_centre[:, a] = slope(moved, centre[:, a], _step(centre[:, a]))
+        by_centre[:, a] = slope(moved, centre[:, a], steps[:, a])
     if varying:  # rows without spread of their own, beside rows that have it
         for a in varying:
             flat = sd[:, a] <= NO_SPREAD
             if flat.any():
-                by_centre[flat, a] = _slopes_of_flat(function, centre, sd, a)[flat]
+                by_centre[flat, a] = _slopes_of_flat(function, centre, sd, steps, a)[flat]
     return Means(base.value, by_centre, by_variance)
 
 
-def _slopes_of_flat(function: Callable[[Array, slice], Array], centre: Array, sd: Array, a: int) -> Array:
+def _slopes_of_flat(function: Callable[[Array, slice], Array], centre: Array, sd: Array, steps: Array, a: int) -> Array:
     def moved(values: Array) -> Array:
         at = centre.copy()
         at[:, a] = values
@@ -211,12 +215,14 @@ def _slopes_of_flat(function: Callable[[Array, slice], Array], centre: Array, sd
         others[:, a] = 0.0
         return normal_mean(function, at, others).value
 
-    return slope(moved, centre[:, a], _step(centre[:, a]))
+    return slope(moved, centre[:, a], steps[:, a])
 
 
-def _step(at: Array) -> Array:
-    """Small beside what changes the function, and beside the distance to zero, where links may end."""
-    return np.where(at == 0, 0.01, np.minimum(0.01, 0.01 * np.abs(at)))
+def steps_of(fit: Fit, eta: Array) -> Array:
+    """Steps of differences by the mean's predictor: small beside its distance to zero where the link ends there."""
+    ends = fit.family.link in NO_MEAN or (fit.family.support != "numbers" and fit.family.link in ("identity", "sqrt"))
+    ends = ends or (fit.family.support in UNIT and fit.family.link == "log")
+    return np.where(eta == 0, STEP, np.minimum(STEP, STEP * np.abs(eta))) if ends else np.full_like(eta, STEP)
 
 
 def check_domain(fit: Fit, centre: Array, sd: Array) -> None:
@@ -237,7 +243,7 @@ def check_domain(fit: Fit, centre: Array, sd: Array) -> None:
             f'random="marginal": the mean over normal random effects does not exist with the {link} link, under which '
             f"they make linear predictors around zero; {remedy}"
         )
-    limited = support in ("trials", "open unit", "closed unit") if link == "log" else link in DOMAINS
+    limited = support in UNIT if link == "log" else link in DOMAINS
     if not limited:
         return
     from scipy.special import ndtr

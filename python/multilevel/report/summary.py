@@ -43,7 +43,7 @@ def summarize(fit: Fit, df_method: str | None = None, robust: Robust | None = No
 
 def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[Paragraph | Table]:
     # The numbers first, each from the module that has them; all below is layout.
-    residual = scaled(fit)
+    residual = scaled(fit) if fit.family.has_variance else None
     method = wald.default_method(fit) if df_method is None else df_method
     coefficients = wald.coefficient_table(fit, df_method=method if robust is None else df_method, robust=robust)
     judged = fit if robust is None else robust.fit  # where standard errors come from
@@ -55,7 +55,8 @@ def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[
     yield Paragraph(tuple(_heading(fit)), hanging=4)
     if fit.has_likelihood:
         yield _fit_statistics(fit, information_criteria(fit))
-    yield _scaled_residuals(residual)
+    if residual is not None:
+        yield _scaled_residuals(residual)
     if fit.design.random_terms or fit.sigma is not None:
         yield _random_effects(fit)
     else:
@@ -114,7 +115,8 @@ def one_line(fit: Fit) -> str:
 
 def _heading(fit: Fit) -> Iterator[str]:
     yield title(fit)
-    yield f" Family: {fit.family.name} ( {fit.family.link} )"
+    python = ", a density in Python" if fit.family.in_python else ""
+    yield f" Family: {fit.family.name} ( {fit.family.link} ){python}"
     yield f"Formula: {fit.design.formula}"
     for part in fit.design.parts:
         yield f"{part.name.capitalize()}: {part.formula}"

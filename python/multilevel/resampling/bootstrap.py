@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,10 @@ import pandas as pd
 
 from ..arguments import check_choice, understands, whole_number
 from ..design.subset import unit_of_resampling
-from ..errors import DataError
+from ..errors import ConvergenceWarning, DataError, warn_caller
 from ..fitting.parameters import parts
 from ..prediction.predict import predict
-from ..prediction.simulate import block_size, checked_seed
+from ..prediction.simulate import block_size, checked_seed, warn_not_converged
 from . import draws
 from .refits import Refits, core_of, natural_of, to_designs, to_responses
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 KINDS = ("parametric", "cases", "residual")
 METHODS = ("percentile", "basic", "normal", "bca")
+MANY_FAILED = 0.05  # the share of fits from which on a warning says so
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,18 +243,15 @@ def bootstrap(
         draw = draws.from_law(fit, key) if kind == "parametric" else draws.residuals(fit, key)
         own = to_responses(fit, draw, count, block_size(fit.n_rows), workers, progress)
 
-    def without_each() -> Array:
-        at = unit_of_resampling(fit.design, group)
-        levels = fit.design.n_rows if at < 0 else len(fit.design.grouping_factors[at].levels)
-        left = to_designs(fit, draws.without_each(fit, at), levels, _workers(workers))
-        if not left.converged.all():
-            bad = int(np.argmin(left.converged))
-            raise DataError(
-                f"BCa fits the model without each cluster, and without number {bad} it did not converge: "
-                f"{left.message[bad]}; use another method"
-            )
-        return _of_each(fit, left, chosen).to_numpy()
-
+    if kind != "parametric":
+        warn_not_converged(fit)
+    if np.sum(~own.converged) > MANY_FAILED * count:
+        first = next(message for message in own.message if message)
+        warn_caller(
+            f"{np.sum(~own.converged)} of {count} fits did not converge (limit {MANY_FAILED:.0%}) and are left out, so "
+            f"that what remains may be too narrow; the first of them: {first}",
+            ConvergenceWarning,
+        )
     estimates = _of_each(fit, _itself(fit), chosen).iloc[0].rename("estimate")
     replicates = _of_each(fit, own, chosen)
     used = np.flatnonzero(own.converged)
@@ -268,8 +266,22 @@ def bootstrap(
         replicates=replicates.set_axis(numbers, axis=0),
         failed=pd.Series([own.message[k] for k in lost], index=pd.Index(lost, name="replicate"), dtype=object),
         n_singular=int(own.singular[used].sum()),
-        _without_each=without_each,
+        _without_each=partial(_without_each, fit, group, workers, chosen),
     )
+
+
+def _without_each(fit: Fit, group: str | None, workers: int, chosen: Statistic | list[str]) -> Array:
+    """The statistics of the fits without each cluster, a row each."""
+    at = unit_of_resampling(fit.design, group)
+    levels = fit.design.n_rows if at < 0 else len(fit.design.grouping_factors[at].levels)
+    left = to_designs(fit, draws.without_each(fit, at), levels, _workers(workers))
+    if not left.converged.all():
+        bad = int(np.argmin(left.converged))
+        raise DataError(
+            f"BCa fits the model without each cluster, and without number {bad} it did not converge: "
+            f"{left.message[bad]}; use another method"
+        )
+    return _of_each(fit, left, chosen).to_numpy()
 
 
 def _workers(threads: int) -> int:

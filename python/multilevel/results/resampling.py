@@ -41,6 +41,11 @@ class Resampling(Part):
             family's parameters are in it. Prior weights of Gaussian models are precisions; those of other families are
             refused. Where responses are known in part, the values themselves are drawn, as if all had been seen.
 
+        Warns
+        -----
+        ConvergenceWarning
+            The fit did not converge.
+
         Raises
         ------
         DataError
@@ -91,6 +96,11 @@ class Resampling(Part):
             `summary()`, `conf_int()`, `bias`, `std_error`, `replicates`, and `failed`: the fits that did not converge
             and why, which are counted, shown, and left out.
 
+        Warns
+        -----
+        ConvergenceWarning
+            More than 5% of the fits failed, or the fit itself did not converge.
+
         Raises
         ------
         DataError
@@ -105,7 +115,7 @@ class Resampling(Part):
         --------
         >>> import multilevel as ml
         >>> results = ml.fit("Reaction ~ Days + (1 | Subject)", ml.datasets.sleepstudy())
-        >>> results.bootstrap(200, seed=1).std_error["Subject: sd__(Intercept)"]
-        6...
+        >>> print(round(results.bootstrap(200, seed=1).std_error["Subject: sd__(Intercept)"]))
+        7
         """
         return bootstrap.bootstrap(self.fit, n, seed, statistic, kind, group, threads, progress)

@@ -11,6 +11,7 @@ from .dependence import Dependence
 from .effects import Effects
 from .estimates import Estimates
 from .hypotheses import Hypotheses
+from .latent_traits import LatentTraits
 from .random_part import RandomPart
 from .reports import Reports
 from .resampling import Resampling
@@ -32,6 +33,7 @@ class MixedModelResults(
     RowValues,
     Effects,
     Dependence,
+    LatentTraits,
     Checking,
     Resampling,
     Course,

@@ -32,8 +32,13 @@ def write(path: str | PathLike[str], saved: Saved) -> None:
     Raises
     ------
     DataError
-        Labels of rows or levels are objects that are no plain data.
+        Labels of rows or levels are objects that are no plain data; or the family is one in Python.
     """
+    if saved.fit.family.in_python:
+        raise DataError(
+            f"results of the family {saved.fit.family.name!r} cannot be saved: its density is a function, and a file "
+            "of results holds none. Pickle them, with the function in a module of yours"
+        )
     encoder = Encoder()
     tree = {"fit": encoder.encode(saved.fit), "model": encoder.encode(saved.model)}
     archive.write(path, archive.Content(tree, encoder.arrays, __version__))

@@ -1,0 +1,32 @@
+"""Results: items and the latent traits of persons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..inference import latent_traits
+from ..prediction import abilities
+from .part import Part
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+
+class LatentTraits(Part):
+    """Of models such as ``y ~ 0 + item + rr(0 + item | person, d=1)``."""
+
+    def item_parameters(self) -> pd.DataFrame:
+        """Discrimination, difficulty and easiness of each item with delta-method standard errors; index item."""
+        return latent_traits.item_parameters(self.fit)
+
+    def item_curves(self, ability: ArrayLike | None = None) -> pd.DataFrame:
+        """Expected response and information of each item along the trait: columns item, ability, mean, information.
+
+        `ability` holds values of the trait in standard deviations; without it, from -4 to 4.
+        """
+        return latent_traits.item_curves(self.fit, ability)
+
+    def abilities(self) -> pd.DataFrame:
+        """Posterior mean and standard deviation of each level's trait, by quadrature: columns level, mean, sd."""
+        return abilities.abilities(self.fit)

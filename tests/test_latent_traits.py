@@ -1,0 +1,225 @@
+"""Items, loadings and traits: quadrature over the traits alone, against other programs and sums from the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special
+
+import multilevel as ml
+from multilevel import _core
+
+FORMULA = "y ~ 0 + item + rr(0 + item | person, d=1)"
+
+
+@pytest.fixture(scope="module")
+def law(reference_data: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    return reference_data("LSAT6")
+
+
+@pytest.fixture(scope="module")
+def two_parameters(law: pd.DataFrame) -> Any:
+    return ml.fit(FORMULA, law, "binomial", n_quadrature=15)
+
+
+@pytest.fixture(scope="module")
+def rasch(law: pd.DataFrame) -> Any:
+    return ml.fit("y ~ 0 + item + (1 | person)", law, "binomial", n_quadrature=25)
+
+
+def numbers_of(reference: dict[str, Any], fit: str, what: str = "estimate") -> np.ndarray:
+    return np.array([own[what] for part in ("fixed", "loadings") for own in reference["fits"][fit][part]])
+
+
+# ---- the likelihood -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_quadrature_takes_as_many_dimensions_as_there_are_traits(rank: int) -> None:
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"person": np.repeat(np.arange(12), 4), "item": np.tile(list("abcd"), 12)})
+    data["y"] = rng.poisson(1.5, size=48)
+    model = ml.MixedModel(f"y ~ 0 + item + rr(0 + item | person, d={rank})", data, "poisson")
+    beta = np.array([0.3, 0.1, -0.2, 0.4])
+    theta = np.array([0.5, 0.3, -0.2, 0.4, 0.3, 0.2, -0.4])[: 4 if rank == 1 else 7]
+    psi = np.concatenate([beta, theta])
+    y = data["y"].to_numpy(float)
+    points = 31 if rank == 1 else 25
+    value, gradient, _ = _core.evaluate(model._core, y, psi, points)
+
+    loadings = np.zeros((4, rank))
+    loadings[:, 0] = theta[:4]
+    if rank == 2:
+        loadings[1:, 1] = theta[4:]
+    nodes, weights = special.roots_hermitenorm(60)
+    grid = np.stack(np.meshgrid(*[nodes] * rank, indexing="ij"), -1).reshape(-1, rank)
+    log_weight = np.log(np.prod(np.stack(np.meshgrid(*[weights] * rank, indexing="ij"), -1).reshape(-1, rank), 1))
+    eta = beta[:, None] + loadings @ grid.T
+    rows = y.reshape(12, 4, 1)
+    log_density = (rows * eta - np.exp(eta) - special.gammaln(rows + 1)).sum(1)
+    expected = special.logsumexp(log_density + log_weight - rank * np.log(2 * np.pi) / 2, axis=1).sum()
+    assert value == pytest.approx(expected, abs=1e-8)  # what the points leave
+
+    for k in range(len(psi)):
+        step = np.zeros(len(psi))
+        step[k] = 1e-4
+        above, below = (_core.evaluate(model._core, y, psi + sign * step, points)[0] for sign in (1, -1))
+        assert gradient[k] == pytest.approx((above - below) / 2e-4, abs=1e-5)  # of the differences
+
+
+def test_nodes_are_counted_by_traits(law: pd.DataFrame) -> None:
+    model = ml.MixedModel("y ~ 0 + item + rr(0 + item | person, d=2)", law, "binomial")
+    with pytest.raises(ml.DataError, match=r"101 quadrature points for each of 2 random effects are 101\^2 = 10,201"):
+        model.fit(n_quadrature=101)
+
+
+def test_two_parameter_logistic_model(two_parameters: Any, reference_numbers: Callable[[str], dict[str, Any]]) -> None:
+    reference = reference_numbers("LSAT6")
+    assert two_parameters.converged
+    assert two_parameters.llf == pytest.approx(reference["fits"]["twopl_agq25"]["logLik"], abs=1e-7)  # 15 and 25 points
+    np.testing.assert_allclose(two_parameters.fit.psi, numbers_of(reference, "twopl_agq25"), rtol=1e-5)
+    found = np.sqrt(np.diag(two_parameters.fit.covariance))
+    np.testing.assert_allclose(found, numbers_of(reference, "twopl_agq25", "se"), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fit", "link", "points"), [("twopl_agq51", "logit", 51), ("twopl_probit_agq25", "probit", 25)]
+)
+def test_more_points_and_another_link(
+    law: pd.DataFrame, reference_numbers: Callable[[str], dict[str, Any]], fit: str, link: str, points: int
+) -> None:
+    reference = reference_numbers("LSAT6")
+    start = np.round(numbers_of(reference, fit), 3)
+    found = ml.fit(FORMULA, law, "binomial", link=link, n_quadrature=points, start=start)
+    assert found.llf == pytest.approx(reference["fits"][fit]["logLik"], abs=1e-8)
+    np.testing.assert_allclose(found.fit.psi, numbers_of(reference, fit), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_laplace_solution_is_said_to_be_none(law: pd.DataFrame) -> None:
+    with pytest.warns(ml.QuadratureWarning, match="would move by about .* standard errors"):
+        found = ml.fit(FORMULA, law, "binomial")
+    assert found.item_parameters()["discrimination"].max() > 50  # where that approximation has its maximum
+
+
+def test_automatic_numbers_of_points_do_not_begin_there(
+    law: pd.DataFrame, reference_numbers: Callable[[str], dict[str, Any]]
+) -> None:
+    some = law[law["person"].isin(law["person"].unique()[::10])]
+    found = ml.fit(FORMULA, some, "binomial", n_quadrature="auto")
+    assert found.quadrature_table["n_points"].iloc[0] == 7
+    assert found.item_parameters()["discrimination"].max() < 5
+
+
+# ---- items --------------------------------------------------------------------------------------------------------
+
+
+def test_item_parameters(two_parameters: Any, reference_numbers: Callable[[str], dict[str, Any]]) -> None:
+    reference = reference_numbers("LSAT6")
+    items = two_parameters.item_parameters()
+    assert list(items.index) == [f"item[i{k}]" for k in range(1, 6)]
+    # as ltm prints them, with what 21 points that do not move leave
+    np.testing.assert_allclose(items["discrimination"], reference["published"]["twopl"]["discrimination"], atol=1e-3)
+    np.testing.assert_allclose(items["difficulty"], reference["published"]["twopl"]["difficulty"], atol=3e-3)
+    covariance = np.array(reference["fits"]["twopl_agq25"]["vcov_all"])
+    values = numbers_of(reference, "twopl_agq25")
+    for k, name in enumerate(items.index):
+        d, a = values[k], values[5 + k]
+        slope = np.zeros(10)
+        slope[k], slope[5 + k] = -1 / a, d / a**2
+        assert items.loc[name, "difficulty_std_error"] == pytest.approx(np.sqrt(slope @ covariance @ slope), rel=1e-4)
+        assert items.loc[name, "easiness"] == pytest.approx(d, rel=1e-5)
+
+
+def test_items_of_a_rasch_model(rasch: Any, reference_numbers: Callable[[str], dict[str, Any]]) -> None:
+    reference = reference_numbers("LSAT6")
+    items = rasch.item_parameters()
+    assert rasch.llf == pytest.approx(reference["fits"]["rasch_agq25"]["logLik"], abs=1e-8)
+    assert np.ptp(items["discrimination"]) == 0
+    assert items["discrimination"].iloc[0] == pytest.approx(reference["published"]["rasch"]["discrimination"], abs=1e-4)
+    np.testing.assert_allclose(items["difficulty"], -rasch.params / rasch.theta.item(), rtol=1e-12)
+
+
+def test_item_curves(two_parameters: Any) -> None:
+    items, curves = two_parameters.item_parameters(), two_parameters.item_curves([-1.0, 0.5])
+    assert curves.shape == (10, 4)
+    for row in curves.itertuples():
+        a, b = items.loc[row.item, ["discrimination", "difficulty"]]
+        p = special.expit(a * (row.ability - b))
+        assert row.mean == pytest.approx(p, rel=1e-12)
+        assert row.information == pytest.approx(a**2 * p * (1 - p), rel=1e-10)
+    assert len(two_parameters.item_curves()) == 5 * 81
+    with pytest.raises(ml.DataError, match="holds numbers"):
+        two_parameters.item_curves([np.nan])
+
+
+# ---- persons ------------------------------------------------------------------------------------------------------
+
+
+def by_sums(data: pd.DataFrame, easiness: np.ndarray, loading: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior means and standard deviations by sums over a fine grid."""
+    y = data.pivot(index="person", columns="item", values="y").to_numpy(float)
+    trait = np.linspace(-9, 9, 3001)
+    eta = easiness[:, None] + loading[:, None] * trait
+    log_posterior = y @ special.log_expit(eta) + (1 - y) @ special.log_expit(-eta) - trait**2 / 2
+    share = np.exp(log_posterior - log_posterior.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    mean = share @ trait
+    return mean, np.sqrt(share @ trait**2 - mean**2)
+
+
+def test_abilities(two_parameters: Any, rasch: Any, law: pd.DataFrame) -> None:
+    for results in (two_parameters, rasch):
+        items, found = results.item_parameters(), results.abilities()
+        mean, sd = by_sums(law, items["easiness"].to_numpy(), items["discrimination"].to_numpy())
+        assert list(found.columns) == ["level", "mean", "sd"]
+        by_person = found.set_index("level").loc[sorted(law["person"].unique())]
+        np.testing.assert_allclose(by_person["mean"], mean, atol=1e-9)
+        np.testing.assert_allclose(by_person["sd"], sd, atol=1e-8)
+
+
+def test_two_traits() -> None:
+    rng = np.random.default_rng(4)
+    trait = rng.normal(size=(150, 2))
+    loadings = np.array([[1.0, 0.0], [0.8, 0.5], [0.6, 1.0], [0.2, 0.9]])
+    data = pd.DataFrame({"person": np.repeat(np.arange(150), 4), "item": np.tile(list("abcd"), 150)})
+    data["y"] = rng.poisson(np.exp(0.5 + trait @ loadings.T)).ravel()
+    results = ml.fit("y ~ 0 + item + rr(0 + item | person, d=2)", data, "poisson", n_quadrature=5)
+    found = results.abilities()
+    y, L = data["y"].to_numpy(float).reshape(150, 4), results.fit.theta[0][:, :2]
+    line = np.linspace(-6, 6, 161)
+    grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+    eta = results.params.to_numpy()[:, None] + L @ grid.T
+    log_posterior = y @ eta - np.exp(eta).sum(0) - (grid**2).sum(1) / 2
+    share = np.exp(log_posterior - log_posterior.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    np.testing.assert_allclose(found["mean"].to_numpy().reshape(150, 2), share @ grid, atol=1e-6)
+    assert list(found["trait"][:2]) == ["factor 1", "factor 2"]
+    with pytest.raises(ml.DataError, match="covariance structure reduced rank 2"):
+        results.item_parameters()
+
+
+@pytest.mark.parametrize(
+    ("formula", "method", "message"),
+    [
+        ("y ~ item + (1 | person)", "item_parameters", "no categorical variable of the fixed part"),
+        ("y ~ 1 + rr(0 + item | person, d=1)", "item_parameters", "has a loading and no coefficient"),
+        ("y ~ 0 + item", "item_parameters", "this model has 0 random-effects terms"),
+        ("y ~ 0 + item", "abilities", "0 random-effects terms"),
+        ("y ~ x + diag(1 + x | person)", "abilities", "are no traits that items share"),
+    ],
+)
+def test_other_models_are_refused(formula: str, method: str, message: str) -> None:
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"person": np.repeat(np.arange(40), 6), "item": np.tile(list("abc"), 80)})
+    data["x"] = rng.normal(size=240)
+    data["y"] = rng.poisson(
+        np.exp(rng.normal(size=40)[data["person"]] + rng.normal(size=40)[data["person"]] * data["x"])
+    )
+    results = ml.fit(formula, data, "poisson")
+    with pytest.raises(ml.DataError, match=message):
+        getattr(results, method)()
