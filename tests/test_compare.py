@@ -226,3 +226,39 @@ def test_reml_fits_with_an_offset(exposed: pd.DataFrame) -> None:
     # An offset of 2 x is the same model: its coefficient is less by 2.
     same = compare(ml.fit("y ~ x + offset(2 * x) + (1 | g)", exposed), ml.fit("y ~ x + (1 + x | g)", exposed))
     assert same["df_diff"].iloc[1] == 2
+
+
+# ---- ranks -------------------------------------------------------------------------------------------------------
+
+
+def test_ranks() -> None:
+    small, large = sleep("Reaction ~ Days + (1 | Subject)"), sleep("Reaction ~ Days + (Days | Subject)")
+    worse = sleep("Reaction ~ 1 + (1 | Subject)")
+    table = ml.rank(small, worse, large)
+    assert list(table.index) == [str(fit.formula) for fit in (large, small, worse)]
+    aic = np.array([large.aic, small.aic, worse.aic])
+    np.testing.assert_allclose(table["delta"], aic - aic[0], rtol=1e-12)
+    weights = np.exp(-aic / 2 + aic[0] / 2)
+    np.testing.assert_allclose(table["weight"], weights / weights.sum(), rtol=1e-10)
+    np.testing.assert_allclose(table["evidence_ratio"], table["weight"].iloc[0] / table["weight"], rtol=1e-10)
+    by_subjects = large.rank(small, by="bic", n="subjects")
+    assert by_subjects["bic"].iloc[0] == large.information_criteria(n="subjects")["bic"]
+
+
+def test_ranks_of_other_families() -> None:
+    frame = pd.DataFrame({"y": np.random.default_rng(1).poisson(3, 80), "g": np.repeat(np.arange(8), 10)})
+    poisson, nb = (ml.fit("y ~ 1 + (1 | g)", frame, family=name) for name in ("poisson", "geometric"))
+    assert ml.rank(nb, poisson)["family"].tolist() == ["poisson", "geometric"]
+    with pytest.raises(ml.DataError, match="densities change with the unit"):
+        ml.rank(poisson, ml.fit("y ~ 1 + (1 | g)", frame, method="ml"))
+
+
+def test_what_has_no_rank() -> None:
+    one = sleep("Reaction ~ Days + (1 | Subject)")
+    for arguments, options, message in (
+        ((one,), {}, "two or more"),
+        ((one, one), {"by": "dic"}, "by='dic' is not known"),
+        ((one, sleep("Reaction ~ Days + (1 | Subject)", method="reml")), {}, "refit them"),
+    ):
+        with pytest.raises(ml.DataError, match=message):
+            ml.rank(*arguments, **options)

@@ -154,6 +154,37 @@ def test_no_slant_is_the_gaussian_family() -> None:
     np.testing.assert_allclose(skew["constant"], plain["constant"], rtol=1e-14)
 
 
+@pytest.mark.parametrize(("family", "phi"), [("weibull", -1.6), ("gamma", -5.0)])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_few_responses_are_by_far_the_largest(family: str, phi: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=200)
+    y = CASES[family].draw(rng, np.exp(1 + 0.5 * x), np.ones(200), (phi,))
+    y = np.maximum(y, 1e-300)
+    results = ml.fit("y ~ x", {"y": y, "x": x}, family)
+    if family == "weibull":
+        shape = results.family_params["shape"]
+        scale = np.exp(results.predict(kind="link")) / special.gamma(1 + 1 / shape)
+        assert results.llf == pytest.approx(stats.weibull_min.logpdf(y, shape, scale=scale).sum(), rel=1e-10)
+    else:
+        shape, mean = results.family_params["shape"], results.fittedvalues.to_numpy()
+        assert results.llf == pytest.approx(stats.gamma.logpdf(y, shape, scale=mean / shape).sum(), rel=1e-10)
+        # the score of the mean, and of the shape
+        np.testing.assert_allclose([np.sum(y / mean - 1), np.sum(x * (y / mean - 1))], 0.0, atol=1e-3)
+    assert results.converged
+
+
+def test_proportions_next_to_their_ends_are_no_exact_fit() -> None:
+    rng = np.random.default_rng(0)
+    y = np.clip(rng.beta(0.05, 0.05, 100), 1e-12, 1 - 1e-12)
+    results = ml.fit("y ~ 1", {"y": y}, "beta")
+    precision, mean = results.family_params["precision"], results.fittedvalues[0]
+    assert results.converged
+    assert np.isfinite(results.llf)
+    density = stats.beta.logpdf(y, mean * precision, (1 - mean) * precision).sum()
+    assert results.llf == pytest.approx(density, rel=1e-9)
+
+
 @pytest.mark.parametrize("dispersion", [0.01, 0.5, 2.0])
 def test_tweedie_close_to_the_gamma(dispersion: float) -> None:
     y, one = np.array([0.3, 1.0, 2.5, 8.0]), np.ones(4)

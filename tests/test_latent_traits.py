@@ -198,6 +198,21 @@ def test_abilities(two_parameters: Any, rasch: Any, law: pd.DataFrame) -> None:
         np.testing.assert_allclose(by_person["sd"], sd, atol=1e-8)
 
 
+@pytest.mark.parametrize("points", [1, 15])
+def test_what_each_person_adds(law: pd.DataFrame, two_parameters: Any, points: int) -> None:
+    """One trait has a likelihood of its own; with two traits, the second without loadings, all columns are effects."""
+    some = law[law["person"].isin(law["person"].unique()[::40])]
+    one, two = (ml.MixedModel(f"y ~ 0 + item + rr(0 + item | person, d={d})", some, "binomial") for d in (1, 2))
+    psi, y = two_parameters.fit.psi, some["y"].to_numpy(float)
+    found = _core.contributions(one._core, y, psi, points, True, None, 0, 1)
+    other = _core.contributions(two._core, y, np.append(psi, np.zeros(4)), points, True, None, 0, 1)
+    np.testing.assert_allclose(found.loglik, other.loglik, rtol=1e-10)
+    np.testing.assert_allclose(found.gradient, other.gradient[:, :10], atol=1e-9)
+    for moment in ("mean", "covariance", "third", "fourth"):
+        for own, expected in zip(getattr(found, moment), getattr(other, moment), strict=True):
+            np.testing.assert_allclose(own, expected, atol=1e-9, err_msg=moment)
+
+
 def test_two_traits() -> None:
     rng = np.random.default_rng(4)
     trait = rng.normal(size=(60, 2))

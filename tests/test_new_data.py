@@ -144,3 +144,25 @@ def test_splines_go_on_beyond_the_data() -> None:
     design = build("y ~ bs(x, 4)")
     new = design.code_new({"x": [-50.0, 50.0]})
     assert np.isfinite(matrix([c.values for c in new.fixed], 2)).all()
+
+
+def test_columns_of_random_effects_without_levels() -> None:
+    design = build("y ~ x + (x | g)")
+    new = design.code_new(DATA[["x"]][:7], need_levels=False)
+    assert all(len(codes) == 0 for codes in new.codes)
+    assert new.random_columns[0][0] is None
+    np.testing.assert_array_equal(new.random_columns[0][1], DATA["x"][:7])
+
+
+def test_the_columns_that_predictors_were_made_from() -> None:
+    data = DATA.assign(b=DATA["x"] > 0)
+    data.loc[data.index[3], "z"] = np.nan
+    design = build("y ~ log(abs(x) + 1) + f + b + offset(z) + (0 + n | g)", data)
+    kept = data.drop(index=data.index[3])
+    assert [(own.name, own.kind) for own in design.source] == [
+        ("x", "number"), ("f", "category"), ("b", "bool"), ("z", "number"), ("n", "number"),
+    ]  # fmt: skip
+    for own in design.source:
+        assert list(own.as_given()) == list(kept[own.name])
+    whole = build("y ~ x", DATA)
+    assert whole.source[0].values is whole.fixed[1].values  # no copy

@@ -40,7 +40,7 @@ def test_slopes(sleep: ml.MixedModelResults) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"), [("kind", "probabilities"), ("random", "marginal"), ("new_levels", "guess")]
+    ("argument", "value"), [("kind", "probabilities"), ("random", "average"), ("new_levels", "guess")]
 )
 def test_arguments_that_do_not_exist(cbpp: ml.MixedModelResults, argument: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"{argument}='{value}' is not available; choose one of"):

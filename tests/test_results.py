@@ -97,8 +97,8 @@ def test_kenward_and_roger_have_their_own_standard_errors() -> None:
 
 
 def test_intervals_that_do_not_exist(cbpp: ml.MixedModelResults) -> None:
-    with pytest.raises(ValueError, match="'profile' are not available; available: 'wald'"):
-        cbpp.conf_int(method="profile")
+    with pytest.raises(ValueError, match="'score' are not available; available: 'wald', 'profile'"):
+        cbpp.conf_int(method="score")
     with pytest.raises(ValueError, match="between 0 and 1"):
         cbpp.conf_int(level=95)
 
@@ -253,8 +253,8 @@ def test_gaussian_residuals_keep_their_units(sleep: ml.MixedModelResults) -> Non
 
 
 def test_residuals_that_do_not_exist(cbpp: ml.MixedModelResults) -> None:
-    with pytest.raises(ValueError, match="'quantile' are not available; choose one of 'pearson'"):
-        cbpp.residuals("quantile")
+    with pytest.raises(ValueError, match="'working' are not available; choose one of 'pearson'"):
+        cbpp.residuals("working")
 
 
 def test_residuals_of_a_weighted_fit() -> None:

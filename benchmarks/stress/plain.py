@@ -26,7 +26,7 @@ class Plain:
     @property
     def concave(self) -> bool:
         """Whether a mode is the only one."""
-        return self.linear is not None or Density(self.problem, np.zeros(1)).concave
+        return self.linear is not None or Density(self.problem, np.zeros(self.problem.n_phi)).concave
 
     @property
     def available(self) -> bool:

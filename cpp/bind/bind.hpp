@@ -19,5 +19,7 @@ void bind_covariance(py::module_& module);
 void bind_model(py::module_& module);
 void bind_quadrature(py::module_& module);
 void bind_fit(py::module_& module);
+void bind_profile(py::module_& module);
+void bind_contributions(py::module_& module);
 
 }  // namespace multilevel::bind

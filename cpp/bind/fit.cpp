@@ -1,8 +1,13 @@
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
+#include <type_traits>
 
 #include "bind/bind.hpp"
+#include "bind/calls.hpp"
 #include "fit/fit.hpp"
+#include "fit/many.hpp"
 #include "likelihood/joint/pattern.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
@@ -15,57 +20,8 @@ using fit::FitRecord;
 using likelihood::Monitor;
 using model::Model;
 
-Monitor monitor(const py::object& report) {
-  Monitor m;
-  m.keep_going = [] {
-    const py::gil_scoped_acquire acquire;
-    return PyErr_CheckSignals() == 0;
-  };
-  if (!report.is_none())
-    m.report = [report](int iteration, double value, double gain) {
-      const py::gil_scoped_acquire acquire;
-      report(iteration, value, gain);
-    };
-  return m;
-}
-
-/// Runs without the GIL; a stop that the user asked for comes out as the Python exception that is waiting.
-template <class Function>
-auto without_gil(Function function) {
-  try {
-    const py::gil_scoped_release release;
-    return function();
-  } catch (const likelihood::Interrupted&) {
-    if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
-    throw py::error_already_set();
-  }
-}
-
-/// One array per grouping factor: (n_levels, q), or (n_levels, q, q) for square blocks, from columns per level.
-py::list per_level(const std::vector<Eigen::MatrixXd>& values, bool square) {
-  py::list list;
-  for (const auto& own : values) {
-    const auto q =
-        square ? static_cast<py::ssize_t>(std::lround(std::sqrt(static_cast<double>(own.rows())))) : own.rows();
-    std::vector<py::ssize_t> shape{own.cols(), q};
-    if (square) shape.push_back(q);
-    DoubleArray array(shape);
-    std::copy(own.data(), own.data() + own.size(), array.mutable_data());
-    list.append(array);
-  }
-  return list;
-}
-
-const double* checked(const Model& m, const DoubleArray& response) {
-  if (response.ndim() != 1 || response.shape(0) != m.n_rows())
-    throw std::invalid_argument("the response must have one value per row");
-  return response.data();
-}
-
-FitRecord fit(const Model& m, const DoubleArray& response, const std::string& method, int n_quadrature,
-              const Eigen::VectorXd& start, bool restarts, int threads, double tol, int max_iter, bool check_quadrature,
-              const py::object& report, double most_bytes) {
-  const double* y = checked(m, response);
+fit::FitOptions make_options(const std::string& method, int n_quadrature, const Eigen::VectorXd& start, bool restarts,
+                             int threads, double tol, int max_iter, bool check_quadrature, double most_bytes) {
   fit::FitOptions options;
   if (method != "ml" && method != "reml") throw std::invalid_argument("method must be 'ml' or 'reml'");
   options.restricted = method == "reml";
@@ -77,6 +33,15 @@ FitRecord fit(const Model& m, const DoubleArray& response, const std::string& me
   options.most_iterations = max_iter;
   options.check_quadrature = check_quadrature;
   options.most_bytes = most_bytes;
+  return options;
+}
+
+FitRecord fit(const Model& m, const DoubleArray& response, const std::string& method, int n_quadrature,
+              const Eigen::VectorXd& start, bool restarts, int threads, double tol, int max_iter, bool check_quadrature,
+              const py::object& report, double most_bytes) {
+  const double* y = checked(m, response);
+  const fit::FitOptions options =
+      make_options(method, n_quadrature, start, restarts, threads, tol, max_iter, check_quadrature, most_bytes);
   return without_gil([&] {
     const model::Response data = m.prepare(y, options.threads);
     Monitor watching;
@@ -91,6 +56,21 @@ FitRecord fit(const Model& m, const DoubleArray& response, const std::string& me
     }
     return record;
   });
+}
+
+/// Responses are columns: (n_rows, m), one after the other in memory.
+fit::ManyRecords fit_many(const Model& m,
+                          const py::array_t<double, py::array::f_style | py::array::forcecast>& responses,
+                          const std::string& method, int n_quadrature, const Eigen::VectorXd& start, bool restarts,
+                          int threads, double tol, int max_iter, bool keep_modes, double most_bytes) {
+  if (responses.ndim() != 2 || responses.shape(0) != m.n_rows())
+    throw std::invalid_argument("responses must have one row per row of the model");
+  const fit::FitOptions options =
+      make_options(method, n_quadrature, start, restarts, threads, tol, max_iter, false, most_bytes);
+  const double* y = responses.data();
+  const int count = static_cast<int>(responses.shape(1));
+  const Monitor watching = monitor(py::none());
+  return without_gil([&] { return fit::fit_many(m, y, count, options, keep_modes, watching.keep_going); });
 }
 
 py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::VectorXd& psi, int n_quadrature,
@@ -133,6 +113,29 @@ std::string ending_name(search::Ending ending) {
       return "no_start";
   }
   return "unknown";
+}
+
+/// A vector (m, P) or a symmetric matrix (m, P, P) of each record.
+template <class Values>
+DoubleArray stacked(const fit::ManyRecords& many, Values FitRecord::* which) {
+  const bool matrix = std::is_same_v<Values, Eigen::MatrixXd>;
+  const auto m = static_cast<py::ssize_t>(many.records.size());
+  const auto size = m > 0 ? (many.records.front().*which).rows() : 0;
+  DoubleArray array(matrix ? std::vector<py::ssize_t>{m, size, size} : std::vector<py::ssize_t>{m, size});
+  double* to = array.mutable_data();
+  for (const auto& record : many.records) {
+    const Values& own = record.*which;
+    to = std::copy(own.data(), own.data() + own.size(), to);
+  }
+  return array;
+}
+
+template <class Function>
+DoubleArray number(const fit::ManyRecords& many, Function of) {
+  DoubleArray array(static_cast<py::ssize_t>(many.records.size()));
+  double* to = array.mutable_data();
+  for (const auto& record : many.records) *to++ = of(record);
+  return array;
 }
 
 }  // namespace
@@ -193,12 +196,63 @@ void bind_fit(py::module_& module) {
                              })
       .def_readonly("seconds", &FitRecord::seconds);
 
+  using fit::ManyRecords;
+  py::class_<ManyRecords>(module, "ManyRecords")
+      .def("__len__", [](const ManyRecords& r) { return r.records.size(); })
+      .def(
+          "record", [](const ManyRecords& r, std::size_t j) -> const FitRecord& { return r.records.at(j); },
+          py::return_value_policy::reference_internal, py::arg("j"))
+      .def_property_readonly("psi", [](const ManyRecords& r) { return stacked(r, &FitRecord::psi); })
+      .def_property_readonly("covariance", [](const ManyRecords& r) { return stacked(r, &FitRecord::covariance); })
+      .def_property_readonly("beta_covariance",
+                             [](const ManyRecords& r) { return stacked(r, &FitRecord::beta_covariance); })
+      .def_property_readonly("gradient", [](const ManyRecords& r) { return stacked(r, &FitRecord::gradient); })
+      .def_property_readonly("loglik",
+                             [](const ManyRecords& r) { return number(r, [](auto& own) { return own.value; }); })
+      .def_property_readonly("predicted_gain",
+                             [](const ManyRecords& r) { return number(r, [](auto& own) { return own.gain; }); })
+      .def_property_readonly("least_eigenvalue",
+                             [](const ManyRecords& r) {
+                               return number(r, [](auto& own) {
+                                 return own.eigenvalues.size() > 0 ? own.eigenvalues.minCoeff()
+                                                                   : std::numeric_limits<double>::quiet_NaN();
+                               });
+                             })
+      .def_property_readonly("last_information",
+                             [](const ManyRecords& r) {
+                               return number(r, [](auto& own) {
+                                 const auto last = own.hessian.rows() - 1;
+                                 return last < 0 ? 0.0 : -own.hessian(last, last);
+                               });
+                             })
+      .def_property_readonly(
+          "n_evaluations",
+          [](const ManyRecords& r) {
+            return number(r, [](auto& own) {
+              return static_cast<double>(own.evaluations + own.start_evaluations + own.other_evaluations);
+            });
+          })
+      .def_property_readonly(
+          "singular",
+          [](const ManyRecords& r) { return number(r, [](auto& own) { return own.boundary.empty() ? 0.0 : 1.0; }); })
+      .def_property_readonly("ending",
+                             [](const ManyRecords& r) {
+                               std::vector<std::string> names;
+                               for (const auto& own : r.records) names.push_back(ending_name(own.ending));
+                               return names;
+                             })
+      .def_readonly("refused", &ManyRecords::refused);
+
   py::register_exception<likelihood::TooLarge>(module, "TooLarge", PyExc_ValueError);
   module.attr("most_nodes") = fit::most_nodes;
   module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("method") = "ml", py::arg("n_quadrature") = 1,
              py::arg("start") = Eigen::VectorXd(), py::arg("restarts") = true, py::arg("threads") = 0,
              py::arg("tol") = 1e-9, py::arg("max_iter") = 100, py::arg("check_quadrature") = true,
              py::arg("report") = py::none(), py::arg("most_bytes") = 0.0);
+  module.def("fit_many", &fit_many, py::arg("model"), py::arg("responses"), py::arg("method") = "ml",
+             py::arg("n_quadrature") = 1, py::arg("start") = Eigen::VectorXd(), py::arg("restarts") = true,
+             py::arg("threads") = 0, py::arg("tol") = 1e-9, py::arg("max_iter") = 100, py::arg("keep_modes") = false,
+             py::arg("most_bytes") = 0.0);
   module.def("evaluate", &evaluate, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("n_quadrature") = 1,
              py::arg("threads") = 0,
              "Log-likelihood, gradient and Hessian at psi = (beta, theta, phi) on the user's scale.");

@@ -8,4 +8,6 @@ PYBIND11_MODULE(MULTILEVEL_MODULE, m, py::mod_gil_not_used()) {
   multilevel::bind::bind_model(m);
   multilevel::bind::bind_quadrature(m);
   multilevel::bind::bind_fit(m);
+  multilevel::bind::bind_profile(m);
+  multilevel::bind::bind_contributions(m);
 }

@@ -125,8 +125,10 @@ class Weibull final : public Family {
 
   double start_eta(const Observation& row) const override { return Link::of_mean(row.response); }
   void start_phi(double mean_square, double* phi) const override {
-    // the coefficient of variation is close to k^-0.92 (Justus et al. 1978)
-    phi[0] = mean_square > 0.0 ? -0.543 * std::log(mean_square) : 0.0;
+    // The coefficient of variation is close to k^-0.92 (Justus et al. 1978). A few large responses beside a mean that
+    // is only a start say nothing of a smaller shape, whose mean would be far from any response.
+    constexpr double smallest = -1.2;
+    phi[0] = mean_square > 0.0 ? std::fmax(-0.543 * std::log(mean_square), smallest) : 0.0;
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }

@@ -225,7 +225,8 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   return std::move(found.optimum);
 }
 
-/// A record without a fit keeps its shapes, and no number in it passes for one.
+}  // namespace
+
 FitRecord empty_record(const model::Model& model) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const int p = model.p(), P = model.n_parameters();
@@ -241,8 +242,6 @@ FitRecord empty_record(const model::Model& model) {
   record.quadrature.shift = Eigen::VectorXd::Constant(P, nan);
   return record;
 }
-
-}  // namespace
 
 std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model, const model::Response& response,
                                                       int n_quadrature, int threads, const likelihood::Monitor& monitor,

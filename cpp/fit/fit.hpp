@@ -62,6 +62,9 @@ std::unique_ptr<likelihood::Objective> make_objective(
     const likelihood::Monitor& monitor, likelihood::Derivatives derivatives = likelihood::Derivatives::hessian,
     double most_bytes = 0.0);
 
+/// A record without a fit keeps its shapes, and no number in it passes for one.
+FitRecord empty_record(const model::Model& model);
+
 FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
               const likelihood::Monitor& monitor);
 

@@ -17,7 +17,7 @@ constexpr double exact_share = 1e-24;  // of the response's mean square: residua
 struct LeastSquares {
   Eigen::MatrixXd cross;
   Eigen::VectorXd right;
-  double weight = 0.0, mean_eta = 0.0;
+  double weight = 0.0, mean_eta = 0.0, mean = 0.0;
 };
 
 /// The rows of a panel as the working linear model has them: response and weight at a given linear predictor.
@@ -72,6 +72,7 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
       target[j] = from_offset + rows.d1[j];
       if (rows.weight[j] > 0.0) {
         sums.weight += data.weight[j];
+        sums.mean += data.weight[j] * data.response[j];
         sums.mean_eta += data.weight[j] * (rows.eta[j] - rows.offset[j]);
       }
     }
@@ -83,6 +84,7 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
     }
   }
   sums.cross.triangularView<Eigen::StrictlyUpper>() = sums.cross.transpose().eval();
+  sums.mean /= sums.weight;
   return sums;
 }
 
@@ -168,7 +170,8 @@ Start starting_values(const model::Model& model, const model::Response& response
     const double zero[family::max_phi] = {}, one[family::max_phi] = {1.0, 1.0, 1.0, 1.0};
     const Scatter left = scatter(model, response, glm.head(p), none.data(), stride);
     const bool has_dispersion = model.family().dispersion(one) != model.family().dispersion(zero);
-    exact = has_dispersion && !(left.pearson > exact_share * left.response);
+    // A mean at an end of its range, to rounding, has no variance: then nothing is known of the scale.
+    exact = has_dispersion && std::isfinite(left.response) && !(left.pearson > exact_share * left.response);
     double phi[family::max_phi] = {};
     model.family().start_phi(left.pearson, phi);
     spread_phi(model, response, phi, glm.data() + p);
@@ -189,17 +192,20 @@ Start starting_values(const model::Model& model, const model::Response& response
   likelihood::Monitor quiet;
   quiet.keep_going = monitor.keep_going;
   search::Optimum found = search::maximize(objective, response, glm, {}, free, options, quiet);
-  if (found.ending != search::Ending::converged) {
-    // The least-squares step left the domain, or tiny responses had all the weight in it: the mean of the response
-    // alone stays inside, if there is an intercept.
+  auto from_mean = [&](double eta) {
     glm.setZero();
-    if (model.has_intercept() && step.weight > 0.0) glm[model.intercept()] = step.mean_eta / step.weight;
+    if (model.has_intercept() && std::isfinite(eta)) glm[model.intercept()] = eta;
     set_phi();
     search::Optimum other = search::maximize(objective, response, glm, {}, free, options, quiet);
     if (found.ending == search::Ending::no_start ||
         (other.ending != search::Ending::no_start && other.sums.value > found.sums.value))
       found = std::move(other);
-  }
+  };
+  // The least-squares step left the domain, or tiny responses had all the weight in it: the mean of the response alone
+  // stays inside, if there is an intercept; that of eta, or where a few responses are by far the largest their own.
+  if (found.ending != search::Ending::converged) from_mean(step.mean_eta / step.weight);
+  if (found.ending != search::Ending::converged && model.family().support() != family::Support::trials)
+    from_mean(model.family().link_of_mean(step.mean));
   if (found.ending == search::Ending::no_start) start.ending = search::Ending::no_start;
   if (found.ending != search::Ending::no_start && stride == 1) start.value = found.sums.value;
   start.psi.resize(p + n_theta + n_phi);

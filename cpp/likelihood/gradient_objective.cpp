@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "likelihood/contributions.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
 
@@ -35,6 +36,7 @@ bool GradientObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>
   sums.start(P, n_entries, wanted);
   if (!psi.allFinite()) return false;
   const Eigen::VectorXd at = layout_.entry_parameters(psi, n_beta_);
+  if (contributions_) contributions_->start(P);
   const auto& chunks = model_.chunks();
   const bool finished = numeric::parallel_for(
       static_cast<int>(chunks.size()), threads_,
@@ -43,6 +45,7 @@ bool GradientObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>
         if (!likelihood) likelihood = make_worker();
         Sums& part = partial_[static_cast<std::size_t>(c)];
         part.start(P, n_entries, wanted);
+        part.contributions = contributions_;
         const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];
         for (int i = chunk.first_panel; i < chunk.last_panel && part.failed_cluster < 0; ++i)
           likelihood->add(model_.panels()[static_cast<std::size_t>(i)], at.data(), modes.data(), part, mode_covariance);

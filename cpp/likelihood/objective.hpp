@@ -57,6 +57,9 @@ class Objective {
   /// point, its hessian is replaced. False when a neighbouring point cannot be evaluated.
   virtual bool differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums);
 
+  /// Evaluations write what each part of the data adds into this, too; null: they do not.
+  void contribute_to(Contributions* contributions) { contributions_ = contributions; }
+
   /// What an evaluation costs, in rows times nodes, and random effects that are solved for together.
   virtual double work() const { return static_cast<double>(model_.n_rows()); }
 
@@ -81,6 +84,7 @@ class Objective {
   model::Layout layout_;
   int n_beta_, n_theta_, n_phi_;
   const Monitor& monitor_;
+  Contributions* contributions_ = nullptr;
   int evaluations_ = 0;
 };
 

@@ -7,6 +7,8 @@
 
 namespace multilevel::likelihood {
 
+class Contributions;
+
 /// What an evaluation is to compute beyond the value.
 enum class Derivatives { gradient, hessian };
 
@@ -19,8 +21,9 @@ struct Sums {
   Eigen::MatrixXd theta_information;  ///< Fisher information of theta in the working linear mixed model
   int failed_cluster = -1;            ///< a cluster whose conditional mode could not be found, or -1
   long newton_steps = 0;
-  long several_modes = 0;       ///< clusters where searches for the mode ended in different places; see mode_scan.hpp
-  double log_dispersion = 0.0;  ///< log of a residual standard deviation that the objective has profiled out
+  long several_modes = 0;  ///< clusters where searches for the mode ended in different places; see mode_scan.hpp
+  Contributions* contributions = nullptr;  ///< also gets what each part adds, if there is one
+  double log_dispersion = 0.0;             ///< log of a residual standard deviation that the objective has profiled out
 
   void start(int n_parameters, int n_theta, Derivatives derivatives);
   void add(const Sums& other);

@@ -411,7 +411,7 @@ void Model::phi_part_rows(const Panel& panel, const Response& response, int part
     numeric::add_multiple(n, phi[g], phi_column(panel, g) + first, to);
 }
 
-Response Model::prepare(const double* y, int threads) const {
+Response Model::prepare(const double* y, int threads, double* row_constants) const {
   Response r;
   r.value.reset(new double[static_cast<std::size_t>(n_rows_)]);
   r.weight.reset(new double[static_cast<std::size_t>(n_rows_)]);
@@ -441,6 +441,7 @@ Response Model::prepare(const double* y, int threads) const {
         r.weight[row] = own.weight;
         if (r.second) r.second[row] = own.second;
         constants[static_cast<std::size_t>(c)].add(constant);
+        if (row_constants) row_constants[row] = constant + std::log(r.scale);
       }
     }
   });

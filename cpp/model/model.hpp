@@ -184,8 +184,9 @@ class Model {
   void phi_part_rows(const Panel& panel, const Response& response, int part, int first, int n, const double* phi,
                      double* to) const;
 
-  /// Throws std::invalid_argument when a value is not finite.
-  Response prepare(const double* y, int threads) const;
+  /// Throws std::invalid_argument when a value is not finite. `row_constants`, if not null, gets what the constant is
+  /// the sum of, by sorted row.
+  Response prepare(const double* y, int threads, double* row_constants = nullptr) const;
 
   UserScale user_scale(const Response& response) const;
   /// What random effects on the internal scale (of a level, all columns of all factors) are multiplied by to be on the

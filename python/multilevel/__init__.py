@@ -35,10 +35,14 @@ if TYPE_CHECKING:
     from multilevel.family.custom import CustomFamily
     from multilevel.family.registry import Family, families
     from multilevel.inference.compare import compare
+    from multilevel.inference.pool import pool
+    from multilevel.inference.ranking import rank
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
+    from multilevel.report.side_by_side import table
     from multilevel.results.results import MixedModelResults
     from multilevel.saved import load
+    from multilevel.simulation import power, simulate
 
 __all__ = [
     "ArgumentError",
@@ -65,6 +69,11 @@ __all__ = [
     "fit",
     "lm_list",
     "load",
+    "pool",
+    "power",
+    "rank",
+    "simulate",
+    "table",
 ]
 
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
@@ -90,6 +99,11 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "fit": "model",
     "lm_list": "lm_list",
     "load": "saved",
+    "pool": "inference.pool",
+    "power": "simulation",
+    "simulate": "simulation",
+    "rank": "inference.ranking",
+    "table": "report.side_by_side",
 }
 
 

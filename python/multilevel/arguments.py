@@ -28,8 +28,10 @@ _POINTS = "n_quadrature: 1 is the Laplace approximation, 9 are nine points, 'aut
 _ROWS = "no argument: leave rows out of the data first"
 _TRIALS = "part of the response: cbind(successes, failures), or a proportion with weights= the trials"
 _OPTIMIZER = "no argument: there is one optimizer; tol=, max_iter= and start= can be set"
-_ERRORS = "no argument: standard errors are those of the model"
-_RANDOM = "random: 'conditional' with random effects, 'zero' without, or a list of grouping factors"
+_ERRORS = "robust='CR1' (or CR0, CR2, CR3, MBN) of cov_params, conf_int, summary, tidy and anova"
+_RANDOM = (
+    "random: 'conditional' with random effects, 'zero' without, 'marginal' over them, or a list of grouping factors"
+)
 _NOT_YET = "not offered"
 
 # What an argument of another package is here: its name, a colon, and more. `{value}` is what was given, `{rest}` what
@@ -50,6 +52,7 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("freq_weights", "var_weights", "prior_weights", "case_weights"), "weights: prior weights"),
     **dict.fromkeys(("dist", "distribution", "response_family"), "family"),
     **dict.fromkeys(("cov_type", "robust", "vcov", "vce"), _ERRORS),
+    **dict.fromkeys(("cov_kwds", "clusters"), "cluster: a column or a value per row, with robust="),
     **dict.fromkeys(("ziformula", "zi", "zi_fixed", "zero"), "zero_inflation: a formula such as '~ x', or True"),
     **dict.fromkeys(("dispformula", "disp", "sigma", "varIdent"), "dispersion: a formula such as '~ x'"),
     "correlation": _NOT_YET,
@@ -58,18 +61,34 @@ WORDS: dict[str, str] = {
     "fixed": "part of the formula: 'y ~ x + (1 | g)' has both",
     **dict.fromkeys(("re_form", "reform", "which_random", "conditional", "marginal"), _RANDOM),
     **dict.fromkeys(("new_data", "exog", "X", "data", "df"), "newdata"),
-    "allow_new_levels": "new_levels: 'error' or 'zero'",
-    **dict.fromkeys(("se_fit", "se", "interval"), _NOT_YET),
+    "allow_new_levels": "new_levels: 'error', 'zero' or 'marginal'",
+    "se_fit": "se: True for standard errors",
+    **dict.fromkeys(("parm", "parameters", "params"), "which: names of parameters"),
     "type": "kind: kind={value!r}",
+    **dict.fromkeys(("specs", "variables"), "columns: names of columns of the data"),
+    "comparison": "kind: 'difference', 'ratio' or 'odds_ratio'",
+    "wts": "weights",
     **dict.fromkeys(("typ", "test_type", "ss_type"), "type: 1, 2 or 3"),
+    **dict.fromkeys(("p_adjust", "p_adjust_method", "multiplicity"), "adjust: 'holm', 'bonferroni', 'bh' or 'by'"),
     "alpha": "level: the coverage, level={rest}",
     **dict.fromkeys(("conf_level", "ci", "prob"), "level: the coverage, level=0.95"),
     **dict.fromkeys(("ddf", "ddfm", "lmer_df", "dfmethod"), "df_method: 'satterthwaite', 'kenward-roger', ..."),
-    **dict.fromkeys(("refit", "test"), "no argument: compare tests by likelihood ratio, and fits nothing again"),
+    "refit": "no argument: compare tests by likelihood ratio, and fits again with method='bootstrap' alone",
+    "test": "method: 'chi-square' or 'bootstrap', of likelihood ratios",
+    **dict.fromkeys(("nsim", "n_sim", "n_boot", "reps", "replicates", "B", "R"), "n: replicates"),
+    **dict.fromkeys(("random_state", "rng", "set_seed"), "seed: a whole number from 0 on"),
+    **dict.fromkeys(("FUN", "func", "fun", "stat"), "statistic: a function of a replicate, or names of estimates"),
+    "use_u": "random: 'conditional' or 'new' where responses are drawn; a bootstrap draws new random effects",
+    **dict.fromkeys(("newparams", "true_params"), "params: numbers by the names of tidy()"),
+    **dict.fromkeys(("along", "within", "resample"), "group: a grouping factor"),
+    "ncpus": "threads",
+    "dfcom": "df_complete: degrees of freedom that complete data would have",
 }
 
 # Values that mean one of ours, whatever their case.
-_LOWER = ("method", "df_method", "kind", "new_levels", "missing", "n_quadrature", "n")
+_LOWER = (
+    *("adjust", "method", "df_method", "kind", "new_levels", "interval", "variances", "missing", "n_quadrature", "n"),
+)
 _VALUES: dict[str, dict[object, int]] = {"type": {"i": 1, "ii": 2, "iii": 3, "1": 1, "2": 2, "3": 3}}
 
 
@@ -150,3 +169,9 @@ def whole_number(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < MOST:
         raise DataError(f"{name} is {value!r}; it is a whole number from 0 to {MOST - 1:,}")
     return int(value)
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuses a word that is none of the choices."""
+    if value not in choices:
+        raise DataError(f"{name}={value!r} is not available; choose one of {', '.join(map(repr, choices))}")

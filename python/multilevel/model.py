@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .arguments import understands, whole_number
+from .arguments import finite_numbers, understands, whole_number
 from .design.build import build_design
-from .design.response import another_response
+from .design.response import another_response, several_responses
 from .errors import DataError
 from .family.registry import Family, Zero
 from .fitting.core_model import build_core
+from .fitting.many import fit_many
 from .fitting.parameters import is_linear
 from .fitting.progress import Progress
+from .fitting.quasi import QUASI, quasi
 from .fitting.run import run
 from .formula.parse import parse_formula
 from .results.results import MixedModelResults
@@ -128,6 +130,7 @@ class MixedModel:
             missing=missing,
             parts=parts,
         )
+        self.data: Any = data  # as it was given, for columns that the formula does not name
         self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
 
     @property
@@ -168,11 +171,13 @@ class MixedModel:
 
         Parameters
         ----------
-        method : {"ml", "reml"}, optional
+        method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml"}, optional
             Maximum likelihood, or restricted maximum likelihood, which allows for the fixed effects in the variances.
             REML is the default of linear mixed models (Gaussian with the identity link and random effects), and there
-            alone it exists. All others have "ml". Linear models without random effects are least squares: the
-            log-likelihood is at its maximum, and the residual variance is over n - p, as in lm().
+            alone it exists. All others have "ml". "pql" and "mql" are first-order penalized and marginal
+            quasi-likelihood with a scale that is estimated, for comparison with older work: their variances are too
+            small where groups are, and they have no likelihood. Linear models without random effects are least squares:
+            the log-likelihood is at its maximum, and the residual variance is over n - p, as in lm().
         n_quadrature : int or "auto"
             Points of adaptive Gauss-Hermite quadrature per random effect; 1 is the Laplace approximation. "auto" raises
             the number until more points would move no estimate by more than 0.001 standard errors, and the table of
@@ -202,7 +207,8 @@ class MixedModel:
         References
         ----------
         Pinheiro & Bates (1995) J. Comput. Graph. Statist. 4:12-35 for the approximations. The derivatives are those of
-        the approximated likelihood itself, see docs/theory.md.
+        the approximated likelihood itself, see docs/theory.md. Breslow & Clayton (1993) J. Amer. Statist. Assoc.
+        88:9-25 for quasi-likelihood.
         """
         return self._fit(self.design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
@@ -243,6 +249,72 @@ class MixedModel:
         design = replace(self.design, response=response)
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
 
+    @understands
+    def fit_many(
+        self,
+        y: Any,
+        method: str | None = None,
+        n_quadrature: int = 1,
+        *,
+        start: ArrayLike | None = None,
+        threads: int | None = None,
+        tol: float = 1e-9,
+        max_iter: int = 100,
+    ) -> pd.DataFrame:
+        """Fits the same model to many responses, side by side in the core.
+
+        Parameters
+        ----------
+        y : data frame or array_like, (n, m)
+            A column for each response, with one value per row used, on the scale of the model's response, as `refit`
+            takes them.
+        start : array_like, (P,), optional
+            Starting values of all fits; without it each finds its own.
+        threads : int, optional
+            Fits made at a time; all processors without it. The numbers do not depend on it, to the last bit. The other
+            parameters are those of `fit`; `n_quadrature` is a number.
+
+        Returns
+        -------
+        DataFrame, one row for each response and parameter
+            response (the name of its column, or its number), effect, group, term (as `tidy()` has them), estimate,
+            std_error (NaN at a boundary), and of the fit of this response llf, converged, singular and message (why it
+            did not converge; else empty). A response that the family cannot take, or whose fit fails, says so in its
+            own rows and leaves the others alone.
+
+        Raises
+        ------
+        DataError
+            `y` has not one row for each row used, or the model's response is known in part.
+
+        Examples
+        --------
+        >>> import multilevel as ml
+        >>> model = ml.MixedModel("Reaction ~ Days + (1 | Subject)", ml.datasets.sleepstudy())
+        >>> responses = model.fit().simulate(100, seed=1)
+        >>> print(round(model.fit_many(responses).query("term == 'Days'")["estimate"].mean()))
+        11
+        """
+        values, names, refused = several_responses(self.design.response, y, self.design.index, self.family)
+        n_parameters = self._core.n_beta + self._core.n_theta + self._core.n_phi
+        psi = None if start is None else finite_numbers(start, "start")
+        if psi is not None and psi.shape != (n_parameters,):
+            raise DataError(f"start has shape {psi.shape}; the model has {n_parameters} parameters")
+        many = fit_many(
+            self.design,
+            self.family,
+            self._core,
+            values,
+            method=self._likelihood_method(method),
+            n_quadrature=n_quadrature,
+            start=psi,
+            threads=whole_number(threads, "threads"),
+            tol=float(tol),
+            max_iter=whole_number(max_iter, "max_iter"),
+        )
+        message = tuple(refused.get(j, text) for j, text in enumerate(many.message))
+        return replace(many, message=message).frame(names)
+
     def _fit(
         self,
         design: Design,
@@ -260,30 +332,40 @@ class MixedModel:
         if progress not in (None, True, False):
             raise DataError(f"progress is {progress!r}; it is True, False or None")
         report = Progress(progress)
+        limits: dict[str, Any] = {
+            "method": method,
+            "threads": whole_number(threads, "threads"),
+            "max_iter": whole_number(max_iter, "max_iter"),
+            "report": report if report.wanted else None,
+        }
         try:
-            fit = run(
-                design,
-                self.family,
-                self._core,
-                method=method,
-                n_quadrature=n_quadrature,
-                start=start,
-                threads=whole_number(threads, "threads"),
-                tol=float(tol),
-                max_iter=whole_number(max_iter, "max_iter"),
-                report=report if report.wanted else None,
-            )
+            if method in QUASI:
+                _check_quasi(n_quadrature, start)
+                fit = quasi(design, self.family, **limits)
+            else:
+                fit = run(
+                    design, self.family, self._core, n_quadrature=n_quadrature, start=start, tol=float(tol), **limits
+                )
         finally:
             report.close()
         fit.verdict.announce()
         return MixedModelResults(fit, self)
 
+    def _likelihood_method(self, method: str | None) -> str:
+        """The same, without quasi-likelihood."""
+        method = self._method(method)
+        if method in QUASI:
+            raise DataError(
+                f"fit_many is by maximum likelihood; method={method!r} fits one response at a time: use refit"
+            )
+        return method
+
     def _method(self, method: str | None) -> str:
         """The method asked for, or the default of the model, when the model can be fitted by it."""
-        if method not in (None, "ml", "reml"):
+        if method not in (None, "ml", "reml", *QUASI):
             raise DataError(
-                f"method={method!r} is not known; there are 'ml' (maximum likelihood) and 'reml' (restricted maximum "
-                "likelihood)"
+                f"method={method!r} is not known; there are 'ml' (maximum likelihood), 'reml' (restricted maximum "
+                f"likelihood), and quasi-likelihood ({', '.join(map(repr, QUASI))})"
             )
         mixed = bool(self.design.random_terms)
         linear = is_linear(self.design, self.family)
@@ -315,11 +397,20 @@ class MixedModel:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_core": None}
+        return {**self.__dict__, "_core": None, "data": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._core = build_core(self.design, self.family)
+
+
+def _check_quasi(n_quadrature: int | str, start: ArrayLike | None) -> None:
+    if n_quadrature != 1:
+        raise DataError(
+            "n_quadrature= goes with method='ml'; quasi-likelihood has no integral that points could approximate"
+        )
+    if start is not None:
+        raise DataError("start= goes with method='ml'; quasi-likelihood starts from the fit without random effects")
 
 
 def _with_parts(

@@ -45,7 +45,7 @@ def load(path: str | PathLike[str], *, functions: Mapping[str, Callable[..., Any
     family, design = saved.model
     model = MixedModel.__new__(MixedModel)
     try:
-        model.__setstate__({"family": family, "design": design})
+        model.__setstate__({"family": family, "design": design, "data": None})
     except Exception as error:  # of the core, which finds that arrays do not fit together
         raise archive.damaged(path, error) from error
     return MixedModelResults(replace(saved.fit, model_core=model._core), model)

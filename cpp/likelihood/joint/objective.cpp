@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 
+#include "likelihood/contributions.hpp"
 #include "likelihood/joint/leverages.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
@@ -126,7 +127,12 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
   precision_.invert();
   Leverages leverages(pattern_, lambda_, leverage_.data());
   precision_.level_products(products_, lambda_, products_by_level_.data(), mode_covariance, std::ref(leverages));
+  if (contributions_) contributions_->start(n_beta_ + n_entries + n_phi_);
   set_gradient(modes, sums);
+  if (contributions_) {
+    contribute_levels(modes, *contributions_);
+    if (contributions_->with_moments && mode_covariance) contribute_moments(modes, mode_covariance, *contributions_);
+  }
   Eigen::MatrixXd none, information;
   if (wanted == Derivatives::hessian)
     information = theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_);
@@ -160,10 +166,17 @@ void JointObjective::set_phi(const double* phi) {
 /// Of a panel's rows, the sum of d, derivatives by one of the family's parameters, as coefficient g takes it: times the
 /// coefficient's column; times `factor` if there is one.
 double JointObjective::phi_sum(const model::Panel& panel, int g, const double* d, const double* factor) const {
+  return phi_sum(panel, 0, panel.n_rows, g, d, factor);
+}
+
+/// The same of the panel's rows [first, first + n), from which `d` and `factor` count.
+double JointObjective::phi_sum(const model::Panel& panel, int first, int n, int g, const double* d,
+                               const double* factor) const {
   const double* column = model_.phi_column(panel, g);
-  if (column && factor) return numeric::dot(panel.n_rows, d, factor, column);
-  if (column || factor) return numeric::dot(panel.n_rows, d, column ? column : factor);
-  return numeric::sum(panel.n_rows, d);
+  if (column) column += first;
+  if (column && factor) return numeric::dot(n, d, factor, column);
+  if (column || factor) return numeric::dot(n, d, column ? column : factor);
+  return numeric::sum(n, d);
 }
 
 /// The log-likelihood at the modes, with all that depends on the rows alone, and H's factor. False when there is none.
@@ -212,6 +225,7 @@ void JointObjective::set_gradient(const std::vector<double>& modes, Sums& sums) 
             phi_sum(panel, g, at_mode_.phi[r][0] + first, nullptr) +
             0.5 * phi_sum(panel, g, at_mode_.phi[r][2] + first, leverage_.data() + first) +
             phi_sum(panel, g, at_mode_.phi[r][1] + first, shift.data());
+    if (contributions_) contribute_rows(panel, shift.data(), *contributions_);
     add_level_sums(model_, panel, rho, gradient_.data());
     add_level_sums(model_, panel, at_mode_.eta[0] + first, old_.data());
   }
@@ -222,6 +236,74 @@ void JointObjective::set_gradient(const std::vector<double>& modes, Sums& sums) 
   for (int e = 0; e < n_entries; ++e) {
     const auto& entry = layout_.entries()[at(e)];
     sums.gradient[n_beta_ + e] = G(entry.row, entry.column);
+  }
+}
+
+/// What a panel's rows add to the parts: derivatives by beta from rho (in shift_), by phi, and log densities.
+/// `shift` is s_j'h of the panel's rows.
+void JointObjective::contribute_rows(const model::Panel& panel, const double* shift, Contributions& to) const {
+  const int phi = n_beta_ + layout_.n_entries();
+  for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
+    const auto row = model_.cluster_start(cluster);
+    const int first = static_cast<int>(row - panel.first_row),
+              n = static_cast<int>(model_.cluster_start(cluster + 1) - row), part = to.of_cluster(cluster);
+    auto score = to.gradient.col(part);
+    to.value[part] += numeric::sum(n, at_mode_.value + row);
+    for (int k = 0; k < n_beta_; ++k)
+      score[k] += numeric::dot(n, model_.fixed_column(panel, k) + first, shift_.data() + row);
+    for (std::size_t r = 0; r < model_.phi_parts().size(); ++r)
+      for (int g = model_.phi_parts()[r].first; g < model_.phi_parts()[r].last; ++g)
+        score[phi + g] += phi_sum(panel, first, n, g, at_mode_.phi[r][0] + row, nullptr) +
+                          0.5 * phi_sum(panel, first, n, g, at_mode_.phi[r][2] + row, leverage_.data() + row) +
+                          phi_sum(panel, first, n, g, at_mode_.phi[r][1] + row, shift + first);
+  }
+}
+
+/// What the levels add: derivatives by the entries of Lambda, -v'v/2 and -log|H|/2. After set_gradient().
+void JointObjective::contribute_levels(const std::vector<double>& modes, Contributions& to) const {
+  const auto& entries = layout_.entries();
+  for (std::size_t f = 0; f < model_.factors().size(); ++f) {
+    const auto& factor = model_.factors()[f];
+    const auto q = std::int64_t{factor.q};
+    for (int level = 0; level < factor.n_levels; ++level) {
+      const int part = to.of_level(static_cast<int>(f), level);
+      const auto first = at(factor.offset + level * q);
+      const double* N = products_by_level_.data() + factor.covariance_offset + level * q * q;
+      for (int e = 0; e < layout_.n_entries(); ++e) {
+        const int row = entries[at(e)].row - factor.first, column = entries[at(e)].column - factor.first;
+        if (row < 0 || row >= factor.q) continue;
+        to.gradient(n_beta_ + e, part) += gradient_[first + at(row)] * modes[first + at(column)] +
+                                          old_[first + at(row)] * step_[first + at(column)] - N[row + column * q];
+      }
+      for (std::size_t a = first; a < first + at(q); ++a) to.value[part] -= 0.5 * modes[a] * modes[a];
+    }
+  }
+  for (int cluster = 0; cluster < model_.n_clusters(); ++cluster)
+    to.value[to.of_cluster(cluster)] -= 0.5 * precision_.log_determinant_of_cluster(cluster);
+  for (int o = 0; o < pattern_.n_others(); ++o) {
+    const int f = pattern_.others()[at(o)];
+    for (int level = 0; level < model_.factors()[at(f)].n_levels; ++level)
+      for (int a = 0; a < pattern_.other_q(o); ++a)
+        to.value[to.of_level(f, level)] -= 0.5 * precision_.log_determinant_of_scalar(pattern_.scalar(o, level) + a);
+  }
+}
+
+/// The mean lies h from the mode; the variance is that of the normal approximation.
+void JointObjective::contribute_moments(const std::vector<double>& modes, const double* mode_covariance,
+                                        Contributions& to) const {
+  Eigen::MatrixXd half;
+  for (const auto& factor : model_.factors()) {
+    const auto q = std::int64_t{factor.q};
+    const Eigen::MatrixXd M = to.to_user.block(factor.first, factor.first, factor.q, factor.q);
+    for (int level = 0; level < factor.n_levels; ++level) {
+      const auto first = factor.offset + level * q, square = factor.covariance_offset + level * q * q;
+      const Eigen::Map<const Eigen::VectorXd> v(modes.data() + first, factor.q), h(step_.data() + first, factor.q);
+      const Eigen::Map<const Eigen::MatrixXd> own(mode_covariance + square, factor.q, factor.q);
+      Eigen::Map<Eigen::VectorXd>(to.moments.mean.data() + first, factor.q) = M.lazyProduct(v + h);
+      half = M.lazyProduct(own);
+      Eigen::Map<Eigen::MatrixXd>(to.moments.covariance.data() + square, factor.q, factor.q) =
+          half.lazyProduct(M.transpose());
+    }
   }
 }
 

@@ -53,6 +53,10 @@ class JointObjective final : public Objective {
   void set_fixed_part(const double* beta);
   void set_phi(const double* phi);
   double phi_sum(const model::Panel& panel, int g, const double* d, const double* factor) const;
+  double phi_sum(const model::Panel& panel, int first, int n, int g, const double* d, const double* factor) const;
+  void contribute_rows(const model::Panel& panel, const double* shift, Contributions& to) const;
+  void contribute_levels(const std::vector<double>& modes, Contributions& to) const;
+  void contribute_moments(const std::vector<double>& modes, const double* mode_covariance, Contributions& to) const;
   bool set_value(const std::vector<double>& modes, Sums& sums);
   void set_gradient(const std::vector<double>& modes, Sums& sums);
   void approximate_hessian(Sums& sums);

@@ -140,6 +140,20 @@ bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd
 
 double JointPrecision::log_determinant() const { return log_determinant_; }
 
+double JointPrecision::log_determinant_of_cluster(int i) const {
+  const int q = pattern_.q();
+  const double* L = factor_.data() + std::int64_t{i} * q * q;
+  double sum = 0.0;
+  for (int a = 0; a < q; ++a) sum += 2.0 * std::log(L[a + a * q]);
+  return sum;
+}
+
+double JointPrecision::log_determinant_of_scalar(int scalar) const {
+  const auto& symbolic = pattern_.symbolic();
+  const int place = symbolic.place()[at(scalar)];
+  return 2.0 * std::log(cholesky_.values()[symbolic.position(place, place)]);
+}
+
 void JointPrecision::solve(double* x, int n_columns, std::ptrdiff_t leading) const {
   const auto& model = pattern_.model();
   const int q = pattern_.q(), n = pattern_.n_scalars(), n_clusters = model.n_clusters();

@@ -28,6 +28,9 @@ class JointPrecision {
   /// False when H is not positive definite.
   bool factor(const CrossProducts& products, const Eigen::MatrixXd& lambda);
   double log_determinant() const;
+  /// What a cluster's own block and one scalar of the other factors add to it.
+  double log_determinant_of_cluster(int i) const;
+  double log_determinant_of_scalar(int scalar) const;
   /// x = H^-1 x for vectors of all random effects (Model::n_modes), columns `leading` apart.
   void solve(double* x, int n_columns, std::ptrdiff_t leading) const;
 

@@ -150,12 +150,21 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   const linear_algebra::Cholesky factor(0.5 * (cross_ + cross_.transpose()));
   if (p > 0) {
     if (!factor.positive_definite()) return false;
-    beta_ = factor.solve(M.col(p).head(p));
-    square_ -= M.col(p).head(p).dot(beta_);
+    const Eigen::VectorXd right = M.col(p).head(p);
+    if (given_beta_)
+      beta_ = *given_beta_;
+    else
+      beta_ = factor.solve(right);
+    square_ -= right.dot(beta_);
+    beta_score_ = Eigen::VectorXd::Zero(p);
+    if (given_beta_) {
+      beta_score_ = right - linear_algebra::apply(cross_, beta_);
+      square_ -= beta_.dot(beta_score_);
+    }
     if (restricted_) log_part_ += factor.log_determinant();
   }
   if (!(square_ > 0.0)) return false;
-  const double variance = square_ / nu_;
+  const double variance = given_beta_ ? given_variance_ : square_ / nu_;
   sums.log_dispersion = 0.5 * std::log(variance);
   sums.log_likelihood = profile_value(log_part_, square_);
   sums.value = sums.log_likelihood.total();
@@ -295,17 +304,11 @@ void LinearObjective::expand(Point& point) const {
   hessian.topRightCorner(m, 1) = slope_square_ / variance;
   hessian.bottomLeftCorner(1, m) = slope_square_.transpose() / variance;
   hessian(m, m) = -2.0 * nu_;
-  // Coordinates: relative theta = theta exp(-phi), but for the theta without a unit.
-  const Eigen::VectorXd unit = layout_.units(), scale = (phi * unit).array().exp(),
-                        slopes = gradient.head(m).cwiseProduct(unit);
-  Eigen::MatrixXd J = Eigen::MatrixXd::Identity(m + 1, m + 1);
-  J.topLeftCorner(m, m) = scale.cwiseInverse().asDiagonal();
-  J.topRightCorner(m, 1) = -theta.cwiseProduct(unit);
-  Eigen::MatrixXd moved = linear_algebra::sandwich(J, hessian);
-  moved.topRightCorner(m, 1) -= slopes / sigma;
-  moved.bottomLeftCorner(1, m) -= slopes.transpose() / sigma;
-  moved(m, m) += slopes.dot(theta);
-  const Eigen::VectorXd moved_gradient = linear_algebra::apply_transposed(J, gradient);
+  const Eigen::VectorXd scale = (phi * layout_.units()).array().exp();
+  const Eigen::MatrixXd J = relative_jacobian(theta, phi);
+  Eigen::VectorXd moved_gradient = gradient;
+  Eigen::MatrixXd moved = hessian;
+  make_absolute(theta, phi, moved_gradient, moved);
 
   const Eigen::MatrixXd information = cross_ / variance;
   Eigen::MatrixXd full = Eigen::MatrixXd::Zero(P, P);
@@ -329,6 +332,78 @@ void LinearObjective::expand(Point& point) const {
   point.sums.gradient.tail(m + 1) = moved_gradient;
   point.sums.hessian = full;
   for (auto& v : point.modes) v /= sigma;
+}
+
+/// Coordinates: relative theta = theta exp(-phi), but for the theta without a unit.
+Eigen::MatrixXd LinearObjective::relative_jacobian(const Eigen::VectorXd& theta, double phi) const {
+  const int m = n_theta_;
+  const Eigen::VectorXd unit = layout_.units();
+  Eigen::MatrixXd J = Eigen::MatrixXd::Identity(m + 1, m + 1);
+  J.topLeftCorner(m, m) = (-phi * unit).array().exp().matrix().asDiagonal();
+  J.topRightCorner(m, 1) = -theta.cwiseProduct(unit);
+  return J;
+}
+
+void LinearObjective::make_absolute(const Eigen::VectorXd& theta, double phi, Eigen::VectorXd& gradient,
+                                    Eigen::MatrixXd& hessian) const {
+  const int m = n_theta_;
+  const Eigen::VectorXd slopes = gradient.head(m).cwiseProduct(layout_.units());
+  const Eigen::MatrixXd J = relative_jacobian(theta, phi);
+  hessian = linear_algebra::sandwich(J, hessian);
+  const double sigma = std::exp(phi);
+  hessian.topRightCorner(m, 1) -= slopes / sigma;
+  hessian.bottomLeftCorner(1, m) -= slopes.transpose() / sigma;
+  hessian(m, m) += slopes.dot(theta);
+  gradient = linear_algebra::apply_transposed(J, gradient);
+}
+
+/// With beta given, r2 is a quadratic function of it: its gradient is -2 (M_xy - M_xx beta), and what the profile's
+/// second derivatives left out is put back.
+bool LinearObjective::evaluate_all(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums,
+                                   double* mode_covariance) {
+  const int p = model_.p(), m = n_theta_, P = p + m + 1;
+  const double phi = psi[p + m], variance = std::exp(2.0 * phi);
+  const Eigen::VectorXd theta = relative(psi), beta = psi.head(p) - least_squares_;
+  given_beta_ = &beta;
+  given_variance_ = variance;
+  Sums inner;
+  const bool good = std::isfinite(variance) && variance > 0.0 && evaluate(theta, modes, inner, mode_covariance);
+  if (good && curvature_ && !has_exact_hessian()) bend(theta);
+  given_beta_ = nullptr;
+  theta_.resize(0);  // what was found is not the profile's
+  differentiated_.resize(0);
+  if (!good) return false;
+  for (auto& v : modes) v /= std::sqrt(variance);
+
+  sums.start(P, m, Derivatives::hessian);
+  sums.log_likelihood.add(-0.5 * (log_part_ + nu_ * 2.0 * phi + square_ / variance));
+  sums.log_likelihood.add(response_.constant);
+  sums.value = sums.log_likelihood.total();
+  Eigen::VectorXd gradient(m + 1);
+  gradient << inner.gradient, square_ / variance - nu_;
+  const Eigen::MatrixXd information = cross_ / variance;
+  Eigen::MatrixXd hessian = Eigen::MatrixXd::Zero(m + 1, m + 1), slope = Eigen::MatrixXd::Zero(p, m + 1);
+  if (curvature_) {
+    slope.leftCols(m) = beta_slope_;
+    hessian.topLeftCorner(m, m) = -0.5 * (curve_log_ + curve_square_ / variance);
+    hessian.topLeftCorner(m, m) -= linear_algebra::sandwich(beta_slope_, information);
+    hessian.topRightCorner(m, 1) = slope_square_ / variance;
+    hessian.bottomLeftCorner(1, m) = slope_square_.transpose() / variance;
+  } else {
+    hessian.topLeftCorner(m, m) = -inner.theta_information;
+  }
+  hessian(m, m) = -2.0 * square_ / variance;
+  Eigen::MatrixXd across = linear_algebra::times(information, slope);
+  across.col(m) = -2.0 * beta_score_ / variance;
+  const Eigen::MatrixXd J = relative_jacobian(theta, phi);
+  across = linear_algebra::times(across, J);
+  make_absolute(theta, phi, gradient, hessian);
+  sums.gradient.head(p) = beta_score_ / variance;
+  sums.gradient.tail(m + 1) = gradient;
+  sums.hessian.resize(P, P);
+  sums.hessian << -information, across, across.transpose(), hessian;
+  sums.theta_information = linear_algebra::sandwich(J.topLeftCorner(m, m), inner.theta_information);
+  return std::isfinite(sums.value) && sums.gradient.allFinite();
 }
 
 Eigen::MatrixXd LinearObjective::projection() const { return residual_.leftCols(model_.p()) * (nu_ / square_); }

@@ -48,12 +48,20 @@ class LinearObjective final : public Objective {
   /// The optimum over theta as one over psi = (beta, theta, phi), Lambda absolute, phi = log sigma; its Hessian needs
   /// differentiate() to have been called there. With REML, beta's rows are those of generalized least squares.
   void expand(Point& point) const;
+  /// The log-likelihood of all parameters, psi as expand() makes it, with its gradient and, where that is affordable,
+  /// its Hessian; else Fisher information. ML alone.
+  bool evaluate_all(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance);
+  bool hessian_affordable() const { return curvature_ != nullptr; }
   /// Z'V^-1 X at the last evaluation, n_modes x p, on the internal scale.
   Eigen::MatrixXd projection() const;
   double work() const override;
 
  private:
   numeric::CompensatedSum profile_value(double log_part, double square) const;
+  /// From theta relative to sigma to theta, the others as they are: derivatives with respect to (theta, phi).
+  void make_absolute(const Eigen::VectorXd& theta, double phi, Eigen::VectorXd& gradient,
+                     Eigen::MatrixXd& hessian) const;
+  Eigen::MatrixXd relative_jacobian(const Eigen::VectorXd& theta, double phi) const;
 
   const model::Response& response_;
   bool restricted_, exact_ = false;
@@ -62,12 +70,15 @@ class LinearObjective final : public Objective {
   JointPrecision precision_;
   Eigen::MatrixXd zxy_, xy_;  ///< Z'W[X y], [X y]'W[X y], y less its least-squares fit
   Eigen::VectorXd least_squares_;
-  double nu_, log_scale_ = 0.0;  ///< log determinant of beta's scale
+  double nu_, log_scale_ = 0.0;                  ///< log determinant of beta's scale
+  const Eigen::VectorXd* given_beta_ = nullptr;  ///< less least squares'; null: profiled out
+  double given_variance_ = 0.0;
   // At the last evaluation:
   Eigen::VectorXd theta_;
   Eigen::MatrixXd lambda_, solved_, residual_, cross_;  ///< V, Z'W[X y] - B Lambda V, M_xx
   Eigen::VectorXd entry_slope_log_, entry_slope_square_;
   Eigen::VectorXd beta_, slope_log_, slope_square_;  ///< d (log|H| [+ log|M_xx|]), d r2
+  Eigen::VectorXd beta_score_;                       ///< M_xy - M_xx beta, zero where beta is profiled out
   double log_part_ = 0.0, square_ = 0.0;
   // Second derivatives, from evaluate() or from differentiate():
   std::unique_ptr<LinearCurvature> curvature_;

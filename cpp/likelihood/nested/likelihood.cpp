@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "likelihood/contributions.hpp"
+
 namespace multilevel::likelihood {
 
 namespace {
@@ -61,7 +63,8 @@ NestedLikelihood::NestedLikelihood(const model::Model& model, const model::Respo
       hz_(inner_.q, 1, most_units_),
       b_(inner_.q, 1, most_units_),
       work_(inner_.q, inner_.q, most_units_),
-      work_cross_(outer_.q, inner_.q, most_units_) {}
+      work_cross_(outer_.q, inner_.q, most_units_),
+      score_(model.p() + n_entries_ + model.n_phi()) {}
 
 void NestedLikelihood::add(const model::Panel& panel, const double* psi, double* modes, Sums& sums,
                            double* mode_covariance) {
@@ -99,6 +102,8 @@ void NestedLikelihood::add(const model::Panel& panel, const double* psi, double*
   }
   write_modes(modes);
   if (mode_covariance) write_covariance(mode_covariance);
+  nodes_.set_moments(sums.contributions && sums.contributions->with_moments ? &sums.contributions->to_user : nullptr,
+                     outer_.first);
   nodes_.integrate(rows_, arrays_, family, lambda_inner_, lambda_outer_, v_, arrow_);
   for (int c = 0; c < rows_.n_clusters; ++c) add_cluster(c, sums);
   if (sums.hessian.size() > 0) add_information(sums);
@@ -170,7 +175,8 @@ void NestedLikelihood::write_covariance(double* mode_covariance) {
 void NestedLikelihood::add_cluster(int c, Sums& sums) {
   const Range units = rows_.units(c), own = rows_.rows(units);
   const auto& means = nodes_.outer(c);
-  sums.log_likelihood.add(nodes_.log_integral(c) - arrow_.log_determinant(c));
+  const double value = nodes_.log_integral(c) - arrow_.log_determinant(c);
+  sums.log_likelihood.add(value);
 
   // S = I + the symmetric matrix with the lower triangle of C = E(t gamma'), gamma = L^-1 g.
   const OuterMatrix P = arrow_.P_outer(c);
@@ -289,13 +295,67 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
     const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
     const bool is_inner = entry.row >= inner_.first && entry.row < inner_.first + inner_.q;
     const int first = is_inner ? inner_.first : outer_.first;
-    sums.gradient[p + e] += (is_inner ? G_inner : G_outer)(entry.row - first, entry.column - first);
+    score_[p + e] = (is_inner ? G_inner : G_outer)(entry.row - first, entry.column - first);
   }
   for (std::size_t r = 0; r < model_.phi_parts().size(); ++r)
     for (int g = model_.phi_parts()[r].first; g < model_.phi_parts()[r].last; ++g)
-      sums.gradient[p + n_entries_ + g] += means.phi[static_cast<std::size_t>(g)] +
-                                           0.5 * rows_.phi_sum(own, g, arrays_.at_mode.phi[r][2], leverage) +
-                                           rows_.phi_sum(own, g, arrays_.at_mode.phi[r][1], shift);
+      score_[p + n_entries_ + g] = means.phi[static_cast<std::size_t>(g)] +
+                                   0.5 * rows_.phi_sum(own, g, arrays_.at_mode.phi[r][2], leverage) +
+                                   rows_.phi_sum(own, g, arrays_.at_mode.phi[r][1], shift);
+  sums.gradient.tail(score_.size() - p) += score_.tail(score_.size() - p);
+  if (sums.contributions) add_contribution(c, value, *sums.contributions);
+}
+
+/// Value, score and moments of a cluster and its units.
+void NestedLikelihood::add_contribution(int c, double value, Contributions& to) {
+  const Range units = rows_.units(c), own = rows_.rows(units);
+  const int part = to.of_cluster(rows_.first_unit + units.first);
+  for (int k = 0; k < model_.p(); ++k)
+    score_[k] =
+        numeric::dot(own.last - own.first, rows_.x[static_cast<std::size_t>(k)] + own.first, arrays_.rho + own.first);
+  to.value[part] = value;
+  to.gradient.col(part) = score_;
+  if (!to.with_moments) return;
+  const auto& means = nodes_.outer(c);
+  Moments& moments = to.moments;
+  const int level = model_.nesting()->outer_level[static_cast<std::size_t>(rows_.first_cluster + c)];
+  const OuterMatrix M_outer = to.to_user.block(outer_.first, outer_.first, outer_.q, outer_.q),
+                    M_inner = to.to_user.block(inner_.first, inner_.first, inner_.q, inner_.q);
+  const auto at = outer_.offset + std::int64_t{level} * outer_.q;
+  Eigen::Map<Eigen::MatrixXd> outer(
+      moments.covariance.data() + outer_.covariance_offset + std::int64_t{level} * outer_.q * outer_.q, outer_.q,
+      outer_.q);
+  OuterVector v = v_.outer_of(c);
+  v += means.moments[0];
+  const OuterVector u = M_outer.lazyProduct(v), shift = M_outer.lazyProduct(means.moments[0]);
+  OuterMatrix second = means.second;
+  second -= means.moments[0].lazyProduct(means.moments[0].transpose());
+  const OuterMatrix half = M_outer.lazyProduct(second);
+  outer = half.lazyProduct(M_outer.transpose());
+  for (int a = 0; a < outer_.q; ++a) {
+    // from moments about the mode to central ones
+    const double m = shift[a], m2 = outer(a, a) + m * m, m3 = means.moments[1][a], m4 = means.moments[2][a];
+    moments.mean[static_cast<std::size_t>(at + a)] = u[a];
+    moments.third[static_cast<std::size_t>(at + a)] = m3 - 3.0 * m * m2 + 2.0 * m * m * m;
+    moments.fourth[static_cast<std::size_t>(at + a)] = m4 - 4.0 * m * m3 + 6.0 * m * m * m2 - 3.0 * m * m * m * m;
+  }
+  for (int i = units.first; i < units.last; ++i) {
+    const auto inner_level = std::int64_t{model_.cluster_level(rows_.first_unit + i)};
+    OuterVector d(inner_.q), mode(inner_.q);
+    OuterMatrix s(inner_.q, inner_.q);
+    for (int a = 0; a < inner_.q; ++a) {
+      d[a] = nodes_.first.at(a)[i];
+      mode[a] = v_.inner.at(a)[i] + d[a];
+      for (int b = 0; b < inner_.q; ++b) s(a, b) = nodes_.second.at(a, b)[i];
+    }
+    s -= d.lazyProduct(d.transpose());
+    const OuterMatrix Ms = M_inner.lazyProduct(s);
+    Eigen::Map<Eigen::VectorXd>(moments.mean.data() + inner_.offset + inner_level * inner_.q, inner_.q) =
+        M_inner.lazyProduct(mode);
+    Eigen::Map<Eigen::MatrixXd>(
+        moments.covariance.data() + inner_.covariance_offset + inner_level * inner_.q * inner_.q, inner_.q, inner_.q) =
+        Ms.lazyProduct(M_inner.transpose());
+  }
 }
 
 }  // namespace multilevel::likelihood

@@ -31,6 +31,7 @@ class NestedLikelihood final : public PanelLikelihood {
   void write_modes(double* modes) const;
   void write_covariance(double* mode_covariance);
   void add_cluster(int cluster, Sums& sums);
+  void add_contribution(int cluster, double value, Contributions& to);
   void add_information(Sums& sums);
 
   const model::Model& model_;
@@ -48,6 +49,7 @@ class NestedLikelihood final : public PanelLikelihood {
   NestedInformation information_;
 
   linear_algebra::MatrixBatch S_, S_cross_, A_, A_cross_, Az_, Az_cross_, zc_, kappa_, h_, hz_, b_, work_, work_cross_;
+  Eigen::VectorXd score_;  ///< of a cluster
 };
 
 }  // namespace multilevel::likelihood

@@ -34,6 +34,8 @@ NestedNodes::NestedNodes(const model::Model& model, const numeric::QuadratureRul
       t_g(q_inner, q_inner, most_units),
       b_v(q_inner, q_inner, most_units),
       outer_t_g(q_outer, q_inner, most_units),
+      first(q_inner, 1, most_units),
+      second(q_inner, q_inner, most_units),
       inner_rule_(inner),
       outer_rule_(outer),
       phi_parts_(model.phi_parts()),
@@ -101,7 +103,7 @@ void NestedNodes::start(const NestedRows& rows, NestedArrays& arrays, const Oute
     }
   }
   std::fill(arrays.rho, arrays.rho + rows.n_rows, 0.0);
-  for (auto* batch : {&g, &t_g, &b_v, &outer_t_g}) batch->fill(all, 0.0);
+  for (auto* batch : {&g, &t_g, &b_v, &outer_t_g, &first, &second}) batch->fill(all, 0.0);
   for (int c = 0; c < rows.n_clusters; ++c) {
     OuterMeans& means = outer_[static_cast<std::size_t>(c)];
     means.largest = minus_infinity;
@@ -110,6 +112,8 @@ void NestedNodes::start(const NestedRows& rows, NestedArrays& arrays, const Oute
     means.t_g.setZero(q_outer_, q_outer_);
     means.b_v.setZero(q_outer_, q_outer_);
     means.phi.assign(static_cast<std::size_t>(n_phi_), 0.0);
+    for (auto& moment : means.moments) moment.setZero(q_outer_);
+    means.second.setZero(q_outer_, q_outer_);
   }
 }
 
@@ -290,17 +294,47 @@ void NestedNodes::combine(const NestedRows& rows, NestedArrays& arrays, const Ou
   for (int r = 0; r < n_phi_; ++r)
     means.phi[static_cast<std::size_t>(r)] +=
         weight * numeric::sum(units.last - units.first, mean_phi_.at(r) + units.first);
+  if (to_user_) add_moments(rows, arrow, t, weight, cluster);
+}
+
+/// Given t_3 = t: d_3 = P_3't and d_i = R_i't + P_i't_i.
+void NestedNodes::add_moments(const NestedRows& rows, const BlockArrow& arrow, const OuterVector& t, double weight,
+                              int cluster) {
+  const Range units = rows.units(cluster);
+  OuterMeans& means = outer_[static_cast<std::size_t>(cluster)];
+  const OuterVector d = arrow.P_outer(cluster).transpose().lazyProduct(t);
+  const OuterMatrix M = to_user_->block(outer_first_, outer_first_, q_outer_, q_outer_);
+  const OuterVector u = M.lazyProduct(d);
+  means.moments[0] += weight * d;
+  means.moments[1] += weight * u.array().cube().matrix();
+  means.moments[2] += weight * u.array().square().square().matrix();
+  means.second += weight * d.lazyProduct(d.transpose());
+
+  mean_g_.fill(units, 0.0);  // R't
+  linear_algebra::add_product(units, 1.0, transposed(arrow.R), t, mean_g_);
+  mean_b_.fill(units, 0.0);  // P'E(t_i)
+  linear_algebra::add_product(units, 1.0, transposed(arrow.P), mean_t_, mean_b_);
+  first.add(units, weight, mean_g_);
+  first.add(units, weight, mean_b_);
+  linear_algebra::add_product(units, weight, mean_g_, transposed(mean_g_), second);
+  linear_algebra::add_product(units, weight, mean_g_, transposed(mean_b_), second);
+  linear_algebra::add_product(units, weight, mean_b_, transposed(mean_g_), second);
+  work_.fill(units, 0.0);
+  linear_algebra::add_product(units, 1.0, mean_tt_, arrow.P, work_);
+  linear_algebra::add_product(units, weight, transposed(arrow.P), work_, second);
 }
 
 void NestedNodes::scale(const NestedRows& rows, NestedArrays& arrays, int cluster, double factor) {
   const Range units = rows.units(cluster), own = rows.rows(units);
   OuterMeans& means = outer_[static_cast<std::size_t>(cluster)];
   for (int j = own.first; j < own.last; ++j) arrays.rho[j] *= factor;
-  for (auto* batch : {&g, &t_g, &b_v, &outer_t_g}) batch->scale(units, factor);
+  for (auto* batch : {&g, &t_g, &b_v, &outer_t_g, &first, &second}) batch->scale(units, factor);
   means.g *= factor;
   means.t_g *= factor;
   means.b_v *= factor;
   for (double& phi : means.phi) phi *= factor;
+  for (auto& moment : means.moments) moment *= factor;
+  means.second *= factor;
 }
 
 }  // namespace multilevel::likelihood

@@ -16,6 +16,13 @@ class NestedNodes {
   NestedNodes(const model::Model& model, const numeric::QuadratureRule& inner, const numeric::QuadratureRule& outer,
               int most_units, int most_clusters, int q_inner, int q_outer);
 
+  /// Whether moments of the random effects are wanted: what makes those of the user's scale, all columns of both
+  /// factors, and the first column of the outer factor; null: they are not.
+  void set_moments(const Eigen::MatrixXd* to_user, int outer_first) {
+    to_user_ = to_user;
+    outer_first_ = outer_first;
+  }
+
   /// Also fills arrays.rho with E(l').
   void integrate(const NestedRows& rows, NestedArrays& arrays, const family::Family& family,
                  const OuterMatrix& lambda_inner, const OuterMatrix& lambda_outer, const NestedEffects& mode,
@@ -27,12 +34,16 @@ class NestedNodes {
     OuterVector g;                      ///< E(g_3), g = f'(v)
     OuterMatrix t_g, b_v;               ///< E(t_3 g_3'), E(Z'l' v_3')
     std::vector<double> phi;            ///< E(dl/dphi), by coefficient
+    // With moments: E(d), d = v_3 - mode_3; third and fourth powers of d on the user's scale; E(dd').
+    OuterVector moments[3];
+    OuterMatrix second;
   };
   const OuterMeans& outer(int cluster) const { return outer_[static_cast<std::size_t>(cluster)]; }
   double log_integral(int cluster) const { return outer(cluster).largest + std::log(outer(cluster).total); }
 
-  linear_algebra::MatrixBatch g, t_g, b_v;  ///< of the units: E(g_i), E(t_i g_i'), E(Z'l' v_i')
-  linear_algebra::MatrixBatch outer_t_g;    ///< E(t_3 g_i')
+  linear_algebra::MatrixBatch g, t_g, b_v;    ///< of the units: E(g_i), E(t_i g_i'), E(Z'l' v_i')
+  linear_algebra::MatrixBatch outer_t_g;      ///< E(t_3 g_i')
+  linear_algebra::MatrixBatch first, second;  ///< with moments: E(d_i) and E(d_i d_i'), d_i = v_i - mode_i
 
  private:
   void start(const NestedRows& rows, NestedArrays& arrays, const OuterMatrix& lambda_inner, const BlockArrow& arrow);
@@ -46,6 +57,8 @@ class NestedNodes {
                const OuterMatrix& lambda_outer, const BlockArrow& arrow, int outer_node, int cluster);
   void scale(const NestedRows& rows, NestedArrays& arrays, int cluster, double factor);
 
+  void add_moments(const NestedRows& rows, const BlockArrow& arrow, const OuterVector& t, double weight, int cluster);
+
   double* node(std::vector<double>& of, std::size_t stride, int k) const {
     return of.data() + stride * static_cast<std::size_t>(k);
   }
@@ -55,6 +68,8 @@ class NestedNodes {
   int q_inner_, q_outer_, n_phi_;
   std::size_t block_rows_, block_units_;  ///< strides of the arrays of a block of units
   std::vector<OuterMeans> outer_;
+  const Eigen::MatrixXd* to_user_ = nullptr;
+  int outer_first_ = 0;
 
   // At one outer node, for all units of the panel.
   NestedEffects centre_;                        ///< v_3, and mode_i + R_i't_3

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "likelihood/contributions.hpp"
 #include "likelihood/one_factor/cluster_hessian.hpp"
 #include "likelihood/one_factor/cluster_moments.hpp"
 #include "likelihood/one_factor/conditional_mode.hpp"
@@ -43,7 +44,9 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         rows_(std::max(strip_rows_, model.largest_cluster()), K_, model),
         columns_(model.largest_cluster(), q, K_ > 1),
         state_(q, K_, n_phi_, p_),
-        second_(model, layout, rule, q, n_theta_) {
+        second_(model, layout, rule, q, n_theta_),
+        score_(p_ + n_theta_ + n_phi_),
+        moment_work_(static_cast<std::size_t>(2 * q * q)) {
     int most = 1;
     for (const auto& panel : model.panels()) most = std::max(most, panel.last_cluster - panel.first_cluster);
     finder_ = std::make_unique<ConditionalModes<Q>>(model.family(), std::max(strip_rows_, model.largest_cluster()),
@@ -105,6 +108,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     if (K_ > 1) evaluate_nodes(lambda, modes);
     for (int i = 0; i < m; ++i) add_cluster(i, lambda, modes + i * q_(), sums);
     add_fixed_effects(sums);
+    if (sums.contributions && sums.contributions->row_part()) add_rows(*sums.contributions);
   }
 
   int first_row(int i) const { return strip_.start[static_cast<std::size_t>(i)]; }
@@ -226,13 +230,14 @@ class PanelLikelihoodOf final : public PanelLikelihood {
       s.B2_phi[static_cast<std::size_t>(r)] = z_products(first, n, rows_.phi(r, 2));
     }
     std::fill(s.phi_phi.begin(), s.phi_phi.end(), 0.0);
+    double value = -log_determinant_[static_cast<std::size_t>(i)];
     if (K_ > 1)
-      sums.log_likelihood.add(shares(i) - log_determinant_[static_cast<std::size_t>(i)]);
+      value += shares(i);
     else {
       s.share[0] = 1.0;
-      sums.log_likelihood.add(numeric::sum(n, rows_.at_mode.value + first) - 0.5 * s.v.squaredNorm() -
-                              log_determinant_[static_cast<std::size_t>(i)]);
+      value = numeric::sum(n, rows_.at_mode.value + first) - 0.5 * s.v.squaredNorm() + value;
     }
+    sums.log_likelihood.add(value);
 
     // Posterior means over the nodes: rho starts as sum_k p_k l'_jk, curvature as sum_k p_k l''_jk.
     double *rho = rows_.rho + first, *curvature = rows_.curvature + first;
@@ -294,15 +299,17 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         b1_v - s.B * lambda * s.A + s.zc * s.v.transpose() + s.b1 * s.h.transpose() - (s.B * s.hz) * s.v.transpose();
     for (int e = 0; e < n_theta_; ++e) {
       const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
-      sums.gradient[p_ + e] += G(entry.row, entry.column);
+      score_[p_ + e] = G(entry.row, entry.column);
     }
     for (int r = 0; r < n_phi_; ++r) {
       const auto R = static_cast<std::size_t>(r);
       double score = 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], s.Az) + s.b1_phi[R].dot(s.hz);
       for (int k = 0; k < K_; ++k)
         score += s.share[static_cast<std::size_t>(k)] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
-      sums.gradient[p_ + n_theta_ + r] += score;
+      score_[p_ + n_theta_ + r] = score;
     }
+    sums.gradient.tail(n_theta_ + n_phi_) += score_.tail(n_theta_ + n_phi_);
+    if (sums.contributions && !sums.contributions->row_part()) add_contribution(i, lambda, value, *sums.contributions);
     if (!hessian_) return;
 
     // Row parts of the Hessian: d rho_j / d o_j and d rho_j / d phi at fixed cluster quantities.
@@ -315,6 +322,99 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     }
     second_.add(s, strip_, rows_, columns_, first, n, lambda, sums.hessian);
     if (n_theta_ > 0) add_theta_information(s, lambda, sums.theta_information);
+  }
+
+  /// Value, score and moments of a cluster, after its own sums are made.
+  void add_contribution(int i, const Matrix& lambda, double value, Contributions& to) {
+    const int cluster = strip_.first_cluster + i, first = first_row(i), n = cluster_rows(i);
+    for (int k = 0; k < p_; ++k)
+      score_[k] = numeric::dot(n, strip_.x[static_cast<std::size_t>(k)] + first, rows_.rho + first);
+    to.value[to.of_cluster(cluster)] = value;
+    to.gradient.col(to.of_cluster(cluster)) = score_;
+    if (to.with_moments && q_() > 0) add_moments(cluster, first, n, lambda, to);
+  }
+
+  /// Of the random effects on the user's scale: means over the nodes. With one node the mean moves from the mode by
+  /// what the third derivatives ask for, as the log-likelihood of a shifted prior would tell (Tierney, Kass and Kadane
+  /// 1989).
+  void add_moments(int cluster, int first, int n, const Matrix& lambda, Contributions& to) {
+    const ClusterState<Q>& s = state_;
+    const auto q = static_cast<std::size_t>(q_()), at = static_cast<std::size_t>(cluster) * q;
+    const Eigen::MatrixXd& M = to.to_user;
+    double *mean = to.moments.mean.data() + at, *third = to.moments.third.data() + at,
+           *fourth = to.moments.fourth.data() + at, *covariance = to.moments.covariance.data() + at * q;
+    std::fill(third, third + q, 0.0);
+    std::fill(covariance, covariance + q * q, 0.0);
+    if (K_ == 1) {
+      double *half = moment_work_.data(), *own = half + q * q;  // L^-1 M' and L^-1 Lambda'
+      for (std::size_t a = 0; a < q; ++a) {
+        mean[a] = 0.0;
+        for (std::size_t b = 0; b < q; ++b) {
+          const auto A = static_cast<int>(a), B = static_cast<int>(b);
+          mean[a] += M(A, B) * (s.v[B] + s.h[B]);
+          half[b + a * q] = own[b + a * q] = 0.0;
+          for (int c = 0; c < q_(); ++c) {
+            half[b + a * q] += s.Linv(B, c) * M(A, c);
+            own[b + a * q] += s.Linv(B, c) * lambda(A, c);
+          }
+        }
+      }
+      for (std::size_t a = 0; a < q; ++a) {
+        for (std::size_t b = 0; b < q; ++b)
+          for (std::size_t c = 0; c < q; ++c) covariance[b + a * q] += half[c + a * q] * half[c + b * q];
+        fourth[a] = 3.0 * covariance[a + a * q] * covariance[a + a * q];
+        // A force on a row's eta moves this effect by `slope`.
+        for (int j = first; j < first + n; ++j) {
+          double slope = 0.0;
+          for (std::size_t b = 0; b < q; ++b) {
+            double along = 0.0;
+            for (std::size_t c = 0; c < q; ++c) along += half[c + a * q] * own[c + b * q];
+            slope += along * strip_.z[b][j];
+          }
+          third[a] += rows_.at_mode.eta[2][j] * slope * slope * slope;
+        }
+      }
+      return;
+    }
+    std::fill(mean, mean + q, 0.0);
+    std::fill(fourth, fourth + q, 0.0);
+    double* u = moment_work_.data();
+    const auto place = [&](int k) {
+      const double* v = s.node_v.data() + static_cast<std::size_t>(k) * q;
+      for (std::size_t a = 0; a < q; ++a) {
+        u[a] = 0.0;
+        for (std::size_t b = 0; b < q; ++b) u[a] += M(static_cast<int>(a), static_cast<int>(b)) * v[b];
+      }
+    };
+    for (int k = 0; k < K_; ++k) {
+      place(k);
+      for (std::size_t a = 0; a < q; ++a) mean[a] += s.share[static_cast<std::size_t>(k)] * u[a];
+    }
+    for (int k = 0; k < K_; ++k) {
+      place(k);
+      const double share = s.share[static_cast<std::size_t>(k)];
+      for (std::size_t a = 0; a < q; ++a) u[a] -= mean[a];
+      for (std::size_t a = 0; a < q; ++a) {
+        for (std::size_t b = 0; b < q; ++b) covariance[b + a * q] += share * u[a] * u[b];
+        third[a] += share * u[a] * u[a] * u[a];
+        fourth[a] += share * u[a] * u[a] * u[a] * u[a];
+      }
+    }
+  }
+
+  /// Without random effects: row by row, into the parts that the caller named.
+  void add_rows(Contributions& to) {
+    const auto first = static_cast<std::int64_t>(model_.cluster_start(strip_.first_cluster));
+    for (int j = 0; j < strip_.n_rows; ++j) {
+      const auto part = to.row_part()[first + j];
+      auto score = to.gradient.col(part);
+      to.value[part] += rows_.at_mode.value[j];
+      for (int k = 0; k < p_; ++k) score[k] += strip_.x[static_cast<std::size_t>(k)][j] * rows_.rho[j];
+      for (int r = 0; r < n_phi_; ++r) {
+        const double* x = strip_.phi[static_cast<std::size_t>(r)];
+        score[p_ + r] += (x ? x[j] : 1.0) * rows_.at_mode.phi[rows_.part(r)][0][j];
+      }
+    }
   }
 
   /// share times the second derivatives by pairs of coefficients of the family's parameters.
@@ -474,6 +574,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   MomentColumns columns_;
   ClusterState<Q> state_;
   ClusterHessian<Q> second_;
+  Eigen::VectorXd score_;  ///< of a cluster
+  std::vector<double> moment_work_;
   std::unique_ptr<ConditionalModes<Q>> finder_;
   std::vector<double> node_f_, node_phi_, node_phi_phi_, Linv_, log_determinant_;
   std::vector<std::vector<double>> weighted_;

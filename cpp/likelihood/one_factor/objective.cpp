@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "likelihood/contributions.hpp"
 #include "model/spherical_effects.hpp"
 #include "numeric/parallel.hpp"
 
@@ -36,6 +37,7 @@ bool PanelObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
   // The clusters know the entries of Lambda, not what makes them.
   const int n_entries = with_random_effects_ ? layout_.n_entries() : 0, P = n_beta_ + n_entries + n_phi_;
   const Eigen::VectorXd at = with_random_effects_ ? layout_.entry_parameters(psi, n_beta_) : psi;
+  if (contributions_) contributions_->start(P);
   const auto& chunks = model_.chunks();
   const bool finished = numeric::parallel_for(
       static_cast<int>(chunks.size()), threads_,
@@ -45,6 +47,7 @@ bool PanelObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
           likelihood = make_panel_likelihood(model_, response_, layout_, rule_, derivatives_, with_random_effects_);
         Sums& part = partial_[static_cast<std::size_t>(c)];
         part.start(P, n_entries, derivatives_);
+        part.contributions = contributions_;
         const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];
         for (int i = chunk.first_panel; i < chunk.last_panel && part.failed_cluster < 0; ++i)
           if (i % stride_ == 0)

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "likelihood/contributions.hpp"
 #include "likelihood/one_factor/conditional_mode.hpp"
 #include "likelihood/one_factor/strip.hpp"
 #include "model/spherical_effects.hpp"
@@ -156,7 +157,8 @@ class OneTrait final : public PanelLikelihood {
   void add_cluster(int i, Sums& sums) {
     const int first = strip_.start[at(i)], last = strip_.start[at(i) + 1];
     const double v = mode_[at(i)], s = scale_[at(i)], H = 1.0 / (s * s);
-    sums.log_likelihood.add(shares(i) + std::log(s));
+    const double value = shares(i) + std::log(s);
+    sums.log_likelihood.add(value);
 
     // The parameters that the cluster's rows touch, side by side.
     touched_.clear();
@@ -232,6 +234,7 @@ class OneTrait final : public PanelLikelihood {
       }
       sums.gradient[touched_[to]] += mean_[to] + s_psi_[to] / s;
     }
+    if (sums.contributions) add_contribution(i, value, H_v, *sums.contributions);
     if (hessian_) {
       const double by_s = beta + 1.0 / s, by_H = -0.5 * by_s * s / H, by_v = (alpha + by_H * H_v) / H;
       for (int a = 0; a < A; ++a) {
@@ -245,6 +248,39 @@ class OneTrait final : public PanelLikelihood {
       add_information(first, last, H, sums.theta_information);
     }
     for (const int parameter : touched_) local_[at(parameter)] = -1;
+  }
+
+  /// Value, score and moments of a cluster, after its own sums are made; see likelihood_impl.hpp.
+  void add_contribution(int i, double value, double H_v, Contributions& to) {
+    const int cluster = strip_.first_cluster + i, part = to.of_cluster(cluster);
+    to.value[part] = value;
+    for (std::size_t a = 0; a < touched_.size(); ++a)
+      to.gradient(touched_[a], part) = mean_[a] + s_psi_[a] / scale_[at(i)];
+    if (!to.with_moments) return;
+    double mean = 0.0, variance = 0.0, third = 0.0, fourth = 0.0;  // of the trait
+    if (K_ == 1) {
+      variance = scale_[at(i)] * scale_[at(i)];
+      mean = mode_[at(i)] - 0.5 * H_v * variance * variance;
+      third = -H_v * variance * variance * variance;
+      fourth = 3.0 * variance * variance;
+    } else {
+      for (int k = 0; k < K_; ++k) mean += share_[at(k)] * v_[at(k)];
+      for (int k = 0; k < K_; ++k) {
+        const double off = v_[at(k)] - mean, square = off * off;
+        variance += share_[at(k)] * square;
+        third += share_[at(k)] * square * off;
+        fourth += share_[at(k)] * square * square;
+      }
+    }
+    const auto first = at(cluster) * at(q_);
+    for (int a = 0; a < q_; ++a) {
+      const double by = to.to_user(a, 0), square = by * by;
+      to.moments.mean[first + at(a)] = by * mean;
+      to.moments.third[first + at(a)] = square * by * third;
+      to.moments.fourth[first + at(a)] = square * square * fourth;
+      for (int b = 0; b < q_; ++b)
+        to.moments.covariance[(first + at(a)) * at(q_) + at(b)] = by * to.to_user(b, 0) * variance;
+    }
   }
 
   /// The derivatives at the nodes of each row of a cluster, node after node; zero where the node has no share.

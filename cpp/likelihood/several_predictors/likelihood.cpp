@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "likelihood/contributions.hpp"
 #include "linear_algebra/dense.hpp"
 #include "linear_algebra/small_factor.hpp"
 #include "numeric/row_sums.hpp"
@@ -46,6 +47,7 @@ SeveralLikelihood::SeveralLikelihood(const model::Model& model, const model::Res
   shift_.assign(n_main, std::vector<double>(rows));
   pair_.resize(rows);
   scratch_.resize(rows);
+  score_.resize(static_cast<Eigen::Index>(p_ + n_entries_ + n_phi_));
   z_.resize(static_cast<std::size_t>(q_));
   columns_.resize(variable_.size());
   node_value_.resize(K);
@@ -64,6 +66,7 @@ void SeveralLikelihood::add(const model::Panel& panel, const double* psi, double
   const bool stay = sums.hessian.size() == 0;  // differences are taken at one and the same mode
   for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
     set_cluster(panel, cluster);
+    cluster_ = cluster;
     double* own = modes + std::int64_t{cluster} * q_;
     double* covariance = mode_covariance ? mode_covariance + std::int64_t{cluster} * q_ * q_ : nullptr;
     if (!find_mode(own, stay, sums) || !add_cluster(Eigen::Map<const Eigen::VectorXd>(own, q_), sums, covariance)) {
@@ -149,6 +152,7 @@ bool SeveralLikelihood::add_cluster(const Vector& mode, Sums& sums, double* mode
   if (mode_covariance) Eigen::Map<Eigen::MatrixXd>(mode_covariance, q_, q_) = Linv_.transpose().lazyProduct(Linv_);
   integrate(mode, sums);
   add_gradient(mode, sums);
+  if (sums.contributions) add_contribution(mode, *sums.contributions);
   if (sums.hessian.size() > 0) add_information(sums);
   return true;
 }
@@ -173,7 +177,8 @@ void SeveralLikelihood::integrate(const Vector& mode, Sums& sums) {
     f = std::isnan(f) ? 0.0 : std::exp(f - largest);
     total += f;
   }
-  sums.log_likelihood.add(largest + std::log(total) - log_determinant_);
+  value_ = largest + std::log(total) - log_determinant_;
+  sums.log_likelihood.add(value_);
   g_bar_ = Vector::Zero(q_);
   C_ = b_v_ = Matrix::Zero(q_, q_);
   for (auto& rho : rho_) std::fill_n(rho.data(), n_, 0.0);
@@ -240,6 +245,7 @@ void SeveralLikelihood::add_gradient(const Vector& mode, Sums& sums) {
   if (rule_.size > 1) kappa += g_bar_;  // with one node f'(mode) = 0
   const Vector Lk = Linv_.lazyProduct(kappa);
   const Vector h = Linv_.transpose().lazyProduct(Lk), hz = lambda_.lazyProduct(h);
+  h_ = h;
 
   for (auto& shift : shift_) std::fill_n(shift.data(), n_, 0.0);  // z_s'Lambda h
   for (int c = 0; c < q_; ++c)
@@ -259,10 +265,47 @@ void SeveralLikelihood::add_gradient(const Vector& mode, Sums& sums) {
   G += b.lazyProduct(h.transpose());
   for (int e = 0; e < n_entries_; ++e) {
     const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
-    sums.gradient[p_ + e] += G(entry.row, entry.column);
+    score_[p_ + e] = G(entry.row, entry.column);
   }
   for (int k = 0; k < p_ + n_phi_; ++k)
-    sums.gradient[k < p_ ? k : k + n_entries_] += sum(k, rho_[static_cast<std::size_t>(variable(k))].data());
+    score_[k < p_ ? k : k + n_entries_] = sum(k, rho_[static_cast<std::size_t>(variable(k))].data());
+  sums.gradient += score_;
+}
+
+/// Value, score and moments of the cluster; the latter as with one predictor.
+void SeveralLikelihood::add_contribution(const Vector& mode, Contributions& to) {
+  to.value[to.of_cluster(cluster_)] = value_;
+  to.gradient.col(to.of_cluster(cluster_)) = score_;
+  if (!to.with_moments) return;
+  const Matrix M = to.to_user;
+  const auto at = std::int64_t{cluster_} * q_;
+  Eigen::Map<Eigen::VectorXd> mean(to.moments.mean.data() + at, q_), third(to.moments.third.data() + at, q_),
+      fourth(to.moments.fourth.data() + at, q_);
+  Eigen::Map<Eigen::MatrixXd> covariance(to.moments.covariance.data() + at * q_, q_, q_);
+  if (rule_.size == 1) {
+    const Vector v = mode + h_;
+    const Matrix half = Linv_.lazyProduct(M.transpose());
+    mean = M.lazyProduct(v);
+    covariance = half.transpose().lazyProduct(half);
+    return;
+  }
+  double total = 0.0;
+  for (const double share : node_value_) total += share;
+  mean.setZero();
+  covariance.setZero();
+  third.setZero();
+  fourth.setZero();
+  for (std::size_t k = 0; k < node_v_.size(); ++k) mean += node_value_[k] / total * M.lazyProduct(node_v_[k]);
+  for (std::size_t k = 0; k < node_v_.size(); ++k) {
+    Vector u = M.lazyProduct(node_v_[k]);
+    u -= mean;
+    const double share = node_value_[k] / total;
+    covariance += share * u.lazyProduct(u.transpose());
+    for (int a = 0; a < q_; ++a) {
+      third[a] += share * u[a] * u[a] * u[a];
+      fourth[a] += share * u[a] * u[a] * u[a] * u[a];
+    }
+  }
 }
 
 /// To search with: of beta and phi the rows' own curvature less what the random effects take of it, of theta the Fisher

@@ -38,6 +38,7 @@ class SeveralLikelihood final : public PanelLikelihood {
   bool add_cluster(const Vector& mode, Sums& sums, double* mode_covariance);
   void integrate(const Vector& mode, Sums& sums);
   void add_gradient(const Vector& mode, Sums& sums);
+  void add_contribution(const Vector& mode, Contributions& to);
   void add_information(Sums& sums);
 
   /// The main variables of the cluster's rows at v, and their derivatives.
@@ -67,14 +68,16 @@ class SeveralLikelihood final : public PanelLikelihood {
   std::vector<std::vector<double>> fixed_, phi_rows_;
 
   // Of a cluster.
-  int first_ = 0, n_ = 0;
+  int cluster_ = 0, first_ = 0, n_ = 0;
   family::Observations data_{};
   std::vector<const double*> z_, columns_;
   std::vector<std::vector<double>> at_, rho_, shift_, own_first_;
   std::vector<double*> at_pointers_;
   std::vector<double> pair_, scratch_;
   Matrix Linv_, A_, B_;
-  double log_determinant_ = 0.0;
+  double log_determinant_ = 0.0, value_ = 0.0;
+  Vector h_;               ///< where the mean lies from the mode, with one node
+  Eigen::VectorXd score_;  ///< derivatives of the cluster's log-likelihood
   // Means over the nodes.
   Vector g_bar_;
   Matrix C_, b_v_;

@@ -32,6 +32,7 @@ from .offset import Offset, offset_values, read_offset
 from .parts import DesignPart, read_parts
 from .random_terms import all_bars, bar_atoms, build_random_terms, check_part_terms
 from .response import build_response
+from .source import source_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,6 +134,8 @@ def build_design(
     of_mean = tuple(term for term in random_terms if not term.parameter)
     check_identifiable(parsed.bars, factors, of_mean, rows.n, family, single, fixed)
     check_part_terms(bars, factors)
+    argument = () if offset_coding.column is None else (offset_coding.column,)
+    predictors = (atom for each in formulas for atom in each.predictor_atoms)
     return Design(
         formula=parsed,
         response=response,
@@ -149,4 +152,5 @@ def build_design(
         index=frame.index if frame.index is None or rows.rows is None else frame.index.take(rows.rows),
         coding=DesignCoding(coding, random_coding, offset_coding),
         parts=design_parts,
+        source=source_columns(predictors, (*given_offset.needs, *argument), rows),
     )

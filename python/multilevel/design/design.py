@@ -17,6 +17,7 @@ from .new_data import DesignCoding, NewDesign, code_new
 from .parts import DesignPart
 from .random_terms import RandomTerm
 from .response import Response
+from .source import SourceColumn
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -50,6 +51,8 @@ class Design:
     coding : DesignCoding
     parts : tuple of DesignPart
         Parts beside the mean that are more than a constant.
+    source : tuple of SourceColumn
+        Columns of the data that predictors and offsets were made from; empty in results that an older version saved.
     """
 
     formula: Formula
@@ -67,6 +70,7 @@ class Design:
     index: pd.Index | None
     coding: DesignCoding = field(repr=False)
     parts: tuple[DesignPart, ...] = ()
+    source: tuple[SourceColumn, ...] = ()
 
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
@@ -81,6 +85,7 @@ class Design:
         offset: ArrayLike | str | None = None,
         need_parts: Collection[str] = (),
         need_mean: bool = True,
+        need_levels: Collection[str] | None = None,
     ) -> NewDesign:
         """Code new rows as the rows of the fit were.
 
@@ -97,6 +102,8 @@ class Design:
             Names of the parts to code; the columns of the others may be absent.
         need_mean : bool
             Whether to code the fixed part and the offset of the mean.
+        need_levels : collection of str, optional
+            Of the grouping factors needed those whose levels are; of the others only what stands before the bar is.
 
         Returns
         -------
@@ -108,4 +115,4 @@ class Design:
             A column is not there, a factor has a level that the fit did not see, a value is infinite.
         """
         parts = tuple((part.name, part.parameter, part.formula) for part in self.parts)
-        return code_new(self.formula, self.coding, data, need_random, offset, parts, need_parts, need_mean)
+        return code_new(self.formula, self.coding, data, need_random, offset, parts, need_parts, need_mean, need_levels)

@@ -44,8 +44,8 @@ class NewDesign:
         With the values of the new rows in their parts.
     offset : ndarray of float64, or None
     codes : tuple of ndarray of int32
-        Per grouping factor; -1 where the level was not seen in the fit, or is missing. Empty without `need_random`; the
-        same holds of single factors, and of the terms below.
+        Per grouping factor; -1 where the level was not seen in the fit, or is missing. Empty without `need_random`, or
+        where its levels are not needed; the first holds of single factors, too, and of the terms below.
     unseen : tuple of pandas.Index
         Per grouping factor, the labels of levels not seen in the fit.
     random_columns : tuple of tuple of (ndarray or None)
@@ -79,11 +79,13 @@ def code_new(
     parts: tuple[tuple[str, str, Formula], ...] = (),
     need_parts: Collection[str] = (),
     need_mean: bool = True,
+    need_levels: Collection[str] | None = None,
 ) -> NewDesign:
     """What `Design.code_new` returns; `parts` are name, parameter and formula of all parts beside the mean."""
     terms = coding.terms
     frame = Frame(data)
     wanted = _wanted_factors(coding.random, need_random)
+    named = wanted if need_levels is None else tuple(name for name in wanted if name in need_levels)
     chosen = [part for part in parts if part[0] in need_parts]
     needed_parts = {"", *need_parts} if need_mean else set(need_parts)
     every = tuple((own, own.bar.group_name in wanted and own.part in needed_parts) for own in all_bars(formula, parts))
@@ -94,7 +96,8 @@ def code_new(
         for each in formulas:
             own_bars = tuple(bar for bar in each.bars if bar.group_name in wanted)
             atoms = (*each.fixed.atoms, *each.offsets, *(atom for bar in own_bars for atom in bar.terms.atoms))
-            used += columns_used(each, atoms, own_bars, frame, terms.functions)
+            levels_of = tuple(bar for bar in own_bars if bar.group_name in named)
+            used += columns_used(each, atoms, levels_of, frame, terms.functions)
     except FormulaError as error:
         raise DataError(f"new data: {error}") from None
     given = read_new_offset(coding.offset, offset, frame, terms.functions) if need_mean else Offset()
@@ -106,7 +109,7 @@ def code_new(
     needed = (*(atom for each in formulas for atom in each.fixed.atoms), *bar_atoms(bars))
     values = {atom: terms.apply(atom, rows, missing) for atom in dict.fromkeys(needed)}
     fixed, fixed_terms = fixed_part(code_terms(formula.fixed, values, terms.variables)) if need_mean else ((), ())
-    random = code_new_random(every, coding.random, values, terms, rows, missing, wanted)
+    random = code_new_random(every, coding.random, values, terms, rows, missing, named)
     codes, unseen, random_columns = random if wanted else ((), (), ())
     return NewDesign(
         fixed=fixed,

@@ -164,14 +164,14 @@ def code_new_random(
     coding: Coding,
     rows: Rows,
     missing: NDArray[np.bool_],
-    wanted: Collection[str],
+    named: Collection[str],
 ) -> tuple[tuple[NDArray[np.int32], ...], tuple[pd.Index, ...], tuple[RandomColumns, ...]]:
-    """Codes, new levels and columns of new rows; nothing for the grouping factors that are not wanted.
+    """Codes and new levels of the grouping factors that are `named`, and columns of new rows.
 
-    `bars` says of each whether its columns are needed.
+    `bars` says of each whether its columns are needed; codes are empty of factors that are not `named`.
     """
     nothing = (np.empty(0, dtype=np.int32), pd.Index([]))
-    groups = [group.apply(rows, missing) if group.name in wanted else nothing for group in random.groups]
+    groups = [group.apply(rows, missing) if group.name in named else nothing for group in random.groups]
     columns: list[RandomColumns] = []
     for (own, needed), times in zip(bars, random.times, strict=True):
         bar = own.bar

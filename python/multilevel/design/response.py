@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ..arguments import finite_numbers
 from ..columns.expressions import Numbers, Rows, evaluate
+from ..columns.frame import Frame
 from ..columns.levels import drop_unused, label_of
 from ..columns.transforms import Categories
 from ..errors import DataError, DataWarning, warn_caller
@@ -265,3 +267,45 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
         raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
     check_response(family, "y", values, given.size, "at position {}".format)
     return replace(given, values=values)
+
+
+def several_responses(
+    given: Response, y: Any, index: pd.Index | None, family: Family
+) -> tuple[NDArray[np.float64], pd.Index, dict[int, str]]:
+    """Responses given as the columns of a frame or an array, for the same rows and trials.
+
+    Returns
+    -------
+    values : ndarray, (n, m)
+        Columns one after the other in memory; NaN all over one that cannot be taken.
+    names : pandas.Index
+        Of the columns; numbers where they have none.
+    refused : dict
+        Why not, by position.
+    """
+    if isinstance(y, Mapping) or (hasattr(y, "columns") and not isinstance(y, pd.DataFrame)):
+        frame = Frame(y)
+        table = pd.DataFrame({name: frame[name].values for name in frame.names})
+    elif isinstance(y, pd.DataFrame):
+        table = y
+    else:
+        array = np.asarray(y)
+        if array.ndim != 2:
+            raise DataError(f"y has shape {array.shape}; it has a row for each row used and a column for each response")
+        table = pd.DataFrame(array)
+    if len(table) != len(given.values):
+        raise DataError(f"y has {len(table)} rows; the model uses {len(given.values)}, and each needs a value")
+    values = np.full(table.shape, np.nan, order="F")
+    refused: dict[int, str] = {}
+    labelled = isinstance(y, pd.DataFrame)
+    for j in range(table.shape[1]):
+        column = table.iloc[:, j]
+        try:
+            own = another_response(given, column if labelled else column.to_numpy(), index, family)
+        except DataError as error:
+            if given.other_end is not None:
+                raise
+            refused[j] = str(error)
+            continue
+        values[:, j] = own.values
+    return values, pd.Index(table.columns), refused

@@ -216,15 +216,6 @@ class CustomFamily(Family):
         best = self._callbacks.suprema(y, trials, eta, own)
         return best - self._callbacks.derivatives(y, trials, eta, own, 2, False)[0]
 
-    def log_density(
-        self, y: ArrayLike, eta: ArrayLike, *phi: ArrayLike, trials: ArrayLike | None = None
-    ) -> NDArray[np.float64]:
-        """The log density of responses, (n,); phi as the fit moves it, with the log odds of a zero part last."""
-        at, given = np.asarray(eta, dtype=np.float64), np.asarray(y, dtype=np.float64)
-        size = None if trials is None else np.asarray(trials, dtype=np.float64)
-        with np.errstate(all="ignore"):
-            return np.asarray(self._callbacks.density(given, size, at, phi))
-
     def check_rows(self, y: NDArray[np.float64], trials: NDArray[np.float64] | None) -> None:
         """Refuses responses whose density is zero wherever a search would begin.
 

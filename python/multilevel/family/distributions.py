@@ -65,7 +65,10 @@ def _beta(mu: Array, _trials: Array, precision: Array) -> Any:
 def _beta_binomial(mu: Array, trials: Array, precision: Array) -> Any:
     if np.all(np.isinf(precision)):
         return stats.binom(_whole(trials), mu)
-    return stats.betabinom(_whole(trials), mu * precision, (1.0 - mu) * precision)
+    law = stats.betabinom(_whole(trials), mu * precision, (1.0 - mu) * precision)
+    return Counts(
+        lambda y: law.logpmf(np.asarray(y, dtype=np.float64)), law.mean(), law.var()
+    )  # SciPy sums its cdf number by number
 
 
 class Counts:

@@ -124,10 +124,6 @@ class Parameter:
         values = np.where(phi <= self.lower_limit, {"plain": -np.inf, "power": 1.0}.get(self.scale, 0.0), values)
         return np.where(phi >= self.limit, {"power": 2.0, "reciprocal": 0.0}.get(self.scale, np.inf), values)
 
-    def at_limit(self, value: float) -> bool:
-        """Whether the parameter has this value at its limit only."""
-        return bool(value == 0.0 if self.scale == "reciprocal" else np.isinf(value))
-
     def slope(self, phi: float) -> float:
         """Derivative of the parameter with respect to phi."""
         if self.scale == "reciprocal":
@@ -408,6 +404,37 @@ class Family:
             self._phi(phi),
         )
 
+    def log_density(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        second: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+        phi: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """The log density of responses at linear predictors, with every constant, (n,).
+
+        `second` is what else a response consists of: trials, or the other end of one that is known in part. `phi` has
+        shape (n_phi,), or a row of parameters for each.
+        """
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        total: NDArray[np.float64] = at["value"] + at["constant"]
+        return total
+
+    def score(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        second: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+        phi: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Derivative of the log density by eta and the expected information on eta, (n,) each; as `log_density`."""
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        return at["d1"], at["expected_information"]
+
     def log_density_lacks(
         self,
         eta: NDArray[np.float64],
@@ -421,6 +448,23 @@ class Family:
         """
         one = np.ones_like(eta)
         return self._core.supremum(y, trials, one, phi) - self._core.derivatives(eta, y, trials, one, phi)["value"]
+
+    def information(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        second: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+        phi: NDArray[np.float64],
+        expected: bool = True,
+    ) -> NDArray[np.float64]:
+        """Information about the linear predictor of each row, expected or observed, its weight included, (n,).
+
+        `second` are the trials, or the other end of what is known of the response; `phi` as of `response_mean`.
+        """
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        return at["expected_information"] if expected else -at["d2"]
 
     def _phi(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64] | list[float]:
         """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""

@@ -33,3 +33,16 @@ class Progress:
         """Ends the line."""
         if self._shown:
             sys.stderr.write("\n")
+
+
+class Count(Progress):
+    """The same of many fits: how many are done."""
+
+    def advance(self, done: int, total: int) -> None:
+        """One line: fits done, of all."""
+        elapsed = time.monotonic() - self._begin
+        if not self.wanted or (not self._always and elapsed < PATIENCE):
+            return
+        sys.stderr.write(f"\r{elapsed:7.1f} s  {done:,} of {total:,} fits   ")
+        sys.stderr.flush()
+        self._shown = True

@@ -35,8 +35,9 @@ class Fit:
         What was fitted.
     model_core : multilevel._core.Model or None
         The sorted data; None after unpickling.
-    method : {"ml", "reml"}
-        Maximum likelihood, or restricted maximum likelihood (Gaussian models with the identity link).
+    method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml"}
+        Maximum likelihood, restricted maximum likelihood (Gaussian models with the identity link), or quasi-likelihood.
+        That has no log-likelihood (NaN), and the root of its scale as `scale` in `phi` and, its logarithm, last in psi.
     n_quadrature : int
         Points per random effect; 1 is the Laplace approximation.
     fixed_names, redundant : tuple of str
@@ -159,8 +160,29 @@ class Fit:
 
     @property
     def sigma(self) -> float | None:
-        """The residual standard deviation, of families that have one."""
+        """The residual standard deviation, of families that have one; of quasi-likelihood the root of its scale."""
+        if not self.has_likelihood:
+            return self.phi["scale"]
         return self.phi.get(self.family.parameters[0].name) if self.family.has_residual else None
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether a likelihood was maximized, and not quasi-likelihood."""
+        return self.method in ("ml", "reml")
+
+    def need_likelihood(self, what: str) -> None:
+        """Refuses what needs a likelihood.
+
+        Raises
+        ------
+        DataError
+            The fit is by quasi-likelihood.
+        """
+        if not self.has_likelihood:
+            raise DataError(
+                f"{what}: a fit by method={self.method!r} has no likelihood (that of its last working model is of "
+                "other data than the response); use method='ml'"
+            )
 
     @property
     def term_columns(self) -> tuple[NDArray[np.int64], ...]:

@@ -12,6 +12,7 @@ from ..arguments import finite_numbers
 from ..errors import DataError
 from .certificate import certificate, optimization, quadrature_check
 from .exact_fit import exact_parameters
+from .folded import folded
 from .parameters import is_exact, parts, variance_share
 from .quadrature import check_points, has_loadings, n_nodes
 from .record import Fit
@@ -107,15 +108,6 @@ def _unsettled(table: tuple[tuple[int, float, float], ...]) -> str:
     )
 
 
-def _folded(core: _core.Model, family: Family, record: _core.FitRecord, threads: int) -> tuple[int, int]:
-    """Rows whose linear predictor is below and above zero, where the link's inverse is even; else (0, 0)."""
-    if family.link != "sqrt" or record.ending != "converged":
-        return 0, 0
-    modes = [np.ascontiguousarray(own) for own in record.modes]
-    eta = core.linear_predictor(np.ascontiguousarray(record.psi[: core.n_beta]), modes, threads)
-    return int(np.sum(eta < 0)), int(np.sum(eta > 0))
-
-
 def _largest_shift(record: _core.FitRecord) -> float:
     check = quadrature_check(record)
     return 0.0 if check is None else check.largest_shift
@@ -141,9 +133,9 @@ def _named(
     beside = {own.name: core.phi_redundant(r) for r, own in enumerate(family.parameters)}
     cut = parts(design, family, kept, psi, beside)
     measured = certificate(record, design, cut.random_cov)
-    folded = _folded(core, family, record, threads)
+    both_sides = folded(core, family, record, threads)
     left_out = dropped + tuple(f"{own.name}: {name}" for own in cut.components for name in own.redundant)
-    verdict = judge(design, family, record, measured, cut, left_out, _unsettled(table), folded)
+    verdict = judge(design, family, record, measured, cut, left_out, _unsettled(table), both_sides)
     share = variance_share(design, family, len(kept))
     return Fit(
         design=design,

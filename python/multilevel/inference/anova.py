@@ -10,12 +10,15 @@ import pandas as pd
 from ..errors import DataError
 from .degrees_of_freedom import containment
 from .degrees_of_freedom.methods import check_method, default_method, denominator_df, independent_rows
+from .multiplicity import check_adjustment, with_adjusted
+from .robust import check_df_method
 from .term_contrasts import TYPES, kept_columns, term_contrasts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..fitting.record import Fit
+    from .robust import Robust
 
 
 class FTest(NamedTuple):
@@ -30,7 +33,7 @@ class FTest(NamedTuple):
     scale: float
 
 
-def f_test(fit: Fit, contrasts: ArrayLike, df_method: str | None = None) -> FTest:
+def f_test(fit: Fit, contrasts: ArrayLike, df_method: str | None = None, null: ArrayLike | None = None) -> FTest:
     """The F test of ``contrasts @ beta = 0``; with infinite degrees of freedom, num_df * f_value is a chi-square.
 
     Parameters
@@ -39,13 +42,21 @@ def f_test(fit: Fit, contrasts: ArrayLike, df_method: str | None = None) -> FTes
     contrasts : (k, p) array_like
     df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
         The model's default without it.
+    null : (p,) array_like, optional
+        The test is then one of ``contrasts @ (beta - null) = 0``.
     """
     rows = np.atleast_2d(np.asarray(contrasts, dtype=np.float64))
     df, scale, covariance = denominator_df(fit, rows, df_method or default_method(fit))
-    return _test(fit, rows, df, scale, covariance)
+    return quadratic_test(rows, fit.beta if null is None else fit.beta - np.asarray(null), df, scale, covariance)
 
 
-def anova(fit: Fit, type: int = 3, df_method: str | None = None) -> pd.DataFrame:  # noqa: A002
+def anova(
+    fit: Fit,
+    type: int = 3,  # noqa: A002
+    df_method: str | None = None,
+    robust: Robust | None = None,
+    adjust: str | None = None,
+) -> pd.DataFrame:
     """Tests every term of the fixed part.
 
     Parameters
@@ -60,6 +71,10 @@ def anova(fit: Fit, type: int = 3, df_method: str | None = None) -> pd.DataFrame
     df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
         Denominators of F. The default is Satterthwaite's for linear mixed models, "residual" for linear models without
         random effects and "normal" (chi-square tests) for everything else, which has no other.
+    robust : Robust, optional
+        A robust covariance in place of the model's: all tests are then chi-square tests.
+    adjust : {"holm", "bonferroni", "bh", "by"}, optional
+        The tests of all terms together: adds `p_adjusted`.
 
     Returns
     -------
@@ -79,35 +94,47 @@ def anova(fit: Fit, type: int = 3, df_method: str | None = None) -> pd.DataFrame
     """
     if type not in TYPES:
         raise DataError(f"type={type!r} is not known; the types are 1, 2 and 3")
+    if robust is not None:
+        check_df_method(df_method)
+        df_method, fit = "normal", robust.fit
     method = df_method or default_method(fit)
     check_method(fit, method)
+    check_adjustment(adjust)
     tests: dict[str, FTest] = {}
     for label, rows in term_contrasts(fit, int(type)).items():
         if method == "containment" and fit.design.random_terms and len(rows):
             df = _own_stratum(fit, label)
-            tests[label] = _test(fit, rows, df, 1.0, fit.beta_covariance)
+            tests[label] = quadratic_test(rows, fit.beta, df, 1.0, fit.beta_covariance)
         else:
             tests[label] = f_test(fit, rows, method)
     index = pd.Index(list(tests), dtype=object, name="term")
     table = pd.DataFrame(list(tests.values()), columns=FTest._fields, index=index)
     if method == "normal":
-        return pd.DataFrame(
-            {"chi2": table["f_value"] * table["num_df"], "df": table["num_df"], "p_value": table["p_value"]}
-        )
+        chi2 = {"chi2": table["f_value"] * table["num_df"], "df": table["num_df"], "p_value": table["p_value"]}
+        return with_adjusted(pd.DataFrame(chi2), adjust)
     mean_sq = table["f_value"] / table["scale"] * fit.phi["sigma"] ** 2
     table.insert(0, "mean_sq", mean_sq)
     table.insert(0, "sum_sq", mean_sq * table["num_df"])
-    return table[["sum_sq", "mean_sq", "num_df", "den_df", "f_value", "p_value"]]
+    return with_adjusted(table[["sum_sq", "mean_sq", "num_df", "den_df", "f_value", "p_value"]], adjust)
 
 
-def _test(fit: Fit, contrasts: NDArray[np.float64], df: float, scale: float, covariance: NDArray[np.float64]) -> FTest:
+def quadratic_test(
+    contrasts: NDArray[np.float64],
+    estimate: NDArray[np.float64],
+    df: float,
+    scale: float,
+    covariance: NDArray[np.float64],
+) -> FTest:
+    """The F test of ``contrasts @ coefficients = 0`` from their estimates and covariance, `df` of the denominator and
+    Kenward and Roger's `scale`.
+    """
     from scipy.special import chdtrc, fdtrc
 
     rows = independent_rows(contrasts)
     rank = len(rows)
     if not rank:
         return FTest(np.nan, 0, np.nan, np.nan, 1.0)
-    shift = rows @ fit.beta
+    shift = rows @ estimate
     f_value = scale * float(shift @ np.linalg.solve(rows @ covariance @ rows.T, shift)) / rank
     p_value = chdtrc(rank, rank * f_value) if np.isinf(df) else fdtrc(rank, df, f_value)
     return FTest(f_value, rank, float(df), float(p_value), scale)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..arguments import understands
+from ..arguments import check_choice, understands
 from ..columns.least_squares import dense, in_terms_of
 from ..errors import DataError
+from ..resampling.likelihood_ratio import bootstrap_test
 from ..tables.printed import Comparison
 from .information_criteria import information_criteria
 
@@ -43,13 +44,21 @@ OWN_VARIANCES = ("unstructured", "diagonal", "compound symmetry")
 
 
 @understands
-def compare(*fits: Any) -> pd.DataFrame:
+def compare(
+    *fits: Any, method: str = "chi-square", n: int = 1000, seed: int | None = None, threads: int | None = None
+) -> pd.DataFrame:
     """Tests each model against the one before it, after sorting by the number of parameters.
 
     Parameters
     ----------
     *fits : Fit or results
         Two or more fits to the same response and rows.
+    method : {"chi-square", "bootstrap"}
+        Where p-values come from: the distribution that the statistic has in large samples, or its values for responses
+        drawn from the smaller model, to which both are fitted again. The latter allows for few groups and for variances
+        on the boundary.
+    n, seed, threads : int
+        Of the bootstrap: replicates, what makes them the same again, and fits made at a time.
 
     Returns
     -------
@@ -69,20 +78,26 @@ def compare(*fits: Any) -> pd.DataFrame:
 
     References
     ----------
-    Self & Liang (1987) J. Amer. Statist. Assoc. 82:605-610; Stram & Lee (1994) Biometrics 50:1171-1177.
+    Self & Liang (1987) J. Amer. Statist. Assoc. 82:605-610; Stram & Lee (1994) Biometrics 50:1171-1177; Halekoh &
+    Hojsgaard (2014) J. Statist. Software 59(9) for the bootstrap.
     """
+    check_choice("method", method, ("chi-square", "bootstrap"))
     records: list[Fit] = [getattr(item, "fit", item) for item in fits]
     if len(records) < 2:
         raise DataError(f"compare takes two or more fits; got {len(records)}")
     records.sort(key=lambda fit: fit.df_model)
+    for fit in records:
+        fit.need_likelihood("comparing fits")
     for fit in records[1:]:
-        _check_comparable(records[0], fit)
+        check_comparable(records[0], fit)
     for small, large in pairwise(records):
         _check_offsets(small, large)
     rows: list[list[Any]] = []
     for k, fit in enumerate(records):
         criteria = information_criteria(fit)
         test = (np.nan, np.nan, np.nan, "") if k == 0 else _test(records[k - 1], fit)
+        if method == "bootstrap" and np.isfinite(test[2]):
+            test = (*test[:2], *_by_bootstrap(records[k - 1], fit, n, seed, threads))
         rows.append([fit.df_model, criteria["aic"], criteria["bic"], fit.loglik, -2.0 * fit.loglik, *test])
     index = pd.Index([str(fit.design.formula) for fit in records], dtype=object, name="model")
     return Comparison(rows, columns=COLUMNS, index=index)
@@ -102,7 +117,13 @@ def mixture_p_value(chi2: float, df: int, at_boundary: int) -> float:
 # ---- what can be compared ----------------------------------------------------------------------------------------
 
 
-def _check_comparable(first: Fit, other: Fit) -> None:
+def check_comparable(first: Fit, other: Fit, any_family: bool = False) -> None:
+    """Refuses fits whose log-likelihoods are not of the same data, or, unless told otherwise, of several families.
+
+    Raises
+    ------
+    DataError
+    """
     a, b = first.design, other.design
     names = f"'{a.formula}' and '{b.formula}'"
     if a.n_rows != b.n_rows:
@@ -114,7 +135,7 @@ def _check_comparable(first: Fit, other: Fit) -> None:
         raise DataError(f"the fits {names} have different responses: their likelihoods are of different data")
     if not _same(a.weights, b.weights):
         raise DataError(f"the fits {names} have different weights: their likelihoods cannot be compared")
-    if (first.family.name, first.family.link) != (other.family.name, other.family.link):
+    if not any_family and (first.family.name, first.family.link) != (other.family.name, other.family.link):
         raise DataError(
             f"the fits {names} are {first.family.name}({first.family.link}) and {other.family.name}"
             f"({other.family.link}), neither a special case of the other: compare their AIC instead"
@@ -189,6 +210,13 @@ def _test(small: Fit, large: Fit) -> tuple[float, float, float, str]:
     if not (small.converged and large.converged):
         note = "; ".join(filter(None, [note, "a fit did not converge"]))
     return chi2, df, mixture_p_value(chi2, df, added), note
+
+
+def _by_bootstrap(small: Fit, large: Fit, n: int, seed: int | None, threads: int | None) -> tuple[float, str]:
+    """p-value and note."""
+    found = bootstrap_test(small, large, n, seed, threads)
+    note = f"parametric bootstrap, {found.n_used} replicates, seed {found.seed}"
+    return found.p_value, note + (f"; {found.n_failed} more failed" if found.n_failed else "")
 
 
 def _fixed_nested(small: Fit, large: Fit) -> bool:

@@ -43,6 +43,7 @@ def information_criteria(fit: Fit, n: str = "rows") -> dict[str, float]:
     """
     if n not in ("rows", "subjects"):
         raise ValueError(f"n={n!r}: the sample size is counted in 'rows' or 'subjects'")
+    fit.need_likelihood("information criteria")
     size = fit.n_rows if n == "rows" else n_subjects(fit)
     k, deviance = fit.df_model, -2.0 * fit.loglik
     m = max(fit.n_rows, k + 2)

@@ -6,15 +6,18 @@ information.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError
 from .degrees_of_freedom.methods import adjusted_covariance, default_method, degrees_of_freedom
+from .robust import check_df_method
 
 if TYPE_CHECKING:
     from ..fitting.record import Fit
+    from .robust import Robust
 
 
 def standard_errors(covariance: np.ndarray) -> np.ndarray:
@@ -72,7 +75,9 @@ def degrees_table(fit: Fit, method: str | None = None) -> pd.Series:
     return pd.Series(df, index=pd.Index(fit.fixed_names, dtype=object), name="df")
 
 
-def coefficient_table(fit: Fit, level: float = 0.95, df_method: str | None = None) -> pd.DataFrame:
+def coefficient_table(
+    fit: Fit, level: float = 0.95, df_method: str | None = None, robust: Robust | None = None
+) -> pd.DataFrame:
     """Everything about the fixed effects, one row per coefficient.
 
     Parameters
@@ -82,12 +87,19 @@ def coefficient_table(fit: Fit, level: float = 0.95, df_method: str | None = Non
         Coverage of the intervals, between 0 and 1.
     df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
         Degrees of freedom; the model's default without it. Kenward and Roger's come with their own standard errors.
+    robust : Robust, optional
+        A robust covariance in place of the model's, with its own degrees of freedom.
 
     Returns
     -------
     DataFrame, index = coefficient names
         estimate, std_error, df (infinite for normal tests), statistic, p_value, conf_low, conf_high.
     """
+    if robust is not None:
+        check_df_method(df_method)
+        errors_of_it = standard_errors(robust.fit.beta_covariance)
+        df = robust.df if df_method is None else np.inf
+        return wald_table(fit.fixed_names, fit.beta, errors_of_it, level, df)
     if df_method is None:
         df_method = default_method(fit)
     std_error = standard_errors(adjusted_covariance(fit, df_method))
@@ -117,43 +129,50 @@ def wald_table(
 
 
 def confidence_intervals(
-    fit: Fit, level: float = 0.95, method: str = "wald", df_method: str | None = None
+    fit: Fit,
+    level: float = 0.95,
+    method: str = "wald",
+    df_method: str | None = None,
+    which: Any = None,
+    robust: Robust | None = None,
 ) -> pd.DataFrame:
-    """Confidence intervals of the fixed effects.
-
-    Parameters
-    ----------
-    fit : Fit
-    level : float
-        Coverage, between 0 and 1.
-    method : {"wald"}
-        Estimate plus and minus a quantile, of t for linear models and else of the normal distribution, of standard
-        errors.
-    df_method : str, optional
-        As in `coefficient_table`.
-
-    Returns
-    -------
-    DataFrame, index = coefficient names; columns "lower", "upper".
-
-    Raises
-    ------
-    ValueError
-        For another method, or a level outside (0, 1).
-    """
+    """Wald intervals of the fixed effects, or of those named by `which`; see `intervals.confidence_intervals`."""
     if method != "wald":
-        raise ValueError(f"confidence intervals by method={method!r} are not available; available: 'wald'")
+        raise ValueError(
+            f"confidence intervals by method={method!r} are not available; available: 'wald', 'profile' and 'bootstrap'"
+        )
+    complain_of_level(level)
+    table = coefficient_table(fit, level, df_method, robust)
+    table = table[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1)
+    return table.loc[chosen_names(fit, which)]
+
+
+def chosen_names(fit: Fit, which: Any = None) -> list[str]:
+    """Names of fixed effects: one, several, or without any given all of them."""
+    if which is None:
+        return list(fit.fixed_names)
+    names = [which] if isinstance(which, str) else list(which)
+    for name in names:
+        if name not in fit.fixed_names:
+            known = ", ".join(map(repr, fit.fixed_names))
+            raise DataError(f"there is no fixed effect {name!r}; there are {known}; for others use method='profile'")
+    return names
+
+
+def complain_of_level(level: float) -> None:
+    """ValueError for what looks like its complement."""
     if isinstance(level, (int, float)) and 0 < level < 0.5:
         raise ValueError(f"level={level} is a coverage below one half; did you mean level={1 - level:g}?")
-    table = coefficient_table(fit, level, df_method)
-    return table[["conf_low", "conf_high"]].set_axis(["lower", "upper"], axis=1)
 
 
-def covariance_table(fit: Fit, df_method: str | None = None) -> pd.DataFrame:
+def covariance_table(fit: Fit, df_method: str | None = None, robust: Robust | None = None) -> pd.DataFrame:
     """Covariance matrix of the fixed-effect estimates, labelled on both sides, (p, p).
 
     With a `df_method` it is the one that goes with these degrees of freedom: Kenward and Roger's is adjusted.
     """
     names = pd.Index(fit.fixed_names, dtype=object)
+    if robust is not None:
+        check_df_method(df_method)
+        return pd.DataFrame(robust.fit.beta_covariance, index=names, columns=names)
     covariance = fit.beta_covariance if df_method is None else adjusted_covariance(fit, df_method)
     return pd.DataFrame(covariance, index=names, columns=names)

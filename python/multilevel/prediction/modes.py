@@ -8,14 +8,24 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from ..design.random_terms import RandomTerm
     from ..fitting.record import Fit
 
 RANDOM_EFFECTS = ["group", "level", "term", "mode", "sd"]
 
 
-def random_effects(fit: Fit) -> pd.DataFrame:
+def random_effects(fit: Fit, sd: Sequence[NDArray[np.float64]] | None = None) -> pd.DataFrame:
     """Conditional modes of the random effects.
+
+    Parameters
+    ----------
+    fit : Fit
+    sd : sequence of ndarray, (n_levels, q), optional
+        What stands beside them, per grouping factor, in place of their conditional standard deviations.
 
     Returns
     -------
@@ -30,13 +40,17 @@ def random_effects(fit: Fit) -> pd.DataFrame:
                 "level": np.tile(np.asarray(factor.levels), len(term.names)),
                 "term": np.repeat(np.array(term.names, dtype=object), len(factor.levels)),
                 "mode": fit.modes[index][:, at].T.ravel(),
-                "sd": np.sqrt(np.maximum(fit.mode_cov[index][:, at, at], 0.0)).T.ravel(),
+                "sd": _conditional(fit, index, at) if sd is None else sd[index][:, at].T.ravel(),
             }
         )
         for index, factor in enumerate(fit.design.grouping_factors)
-        for term, at in _terms_of(fit, index)
+        for term, at in terms_of(fit, index)
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=RANDOM_EFFECTS)
+
+
+def _conditional(fit: Fit, index: int, at: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.sqrt(np.maximum(fit.mode_cov[index][:, at, at], 0.0)).T.ravel()
 
 
 def coef(fit: Fit) -> dict[str, pd.DataFrame]:
@@ -53,7 +67,7 @@ def coef(fit: Fit) -> dict[str, pd.DataFrame]:
         fixed = np.tile(fit.beta, (len(factor.levels), 1))
         levels = pd.Index(factor.levels, name=factor.name)
         table = pd.DataFrame(fixed, index=levels, columns=list(fit.fixed_names))
-        for term, at in _terms_of(fit, index):
+        for term, at in terms_of(fit, index):
             for name, column in zip(term.names, at, strict=True):
                 fixed_one = np.nan if name in fit.redundant else table.get(name, 0.0)
                 table[name] = fixed_one + fit.modes[index][:, column]
@@ -61,7 +75,7 @@ def coef(fit: Fit) -> dict[str, pd.DataFrame]:
     return result
 
 
-def _terms_of(fit: Fit, factor: int) -> list[tuple[RandomTerm, np.ndarray]]:
+def terms_of(fit: Fit, factor: int) -> list[tuple[RandomTerm, np.ndarray]]:
     """The terms on a grouping factor, each with its columns of the factor's modes."""
     pairs = zip(fit.design.random_terms, fit.term_columns, strict=True)
     return [(term, at) for term, at in pairs if term.grouping_factor == factor]

@@ -1,61 +1,86 @@
-"""Linear predictors and means for the rows of the fit or for new ones."""
+"""Linear predictors and means for the rows of the fit or for new ones, with what is uncertain in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, NotEstimableWarning, warn_caller
-from .estimability import not_estimable
+from .intervals import follows, limits, reach_of
+from .normal_mean import NO_SPREAD, Means
+from .predictive import quantiles
+from .rows import NEW_LEVELS, PredictionRows, row_index, rows_of, treatments
+from .uncertain import Moments, centres, delta, moments, quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
-    from ..design.design import Design
-    from ..design.fixed import FixedColumn
-    from ..design.new_data import NewDesign
-    from ..fitting.parameters import Component
     from ..fitting.record import Fit
+
+    Array = NDArray[np.float64]
+
+__all__ = ["predict", "row_index"]
+INTERVALS = (None, "confidence", "prediction")
+VARIANCES = ("estimated", "known")
 
 
 def predict(
     fit: Fit,
     newdata: Any = None,
     kind: str = "response",
-    random: str | Sequence[str] = "conditional",
+    random: str | Sequence[str] | Mapping[str, str] = "conditional",
     new_levels: str = "error",
     offset: ArrayLike | str | None = None,
-) -> pd.Series:
-    """Predicted means or linear predictors.
+    *,
+    se: bool = False,
+    interval: str | None = None,
+    level: float = 0.95,
+    trials: ArrayLike | str | None = None,
+    weights: ArrayLike | str | None = None,
+    variances: str = "estimated",
+) -> pd.Series | pd.DataFrame:
+    """Predicted means or linear predictors, with standard errors and intervals if asked for.
 
     Parameters
     ----------
     fit : Fit
     newdata : data frame or None
         Rows to predict for, coded as the fit coded its own; None means the rows used in the fit. The response is not
-        needed, nor are grouping factors whose effects are left out by `random`.
+        needed, nor are grouping factors whose effects are left out or integrated by `random`.
     kind : {"response", "mean", "link", "dispersion", "zero"}
         The mean of the response (for binomial models the probability, whatever the number of trials), zeros of a zero
         part and what truncation cuts off in it; the mean that the link makes, without them; the linear predictor; or
         the family's parameter that a part makes, on its natural scale, where it has a formula of its own.
-    random : {"conditional", "zero"} or list of str
-        Random effects at their conditional modes, or at zero (a level that is typical on the scale of the link); a list
-        of grouping factors has theirs at the conditional modes and the others at zero.
-    new_levels : {"error", "zero"}
-        Levels of a grouping factor that the fit has not seen: refuse, or set their random effects to zero.
+    random : {"conditional", "zero", "marginal"}, list of str, or dict
+        Random effects at their conditional modes; at zero (a level that is typical on the scale of the link); or those
+        of groups drawn anew: the mean is integrated over them. A list of grouping factors has theirs at the conditional
+        modes and the others at zero; a dict says one of the three words of each, and zero of the rest.
+    new_levels : {"error", "zero", "marginal"}
+        Levels of a grouping factor that the fit has not seen: refuse, set their random effects to zero, or integrate
+        over them.
     offset : (n_rows,) array, number, column name, expression or None
         In place of the fit's `offset=` argument; needed for new rows when that was an array, since one that named
         columns is found in `newdata`. Offsets in the formula are always evaluated.
+    se : bool
+        Standard errors, by the delta method from the joint covariance of all parameters; of random effects at
+        conditional modes their conditional variance is in it, and that the modes move with the parameters.
+    interval : {None, "confidence", "prediction"}
+        Of the mean, or of a new response of each row.
+    level : float
+        Coverage of the intervals.
+    trials, weights : (n_rows,) array, number or column name
+        Of new rows: what responses are out of (one without it), and precisions of Gaussian responses.
+    variances : {"estimated", "known"}
+        Whether the covariance parameters and the family's own count as uncertain.
 
     Returns
     -------
-    Series, (n_rows,)
-        With the index of the pandas frame; without one, the positions of the rows. NaN where a value that the
+    Series, (n_rows,), or DataFrame
+        With the index of the pandas frame; without one, the positions of the rows. With `se` or an interval the frame
+        has the columns estimate, std_error and, with an interval, lower and upper. NaN where a value that the
         prediction needs is missing, and where the rows of the fit do not determine it: columns were dropped as linear
         combinations of others, and the new row breaks that rule, as in a combination of levels that never occurred.
 
@@ -70,180 +95,88 @@ def predict(
         An argument outside its choices.
     DataError
         New levels (with `new_levels="error"`), a column that is missing, an offset that cannot be known or that is
-        given without `newdata`.
+        given without `newdata`, a mean over random effects that does not exist.
     """
-    kinds = ("response", "mean", "link", *(own.name for own in fit.components))
-    _choose("kind", kind, kinds)
-    included = _included(fit, random)
-    _choose("new_levels", new_levels, ("error", "zero"))
+    _choose("kind", kind, ("response", "mean", "link", *(own.name for own in fit.components)))
+    use = treatments(fit, random)
+    _choose("new_levels", new_levels, NEW_LEVELS)
+    _choose("interval", interval, INTERVALS)
+    _choose("variances", variances, VARIANCES)
+    of_response = interval == "prediction"
+    if of_response and kind != "response":
+        raise ValueError(f'interval="prediction" is of a response; it goes with kind="response", not {kind!r}')
+    parameters = _needed(fit, kind, of_response)
+    rows = rows_of(fit, newdata, use, new_levels, offset, parameters, trials, weights)
+    name = {"link": "eta", "mean": "mu", "response": "mu"}.get(kind) or fit.component(kind).parameter
+    if not se and interval is None:
+        centre, variance = centres(fit, rows)
+        if newdata is None and parameters[0] == "" and all(own == "conditional" for own in use):
+            centre[:, 0] = fit.eta
+        values = _values(fit, kind, centre, variance, rows)
+        values[rows.unknown] = np.nan
+        return pd.Series(values, index=rows.index, name=name)
+    return _with_errors(fit, kind, rows, interval, reach_of(level), level, known=variances == "known")
+
+
+def _needed(fit: Fit, kind: str, of_response: bool) -> tuple[str, ...]:
+    """The predictors that make it: empty for the mean, and parameters of the family."""
     if kind not in ("response", "mean", "link"):
-        return _of_part(fit, fit.component(kind), newdata, included, new_levels)
-    whole = kind == "response" and not fit.family.mean_is_response
-    if newdata is None:
-        if offset is not None:
-            raise DataError("offset= goes with newdata; the rows of the fit have their offset already")
-        design = fit.design
-        if all(included):
-            eta = fit.eta
-        elif any(included):
-            eta = fit.linear_predictor(_modes(fit, included))
-        else:
-            eta = _fixed_part(fit, design.fixed, design.offset, fit.n_rows)
-        index, phi, trials = row_index(design), fit.phi_at(_modes(fit, included)), design.response.size
-    else:
-        eta, phi, index = _new_rows(fit, newdata, included, new_levels, offset, whole)
-        trials = None
+        return (fit.component(kind).parameter,)
+    whole = of_response or (kind == "response" and not fit.family.mean_is_response)
+    return ("", *(own.name for own in fit.family.parameters)) if whole else ("",)
+
+
+def _values(fit: Fit, kind: str, centre: Array, variance: Array, rows: PredictionRows) -> Array:
+    """Estimates alone."""
+    if (np.sqrt(variance) > NO_SPREAD).any():
+        return quantity(fit, kind, (centre, variance), rows.trials).value
+    eta = np.ascontiguousarray(centre[:, 0])
     if kind == "link":
-        return pd.Series(eta, index=index, name="eta")
-    if whole:
-        return pd.Series(fit.family.response_mean(eta, phi, trials), index=index, name="mu")
-    return pd.Series(fit.family.mean(eta), index=index, name="mu")
+        return eta
+    if kind == "mean" or (kind == "response" and fit.family.mean_is_response):
+        return np.asarray(fit.family.mean(eta))
+    if kind == "response":
+        return np.asarray(fit.family.response_mean(eta, np.ascontiguousarray(centre[:, 1:]), rows.trials))
+    parameter = next(own for own in fit.family.parameters if own.name == fit.component(kind).parameter)
+    return parameter.naturals(eta)
 
 
-def _of_part(fit: Fit, component: Component, newdata: Any, included: Sequence[bool], new_levels: str) -> pd.Series:
-    """The family's parameter that a part makes, row by row, on its natural scale."""
-    parameter = next(own for own in fit.family.parameters if own.name == component.parameter)
-    if newdata is None:
-        part = next(own for own in fit.design.parts if own.name == component.name)
-        phi = fit.linear_predictor_of(component, part.fixed, part.offset, fit.n_rows)
-        phi += fit.random_part(component.parameter, _modes(fit, included))
-        return pd.Series(parameter.naturals(phi), index=row_index(fit.design), name=component.parameter)
-    has_random = any(term.parameter == component.parameter for term in fit.design.random_terms)
-    wanted = _wanted(fit, included) if has_random else []
-    new = fit.design.code_new(newdata, need_random=wanted, need_parts=(component.name,), need_mean=False)
-    if new_levels == "error":
-        _check_levels(fit, new)
-    phi = fit.linear_predictor_of(component, new.parts[0].fixed, new.parts[0].offset, new.n_rows)
-    if wanted:
-        _add_random_part(fit, new, included, phi, component.parameter)
-    values = parameter.naturals(phi)
-    values[new.missing] = np.nan
-    index = new.index if new.index is not None else pd.RangeIndex(new.n_rows)
-    return pd.Series(values, index=index, name=component.parameter)
+def _with_errors(
+    fit: Fit, kind: str, rows: PredictionRows, interval: str | None, reach: float, level: float, *, known: bool
+) -> pd.DataFrame:
+    own = moments(fit, rows, variances=not known)
+    if kind in ("link", "mean") or (kind == "response" and fit.family.mean_is_response):
+        means = _of_mean(fit, kind, own, rows)
+    else:
+        means = quantity(fit, kind, (own.centre, own.variance), rows.trials)
+    error = delta(own, means)
+    columns = {"estimate": means.value, "std_error": error}
+    if interval == "confidence":
+        link = None
+        if follows(kind, fit.family.mean_is_response, own.variance):
+            ones = np.zeros_like(own.centre)
+            ones[:, 0] = 1.0
+            link = own.centre[:, 0], delta(own, Means(own.centre[:, 0], ones, np.zeros_like(ones)))
+        ends = limits(fit, kind, means.value, error, link, reach)
+    if interval == "prediction":
+        ends = quantiles(fit, rows, own, (0.5 - 0.5 * level, 0.5 + 0.5 * level))
+        if fit.family.support == "trials" and rows.trials is not None:
+            columns = {name: values * rows.trials for name, values in columns.items()}
+    if interval is not None:
+        columns |= {"lower": ends[:, 0], "upper": ends[:, 1]}
+    frame = pd.DataFrame(columns, index=rows.index, dtype=np.float64)
+    frame[rows.unknown] = np.nan
+    return frame
 
 
-def row_index(design: Design) -> pd.Index:
-    """Labels of the rows used: the pandas frame's own, otherwise their positions in the frame."""
-    if design.index is not None:
-        return design.index
-    return pd.RangeIndex(design.n_rows) if design.rows is None else pd.Index(design.rows)
+def _of_mean(fit: Fit, kind: str, own: Moments, rows: PredictionRows) -> Means:
+    """What follows from the mean's predictor alone, beside others that do not matter."""
+    found = quantity(fit, kind, (own.centre[:, :1], own.variance[:, :1]), rows.trials)
+    by_centre, by_variance = np.zeros_like(own.centre), np.zeros_like(own.centre)
+    by_centre[:, :1], by_variance[:, :1] = found.by_centre, found.by_variance
+    return Means(found.value, by_centre, by_variance)
 
 
-def _included(fit: Fit, random: str | Sequence[str]) -> tuple[bool, ...]:
-    """Per grouping factor, whether its random effects count."""
-    names = [factor.name for factor in fit.design.grouping_factors]
-    if isinstance(random, str):
-        if random not in ("conditional", "zero"):
-            hint = f"random=[{random!r}]" if random in names else f"a list of grouping factors ({', '.join(names)})"
-            raise ValueError(f"random={random!r} is not available; choose one of 'conditional', 'zero', or {hint}")
-        return (random == "conditional",) * len(names)
-    if not isinstance(random, Iterable):
-        raise ValueError(
-            f"random={random!r} is not available; choose 'conditional', 'zero', or a list of grouping factors"
-        )
-    wanted = list(random)
-    unknown = [name for name in wanted if name not in names]
-    if unknown:
-        raise ValueError(
-            f"random: there is no grouping factor {unknown[0]!r}; the model has {', '.join(map(repr, names)) or 'none'}"
-        )
-    return tuple(name in wanted for name in names)
-
-
-def _modes(fit: Fit, included: Sequence[bool]) -> tuple[np.ndarray, ...]:
-    """Conditional modes per grouping factor, zero where they do not count."""
-    return tuple(own if yes else np.zeros_like(own) for own, yes in zip(fit.modes, included, strict=True))
-
-
-def _new_rows(
-    fit: Fit, newdata: Any, included: Sequence[bool], new_levels: str, offset: ArrayLike | str | None, whole: bool
-) -> tuple[np.ndarray, np.ndarray, pd.Index]:
-    """Linear predictor (n_rows,) of new rows, the family's parameters if they are needed, and labels of the rows."""
-    parts = [own.name for own in fit.components] if whole else []
-    new = fit.design.code_new(newdata, need_random=_wanted(fit, included), offset=offset, need_parts=parts)
-    if new_levels == "error":
-        _check_levels(fit, new)
-    eta = _fixed_part(fit, new.fixed, new.offset, new.n_rows)
-    if any(included):
-        _add_random_part(fit, new, included, eta)
-    eta[new.missing] = np.nan
-    index = new.index if new.index is not None else pd.RangeIndex(new.n_rows)
-    unknown = not_estimable(fit, new.fixed, new.fixed_terms, new.n_rows, new.missing)
-    if unknown is not None:
-        eta[unknown.rows] = np.nan
-        warn_caller(_not_estimable_message(fit, unknown.places, index[unknown.rows], new.n_rows), NotEstimableWarning)
-    return eta, _new_phi(fit, new, included) if whole else np.empty(0), index
-
-
-def _new_phi(fit: Fit, new: NewDesign, included: Sequence[bool]) -> np.ndarray:
-    """The family's parameters as the fit moves them, (n_phi,) or (n_rows, n_phi)."""
-    phi = fit.phi_of({part.parameter: part for part in new.parts}, new.n_rows)
-    for at, own in enumerate(fit.family.parameters):
-        if any(term.parameter == own.name for term in fit.design.random_terms) and any(included):
-            column = phi[:, at].copy()
-            _add_random_part(fit, new, included, column, own.name)
-            phi[:, at] = column
-    return phi
-
-
-def _wanted(fit: Fit, included: Sequence[bool]) -> list[str]:
-    """The grouping factors whose effects count."""
-    return [factor.name for factor, yes in zip(fit.design.grouping_factors, included, strict=True) if yes]
-
-
-def _check_levels(fit: Fit, new: NewDesign) -> None:
-    """Refuses levels that the fit has not seen."""
-    for factor, labels in zip(fit.design.grouping_factors, new.unseen, strict=False):
-        if len(labels):
-            raise DataError(_unseen_message(factor.name, labels))
-
-
-def _fixed_part(fit: Fit, columns: Iterable[FixedColumn], offset: np.ndarray | None, n_rows: int) -> np.ndarray:
-    """X beta + offset, (n_rows,). Redundant columns have no coefficient."""
-    beta = dict(zip(fit.fixed_names, fit.beta, strict=True))
-    eta = np.zeros(n_rows)
-    if offset is not None:
-        eta += offset
-    for column in columns:
-        if column.name in beta:
-            eta += beta[column.name] if column.values is None else beta[column.name] * column.values
-    return eta
-
-
-def _add_random_part(fit: Fit, new: NewDesign, included: Sequence[bool], eta: np.ndarray, parameter: str = "") -> None:
-    """Adds Z u to `eta`, of the mean or of a parameter of the family, in place.
-
-    A level that the fit has not seen (code -1) has random effects of zero.
-    """
-    modes = [np.vstack([own, np.zeros((1, own.shape[1]))]) for own in fit.modes]  # code -1 is the last row
-    for term, at, columns in zip(fit.design.random_terms, fit.term_columns, new.random_columns, strict=True):
-        if not included[term.grouping_factor] or term.parameter != parameter:
-            continue
-        codes = new.codes[term.grouping_factor]
-        for column, values in zip(at, columns, strict=True):
-            effect = modes[term.grouping_factor][codes, column]
-            eta += effect if values is None else effect * values
-
-
-def _unseen_message(factor: str, labels: Any) -> str:
-    shown = ", ".join(repr(str(label)) for label in labels[:5]) + (", ..." if len(labels) > 5 else "")
-    return (
-        f"newdata has {len(labels)} level{'s' if len(labels) > 1 else ''} of {factor!r} that the fit has not seen: "
-        f'{shown}. new_levels="zero" predicts for them with random effects of zero, random="zero" for every row.'
-    )
-
-
-def _not_estimable_message(fit: Fit, places: str, labels: pd.Index, n_rows: int) -> str:
-    rows = ", ".join(map(str, labels[:5])) + (", ..." if len(labels) > 5 else "")
-    dropped = ", ".join(map(repr, fit.redundant[:5])) + (", ..." if len(fit.redundant) > 5 else "")
-    return (
-        f"{len(labels)} of {n_rows} predictions {'is' if len(labels) == 1 else 'are'} NaN, at {places} "
-        f"(row{'s' if len(labels) > 1 else ''} {rows}): the data of the fit do not determine the mean there (the "
-        f"redundant column{'s' if len(fit.redundant) > 1 else ''} {dropped} had to be dropped); predict where "
-        "there were data, or write the formula without what is redundant"
-    )
-
-
-def _choose(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _choose(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r} is not available; choose one of {', '.join(map(repr, choices))}")

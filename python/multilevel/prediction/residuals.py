@@ -36,10 +36,9 @@ def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
     ValueError
         For any other `kind`.
     """
-    kinds = {"pearson": pearson, "deviance": deviance, "response": response}
-    if kind not in kinds:
-        raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {', '.join(map(repr, kinds))}")
-    return kinds[kind](fit)
+    if kind not in KINDS:
+        raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {', '.join(map(repr, KINDS))}")
+    return KINDS[kind](fit)
 
 
 def response(fit: Fit) -> np.ndarray:
@@ -132,3 +131,6 @@ def _weights(fit: Fit) -> np.ndarray | float:
 def pearson_chi2(fit: Fit) -> float:
     """Sum of squared Pearson residuals."""
     return float(np.sum(pearson(fit) ** 2))
+
+
+KINDS = {"pearson": pearson, "deviance": deviance, "response": response}

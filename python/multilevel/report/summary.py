@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..fitting.parameters import Component
     from ..fitting.record import Fit
+    from ..inference.robust import Robust
 
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
 HOMOGENEOUS = ("homogeneous diagonal", "homogeneous compound symmetry", "ar1")  # one variance for all
@@ -35,20 +36,25 @@ LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too 
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
-def summarize(fit: Fit, df_method: str | None = None) -> Page:
-    """The page that `print(results.summary())` shows; `df_method` as in `wald.coefficient_table`."""
-    return Page(tuple(_blocks(fit, df_method)))
+def summarize(fit: Fit, df_method: str | None = None, robust: Robust | None = None) -> Page:
+    """The page that `print(results.summary())` shows; `df_method` and `robust` as in `wald.coefficient_table`."""
+    return Page(tuple(_blocks(fit, df_method, robust)))
 
 
-def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
+def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[Paragraph | Table]:
     # The numbers first, each from the module that has them; all below is layout.
-    criteria = information_criteria(fit)
     residual = scaled(fit) if fit.family.has_variance else None
     method = wald.default_method(fit) if df_method is None else df_method
-    coefficients = wald.coefficient_table(fit, df_method=method)
+    coefficients = wald.coefficient_table(fit, df_method=method if robust is None else df_method, robust=robust)
+    judged = fit if robust is None else robust.fit  # where standard errors come from
+    note = ""
+    if robust is not None:
+        method = "satterthwaite" if np.isfinite(coefficients["df"]).all() else "normal"
+        note = f"robust standard errors: {robust.definition}"
 
     yield Paragraph(tuple(_heading(fit)), hanging=4)
-    yield _fit_statistics(fit, criteria)
+    if fit.has_likelihood:
+        yield _fit_statistics(fit, information_criteria(fit))
     if residual is not None:
         yield _scaled_residuals(residual)
     if fit.design.random_terms or fit.sigma is not None:
@@ -56,13 +62,13 @@ def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
     else:
         yield Paragraph((_counts(fit),))
     if fit.phi and fit.sigma is None:
-        yield _family_parameters(fit, family_parameters(fit))
-    yield _fixed_effects(fit, coefficients, method, unasked=df_method is None)
+        yield _family_parameters(fit, family_parameters(judged))
+    yield _fixed_effects(fit, coefficients, method, unasked=df_method is None, note=note)
     for component in fit.components:
-        yield _component(fit, component, component_table(fit, component))
+        yield _component(fit, component, component_table(judged, component))
     p = len(fit.fixed_names)
     if 1 < p <= MOST_CORRELATIONS:
-        yield _correlations(fit.fixed_names, wald.correlation(fit.beta_covariance))
+        yield _correlations(fit.fixed_names, wald.correlation(judged.beta_covariance))
     elif p > MOST_CORRELATIONS:
         yield Paragraph((f"Correlations of the {p} fixed effects are not shown; cov_params() has their covariance.",))
     yield Paragraph(tuple(_certificate(fit)))
@@ -76,6 +82,10 @@ def _blocks(fit: Fit, df_method: str | None) -> Iterator[Paragraph | Table]:
 
 def title(fit: Fit) -> str:
     """The model, the method and the approximation, in one line."""
+    if not fit.has_likelihood:
+        kind, _, restricted = fit.method.partition("-")
+        of = {"pql": "penalized", "mql": "marginal"}[kind]
+        return f"Generalized linear mixed model fit by {of} quasi-likelihood ({'REML' if restricted else 'ML'})"
     method = {"ml": "maximum likelihood", "reml": "REML"}[fit.method]
     if fit.is_least_squares:
         return "Linear model fit by least squares"
@@ -99,7 +109,8 @@ def title(fit: Fit) -> str:
 def one_line(fit: Fit) -> str:
     """The formula, the family, the log-likelihood and how it went."""
     status = "" if fit.status == "converged" else f", {fit.status}"
-    return f"{fit.design.formula}, {fit.family.name}({fit.family.link}), logLik {fit.loglik:.6g}{status}"
+    likelihood = f"logLik {fit.loglik:.6g}" if fit.has_likelihood else fit.method
+    return f"{fit.design.formula}, {fit.family.name}({fit.family.link}), {likelihood}{status}"
 
 
 def _heading(fit: Fit) -> Iterator[str]:
@@ -238,19 +249,20 @@ def _in_short(names: tuple[str, ...]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
 
 
-def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool) -> Table:
+def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool, note: str) -> Table:
     estimates = [
         list(table.index),
         format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
         format_numbers(table["std_error"], 5),
     ]
     tests = [format_fixed(table["statistic"], 3), format_p(table["p_value"])]
-    notes = []
+    notes = [note] if note else []
     headings = ["z value", "Pr(>|z|)"]
     if method in DF_NAMES:
         tests.insert(0, format_fixed(table["df"], 2))
         headings = ["df", "t value", "Pr(>|t|)"]
-        notes.append(f"t tests with {DF_NAMES[method]}")
+        if not note:
+            notes.append(f"t tests with {DF_NAMES[method]}")
         if unasked and method == "containment":
             notes[-1] += ": Satterthwaite's cannot be had for this fit"
     if fit.redundant:
@@ -321,6 +333,10 @@ def _certificate(fit: Fit) -> Iterator[str]:
         why = "" if fit.status == "not converged" else f" ({fit.status})"
         yield f"NOT CONVERGED{why}: {fit.message}"
     if np.isnan(certificate.predicted_gain):
+        return
+    if not fit.has_likelihood:
+        if fit.converged:
+            yield "Converged: the working linear model no longer changes. It has no likelihood of the response."
         return
     outcome = "Converged: the" if fit.converged else "At the point returned the"
     gain = certificate.predicted_gain

@@ -14,15 +14,26 @@ from ..inference.information_criteria import information_criteria
 from ..inference.variance_components import vcov_table
 from ..prediction.predict import predict, row_index
 from ..prediction.residuals import observed, response
-from ..tables.printed import Parameters
+from ..tables.printed import Exponentiated, Parameters
+from . import exponentials
 
 if TYPE_CHECKING:
     from ..fitting.parameters import Component
     from ..fitting.record import Fit
+    from ..inference.robust import Robust
 
 
-def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None, component: str | None = None) -> pd.DataFrame:
+def tidy(
+    fit: Fit,
+    level: float = 0.95,
+    df_method: str | None = None,
+    component: str | None = None,
+    exponentiate: bool = False,
+    robust: Robust | None = None,
+) -> pd.DataFrame:
     """One row per parameter; of one part of the model where `component` names it, "mean", "dispersion" or "zero".
+
+    With `robust`, standard errors are from that covariance, and missing where it has none.
 
     Returns
     -------
@@ -33,11 +44,22 @@ def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None, component:
         correlations, with broom.mixed's names `sd__(Intercept)`, `cor__(Intercept).x`, `sd__Observation`; they have no
         test and no Wald interval. The family's own parameters have an interval made on the logarithmic scale. It prints
         whole in 80 columns, with fewer digits than it holds.
+
+        With `exponentiate`, the coefficients' estimates and intervals are exponentials, standard errors by the delta
+        method; statistic and p-value stay those of the coefficients, and the column quantity says what an estimate is:
+        "odds ratio", and "odds" of an intercept.
+
+    Raises
+    ------
+    DataError
+        `exponentiate` where no exponential has a meaning, as with the probit or the identity link.
     """
-    fixed = wald.coefficient_table(fit, level, df_method).rename_axis("term").reset_index()
+    fixed = wald.coefficient_table(fit, level, df_method, robust).rename_axis("term").reset_index()
     fixed.insert(0, "effect", "fixed")
     fixed.insert(1, "group", None)
     columns = list(fixed.columns)
+    if robust is not None:
+        fit = robust.fit
     tables = [fixed, _random(fit, columns)]
     if component != "mean":
         chosen = fit.components if component is None else (fit.component(component),)
@@ -45,6 +67,9 @@ def tidy(fit: Fit, level: float = 0.95, df_method: str | None = None, component:
         tables += [_part(fit, own, level, columns) for own in chosen]
     if component is None:
         tables.append(_family(fit, level, columns))
+    if exponentiate:
+        exponentials.exponentiate(fit, tables, "the mean" if component is None else component)
+        return Exponentiated({c: [value for table in tables for value in table[c]] for c in tables[0].columns})
     return Parameters({c: [value for table in tables for value in table[c]] for c in fixed.columns})
 
 
@@ -80,7 +105,7 @@ def _family(fit: Fit, level: float, columns: list[str]) -> pd.DataFrame:
 
 def glance(fit: Fit) -> pd.DataFrame:
     """One row: what was fitted, to how much data, and how well."""
-    criteria = information_criteria(fit)
+    criteria = information_criteria(fit) if fit.has_likelihood else {"aic": np.nan, "bic": np.nan}
     row = {
         "family": fit.family.name,
         "link": fit.family.link,

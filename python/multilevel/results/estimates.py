@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ..arguments import understands
-from ..inference import variance_components, wald
+from ..inference import intervals, profile, variance_components, wald
 from ..inference.components import component_params
 from ..inference.family_parameters import family_parameters
+from ..resampling.bootstrap import bootstrap
 from .part import Part
+
+if TYPE_CHECKING:
+    from ..inference.profile import LikelihoodProfile, Which
 
 
 class Estimates(Part):
@@ -65,21 +70,71 @@ class Estimates(Part):
         return wald.degrees_table(self.fit, method)
 
     @understands
-    def conf_int(self, level: float = 0.95, method: str = "wald", df_method: str | None = None) -> pd.DataFrame:
+    def conf_int(
+        self,
+        level: float = 0.95,
+        method: str = "wald",
+        df_method: str | None = None,
+        which: Which = None,
+        robust: str | None = None,
+        cluster: Any = None,
+        *,
+        n: int = 1000,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
         """Confidence intervals of the fixed effects, columns "lower" and "upper".
 
         Parameters
         ----------
         level : float
             Coverage.
-        method : {"wald"}
+        method : {"wald", "profile", "bootstrap"}
+            By standard errors; by the profile of the likelihood, see `profile`; by percentiles of `bootstrap(n, seed)`,
+            whose result has other intervals, too, and those of variances.
         df_method : str, optional
-            As `method` of `degrees_of_freedom`.
+            As `method` of `degrees_of_freedom`, for Wald intervals.
+        which : optional
+            Names of fixed effects; with method="profile" all that `profile` takes.
+        robust, cluster
+            As in `cov_params`: Wald intervals from robust standard errors.
+        n, seed : int
+            Of the bootstrap: replicates, and what makes them the same again.
         """
-        return wald.confidence_intervals(self.fit, level, method, df_method)
+        chosen = self._robust(robust, cluster)
+        if method == "bootstrap":
+            if df_method is not None or chosen is not None:
+                raise ValueError("df_method= and robust= are for Wald intervals; percentiles have no standard errors")
+            names = wald.chosen_names(self.fit, which)
+            return bootstrap(self.fit, n, seed, names).conf_int("percentile", level)
+        return intervals.confidence_intervals(self.fit, level, method, df_method, which, chosen)
 
     @understands
-    def cov_params(self, df_method: str | None = None) -> pd.DataFrame:
+    def profile(self, which: Which = None, level: float = 0.99) -> LikelihoodProfile:
+        """Profiles of the likelihood: how it falls on both sides of an estimate, all other parameters following.
+
+        Parameters
+        ----------
+        which : str, function, list or mapping, optional
+            Names of parameters ("x", "Subject: sd Days", "Subject: correlation Days, (Intercept)", "sigma", "zero: x"),
+            or of kinds of them ("fixed", "random", "family", "component"); "icc"; a function of the parameters by name;
+            or a mapping of names to functions or to weights of coefficients. All parameters without it.
+        level : float
+            Coverage of the intervals to whose limits the profiles go.
+
+        Returns
+        -------
+        LikelihoodProfile
+            `table` has the points, `conf_int(level)` the intervals. Models fitted by REML are profiled by ML.
+
+        Raises
+        ------
+        DataError
+            The fit has not converged, or a name is not there.
+        """
+        return profile.profile(self.fit, which, level)
+
+    @understands
+    def cov_params(self, df_method: str | None = None, robust: str | None = None, cluster: Any = None) -> pd.DataFrame:
         """Covariance matrix of the fixed effects, (p, p).
 
         Parameters
@@ -87,8 +142,22 @@ class Estimates(Part):
         df_method : str, optional
             As `method` of `degrees_of_freedom`: with "kenward-roger" it is the adjusted covariance that goes with these
             degrees of freedom; all others have that of the fit.
+        robust : {"CR0", "CR1", "CR2", "CR3", "MBN"}, optional
+            A sandwich estimator in place of the model's covariance, which holds where responses of one cluster depend
+            on each other in another way than the model says, and needs many clusters. "CR0" is the plain one, "CR1"
+            multiplies it by m / (m - 1) for m clusters, as Stata does; "CR2" (with Satterthwaite's degrees of freedom)
+            and "CR3" are for linear models with few clusters, "MBN" for any model with few.
+        cluster : str or array_like, optional
+            The clusters: the name of a grouping factor or of a column of the data, or a value per row. They lie at or
+            above the level that the model takes as independent, which they are without this argument: the grouping
+            factor, the outermost of nested ones, or rows where there are no random effects.
+
+        References
+        ----------
+        Liang & Zeger (1986) Biometrika 73:13-22; Pustejovsky & Tipton (2018) J. Bus. Econ. Stat. 36:672-683; Morel,
+        Bokossa & Neerchal (2003) Biometrical J. 45:395-409. docs/guide/robust.md says what is held fixed when.
         """
-        return wald.covariance_table(self.fit, df_method)
+        return wald.covariance_table(self.fit, df_method, self._robust(robust, cluster))
 
     @property
     def family_params(self) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ..inference import robust as sandwich
 
 if TYPE_CHECKING:
     from ..fitting.record import Fit
@@ -14,3 +16,7 @@ class Part:
 
     fit: Fit
     model: MixedModel | None
+
+    def _robust(self, kind: str | None, cluster: Any) -> sandwich.Robust | None:
+        """The fit with the robust covariance that was asked for, if one was."""
+        return sandwich.asked_for(self.fit, kind, cluster, None if self.model is None else self.model.data)

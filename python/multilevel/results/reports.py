@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ..arguments import understands
-from ..report import summary, tidy
+from ..report import interpret, summary, tidy
 from .part import Part
+from .plot import Plot
 
 if TYPE_CHECKING:
     from ..tables.page import Page
@@ -17,16 +18,30 @@ if TYPE_CHECKING:
 class Reports(Part):
     """Pages and tables of the whole fit."""
 
+    @property
+    def plot(self) -> Plot:
+        """Pictures: `results.plot.random_effects()`, `.fixed()`, `.residuals()`, `.qq()`, `.quadrature()`."""
+        return Plot(self.fit)
+
     @understands
-    def summary(self, df_method: str | None = None) -> Page:
+    def summary(self, df_method: str | None = None, robust: str | None = None, cluster: Any = None) -> Page:
         """The page known from lme4: `print` it (or the results), or show it in a notebook.
 
-        `df_method` is the `method` of `degrees_of_freedom`, for the tests of the fixed effects.
+        `df_method` is the `method` of `degrees_of_freedom`, for the tests of the fixed effects; `robust` and `cluster`
+        are as in `cov_params`, for all standard errors.
         """
-        return summary.summarize(self.fit, df_method)
+        return summary.summarize(self.fit, df_method, self._robust(robust, cluster))
 
     @understands
-    def tidy(self, level: float = 0.95, df_method: str | None = None, component: str | None = None) -> pd.DataFrame:
+    def tidy(
+        self,
+        level: float = 0.95,
+        df_method: str | None = None,
+        component: str | None = None,
+        exponentiate: bool = False,
+        robust: str | None = None,
+        cluster: Any = None,
+    ) -> pd.DataFrame:
         """One row per parameter, of the whole model or of one part of it.
 
         Parameters
@@ -37,13 +52,31 @@ class Reports(Part):
             As `method` of `degrees_of_freedom`.
         component : str, optional
             "mean", or the name of a part with a formula of its own: "dispersion", "zero".
+        exponentiate : bool
+            Whether to show exponentials of coefficients, such as odds ratios; a column `quantity` names them.
+        robust, cluster
+            As in `cov_params`: standard errors from a robust covariance, missing where it holds parameters fixed.
 
         Returns
         -------
         DataFrame
             Columns effect, group, term, estimate, std_error, df, statistic, p_value, conf_low, conf_high.
         """
-        return tidy.tidy(self.fit, level, df_method, component)
+        chosen = self._robust(robust, cluster)
+        return tidy.tidy(self.fit, level, df_method, component, exponentiate, chosen)
+
+    @understands
+    def interpret(self, level: float = 0.95, df_method: str | None = None) -> Page:
+        """The coefficients in words: a sentence for each, with its interval and what is held fixed.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`.
+        """
+        return interpret.interpret(self.fit, level, df_method)
 
     @understands
     def glance(self) -> pd.DataFrame:

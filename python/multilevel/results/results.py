@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..storage import fits
+from .checking import Checking
 from .course import Course
+from .dependence import Dependence
+from .effects import Effects
 from .estimates import Estimates
 from .hypotheses import Hypotheses
 from .latent_traits import LatentTraits
 from .random_part import RandomPart
 from .reports import Reports
+from .resampling import Resampling
 from .rows import RowValues
 from .statistics import Statistics
 
@@ -21,7 +25,20 @@ if TYPE_CHECKING:
     from ..model import MixedModel
 
 
-class MixedModelResults(Estimates, Hypotheses, RandomPart, Statistics, RowValues, LatentTraits, Course, Reports):
+class MixedModelResults(
+    Estimates,
+    Hypotheses,
+    RandomPart,
+    Statistics,
+    RowValues,
+    Effects,
+    Dependence,
+    LatentTraits,
+    Checking,
+    Resampling,
+    Course,
+    Reports,
+):
     """A fitted multilevel model: estimates, how far to trust them, predictions, residuals and tables.
 
     Parameters

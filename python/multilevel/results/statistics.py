@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..arguments import understands
-from ..inference import information_criteria
+from ..inference import cluster_contributions, information_criteria
 from ..prediction import residuals
 from .part import Part
 
@@ -15,18 +15,32 @@ class Statistics(Part):
 
     @property
     def method(self) -> str:
-        """Maximum likelihood ("ml") or restricted maximum likelihood ("reml")."""
+        """Maximum likelihood ("ml"), restricted ("reml"), or quasi-likelihood ("pql", "mql", with "-reml")."""
         return self.fit.method
 
     @property
     def llf(self) -> float:
         """Log-likelihood at the estimates, with every constant; the restricted one after REML."""
+        self.fit.need_likelihood("the log-likelihood")
         return self.fit.loglik
 
     @property
     def deviance(self) -> float:
         """-2 times `llf`: after REML the REML criterion."""
-        return -2.0 * self.fit.loglik
+        return -2.0 * self.llf
+
+    @understands
+    def cluster_contributions(self) -> pd.DataFrame:
+        """Log-likelihood of each independent cluster, and how far Laplace's approximation can be trusted there.
+
+        Returns
+        -------
+        DataFrame, index = the clusters
+            n_rows; llf, whose sum is that of the fit by maximum likelihood; change, what more points of quadrature add
+            to it; skewness, of the random effects given the data. The last two are missing where the design has no
+            quadrature.
+        """
+        return cluster_contributions.cluster_contributions(self.fit)
 
     @understands
     def information_criteria(self, n: str = "rows") -> pd.Series:

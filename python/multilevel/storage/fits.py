@@ -106,6 +106,10 @@ def _check(fit: Fit, design: Design) -> None:
                 _codes(part.values[0], len(part.levels))
         if not all(0 <= k < len(design.fixed) for k in term.columns):
             raise ValueError("a term has columns that are not there")
+    for own in design.source:
+        _column(own.values, n)
+        if own.levels is not None:
+            _codes(own.values, len(own.levels))
     for factor in design.grouping_factors:
         _column(factor.codes, n)
         _codes(factor.codes, len(factor.levels))
@@ -118,8 +122,8 @@ def _check(fit: Fit, design: Design) -> None:
         effects[random.grouping_factor] += len(random.names)
         _agree(len(random.columns), len(random.names))
         _agree(covariance.shape, (len(random.names),) * 2)
-        for own in random.columns:
-            _column(own, n)
+        for of_random in random.columns:
+            _column(of_random, n)
     for factor, q, modes, spread in zip(design.grouping_factors, effects, fit.modes, fit.mode_cov, strict=True):
         _agree(modes.shape, (len(factor.levels), q))
         _agree(spread.shape, (len(factor.levels), q, q))

@@ -29,6 +29,7 @@ from ..design.offset import OffsetCoding
 from ..design.parts import DesignPart
 from ..design.random_terms import RandomCoding, RandomTerm
 from ..design.response import Response
+from ..design.source import SourceColumn
 from ..design.times import Times
 from ..errors import DataError
 from ..family.registry import Family
@@ -105,6 +106,7 @@ RECORDS = {
         Kind(RandomCoding),
         Kind(Times),
         Kind(Response),
+        Kind(SourceColumn),
         Kind(Formula),
         Kind(Terms),
         Kind(Bar),

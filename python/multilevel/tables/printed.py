@@ -23,13 +23,17 @@ class PrintedFrame(pd.DataFrame):
     def _page(self) -> Page:
         raise NotImplementedError
 
+    def _fits(self) -> bool:
+        """Whether it still has the form that it knows how to print."""
+        return tuple(self.columns) == self.LAYOUT and len(self) > 0
+
     def __repr__(self) -> str:
-        if tuple(self.columns) != self.LAYOUT or not len(self):
+        if not self._fits():
             return super().__repr__()
         return self._page().as_text().rstrip("\n")
 
     def _repr_html_(self) -> str | None:
-        if tuple(self.columns) != self.LAYOUT or not len(self):
+        if not self._fits():
             return pd.DataFrame(self).to_html()
         return self._page().as_html()
 
@@ -58,7 +62,7 @@ class Comparison(PrintedFrame):
 class Parameters(PrintedFrame):
     """A row per parameter: estimates with as many digits as their errors tell."""
 
-    LAYOUT = (
+    LAYOUT: tuple[str, ...] = (
         *("effect", "group", "term", "estimate", "std_error", "df", "statistic", "p_value", "conf_low", "conf_high"),
     )
 
@@ -75,7 +79,30 @@ class Parameters(PrintedFrame):
             _blank(format_p(self["p_value"])),
             *(_by_error(self[name].to_numpy(dtype=float), errors) for name in ("conf_low", "conf_high")),
         ]
-        return Page((Table(self.LAYOUT, tuple(zip(*each, strict=True)), n_labels=3, gap=" "),))
+        if "quantity" in self.LAYOUT:
+            each.insert(3, [_text(value) for value in self["quantity"]])
+        n_labels = self.LAYOUT.index("estimate")
+        return Page((Table(self.LAYOUT, tuple(zip(*each, strict=True)), n_labels=n_labels, gap=" "),))
+
+
+class Exponentiated(Parameters):
+    """The same with exponentials of coefficients, and what these are."""
+
+    LAYOUT = (*Parameters.LAYOUT[:3], "quantity", *Parameters.LAYOUT[3:])
+
+
+class SideBySide(PrintedFrame):
+    """Fits in columns, text in every cell, below headings of their parts."""
+
+    def _fits(self) -> bool:
+        return self.index.nlevels == 2 and len(self) > 0
+
+    def _page(self) -> Page:
+        rows, before = [], None
+        for (part, term), cells in zip(self.index, self.itertuples(index=False), strict=True):
+            rows.append((str(part) if part != before else "", str(term), *map(str, cells)))
+            before = part
+        return Page((Table(("", "", *map(str, self.columns)), tuple(rows), n_labels=2),))
 
 
 def _blank(cells: list[str]) -> list[str]:

@@ -1,0 +1,58 @@
+#include <stdexcept>
+
+#include "bind/bind.hpp"
+#include "bind/calls.hpp"
+#include "fit/contributions.hpp"
+#include "numeric/parallel.hpp"
+
+namespace multilevel::bind {
+
+namespace {
+
+using IntArray = py::array_t<std::int32_t, py::array::c_style>;
+
+fit::ContributionRecord contributions(const model::Model& m, const DoubleArray& response, const Eigen::VectorXd& psi,
+                                      int n_quadrature, bool moments, const py::object& row_part, int n_parts,
+                                      int threads, double most_bytes) {
+  const double* y = checked(m, response);
+  if (psi.size() != m.n_parameters()) throw std::invalid_argument("psi has the wrong length");
+  fit::ContributionRequest request;
+  request.n_quadrature = n_quadrature;
+  request.moments = moments;
+  request.threads = numeric::usable_threads(threads);
+  request.most_bytes = most_bytes;
+  IntArray parts;
+  if (m.factors().empty()) {
+    parts = py::cast<IntArray>(row_part);
+    if (parts.ndim() != 1 || parts.shape(0) != m.n_rows())
+      throw std::invalid_argument("row_part must have one value per row");
+    for (py::ssize_t j = 0; j < parts.shape(0); ++j)
+      if (parts.at(j) < 0 || parts.at(j) >= n_parts) throw std::invalid_argument("row_part is out of range");
+    request.row_part = parts.data();
+    request.n_parts = n_parts;
+  }
+  likelihood::Monitor watching = monitor(py::none());
+  return without_gil([&] { return fit::contributions(m, y, psi, request, watching); });
+}
+
+}  // namespace
+
+void bind_contributions(py::module_& module) {
+  using Record = fit::ContributionRecord;
+  py::class_<Record>(module, "ContributionRecord")
+      .def_readonly("good", &Record::good)
+      .def_readonly("loglik", &Record::value)
+      .def_property_readonly("gradient", [](const Record& r) { return Eigen::MatrixXd(r.gradient.transpose()); })
+      .def_readonly("level_part", &Record::level_part)
+      .def_readonly("leading", &Record::leading)
+      .def_property_readonly("mean", [](const Record& r) { return per_level(r.mean, false); })
+      .def_property_readonly("covariance", [](const Record& r) { return per_level(r.covariance, true); })
+      .def_property_readonly("third", [](const Record& r) { return per_level(r.third, false); })
+      .def_property_readonly("fourth", [](const Record& r) { return per_level(r.fourth, false); });
+  module.def("contributions", &contributions, py::arg("model"), py::arg("response"), py::arg("psi"),
+             py::arg("n_quadrature") = 1, py::arg("moments") = false, py::arg("row_part") = py::none(),
+             py::arg("n_parts") = 0, py::arg("threads") = 0, py::arg("most_bytes") = 0.0,
+             "What each independent part of the data contributes at psi = (beta, theta, phi) on the user's scale.");
+}
+
+}  // namespace multilevel::bind

@@ -1,0 +1,274 @@
+"""Likelihood ratio tests of variances: the model against the one without some random effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError
+from ..fitting.refit import refit, without_random_effects
+from ..tables.page import Page, Paragraph, format_p
+from . import mixtures
+from .variance_information import Direction, efficient_information
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..design.random_terms import RandomTerm
+    from ..fitting.record import Fit
+
+NOISE = 1e-6  # a smaller model whose deviance is lower by no more than this is as good as the larger one
+# A standard deviation of its own for every column, so that a column can be left out by making it zero.
+OWN_VARIANCES = ("unstructured", "diagonal", "compound symmetry")
+INTERCEPT = "(Intercept)"
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceTest:
+    """A likelihood ratio test of variances; prints as a page.
+
+    Attributes
+    ----------
+    effects : tuple of str
+        What is tested, "g: x" for each random effect.
+    chi2 : float
+        Twice the difference of the log-likelihoods (restricted ones after REML).
+    df : int
+        Parameters of the model that the smaller one does not have.
+    p_value : float
+        Of `mixture`.
+    mixture : dict of int to float
+        Degrees of freedom, and the share of each chi-square distribution.
+    kind : {"mixture", "bound", "approximate"}
+        The mixture is that of the hypothesis; or one whose p-value is at least as large, where it is not known; or
+        chi-square with `df` degrees of freedom, because the hypothesis leaves a correlation undefined.
+    loglik, loglik_without : float
+    note : str
+        How the p-value was made, and whether a fit did not converge.
+    """
+
+    effects: tuple[str, ...]
+    chi2: float
+    df: int
+    p_value: float
+    mixture: dict[int, float]
+    kind: str
+    loglik: float
+    loglik_without: float
+    note: str
+
+    @property
+    def page(self) -> Page:
+        """The test as text or HTML."""
+        lines = (
+            f"without {', '.join(self.effects)}",
+            f"chi-square = {self.chi2:.4f}, p = {format_p([self.p_value])[0]}",
+            f"log-likelihood {self.loglik:.4f}, without {self.loglik_without:.4f}; {self.note}",
+        )
+        return Page((Paragraph(lines, title="Variances, by likelihood ratio:"),))
+
+    def __str__(self) -> str:
+        return self.page.as_text()
+
+    def __repr__(self) -> str:
+        return self.page.as_text().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return self.page.as_html()
+
+
+def variance_test(fit: Fit, group: str | Sequence[str], *effects: str, part: str = "mean") -> VarianceTest:
+    """Tests whether variances of random effects are zero.
+
+    Parameters
+    ----------
+    fit : Fit
+    group : str or list of str
+        A grouping factor, or several, all of whose random effects are tested at once.
+    *effects : str
+        Random effects of the one grouping factor that are tested; all of them without any. What is tested with a
+        variance are its covariances with others.
+    part : str
+        The part of the model that has the random effects: "mean", "dispersion", "zero".
+
+    Returns
+    -------
+    VarianceTest
+        A variance of zero is at the boundary. The likelihood ratio of one variance and k covariances is in equal parts
+        chi-square with k and k + 1 degrees of freedom. For two or three independent variances, and for all of a
+        covariance matrix of two effects, the shares come from the expected information of the working linear mixed
+        model without them. For more the p-value is the largest that any shares could give.
+
+    Raises
+    ------
+    DataError
+        The model has no such grouping factor or effect; an intercept is tested whose slopes stay; a structure shares
+        one standard deviation or one correlation among its effects, and only some are tested; the fit has no maximum.
+
+    References
+    ----------
+    Self & Liang (1987) J. Amer. Statist. Assoc. 82:605-610; Stram & Lee (1994) Biometrics 50:1171-1177; Shapiro (1988)
+    Int. Statist. Rev. 56:49-62; Kodde & Palm (1986) Econometrica 54:1243-1248.
+    """
+    fit.need_likelihood("a likelihood ratio test")
+    if not np.isfinite(fit.loglik):
+        raise DataError(f"the fit has no finite log-likelihood to compare ({fit.message or fit.status})")
+    gone = _chosen(fit, group, effects, part)
+    design = without_random_effects(fit.design, gone)
+    small = refit(fit, design, "ml" if not design.random_terms else None)
+    loglik = small.loglik
+    if fit.method == "reml" and not design.random_terms:
+        loglik = _restricted(small)
+    df = fit.df_model - small.df_model
+    chi2 = 2.0 * (fit.loglik - loglik)
+    names = tuple(f"{_group(fit, k)}: {fit.design.random_terms[k].names[j]}" for k, own in gone.items() for j in own)
+    if not chi2 > -NOISE * max(1.0, abs(loglik)):
+        raise DataError(
+            f"the fit without {', '.join(names)} has the higher log-likelihood ({loglik:.6f} against "
+            f"{fit.loglik:.6f}), so that this fit is not at its maximum; fit it again with start= or more iterations"
+        )
+    chi2 = max(chi2, 0.0)
+    mixture, kind = _mixture(fit, small, gone, df, part)
+    note = _in_words(mixture, kind, df)
+    for own in (fit, small):
+        if not own.converged:
+            note += f"; the fit '{own.design.formula}' did not converge" if own is fit else "; the smaller fit did not"
+    return VarianceTest(names, chi2, df, mixtures.tail(chi2, mixture), mixture, kind, fit.loglik, loglik, note)
+
+
+# ---- what is tested ----------------------------------------------------------------------------------------------
+
+
+def _chosen(fit: Fit, group: str | Sequence[str], effects: Sequence[str], part: str) -> dict[int, list[int]]:
+    """Per term, the positions of the columns that are tested."""
+    parameter = "" if part == "mean" else fit.component(part).parameter
+    groups = [group] if isinstance(group, str) else list(group)
+    if effects and len(groups) != 1:
+        raise DataError("effects can be named for one grouping factor; give it alone, or the grouping factors alone")
+    terms = [(k, term) for k, term in enumerate(fit.design.random_terms) if term.parameter == parameter]
+    here = list(dict.fromkeys(_group(fit, k) for k, _ in terms))
+    for name in groups:
+        if name not in here:
+            raise DataError(
+                f"there are no random effects of a grouping factor {name!r} in the {part}; "
+                f"there are {', '.join(map(repr, here)) or 'none'}"
+            )
+    if not groups:
+        raise DataError("name a grouping factor, or several, whose variances are to be tested")
+    own = [(k, term) for k, term in terms if _group(fit, k) in groups]
+    if not effects:
+        return {k: list(range(len(term.names))) for k, term in own}
+    known = [name for _, term in own for name in term.names]
+    for effect in effects:
+        if effect not in known:
+            raise DataError(f"{groups[0]!r} has no random effect {effect!r}; it has {', '.join(map(repr, known))}")
+    gone = {k: [j for j, name in enumerate(term.names) if name in effects] for k, term in own}
+    for k, term in own:
+        _check_choice(term, gone[k], groups[0])
+    left = [name for name in known if name not in effects]
+    if INTERCEPT in effects and left:
+        raise DataError(
+            f"the intercept of {groups[0]!r} cannot be tested while its effect of {left[0]!r} stays: without an "
+            f"intercept the model says that the levels are equal where {left[0]} is zero, and the test is one of where "
+            "that zero lies. Test all effects of the factor, or the slope first"
+        )
+    return {k: columns for k, columns in gone.items() if columns}
+
+
+def _check_choice(term: RandomTerm, gone: Sequence[int], group: str) -> None:
+    if gone and len(gone) < len(term.names) and term.structure not in OWN_VARIANCES:
+        raise DataError(
+            f"the effects {', '.join(map(repr, term.names))} of {group!r} have the structure {term.structure!r}, where "
+            "no effect has a variance of its own to be zero; test all of them, or compare fits by ml.compare"
+        )
+
+
+def _group(fit: Fit, term: int) -> str:
+    return fit.design.grouping_factors[fit.design.random_terms[term].grouping_factor].name
+
+
+# ---- its distribution --------------------------------------------------------------------------------------------
+
+
+def _mixture(fit: Fit, small: Fit, gone: dict[int, list[int]], df: int, part: str) -> tuple[mixtures.Mixture, str]:
+    terms = fit.design.random_terms
+    undefined = any(
+        len(own) == len(terms[k].names) > 1
+        and terms[k].structure not in ("unstructured", "diagonal", "homogeneous diagonal")
+        for k, own in gone.items()
+    )
+    if undefined:
+        return {df: 1.0}, "approximate"
+    of_mean = [k for k, term in enumerate(terms) if not term.parameter]
+    tested: list[Direction] = []
+    whole = 0  # covariance matrices that are zero as a whole, or in more than one row
+    n_variances = 0
+    for k, own in gone.items():
+        q = len(terms[k].names)
+        at = of_mean.index(k) if k in of_mean else k
+        if terms[k].structure == "homogeneous diagonal":
+            tested.append(Direction(at, np.eye(q)))
+            n_variances += 1
+            continue
+        n_variances += len(own)
+        pairs = [(j, j) for j in own]
+        if terms[k].structure == "unstructured" and len(own) > 1:
+            whole += 1
+            pairs = [(own[0], own[0]), (own[0], own[1]), (own[1], own[1])] if len(own) == 2 else []
+        elif terms[k].structure == "compound symmetry" and len(own) > 1:
+            return mixtures.upper_bound(df), "bound"
+        tested += [Direction(at, _change(q, a, b)) for a, b in pairs]
+    if n_variances == 1:
+        return {df - 1: 0.5, df: 0.5}, "mixture"
+    simple = (whole == 0 and n_variances <= 3) or (whole == 1 and n_variances == 2)
+    if part != "mean" or not simple:
+        return mixtures.upper_bound(df), "bound"
+    # covariances between an effect that is tested and one that stays are free to be anything
+    free = {k: [(a, b) for a in own for b in range(len(terms[k].names)) if b not in own] for k, own in gone.items()}
+    others = [
+        Direction(of_mean.index(k), _change(len(terms[k].names), a, b))
+        for k, pairs in free.items()
+        if terms[k].structure == "unstructured"
+        for a, b in pairs
+    ]
+    kept = [[j for j in range(len(terms[k].names)) if j not in gone.get(k, ())] for k in of_mean]
+    information = efficient_information(small, fit.design, tested, kept, others)
+    if information is None:
+        return mixtures.upper_bound(df), "bound"
+    found = mixtures.of_covariance_matrix(information) if whole else mixtures.of_variances(information)
+    if found is None:
+        return mixtures.upper_bound(df), "bound"
+    return mixtures.shifted(found, df - len(tested)), "mixture"
+
+
+def _change(q: int, a: int, b: int) -> np.ndarray:
+    change = np.zeros((q, q))
+    change[a, b] = change[b, a] = 1.0
+    return change
+
+
+def _in_words(mixture: mixtures.Mixture, kind: str, df: int) -> str:
+    if kind == "approximate":
+        return (
+            f"p by chi-square with {df} df, which is approximate: a correlation is not defined where variances are zero"
+        )
+    shares = ", ".join(f"{share:.3g}" for share in mixture.values())
+    numbers = ", ".join(map(str, mixture))
+    words = f"p by a mixture of chi-squares with {numbers} df in the shares {shares}"
+    return words + (", which is no less than that of the unknown one" if kind == "bound" else "")
+
+
+def _restricted(small: Fit) -> float:
+    """The restricted log-likelihood of a linear model without random effects."""
+    from .term_contrasts import cross_products, kept_columns
+
+    n, p, weights = small.n_rows, len(small.beta), small.design.weights
+    assert small.sigma is not None
+    residual = (n - p) * small.sigma**2
+    own = kept_columns(small)
+    gram = cross_products(small.design, weights)[np.ix_(own, own)]
+    log_weights = 0.0 if weights is None else float(np.log(weights).sum())
+    log_gram = float(np.linalg.slogdet(gram)[1]) if p else 0.0
+    return 0.5 * (log_weights - log_gram - (n - p) * (np.log(2 * np.pi * residual / (n - p)) + 1.0))

@@ -1,0 +1,1 @@
+"""What follows from fitting a model again to other responses or rows: bootstrap, tests, power."""

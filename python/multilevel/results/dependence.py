@@ -1,0 +1,79 @@
+"""Results: how alike responses of a group are, and what is explained of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ..arguments import understands
+from ..inference import dependence
+from .part import Part
+
+
+class Dependence(Part):
+    """Intraclass correlations, shares of variance explained, median odds ratios, design effects."""
+
+    @understands
+    def icc(
+        self,
+        *,
+        adjusted: bool = True,
+        mean: str | float = "null",
+        approximation: str = "lognormal",
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Intraclass correlations on the scale of the linear predictor, per grouping factor.
+
+        Parameters
+        ----------
+        adjusted : bool
+            Whether the variance of the fixed part is left out of the whole.
+        mean : {"null", "typical", "observed"} or float
+            Where the variance of a family without a latent scale is taken: the marginal mean of the model without
+            predictors, which is fitted for it; that model's mean at random effects of zero; the mean of the responses;
+            or a number.
+        approximation : {"lognormal", "delta", "trigamma"}
+            Of that variance with the log link (Nakagawa, Johnson and Schielzeth 2017).
+        level : float
+            Of the intervals, which are made on the logit scale.
+
+        Returns
+        -------
+        DataFrame
+            estimate, std_error (delta method), lower, upper; "all" for the factors together where there are several.
+
+        Raises
+        ------
+        DataError
+            No random effects, or no variance on that scale.
+        """
+        return dependence.icc(self.fit, adjusted, mean, approximation, level)
+
+    @understands
+    def r2(self, *, mean: str | float = "null", approximation: str = "lognormal", level: float = 0.95) -> pd.DataFrame:
+        """Marginal and conditional R2 (Nakagawa and Schielzeth 2013, Johnson 2014), with the arguments of `icc`.
+
+        With a latent scale the marginal one is that of McKelvey and Zavoina (1975).
+        """
+        return dependence.r2(self.fit, mean, approximation, level)
+
+    @understands
+    def median_odds_ratio(self, *, level: float = 0.95) -> pd.DataFrame:
+        """The median odds ratio between two groups drawn at random; of hazards or rates with cloglog and log links."""
+        return dependence.median_odds_ratio(self.fit, level)
+
+    @understands
+    def design_effect(
+        self, *, mean: str | float = "null", approximation: str = "lognormal", level: float = 0.95
+    ) -> pd.DataFrame:
+        """Design effects per grouping factor, by the mean number of rows of a level and for unequal numbers."""
+        return dependence.design_effect(self.fit, mean, approximation, level)
+
+    @understands
+    def variance_explained(self, other: Dependence, *, mean: str | float = "null") -> pd.DataFrame:
+        """By what share each variance is less than in another fit to the same rows, such as one without predictors."""
+        return dependence.variance_explained(self.fit, other.fit, mean)
+
+    @understands
+    def rescale_to(self, other: Dependence, *, level: float = 0.95) -> pd.DataFrame:
+        """The fixed effects of a binary response on the latent scale of another fit, where the two compare."""
+        return dependence.rescale_to(self.fit, other.fit, level)

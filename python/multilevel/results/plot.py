@@ -1,0 +1,112 @@
+"""Results: pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..arguments import understands
+from ..pictures import caterpillar, forest, residual_plots
+from ..pictures import quadrature as quadrature_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..fitting.record import Fit
+
+
+class Plot:
+    """Pictures of a fit, as `results.plot`: each method draws one and returns its matplotlib Axes.
+
+    Where a picture has several panels it is a Figure. All take `ax=`, Axes of your own to draw on, and need matplotlib
+    (``pip install matplotlib``).
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit = fit
+
+    @understands
+    def random_effects(
+        self, group: str | None = None, term: str | None = None, level: float = 0.95, ax: Axes | None = None
+    ) -> Axes | Figure:
+        """Random effects at their conditional modes, sorted, with intervals ("caterpillar plot").
+
+        Thin lines are intervals of coverage `level` from the conditional standard deviations; where the thick ones of
+        two levels do not overlap, the two differ at about 1 - level (Goldstein & Healy 1995, J. R. Statist. Soc. A
+        158:175-177).
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; the first without it.
+        term : str, optional
+            One random effect of it; all of them, a panel each, without it.
+        level : float
+        ax : Axes, optional
+            For one panel.
+        """
+        return caterpillar.random_effects(self.fit, group, term, level, ax)
+
+    @understands
+    def fixed(
+        self, level: float = 0.95, exponentiate: bool = False, intercept: bool = False, ax: Axes | None = None
+    ) -> Axes:
+        """Fixed effects with Wald intervals ("forest plot").
+
+        Parameters
+        ----------
+        level : float
+            Coverage.
+        exponentiate : bool
+            Odds ratios (logit link), ratios of means (log) or hazard ratios (cloglog) on a logarithmic axis.
+        intercept : bool
+            Whether the intercept has a row.
+        ax : Axes, optional
+        """
+        return forest.fixed(self.fit, level, exponentiate, intercept, ax)
+
+    @understands
+    def residuals(self, kind: str = "pearson", ax: Axes | None = None) -> Axes:
+        """Residuals over linear predictors, with their means in up to 40 classes of as many rows.
+
+        The band is two standard errors of such a mean about zero: the means are what to look at where residuals of
+        binary responses or small counts fall on lines (Gelman & Hill 2007, section 5.6).
+
+        Parameters
+        ----------
+        kind : {"pearson", "deviance", "response"}
+        ax : Axes, optional
+        """
+        return residual_plots.residuals(self.fit, kind, ax)
+
+    @understands
+    def qq(self, what: str = "residuals", ax: Axes | None = None) -> Axes:
+        """Sorted deviance residuals, or conditional modes of a grouping factor, over normal quantiles.
+
+        The line goes through the quartiles. Modes are drawn towards zero, each by as much as its level has few rows:
+        that they look normal is no proof that the random effects are (Verbeke & Lesaffre 1996).
+
+        Parameters
+        ----------
+        what : str
+            "residuals", or a grouping factor.
+        ax : Axes, optional
+        """
+        return residual_plots.qq(self.fit, what, ax)
+
+    @understands
+    def quadrature(self, level: object = None, n_points: int | None = None, ax: Axes | None = None) -> Axes:
+        """The likelihood of one level over its random effect, with the quadrature points on it.
+
+        The dashed curve is what the Laplace approximation puts in its place. For models with one grouping factor and
+        one random effect per level.
+
+        Parameters
+        ----------
+        level : optional
+            A level of the grouping factor; the first without it.
+        n_points : int, optional
+            The number of points of the fit without it.
+        ax : Axes, optional
+        """
+        return quadrature_picture.quadrature(self.fit, level, n_points, ax)

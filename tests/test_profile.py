@@ -1,0 +1,469 @@
+"""Profile likelihood: limits of other programs and of brute force, ends that are reached exactly, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, special, stats
+
+import multilevel as ml
+from multilevel import _core
+from multilevel.inference.profile import profile
+from multilevel.inference.quantities import quantities
+
+from .reference_files import read_data, read_numbers
+
+OUTSIDE = read_numbers("after_the_fit")["profile"]
+LME4 = json.loads((Path(__file__).parent / "reference" / "profiles.json").read_text(encoding="utf-8"))["fits"]
+LIMITS = [name for name, own in OUTSIDE.items() if "hdr" in own]
+Z = stats.norm.ppf(0.975)
+
+
+def in_order(results: ml.MixedModelResults, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The rows of a table for parameters as the reference calls them, whose fixed effects stand in order."""
+    fixed = iter(results.params.index)
+    sds = iter([name for name in table.index if ": sd" in name])
+    rows = []
+    for name in names:
+        if name == "corr":
+            rows.append(next(own for own in table.index if "correlation" in own))
+        else:
+            rows.append("sigma" if name == "sigma" else next(sds if name.startswith("sd_") else fixed))
+    return table.loc[rows]
+
+
+# ---- other programs -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits_of_another_program(name: str, reference_data: Any) -> None:
+    """Found there by bisection with everything else optimized anew; the tolerances are those that they state."""
+    own = OUTSIDE[name]
+    about = own["hdr"]
+    family, *link = about["family"].split()
+    results = ml.fit(
+        about["formula"],
+        reference_data(about["dataset"]),
+        family=family,
+        link=link[0] if link else None,
+        method="ml",
+        n_quadrature=25 if "agq25" in name else 1,
+    )
+    profiled = results.profile(level=0.95)
+    rows = in_order(results, profiled.conf_int(), [row["par"] for row in own["ci"]])
+    assert profiled.messages == ()
+    errors = results.bse.reindex(rows.index).fillna(1.0).to_numpy()
+    for side in ("lower", "upper"):
+        expected = np.array([row[side] for row in own["ci"]])
+        assert (np.abs(rows[side].to_numpy() - expected) / errors).max() < 1e-6
+    if name == "hsb_slope_ml":
+        assert profiled.conf_int().loc["school: sd cses", "lower"] == 0.0
+        assert tuple(profiled.conf_int().loc["school: correlation cses, (Intercept)"]) == (-1.0, 1.0)
+    if "level_90" in own:
+        assert profiled.conf_int(0.9).loc["herd: sd (Intercept)"].to_numpy() == pytest.approx(
+            np.array(own["level_90"]["ci"]), abs=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [("Penicillin", "diameter ~ 1 + (1 | plate) + (1 | sample)"), ("Pastes", "strength ~ 1 + (1 | batch / cask)")],
+)
+def test_several_grouping_factors(name: str, formula: str) -> None:
+    """lme4's limits come from a spline."""
+    own = LME4[name]
+    found = ml.fit(formula, read_data(name), method="reml").profile(level=0.95).conf_int()
+    rows = dict(zip(own["names"], zip(own["lower"], own["upper"], strict=True), strict=True))
+    sds = found[found.index.str.contains("sd")]
+    expected = np.array([rows[f".sig0{k + 1}"] for k in range(len(sds))])
+    if name == "Pastes":
+        expected = expected[::-1]  # lme4 has the cask first
+        assert sds.to_numpy()[0, 0] == 0.0
+    np.testing.assert_allclose(sds.to_numpy(), expected, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(found.loc["sigma"], rows[".sigma"], rtol=1e-5)
+    np.testing.assert_allclose(found.loc["(Intercept)"], rows["(Intercept)"], rtol=1e-6)
+
+
+# ---- brute force --------------------------------------------------------------------------------------------------
+
+NODES, WEIGHTS = special.roots_hermitenorm(121)
+LOG_WEIGHTS = np.log(WEIGHTS) - 0.5 * np.log(2 * np.pi)
+
+
+def small(seed: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(14), 6)
+    x = rng.normal(size=len(g))
+    return g, x, 0.4 + 0.3 * x + 0.5 * rng.normal(size=14)[g]
+
+
+def density(family: str, y: np.ndarray, eta: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    """Log densities from their definitions; `extra` are parameters beside (intercept, slope, sd)."""
+    if family == "poisson":
+        return stats.poisson.logpmf(y, np.exp(eta))
+    if family == "gamma":
+        shape = np.exp(extra[0])
+        return stats.gamma.logpdf(y, shape, scale=np.exp(eta) / shape)
+    if family == "negative_binomial":
+        size = np.exp(extra[0])
+        return stats.nbinom.logpmf(y, size, size / (size + np.exp(eta)))
+    if family == "binomial":
+        return stats.bernoulli.logpmf(y, special.expit(eta))
+    share = special.expit(extra[0])  # of zeros that are no counts
+    return np.where(
+        y == 0,
+        np.log(share + (1 - share) * np.exp(-np.exp(eta))),
+        np.log1p(-share) + stats.poisson.logpmf(y, np.exp(eta)),
+    )
+
+
+def marginal(family: str, y: np.ndarray, x: np.ndarray, g: np.ndarray, at: np.ndarray) -> float:
+    """The log-likelihood of a random intercept by a rule of 121 points that knows nothing of the data."""
+    eta = at[0] + at[1] * x + at[2] * NODES[:, None]
+    rows = density(family, y[None, :], eta, at[3:])
+    per_group = np.stack([rows[:, g == k].sum(axis=1) for k in np.unique(g)])
+    return float(special.logsumexp(per_group + LOG_WEIGHTS, axis=1).sum())
+
+
+def best(negative: Any, start: np.ndarray) -> float:
+    found = optimize.minimize(negative, start, method="BFGS", options={"gtol": 1e-6})
+    return -float(
+        optimize.minimize(negative, found.x, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-11}).fun
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "own"),
+    [
+        ("poisson", ["g: sd (Intercept)", "x"]),
+        ("gamma", ["shape", "(Intercept)"]),
+        ("negative_binomial", ["g: sd (Intercept)", "size"]),
+        ("binomial", ["x"]),
+        ("zero-inflated", ["zero_probability", "g: sd (Intercept)"]),
+    ],
+)
+def test_limits_by_brute_force(family: str, own: list[str]) -> None:
+    """At a limit the log-likelihood that the others can reach is lower by half the quantile's square."""
+    g, x, eta = small()
+    rng = np.random.default_rng(1)
+    y = {
+        "gamma": lambda: rng.gamma(3.0, np.exp(eta) / 3.0),
+        "binomial": lambda: (rng.random(len(eta)) < special.expit(eta)).astype(float),
+        "negative_binomial": lambda: rng.negative_binomial(2.0, 2.0 / (2.0 + np.exp(eta))).astype(float),
+        "zero-inflated": lambda: rng.poisson(np.exp(eta + 0.8)) * (rng.random(len(eta)) < 0.7).astype(float),
+    }.get(family, lambda: rng.poisson(np.exp(eta)).astype(float))()
+    data = pd.DataFrame({"y": y, "x": x, "g": g})
+    options: dict[str, Any] = {"zero_inflation": "~ 1"} if family == "zero-inflated" else {}
+    name = "poisson" if options else family
+    results = ml.fit("y ~ x + (1 | g)", data, name, link="log" if name == "gamma" else None, n_quadrature=35, **options)
+    found = results.profile(own, level=0.95)
+    place = {"(Intercept)": 0, "x": 1, "g: sd (Intercept)": 2, "shape": 3, "size": 3, "zero_probability": 3}
+    top = best(lambda at: -marginal(family, y, x, g, at), results.fit.psi)
+    assert top == pytest.approx(results.llf, abs=1e-6)
+    for parameter, (lower, upper) in found.conf_int().iterrows():
+        k = place[str(parameter)]
+        for limit in (lower, upper):
+            if limit == 0.0:
+                continue
+            scale = {"shape": np.log, "size": np.log, "zero_probability": special.logit}
+            held = scale.get(str(parameter), float)(limit)
+            rest = best(
+                lambda at, k=k, held=held: -marginal(family, y, x, g, np.insert(at, k, held)),
+                np.delete(results.fit.psi, k),
+            )
+            assert np.sqrt(2 * (top - rest)) == pytest.approx(Z, abs=5e-6)
+
+
+def test_a_correlation_by_brute_force() -> None:
+    """The marginal normal distribution written down, all but the correlation optimized anew."""
+    data = ml.datasets.sleepstudy()
+    results = ml.fit("Reaction ~ Days + (Days | Subject)", data, method="ml")
+    lower = results.profile("Subject: correlation Days, (Intercept)", level=0.9).conf_int().iloc[0, 0]
+    groups = [own for _, own in data.groupby("Subject")]
+
+    def negative(at: np.ndarray) -> float:
+        one, two, sigma = np.exp(at[2:])
+        cov = np.array([[one**2, lower * one * two], [lower * one * two, two**2]])
+        total = 0.0
+        for own in groups:
+            z = np.column_stack([np.ones(len(own)), own["Days"]])
+            spread = z @ cov @ z.T + sigma**2 * np.eye(len(own))
+            total -= stats.multivariate_normal.logpdf(own["Reaction"], z @ at[:2], spread)
+        return total
+
+    start = np.array([251.4, 10.5, np.log(23.8), np.log(5.7), np.log(25.6)])
+    rest = -optimize.minimize(negative, start, method="BFGS", options={"gtol": 1e-5}).fun
+    assert np.sqrt(2 * (results.llf - rest)) == pytest.approx(stats.norm.ppf(0.95), abs=1e-5)
+
+
+def test_weights_and_an_offset_of_a_linear_model() -> None:
+    """Prior weights are a precision; brute force as above."""
+    g, x, eta = small()
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"x": x, "g": g, "w": rng.uniform(0.5, 3.0, len(g)), "o": rng.normal(size=len(g))})
+    data["y"] = 20.0 + eta + data["o"] + rng.normal(size=len(g)) / np.sqrt(data["w"])
+    results = ml.fit("y ~ x + (1 | g)", data, weights="w", offset="o", method="ml")
+    limits = results.profile(["x", "sigma"], level=0.95).conf_int()
+
+    y, own_x, own_w, own_o = (data[name].to_numpy().reshape(-1, 6) for name in ("y", "x", "w", "o"))
+
+    def likelihood(beta: np.ndarray, sd: float, sigma: float) -> float:
+        spread = sd**2 + sigma**2 / own_w[:, :, None] * np.eye(6)
+        off = y - own_o - beta[0] - beta[1] * own_x
+        square = (off * np.linalg.solve(spread, off[:, :, None])[:, :, 0]).sum()
+        return float(-0.5 * (square + np.linalg.slogdet(spread)[1].sum() + y.size * np.log(2 * np.pi)))
+
+    intercept, slope, sd, log_sigma = results.fit.psi
+    for held in limits.loc["x"]:
+        rest = best(
+            lambda at, held=held: -likelihood(np.array([at[0], held]), at[1], np.exp(at[2])),
+            np.array([intercept, sd, log_sigma]),
+        )
+        assert np.sqrt(2 * (results.llf - rest)) == pytest.approx(Z, abs=1e-6)
+    held = limits.loc["sigma", "upper"]
+    rest = best(lambda at: -likelihood(at[:2], at[2], held), np.array([intercept, slope, sd]))
+    assert np.sqrt(2 * (results.llf - rest)) == pytest.approx(Z, abs=1e-6)
+
+
+# ---- what is made of parameters -----------------------------------------------------------------------------------
+
+
+@cache
+def counts() -> ml.MixedModelResults:
+    g, x, eta = small(9)
+    y = np.random.default_rng(2).poisson(np.exp(eta))
+    data = pd.DataFrame({"y": y, "x": x, "g": g, "f": pd.Categorical(np.array(["a", "b", "c"])[np.arange(len(g)) % 3])})
+    return ml.fit("y ~ x + f + (1 | g)", data, "poisson")
+
+
+def test_a_contrast_is_the_coefficient_of_another_coding() -> None:
+    results = counts()
+    contrast = results.profile({"c - b": {"f[c]": 1, "f[b]": -1}}, level=0.95).conf_int().iloc[0]
+    data = pd.DataFrame(
+        {"y": results.fit.design.response.values, "x": small(9)[1], "g": small(9)[0]},
+    )
+    data["f"] = pd.Categorical(np.array(["a", "b", "c"])[np.arange(len(data)) % 3], ["b", "a", "c"])
+    again = ml.fit("y ~ x + f + (1 | g)", data, "poisson").conf_int(method="profile", which="f[c]").iloc[0]
+    np.testing.assert_allclose(contrast, again, atol=1e-8)
+
+
+def test_a_function_of_one_coefficient_moves_its_limits() -> None:
+    results = counts()
+    by_function = results.profile(lambda p: np.exp(p["x"]), level=0.95)
+    limits = results.conf_int(method="profile", which="x").to_numpy()
+    np.testing.assert_allclose(by_function.conf_int().to_numpy(), np.exp(limits), rtol=1e-7)
+    assert by_function.estimates["function"] == pytest.approx(np.exp(results.params["x"]))
+
+
+def test_the_icc() -> None:
+    """Of a binomial model it follows from the standard deviation; of a linear one it is held itself."""
+    linear = ml.fit("y ~ 1 + (1 | g)", pd.DataFrame({"y": small()[2], "g": small()[0]}), method="ml")
+    found = linear.profile("icc", level=0.95)
+    (lower, upper) = found.conf_int().iloc[0]
+    y, g = linear.fit.design.response.values, small()[0]
+
+    def lost(share: float) -> float:
+        block = share * np.ones((6, 6)) + (1 - share) * np.eye(6)
+        inverse, rows = np.linalg.inv(block), y.reshape(-1, 6)
+        mean = (rows @ inverse).sum() / (len(rows) * inverse.sum())
+        square = np.einsum("ij,jk,ik->", rows - mean, inverse, rows - mean) / len(y)
+        value = -0.5 * (len(y) * (1 + np.log(2 * np.pi * square)) + len(rows) * np.linalg.slogdet(block)[1])
+        return float(np.sqrt(2 * (linear.llf - value)))
+
+    assert len(np.unique(g)) == 14
+    assert lost(lower) == pytest.approx(Z, abs=1e-6)
+    assert lost(upper) == pytest.approx(Z, abs=1e-6)
+    data = ml.datasets.cbpp()
+    binomial = ml.fit("cbind(incidence, size - incidence) ~ period + (1 | herd)", data, "binomial")
+    sd = binomial.profile("herd: sd (Intercept)", level=0.95).conf_int().to_numpy()
+    icc = binomial.profile("icc", level=0.95).conf_int().to_numpy()
+    np.testing.assert_allclose(icc, sd**2 / (sd**2 + np.pi**2 / 3), rtol=1e-12)
+
+
+# ---- ends ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_standard_deviation_of_zero() -> None:
+    """No cluster differs: the lower limit is zero, the upper one where the likelihood has fallen enough."""
+    x = np.random.default_rng(3).normal(size=60)
+    y = x + np.tile([1.0, -1.0, 0.4, -0.4, 0.2, -0.2], 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        results = ml.fit(
+            "y ~ x + (1 | g)", pd.DataFrame({"y": y, "x": x, "g": np.repeat(np.arange(10), 6)}), method="ml"
+        )
+    assert results.singular
+    found = results.profile("g: sd (Intercept)", level=0.95)
+    lower, upper = found.conf_int().iloc[0]
+    assert lower == 0.0
+    assert 0.0 < upper < 1.0
+    assert found["g: sd (Intercept)"]["zeta"].is_monotonic_increasing
+    assert found["g: sd (Intercept)"]["zeta"].iloc[-1] == pytest.approx(Z, abs=1e-2)
+
+
+def test_a_correlation_that_is_one() -> None:
+    rng = np.random.default_rng(8)
+    g, x = np.repeat(np.arange(12), 8), rng.normal(size=96)
+    u = rng.normal(size=12)[g]
+    data = pd.DataFrame({"y": u + 0.6 * u * x + rng.normal(size=96), "x": x, "g": g})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        results = ml.fit("y ~ x + (x | g)", data, method="ml")
+    name = "g: correlation x, (Intercept)"
+    found = results.profile(name, level=0.95)
+    lower, upper = found.conf_int().loc[name]
+    assert upper == 1.0
+    assert found.estimates[name] == 1.0
+    assert -1.0 < lower < 1.0
+    held = found[name].set_index("zeta")["value"]
+    assert held.loc[:0.0].is_monotonic_increasing
+
+
+def test_a_parameter_without_an_upper_limit() -> None:
+    """Counts that vary as the Poisson's say nothing against an infinite size."""
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(20), 10)
+    data = pd.DataFrame({"y": rng.poisson(np.exp(0.5 + 0.4 * rng.normal(size=20)[g])), "g": g})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        results = ml.fit("y ~ 1 + (1 | g)", data, "negative_binomial")
+    lower, upper = results.profile("size", level=0.95).conf_int().iloc[0]
+    assert np.isinf(upper)
+    assert 0.0 < lower < 100.0
+
+
+def test_a_coefficient_without_a_limit() -> None:
+    """One group of trials with no success: the log odds may go down without end."""
+    data = pd.DataFrame({"k": [0, 0, 0, 5, 7, 4, 6, 5], "n": [3] * 3 + [10] * 5, "x": [1.0] * 3 + [0.0] * 5})
+    data["g"] = [0, 1, 2, 0, 1, 2, 0, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        results = ml.fit("cbind(k, n - k) ~ x + (1 | g)", data.assign(k=[0, 0, 1, 5, 7, 4, 6, 5]), "binomial")
+    found = results.profile("x", level=0.9999999999)
+    assert found.conf_int().iloc[0, 0] < -5.0 or np.isinf(found.conf_int().iloc[0, 0])
+    assert all("lower limit" in message or "upper limit" in message for message in found.messages)
+
+
+# ---- how it is used -----------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_everything_at_every_point() -> None:
+    results = counts()
+    found = results.profile(level=0.95)
+    names = list(quantities(results.fit))
+    assert list(found.table.columns) == ["parameter", "value", "zeta", "slope", *names]
+    assert list(found.estimates.index) == names
+    for name in names:
+        own = found[name]
+        np.testing.assert_allclose(own["value"], own[name], rtol=1e-9, atol=1e-9)
+        assert own["value"].is_monotonic_increasing
+        assert own["zeta"].is_monotonic_increasing
+        at_maximum = own[own["zeta"] == 0.0].iloc[0]
+        assert at_maximum[names].to_numpy(dtype=float) == pytest.approx(found.estimates.to_numpy(), abs=1e-12)
+        # the slopes are those of zeta
+        inner = own[(own["zeta"].abs() > 0.3) & own["slope"].notna()]
+        assert (inner["slope"] > 0).all()
+    assert "Profile likelihood, 0.95 intervals" in repr(found)
+    assert "<table" in found._repr_html_()
+    with pytest.raises(KeyError, match="'z' was not profiled"):
+        found["z"]
+
+
+def test_slopes_are_those_of_zeta() -> None:
+    """Differences of zeta across two levels that are close to each other."""
+    results = counts()
+    one, two = (results.profile("x", level=level).conf_int(level).iloc[0, 1] for level in (0.95, 0.9501))
+    rise = (stats.norm.ppf(0.97505) - stats.norm.ppf(0.975)) / (two - one)
+    own = results.profile("x", level=0.95)["x"]
+    assert own["slope"].iloc[-1] == pytest.approx(rise, rel=1e-3)
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    fit = counts().fit
+    held = [own.held for own in quantities(fit).values()]
+    one, two, three = (
+        _core.profile(fit.model_core, fit.design.response.values, fit.psi, held, 1.96, threads=threads)
+        for threads in (1, 2, 3)
+    )
+    for a, b, c in zip(one.profiles, two.profiles, three.profiles, strict=True):
+        assert a.psi.tobytes() == b.psi.tobytes() == c.psi.tobytes()
+        assert a.limits == b.limits == c.limits
+
+
+def test_another_level_and_a_fit_without_its_core() -> None:
+    results = counts()
+    wide = results.profile(level=0.99)
+    np.testing.assert_allclose(wide.conf_int(0.8), results.profile(level=0.8).conf_int(), atol=1e-9)
+    again = pickle.loads(pickle.dumps(results))
+    np.testing.assert_allclose(again.profile("x").conf_int(), wide.conf_int().loc[["x"]], atol=1e-12)
+
+
+def test_fits_by_reml_are_profiled_by_ml() -> None:
+    data = ml.datasets.sleepstudy()
+    formula = "Reaction ~ Days + (1 | Subject)"
+    reml, by_ml = (ml.fit(formula, data, method=method) for method in ("reml", "ml"))
+    np.testing.assert_allclose(reml.profile().conf_int(), by_ml.profile().conf_int(), rtol=1e-7)
+    assert reml.profile().estimates["sigma"] == pytest.approx(by_ml.residual_sd, rel=1e-7)
+
+
+def test_least_squares() -> None:
+    """Of a linear model zeta is known: n log(1 + t^2 / (n - p))."""
+    data = ml.datasets.sleepstudy()
+    results = ml.fit("Reaction ~ Days", data)
+    n, p = len(data), 2
+    t = np.sqrt((n - p) * np.expm1(Z**2 / n))
+    found = results.conf_int(method="profile")
+    np.testing.assert_allclose(found["upper"], results.params + t * results.bse, rtol=1e-9)
+    np.testing.assert_allclose(found["lower"], results.params - t * results.bse, rtol=1e-9)
+
+
+def test_what_is_higher_than_the_fit_is_said() -> None:
+    fit = counts().fit
+    moved = dataclasses.replace(fit, psi=fit.psi + 0.2 * np.eye(len(fit.psi))[0])
+    with pytest.warns(ml.ConvergenceWarning, match="not the maximum: on the way the log-likelihood was"):
+        profile(moved)
+
+
+def test_what_cannot_be() -> None:
+    results = counts()
+    with pytest.raises(ml.DataError, match=r"there is no parameter 'z'; there are '.Intercept.', 'x'"):
+        results.profile("z")
+    with pytest.raises(ml.DataError, match=r"has a weight of 'g: sd .Intercept.', which is no coefficient"):
+        results.profile({"sum": {"x": 1, "g: sd (Intercept)": 1}})
+    with pytest.raises(ml.DataError, match="must be finite numbers that are not all zero"):
+        results.profile({"none": {"x": 0}})
+    with pytest.raises(ml.DataError, match="is not finite at the estimates"):
+        results.profile(lambda p: np.nan * p["x"])
+    with pytest.raises(ml.DataError, match="'icc' is for linear and binomial"):
+        results.profile("icc")
+    with pytest.raises(ValueError, match="level=2"):
+        results.profile(level=2)
+    with pytest.raises(ValueError, match=r"did you mean level=0[.]95"):
+        results.conf_int(0.05, method="profile")
+    with pytest.raises(ValueError, match="df_method is for Wald intervals"):
+        results.conf_int(method="profile", df_method="normal")
+    with pytest.raises(ml.DataError, match=r"there is no fixed effect 'sigma'.* use method='profile'"):
+        results.conf_int(which="sigma")
+    with pytest.raises(ml.ArgumentError, match="'parm' is which here"):
+        results.conf_int(parm="x")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="available: 'wald', 'profile' and 'bootstrap'"):
+        results.conf_int(method="other")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        stopped = ml.fit("Reaction ~ Days + (Days | Subject)", ml.datasets.sleepstudy(), max_iter=1)
+    with pytest.raises(ml.DataError, match="a profile starts from a maximum"):
+        stopped.profile()
+
+
+def test_wald_intervals_of_some_coefficients() -> None:
+    results = counts()
+    pd.testing.assert_frame_equal(results.conf_int(which="x"), results.conf_int().loc[["x"]])
