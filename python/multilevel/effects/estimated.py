@@ -229,7 +229,7 @@ class Estimated:
             size = len(self.estimate) // max(1, len(np.unique(self.families)) if self.families is not None else 1)
             of = f"intervals by {'bonferroni' if self.adjust == 'holm' else self.adjust}"
             notes.append(f"p-values adjusted by {self.adjust} for {size} tests, {of}")
-            if self.adjust == "bh":
+            if self.adjust in ("bh", "by"):
                 notes[-1] = f"p-values adjusted by bh for {size} tests; intervals hold one by one"
         return tuple(notes)
 

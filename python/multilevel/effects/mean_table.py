@@ -65,7 +65,7 @@ class MarginalMeans(Estimated):
             "pairwise", "consecutive", "reference" (each against one) or "effects" (each against the average of all);
             (m, k) coefficients of the k means; a mapping of names to (k,) coefficients; or, for contrasts of contrasts,
             a mapping of the columns to one of the words: ``{"a": "pairwise", "b": "reference"}``.
-        adjust : {"none", "holm", "bonferroni", "bh", "tukey", "dunnett", "single-step"}
+        adjust : {"none", "holm", "bonferroni", "bh", "by", "tukey", "dunnett", "single-step"}
             How p-values and intervals allow for several tests, those within one combination of `by`. "tukey" is for
             all pairs: exact for independent means of equal precision, and on the safe side for others. "dunnett" is for
             comparisons with a reference, "single-step" for any: by the joint distribution of the tests at hand.

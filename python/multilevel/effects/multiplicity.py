@@ -5,7 +5,7 @@
 "single-step"           the largest of the tests at hand, by their correlations: the multivariate t or normal
                         distribution (Hothorn, Bretz & Westfall 2008, Biometrical Journal 50:346-363)
 "dunnett"               the same for comparisons with one reference
-"bh"                    the share of false discoveries (Benjamini & Hochberg 1995, JRSS B 57:289-300)
+"bh", "by"              the share of false discoveries, see inference/multiplicity.py
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..inference.multiplicity import METHODS as ADJUSTMENTS
+from ..inference.multiplicity import adjusted_p_values
 from ..inference.wald import p_values, quantile
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-METHODS = ("none", "bonferroni", "holm", "bh", "tukey", "dunnett", "single-step")
+METHODS = ("none", *ADJUSTMENTS, "tukey", "dunnett", "single-step")
 POINTS, SHIFTS = 4096, 8  # of the lattice rule
 RANK = 1e-9  # pivots of a correlation matrix below are none
 
@@ -48,16 +50,8 @@ def adjusted_p(method: str, statistic: Array, df: Array, correlation: Array, n_m
     p, size = raw[there], len(there)
     if method == "none":
         own = p
-    elif method == "bonferroni":
-        own = np.minimum(1.0, size * p)
-    elif method == "holm":
-        order = np.argsort(p, kind="stable")
-        own = np.empty(size)
-        own[order] = np.minimum(1.0, np.maximum.accumulate(np.arange(size, 0, -1) * p[order]))
-    elif method == "bh":
-        order = np.argsort(-p, kind="stable")
-        own = np.empty(size)
-        own[order] = np.minimum(1.0, np.minimum.accumulate(size / np.arange(size, 0, -1) * p[order]))
+    elif method in ADJUSTMENTS:
+        own = adjusted_p_values(p, method)
     elif method == "tukey":
         pairs = zip(np.sqrt(2.0) * np.abs(statistic[there]), df[there], strict=True)
         own = np.array([studentized_range_tail(q, n_means, own_df) for q, own_df in pairs])
@@ -73,10 +67,10 @@ def adjusted_p(method: str, statistic: Array, df: Array, correlation: Array, n_m
 def reaches(method: str, level: float, df: Array, correlation: Array, n_means: int) -> Array:
     """Half the width of intervals in standard errors, (m,), that hold all at once with probability `level`.
 
-    Those of "holm", which has none of its own, are Bonferroni's; those of "bh" hold one by one.
+    Those of "holm", which has none of its own, are Bonferroni's; those of "bh" and "by" hold one by one.
     """
     size = len(df)
-    if method in ("none", "bh") or size == 0:
+    if method in ("none", "bh", "by") or size == 0:
         return quantile(level, df)
     quantile(level)  # checks it
     if method in ("bonferroni", "holm"):
