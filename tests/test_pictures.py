@@ -110,6 +110,49 @@ def test_long_names_are_shortened() -> None:
     assert labels(ax) == ["a_predictor_whose_name_d..._soon"]
 
 
+def test_predictions(sleep: ml.MixedModelResults) -> None:
+    ax = sleep.plot.predictions("Days")
+    curves = {line.get_linewidth(): np.column_stack(line.get_data()) for line in ax.lines}
+    zero = sleep.predict({"Days": curves[2.2][:, 0]}, random="zero")
+    np.testing.assert_allclose(curves[2.2][:, 1], zero, rtol=1e-12)
+    thin = [np.column_stack(line.get_data()) for line in ax.lines if line.get_linewidth() == 0.6]
+    assert len(thin) == 18
+    first = sleep.predict({"Days": thin[0][:, 0], "Subject": ["308"] * len(thin[0])})
+    np.testing.assert_allclose(thin[0][:, 1], first, rtol=1e-12)
+    (crosses,) = [np.column_stack(line.get_data()) for line in ax.lines if line.get_marker() == "x"]
+    np.testing.assert_allclose(crosses[:, 1], ml.datasets.sleepstudy().groupby("Days")["Reaction"].mean())
+
+
+def test_predictions_of_a_factor_and_of_several_curves(cbpp: ml.MixedModelResults) -> None:
+    ax = cbpp.plot.predictions("period")
+    typical, population = points(ax)
+    np.testing.assert_allclose(typical[:, 1], cbpp.predict({"period": ["1", "2", "3", "4"]}, random="zero"))
+    assert (population[:, 1] > typical[:, 1]).all()
+    rng = np.random.default_rng(2)
+    data = {"x": rng.normal(size=120), "g": np.repeat(range(12), 10), "f": ["a", "b"] * 60}
+    data["y"] = rng.poisson(np.exp(1 + rng.normal(size=(12, 2))[data["g"], np.tile([0, 1], 60)]))
+    counts = ml.fit("y ~ x * f + (0 + f | g)", data, "poisson")
+    ax = counts.plot.predictions("x", by="f")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert not [line for line in ax.lines if line.get_linewidth() == 0.6]
+    assert counts.plot.predictions("x", kind="link").get_ylabel() == "linear predictor (log)"
+    with pytest.raises(ml.DataError, match="by='x' is a number with many values"):
+        counts.plot.predictions("f", by="x")
+    with pytest.raises(ml.DataError, match="the model has no predictor 'z'"):
+        counts.plot.predictions("z")
+
+
+def test_profiles(sleep: ml.MixedModelResults) -> None:
+    figure = sleep.plot.profile(["Days", "sigma"])
+    assert isinstance(figure, Figure)
+    limits = sleep.conf_int(method="profile", which=["Days", "sigma"])
+    for ax, name in zip(figure.axes, ["Days", "sigma"], strict=False):
+        ends = sorted(line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--")
+        np.testing.assert_allclose(ends, limits.loc[name], rtol=1e-6)
+        assert ax.get_title() == name
+    assert isinstance(sleep.plot.profile("Days"), Axes)
+
+
 def test_residuals(cbpp: ml.MixedModelResults) -> None:
     ax = cbpp.plot.residuals("deviance")
     single, means = points(ax)
