@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import multilevel as ml
 from multilevel.checks import row_tests
@@ -359,3 +359,19 @@ def test_quasi_likelihood_has_no_distribution() -> None:
     again = ml.fit(formula, without, family="binomial", method="pql")
     np.testing.assert_allclose(found.dfbeta.loc["11"], results.params - again.params, atol=1e-6)
     assert np.isfinite(results.linktest()["statistic"]).all()
+
+
+def test_a_family_of_the_users_own() -> None:
+    """What needs the likelihood alone is there, and the same as for the twin of the library."""
+    frame, eta, rng = frame_of(9, 160, 16)
+    frame = frame.assign(y=rng.poisson(np.exp(eta)), h=np.arange(160) // 20)
+    own = ml.CustomFamily("own", lambda y, eta: y * eta - np.exp(eta) - special.gammaln(y + 1), support="counts")
+    one, two = (ml.fit("y ~ x + (1 | g) + (1 | h)", frame, family=family) for family in (own, "poisson"))
+    np.testing.assert_allclose(one.drop1()["loglik"], two.drop1()["loglik"], atol=1e-6)
+    np.testing.assert_allclose(one.influence("h").dfbetas, two.influence("h").dfbetas, atol=1e-3)
+    first, second = (results.test_variance(["g", "h"]) for results in (one, two))
+    np.testing.assert_allclose(list(first.mixture.values()), list(second.mixture.values()), atol=1e-3)
+    assert one.linktest()["p_value"].iloc[-1] == pytest.approx(two.linktest()["p_value"].iloc[-1], abs=1e-3)
+    for call in (one.check, lambda: one.residuals("quantile", random="marginal")):
+        with pytest.raises(ml.DataError, match="no cumulative probabilities"):
+            call()

@@ -340,6 +340,24 @@ def test_linear_models(reference_data: Any) -> None:
     assert kenward["df"][0] == pytest.approx(17.0, rel=1e-6)
 
 
+def test_robust_errors(reference_data: Any) -> None:
+    fit = ml.fit("y ~ lbase * trt + lage + V4 + (1 | subject)", reference_data("epil"), family="poisson")
+    table = fit.comparisons("lage", outcome="link", robust="CR1").table
+    assert table["std_error"][0] == pytest.approx(np.sqrt(fit.cov_params(robust="CR1").loc["lage", "lage"]))
+    means = fit.marginal_means("trt", robust="CR1")
+    contrast = means.contrasts()
+    row = np.array([0.0, 0.0, -1.0, 0.0, 0.0, -fit.fit.design.source[0].values.mean()])
+    covariance = fit.cov_params(robust="CR1").to_numpy()
+    assert contrast.table["std_error"][0] == pytest.approx(np.sqrt(row @ covariance @ row), rel=1e-10)
+    assert "standard errors: CR1, 59 clusters of subject" in repr(contrast)
+    linear = ml.fit("Reaction ~ Days + (1 | Subject)", reference_data("sleepstudy"))
+    assert np.isinf(linear.marginal_effects("Days", robust="CR1").table["df"][0])
+    with pytest.raises(ml.DataError, match="CR2 has degrees of freedom for the coefficients alone"):
+        linear.marginal_effects("Days", robust="CR2")
+    with pytest.raises(ml.DataError, match="goes with the model's own covariance"):
+        linear.marginal_effects("Days", robust="CR1", df_method="satterthwaite")
+
+
 def test_functions_of_a_number(reference_data: Any) -> None:
     data = reference_data("epil")
     fit = ml.fit("y ~ log(base) + np.sqrt(age) * trt + (1 | subject)", data, family="poisson")

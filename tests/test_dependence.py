@@ -210,3 +210,13 @@ def test_what_cannot_be() -> None:
         plain.variance_explained(ml.fit("Reaction ~ 1", read_data("sleepstudy").iloc[:90]))
     with pytest.raises(ml.DataError, match="not latent"):
         plain.rescale_to(plain)
+
+
+def test_median_odds_ratio_of_proportions() -> None:
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(30), 8)
+    mean = 1 / (1 + np.exp(-rng.normal(0, 0.7, 30)[g]))
+    results = ml.fit("y ~ 1 + (1 | g)", {"y": rng.beta(6 * mean, 6 - 6 * mean), "g": g}, "beta")
+    sd = np.sqrt(results.random_cov["g"].iloc[0, 0])
+    expected = np.exp(np.sqrt(2) * sd * stats.norm.ppf(0.75))
+    assert results.median_odds_ratio().loc["g", "estimate"] == pytest.approx(expected, rel=1e-12)

@@ -148,7 +148,7 @@ def test_splines_go_on_beyond_the_data() -> None:
 
 def test_columns_of_random_effects_without_levels() -> None:
     design = build("y ~ x + (x | g)")
-    new = design.code_new(DATA[["x"]][:7], need_levels=False)
+    new = design.code_new(DATA[["x"]][:7], need_levels=())
     assert all(len(codes) == 0 for codes in new.codes)
     assert new.random_columns[0][0] is None
     np.testing.assert_array_equal(new.random_columns[0][1], DATA["x"][:7])

@@ -13,6 +13,8 @@ from scipy import stats
 
 import multilevel as ml
 
+from .reference_files import read_data
+
 mpl.use("Agg")
 
 from matplotlib import pyplot
@@ -110,6 +112,49 @@ def test_long_names_are_shortened() -> None:
     assert labels(ax) == ["a_predictor_whose_name_d..._soon"]
 
 
+def test_predictions(sleep: ml.MixedModelResults) -> None:
+    ax = sleep.plot.predictions("Days")
+    curves = {line.get_linewidth(): np.column_stack(line.get_data()) for line in ax.lines}
+    zero = sleep.predict({"Days": curves[2.2][:, 0]}, random="zero")
+    np.testing.assert_allclose(curves[2.2][:, 1], zero, rtol=1e-12)
+    thin = [np.column_stack(line.get_data()) for line in ax.lines if line.get_linewidth() == 0.6]
+    assert len(thin) == 18
+    first = sleep.predict({"Days": thin[0][:, 0], "Subject": ["308"] * len(thin[0])})
+    np.testing.assert_allclose(thin[0][:, 1], first, rtol=1e-12)
+    (crosses,) = [np.column_stack(line.get_data()) for line in ax.lines if line.get_marker() == "x"]
+    np.testing.assert_allclose(crosses[:, 1], ml.datasets.sleepstudy().groupby("Days")["Reaction"].mean())
+
+
+def test_predictions_of_a_factor_and_of_several_curves(cbpp: ml.MixedModelResults) -> None:
+    ax = cbpp.plot.predictions("period")
+    typical, population = points(ax)
+    np.testing.assert_allclose(typical[:, 1], cbpp.predict({"period": ["1", "2", "3", "4"]}, random="zero"))
+    assert (population[:, 1] > typical[:, 1]).all()
+    rng = np.random.default_rng(2)
+    data = {"x": rng.normal(size=120), "g": np.repeat(range(12), 10), "f": ["a", "b"] * 60}
+    data["y"] = rng.poisson(np.exp(1 + rng.normal(size=(12, 2))[data["g"], np.tile([0, 1], 60)]))
+    counts = ml.fit("y ~ x * f + (0 + f | g)", data, "poisson")
+    ax = counts.plot.predictions("x", by="f")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert not [line for line in ax.lines if line.get_linewidth() == 0.6]
+    assert counts.plot.predictions("x", kind="link").get_ylabel() == "linear predictor (log)"
+    with pytest.raises(ml.DataError, match="by='x' is a number with many values"):
+        counts.plot.predictions("f", by="x")
+    with pytest.raises(ml.DataError, match="the model has no predictor 'z'"):
+        counts.plot.predictions("z")
+
+
+def test_profiles(sleep: ml.MixedModelResults) -> None:
+    figure = sleep.plot.profile(["Days", "sigma"])
+    assert isinstance(figure, Figure)
+    limits = sleep.conf_int(method="profile", which=["Days", "sigma"])
+    for ax, name in zip(figure.axes, ["Days", "sigma"], strict=False):
+        ends = sorted(line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--")
+        np.testing.assert_allclose(ends, limits.loc[name], rtol=1e-6)
+        assert ax.get_title() == name
+    assert isinstance(sleep.plot.profile("Days"), Axes)
+
+
 def test_residuals(cbpp: ml.MixedModelResults) -> None:
     ax = cbpp.plot.residuals("deviance")
     single, means = points(ax)
@@ -127,6 +172,32 @@ def test_quantiles(cbpp: ml.MixedModelResults, sleep: ml.MixedModelResults) -> N
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["(Intercept)", "Days"]
     with pytest.raises(ml.DataError, match="there are 'residuals', 'Subject'"):
         sleep.plot.qq("herd")
+
+
+def test_check_and_influence(sleep: ml.MixedModelResults, cbpp: ml.MixedModelResults) -> None:
+    figure = cbpp.plot.check()
+    assert [ax.get_title() for ax in figure.axes] == [
+        "quantile residuals", "means of classes", "random effects of herd", "without each herd, 12 of 15",
+    ]  # fmt: skip
+    drawn = points(figure.axes[0])[0][:, 1]
+    np.testing.assert_allclose(drawn, np.sort(cbpp.residuals("quantile", random="drawn", seed=0)))
+    plain = ml.fit("Reaction ~ Days", ml.datasets.sleepstudy())
+    assert len(plain.plot.check().axes) == 2
+    ax = sleep.plot.influence("Subject")
+    expected = sleep.influence("Subject").cooks_distance.sort_values(ascending=False)
+    np.testing.assert_allclose(points(ax)[0][:, 0], expected)
+    assert labels(ax) == [str(level) for level in expected.index]
+
+
+def test_items() -> None:
+    data = read_data("LSAT6")
+    results = ml.fit("y ~ 0 + item + rr(0 + item | person, d=1)", data, "binomial", n_quadrature=15)
+    figure = results.plot.items()
+    curves = results.item_curves()
+    first = curves[curves["item"] == curves["item"].iloc[0]]
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), first["mean"])
+    total = figure.axes[1].lines[-1].get_ydata()
+    np.testing.assert_allclose(total, curves.groupby("ability")["information"].sum())
 
 
 def test_quadrature_over_a_likelihood(cbpp: ml.MixedModelResults) -> None:

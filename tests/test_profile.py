@@ -341,16 +341,11 @@ def test_a_parameter_without_an_upper_limit() -> None:
     assert 0.0 < lower < 100.0
 
 
-def test_a_coefficient_without_a_limit() -> None:
-    """One group of trials with no success: the log odds may go down without end."""
-    data = pd.DataFrame({"k": [0, 0, 0, 5, 7, 4, 6, 5], "n": [3] * 3 + [10] * 5, "x": [1.0] * 3 + [0.0] * 5})
-    data["g"] = [0, 1, 2, 0, 1, 2, 0, 1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ml.FitWarning)
-        results = ml.fit("cbind(k, n - k) ~ x + (1 | g)", data.assign(k=[0, 0, 1, 5, 7, 4, 6, 5]), "binomial")
-    found = results.profile("x", level=0.9999999999)
-    assert found.conf_int().iloc[0, 0] < -5.0 or np.isinf(found.conf_int().iloc[0, 0])
-    assert all("lower limit" in message or "upper limit" in message for message in found.messages)
+def test_a_function_whose_values_have_an_end() -> None:
+    found = counts().profile({"bounded": lambda p: np.tanh(p["x"])}, level=0.95)
+    np.testing.assert_allclose(
+        found.conf_int().to_numpy(), np.tanh(counts().conf_int(method="profile", which="x").to_numpy()), rtol=1e-6
+    )
 
 
 # ---- how it is used -----------------------------------------------------------------------------------------------
@@ -462,6 +457,38 @@ def test_what_cannot_be() -> None:
         stopped = ml.fit("Reaction ~ Days + (Days | Subject)", ml.datasets.sleepstudy(), max_iter=1)
     with pytest.raises(ml.DataError, match="a profile starts from a maximum"):
         stopped.profile()
+
+
+def test_what_a_function_raises_comes_out() -> None:
+    def fragile(p: dict[str, float]) -> float:
+        if p["x"] > counts().params["x"] + 0.01:
+            raise RuntimeError("too large")
+        return p["x"]
+
+    with pytest.raises(RuntimeError, match="too large"):
+        counts().profile(fragile)
+
+
+def test_quasi_likelihood_has_no_profile() -> None:
+    data = pd.DataFrame({"y": counts().fit.design.response.values, "g": small(9)[0]})
+    results = ml.fit("y ~ 1 + (1 | g)", data, "poisson", method="pql")
+    with pytest.raises(ml.DataError, match="a profile: a fit by method='pql' has no likelihood"):
+        results.profile()
+
+
+def test_a_family_of_the_users_own() -> None:
+    data = pd.DataFrame({"y": counts().fit.design.response.values, "x": small(9)[1], "g": small(9)[0]})
+    own = ml.CustomFamily(
+        "own_poisson",
+        lambda y, eta: y * eta - np.exp(eta) - special.gammaln(y + 1),
+        support="counts",
+        log_concave=True,
+    )
+    mine, theirs = (
+        ml.fit("y ~ x + (1 | g)", data, family, threads=1).conf_int(method="profile", which="x")
+        for family in (own, "poisson")
+    )
+    np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
 def test_wald_intervals_of_some_coefficients() -> None:

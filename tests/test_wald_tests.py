@@ -172,6 +172,19 @@ def test_another_part() -> None:
         results.wald_test("w = 0", part="dispersion")
 
 
+def test_a_robust_covariance(herds: ml.MixedModelResults, sleep: ml.MixedModelResults) -> None:
+    rows = np.array([[0, 1, -1, 0], [0, 0, 1, -1]])
+    covariance, beta = herds.cov_params(robust="CR1").to_numpy(), herds.params.to_numpy()
+    test = herds.wald_test("period[2] = period[3] = period[4]", robust="CR1")
+    expected = rows @ beta @ np.linalg.solve(rows @ covariance @ rows.T, rows @ beta)
+    assert test.statistic == pytest.approx(expected, rel=1e-9)
+    assert test.p_value == pytest.approx(stats.chi2.sf(expected, 2), rel=1e-8)
+    assert "robust covariance: CR1" in str(test)
+    assert np.isinf(sleep.wald_test("Days = 0", robust="CR0").den_df)
+    with pytest.raises(ml.DataError, match="df_method"):
+        sleep.wald_test("Days = 0", robust="CR0", df_method="satterthwaite")
+
+
 def test_no_test_without_a_standard_error() -> None:
     exact = pd.DataFrame({"x": np.arange(12.0), "g": np.repeat(list("abc"), 4)})
     exact["y"] = 1 + 2 * exact["x"]

@@ -16,7 +16,8 @@ constexpr double gain_tolerance = 1e-10, rounding_gain = 1e-6;
 constexpr double near_by = 0.3;   // of the points about a limit, in steps
 constexpr double settled = 1e-5;  // of the fall: the slope does the rest, with an error of its square
 constexpr double growth = 3.0;    // of one step beside the one before
-constexpr int most_choices = 2;   // of what is eliminated
+constexpr int most_iterations = 30, most_evaluations = 300;
+constexpr int most_choices = 2;  // of what is eliminated
 constexpr int most_points = 60, most_failures = 8, most_refinements = 40;
 constexpr double shorter = 0.25;                // after a failure
 constexpr int tail = 4;                         // so many steps, each longer than the one before,
@@ -42,7 +43,7 @@ class Walk {
         monitor_(monitor),
         constrained_(whole, scale, monitor) {
     newton_.gain_tolerance = gain_tolerance;
-    newton_.most_iterations = 60;
+    newton_.most_iterations = most_iterations;
     newton_.look_for_separation = false;
     newton_.reorder = false;
     if (!whole.has_exact_hessian()) constrained_.set_hessian(summit.hessian);
@@ -81,7 +82,8 @@ class Walk {
       const bool by_zeros = at_edge && direction_ < 0 && !quantity_.zeros_at_lower.empty();
       if (!(by_zeros ? at_zeros(quantity_.zeros_at_lower, point) : at(value, point))) {
         if (nothing_more_lost()) return ended(End::unbounded, direction_ * infinity);
-        if (++failures > most_failures) return ceiling_ < cutoff_ ? at_ceiling(edge) : ended(End::failed, nan);
+        if (++failures > most_failures || exhausted())
+          return ceiling_ < cutoff_ ? at_ceiling(edge) : ended(End::failed, nan);
         step *= shorter;
         continue;
       }
@@ -222,11 +224,18 @@ class Walk {
   bool maximum_from(Eigen::VectorXd guess, const std::vector<double>& modes, CurvePoint& point) {
     if (!constrained_.complete(guess)) return false;
     const int before = constrained_.evaluations();
-    search::Optimum found =
-        search::maximize(constrained_, response_, guess, modes, constrained_.free(), newton_, monitor_);
-    const bool none_left = found.ending == search::Ending::converged ||
-                           (found.ending == search::Ending::no_increase && found.gain < rounding_gain);
-    if (!none_left) return false;
+    const auto climb = [&](const Eigen::VectorXd& from) {
+      return search::maximize(constrained_, response_, from, modes, constrained_.free(), newton_, monitor_);
+    };
+    search::Optimum found = climb(guess);
+    if (!none_left(found)) {
+      // A Hessian of a point near by may be too far from the one here.
+      if (!constrained_.borrows_hessian() || found.ending == search::Ending::no_start || exhausted()) return false;
+      constrained_.complete(found.psi);
+      renew_hessian(found);
+      found = climb(found.psi);
+      if (!none_left(found)) return false;
+    }
     if (constrained_.last() != found.psi) {  // the last point tried was not the best
       likelihood::Sums sums;
       constrained_.evaluate(found.psi, found.modes, sums, nullptr, likelihood::Derivatives::hessian);
@@ -239,6 +248,14 @@ class Walk {
     side_.most = std::max(side_.most, found.sums.value);
     return true;
   }
+
+  static bool none_left(const search::Optimum& found) {
+    return found.ending == search::Ending::converged ||
+           (found.ending == search::Ending::no_increase && found.gain < rounding_gain);
+  }
+
+  /// A side is given up where it has taken far more than one that goes well.
+  bool exhausted() const { return constrained_.evaluations() > most_evaluations; }
 
   void renew_hessian(const search::Optimum& found) {
     likelihood::Sums sums;
@@ -258,7 +275,7 @@ class Walk {
       CurvePoint point;
       while (!at(inner.value + share * width, point)) {
         share *= 0.5;
-        if (share < 1e-3) return ended(End::failed, nan);
+        if (share < 1e-3 || exhausted()) return ended(End::failed, nan);
       }
       side_.points.push_back(point);
       (point.fall < cutoff_ ? inner : outer) = std::move(point);

@@ -29,7 +29,12 @@ def main() -> None:
     cbpp = ml.fit(formula, ml.datasets.cbpp(), family="binomial", n_quadrature=9)
     save("random_effects", sleep.plot.random_effects())
     save("fixed", cbpp.plot.fixed(exponentiate=True))
+    formula = "use ~ age + I(age ** 2) + urban + livch + (1 | district)"
+    contraception = ml.fit(formula, ml.datasets.contraception(), family="binomial")
+    save("predictions", contraception.plot.predictions("age"))
+    save("profile", sleep.plot.profile())
     save("residuals", cbpp.plot.residuals("deviance"))
+    save("check", sleep.plot.check())
     save("qq", sleep.plot.qq("Subject"))
     save("quadrature", cbpp.plot.quadrature("8", n_points=5))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ from ..errors import DataError
 from ..inference.anova import f_test
 from ..inference.degrees_of_freedom.methods import adjusted_covariance, check_method, default_method, degrees_of_freedom
 from ..inference.wald import correlation
+from ..prediction.links import derivatives
 from ..tables.page import Page, Paragraph, Table, format_fixed, format_numbers, format_p
-from .links import derivatives
 from .multiplicity import adjusted_p, reaches
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+E = TypeVar("E", bound="Estimated")
 RANK = 1e-10  # of the largest eigenvalue of a covariance: directions below are combinations of others
 
 
@@ -241,6 +242,11 @@ class Estimated:
 
     def _repr_html_(self) -> str:
         return self._page().as_html()
+
+
+def noted(result: E, note: str) -> E:
+    """The same with one more line below its table."""
+    return replace(result, notes=(*result.notes, note)) if note else result
 
 
 def _label(value: Any) -> str:

@@ -143,7 +143,7 @@ class MarginalMeans(Estimated):
             families=np.array(families, dtype=np.intp),
             adjust=adjust,
             n_means=n_means,
-            notes=self.notes[:1],
+            notes=self.notes,
         )
 
     def _are_ratios(self, ratio: bool | None) -> bool:

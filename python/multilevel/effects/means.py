@@ -18,7 +18,7 @@ import numpy as np
 from ..arguments import check_choice
 from ..errors import DataError
 from ..fitting.covariance import jacobian
-from .links import averages, by_nodes, derivatives
+from ..prediction.links import averages, by_nodes, derivatives
 from .rows import CodedRows, Needs
 
 if TYPE_CHECKING:

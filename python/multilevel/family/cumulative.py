@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..errors import DataError
 from .distributions import distribution
 from .registry import Family
 
@@ -64,7 +65,17 @@ def interval(
     weights : (n,) ndarray, optional
         Prior weights. They divide the variance of families on all numbers; elsewhere they count a row several times,
         and its distribution is that of unit weight.
+
+    Raises
+    ------
+    DataError
+        The family is one of the user's own, of which the density alone is known.
     """
+    if family.in_python:
+        raise DataError(
+            f"the family {family.name!r} has a density in Python, and no cumulative probabilities: quantile residuals "
+            "and check() are not for it; residuals of the other kinds are"
+        )
     n = len(eta)
     phi = np.broadcast_to(phi, (n, phi.shape[-1])) if phi.size else np.empty((n, 0))
     trials = np.ones(n) if size is None else size

@@ -98,7 +98,10 @@ def median_odds_ratio(fit: Fit, level: float = 0.95) -> pd.DataFrame:
             f"median_odds_ratio: differences with the {fit.family.link} link are no logarithms of ratios; links whose "
             f"are: {', '.join(RATIOS)}"
         )
-    found = latent_variance(fit, mean=1.0) if not is_latent(fit) else latent_variance(fit)
+    # what it says of single rows, which depends on the mean, is not needed
+    found = (
+        latent_variance(fit) if is_latent(fit) else latent_variance(fit, mean=float(fit.family.mean(np.zeros(1))[0]))
+    )
     reach, rows = float(quantile(level)), {}
     for name in _groups(fit, found):
         variance, error = found.total((name,))

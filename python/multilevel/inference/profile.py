@@ -142,11 +142,13 @@ def profile_intervals(fit: Fit, level: float = 0.95, which: Which = None) -> pd.
     fit = _by_ml(fit)
     limits, _, messages, _ = _traced(fit, _chosen(fit, "fixed" if which is None else which), level, 1)
     for message in messages:
-        warn_caller(message, ConvergenceWarning)
+        if message.startswith("not the maximum") or "was not found" in message:
+            warn_caller(message, ConvergenceWarning)
     return limits
 
 
 def _by_ml(fit: Fit) -> Fit:
+    fit.need_likelihood("a profile")
     fit.need_likelihood("profiles")
     if not fit.converged or not np.isfinite(fit.loglik):
         raise DataError(
@@ -242,5 +244,7 @@ def _said(name: str, ends: list[str], limits: tuple[float, ...], level: float) -
                 f"goes (to {limit:g})"
             )
         elif end == "failed":
-            said.append(f"the {side} limit of {name} at level {level:g} was not found: the rest has no maximum there")
+            said.append(
+                f"the {side} limit of {name} at level {level:g} was not found: no maximum of the rest further out"
+            )
     return said

@@ -113,6 +113,23 @@ def check_df_method(df_method: str | None) -> None:
         )
 
 
+def normal_tests(chosen: Robust, df_method: str | None) -> str:
+    """The method of degrees of freedom for functions of several coefficients, whose tests are normal.
+
+    Raises
+    ------
+    DataError
+        The covariance has degrees of freedom for single coefficients only.
+    """
+    check_df_method(df_method)
+    if np.isfinite(chosen.df).any():
+        raise DataError(
+            f"{chosen.definition.split(',')[0]} has degrees of freedom for the coefficients alone, and means "
+            "and effects would be tested without any: use robust='CR1' or 'MBN'"
+        )
+    return "normal"
+
+
 def _checked(fit: Fit, kind: str) -> str:
     name = kind.upper() if isinstance(kind, str) else kind
     if name not in KINDS:

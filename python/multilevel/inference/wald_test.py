@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from .anova import FTest, f_test, quadratic_test
 from .degrees_of_freedom.methods import adjusted_covariance, check_method, default_method, degrees_of_freedom
 from .multiplicity import with_adjusted
 from .restrictions import null_coefficients, read_restrictions
+from .robust import check_df_method
 from .wald import p_values
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..fitting.record import Fit
     from .restrictions import Restrictions
+    from .robust import Robust
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,8 @@ class WaldTest:
         adjustment was asked for.
     df_method : str
     adjust : str or None
+    covariance : str
+        Which robust covariance it is by; empty for the model's own.
     """
 
     statistic: float
@@ -51,6 +55,7 @@ class WaldTest:
     table: pd.DataFrame
     df_method: str
     adjust: str | None = None
+    covariance: str = ""
 
     @property
     def page(self) -> Page:
@@ -72,8 +77,10 @@ class WaldTest:
             joint = f"F({self.num_df}, {self.den_df:.2f}) = {self.statistic:.4f}, p = {p_value} ({self.df_method})"
         else:
             joint = f"chi-square({self.num_df}) = {self.statistic:.4f}, p = {p_value}"
-        notes = () if self.adjust is None else (f"p_adjusted: {self.adjust}, of {len(own)} tests",)
-        table = Table(tuple(cells), tuple(zip(*cells.values(), strict=True)), n_labels=1, notes=notes)
+        notes = [] if self.adjust is None else [f"p_adjusted: {self.adjust}, of {len(own)} tests"]
+        if self.covariance:
+            notes.append(f"robust covariance: {self.covariance}")
+        table = Table(tuple(cells), tuple(zip(*cells.values(), strict=True)), n_labels=1, notes=tuple(notes))
         title = "Hypothesis:" if self.num_df == 1 else "All together:"
         return Page((table, Paragraph((joint,), title=title)))
 
@@ -94,6 +101,7 @@ def wald_test(
     df_method: str | None = None,
     part: str = "mean",
     adjust: str | None = None,
+    robust: Robust | None = None,
 ) -> WaldTest:
     """Tests linear hypotheses, together and one by one.
 
@@ -110,6 +118,8 @@ def wald_test(
         "mean", or a part with a formula of its own, whose tests are by chi-square.
     adjust : {"holm", "bonferroni", "bh", "by"}, optional
         For the number of the single tests.
+    robust : Robust, optional
+        A robust covariance in place of the model's: all tests are then by the normal distribution.
 
     Returns
     -------
@@ -121,6 +131,10 @@ def wald_test(
         As `read_restrictions`; a part that the model does not have; a method that does not go with the model; a
         combination of coefficients whose standard error is not known.
     """
+    if robust is not None:
+        check_df_method(df_method)
+        own = wald_test(robust.fit, hypothesis, values, "normal", part, adjust)
+        return replace(own, covariance=robust.definition)
     if part != "mean":
         return _of_part(fit, hypothesis, values, df_method, part, adjust)
     found = read_restrictions(hypothesis, fit.fixed_names, fit.redundant, values)

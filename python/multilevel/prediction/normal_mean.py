@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
+
+from .links import NO_AVERAGE, averages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,41 +131,14 @@ def _by_rule(function: Function, centre: Array, sd: Array, rule: Grid) -> tuple[
 
 
 def mean_of_link(link: str, centre: Array, sd: Array) -> Means | None:
-    """The same for an inverse link, (n,) each, in closed form where there is one; None where the core must evaluate.
+    """The same for an inverse link, (n,) each, from its own derivatives; None where it has no mean.
 
     The derivatives have shape (n, 1).
     """
-    if link == "identity":
-        return _means(centre, np.ones_like(centre), np.zeros_like(centre))
-    if link == "log":
-        value = np.exp(centre + 0.5 * sd**2)
-        return _means(value, value, 0.5 * value)
-    if link == "sqrt":
-        return _means(centre**2 + sd**2, 2.0 * centre, np.ones_like(centre))
-    if link == "probit":
-        size = np.sqrt(1.0 + sd**2)
-        at = centre / size
-        density = np.exp(-0.5 * at**2) / np.sqrt(2.0 * np.pi)
-        return _means(special.ndtr(at), density / size, -0.5 * density * at / size**2)
-    if link not in ("logit", "cloglog"):
+    if link in NO_AVERAGE:
         return None
-    inverse = special.expit if link == "logit" else _inverse_cloglog
-    value = inverse(centre)
-    slope = value * (1.0 - value) if link == "logit" else np.exp(centre - np.exp(centre))
-    flat = sd <= NO_SPREAD
-    if flat.all():
-        return _means(value, slope, np.zeros_like(centre))
-    with np.errstate(over="ignore"):
-        found = normal_mean(lambda points, _: inverse(points[..., 0]), centre[:, None], sd[:, None])
-    return Means(found.value, np.where(flat[:, None], slope[:, None], found.by_centre), found.by_variance)
-
-
-def _inverse_cloglog(eta: Array) -> Array:
-    return -np.expm1(-np.exp(eta))
-
-
-def _means(value: Array, by_centre: Array, by_variance: Array) -> Means:
-    return Means(value, by_centre[:, None], by_variance[:, None])
+    value, by_centre, bend = averages(link, centre, sd**2, 2)
+    return Means(value, by_centre[:, None], 0.5 * bend[:, None])
 
 
 # ---- derivatives -----------------------------------------------------------------------------------------------------

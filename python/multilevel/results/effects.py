@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments import understands
 from ..effects import comparisons, marginal_means
+from ..effects.estimated import noted
+from ..inference import robust as sandwich
 from .part import Part
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..effects.estimated import Estimated
     from ..effects.mean_table import MarginalMeans
+    from ..fitting.record import Fit
 
 
 class Effects(Part):
@@ -32,6 +35,8 @@ class Effects(Part):
         average: str | None = None,
         level: float = 0.95,
         df_method: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
     ) -> MarginalMeans:
         """Means for the levels of some columns, averaged over those of all others, with numbers at their means.
 
@@ -61,6 +66,8 @@ class Effects(Part):
             Of the intervals.
         df_method : str, optional
             As `method` of `degrees_of_freedom`.
+        robust, cluster
+            As in `cov_params`: errors from a robust covariance, with normal tests.
 
         Returns
         -------
@@ -73,8 +80,9 @@ class Effects(Part):
         DataError
             A column that the mean does not depend on, a word that is not known, values that a column does not have.
         """
-        return marginal_means.marginal_means(
-            self.fit, columns, by, kind, weights, at, random, average, level, df_method
+        fit, method, note = self._with_covariance(df_method, robust, cluster)
+        return noted(
+            marginal_means.marginal_means(fit, columns, by, kind, weights, at, random, average, level, method), note
         )
 
     @understands
@@ -89,13 +97,16 @@ class Effects(Part):
         random: str = "zero",
         level: float = 0.95,
         df_method: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
     ) -> MarginalMeans:
         """Slopes of a number for the levels of other columns, with contrasts (emtrends).
 
         The derivative of the linear predictor, or with ``kind="response"`` of the mean, at the mean of the number or at
         its value in `at`. Arguments and result as of `marginal_means`; `by` are the columns that slopes are for.
         """
-        return marginal_means.marginal_slopes(self.fit, column, by, kind, weights, at, random, level, df_method)
+        fit, method, note = self._with_covariance(df_method, robust, cluster)
+        return noted(marginal_means.marginal_slopes(fit, column, by, kind, weights, at, random, level, method), note)
 
     @understands
     def marginal_effects(
@@ -111,14 +122,20 @@ class Effects(Part):
         weights: ArrayLike | None = None,
         level: float = 0.95,
         df_method: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
     ) -> Estimated:
         """Average marginal effects: slopes of the mean in numbers, differences between levels of factors.
 
         Parameters are those of `comparisons`; without `columns` all predictors of the mean. A number with two values is
         compared at these.
         """
-        return comparisons.marginal_effects(
-            self.fit, columns, average, by, at, newdata, random, outcome, weights, level, df_method
+        fit, method, note = self._with_covariance(df_method, robust, cluster)
+        return noted(
+            comparisons.marginal_effects(
+                fit, columns, average, by, at, newdata, random, outcome, weights, level, method
+            ),
+            note,
         )
 
     @understands
@@ -138,6 +155,8 @@ class Effects(Part):
         weights: ArrayLike | None = None,
         level: float = 0.95,
         df_method: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
     ) -> Estimated:
         """The means of rows with a column at one value against those of the same rows with it at another.
 
@@ -170,6 +189,8 @@ class Effects(Part):
             Of the intervals.
         df_method : str, optional
             As `method` of `degrees_of_freedom`.
+        robust, cluster
+            As in `cov_params`: errors from a robust covariance, with normal tests.
 
         Returns
         -------
@@ -181,7 +202,17 @@ class Effects(Part):
         DataError
             No such column, a word that is not known, levels that the fit has not seen, a mean that does not exist.
         """
-        return comparisons.comparisons(
-            self.fit, column, kind, contrast, change, average, by, at, newdata, random, outcome, weights, level,
-            df_method,
-        )  # fmt: skip
+        fit, method, note = self._with_covariance(df_method, robust, cluster)
+        return noted(
+            comparisons.comparisons(
+                fit, column, kind, contrast, change, average, by, at, newdata, random, outcome, weights, level, method
+            ),
+            note,
+        )
+
+    def _with_covariance(self, df_method: str | None, robust: str | None, cluster: Any) -> tuple[Fit, str | None, str]:
+        """The fit with the covariance that was asked for, the degrees of freedom that go with it, and a note."""
+        chosen = self._robust(robust, cluster)
+        if chosen is None:
+            return self.fit, df_method, ""
+        return chosen.fit, sandwich.normal_tests(chosen, df_method), f"standard errors: {chosen.definition}"

@@ -31,6 +31,8 @@ class Hypotheses(Part):
         df_method: str | None = None,
         part: str = "mean",
         adjust: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
     ) -> WaldTest:
         """Tests linear hypotheses about coefficients, together and one by one: F and t, or chi-square and z tests.
 
@@ -47,13 +49,15 @@ class Hypotheses(Part):
             "mean", or a part with a formula of its own: "dispersion", "zero".
         adjust : {"holm", "bonferroni", "bh", "by"}, optional
             For the number of the single tests.
+        robust, cluster
+            As in `cov_params`: chi-square and z tests with a robust covariance.
 
         Returns
         -------
         WaldTest
             statistic, num_df, den_df, p_value of all together; table, a row per equation.
         """
-        return wald_test.wald_test(self.fit, hypothesis, values, df_method, part, adjust)
+        return wald_test.wald_test(self.fit, hypothesis, values, df_method, part, adjust, self._robust(robust, cluster))
 
     @understands
     def anova(

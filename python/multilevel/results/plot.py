@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..arguments import understands
-from ..pictures import caterpillar, forest, residual_plots
+from ..pictures import caterpillar, check_panels, curves, forest, profiles, residual_plots
+from ..pictures import items as item_pictures
 from ..pictures import quadrature as quadrature_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ..fitting.record import Fit
+    from ..inference.profile import Which
 
 
 class Plot:
@@ -110,3 +114,88 @@ class Plot:
         ax : Axes, optional
         """
         return quadrature_picture.quadrature(self.fit, level, n_points, ax)
+
+    @understands
+    def predictions(
+        self,
+        x: str,
+        by: str | None = None,
+        at: Mapping[str, Any] | None = None,
+        level: float = 0.95,
+        kind: str = "response",
+        groups: bool = True,
+        data: bool = True,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Means over a predictor: of a typical group, of the population, and of each group.
+
+        Solid, with its band, is the mean with random effects of zero; dashed the average over the random effects, where
+        the two differ. Other columns are at their means, factors averaged over, as in `marginal_means`. Thin curves are
+        the levels of the first grouping factor at their conditional modes, where its random effects are an intercept
+        and a slope of `x` or one of them. Crosses are means of the response in classes of as many rows.
+
+        Parameters
+        ----------
+        x : str
+            A column of the data, a number or a factor.
+        by : str, optional
+            A factor: curves for each of its levels, without those of groups and without data.
+        at : mapping, optional
+            Values of other columns, as in `marginal_means`.
+        level : float
+            Of the band.
+        kind : {"response", "link"}
+        groups, data : bool
+            Whether curves of groups, and means of the data, are drawn.
+        ax : Axes, optional
+        """
+        return curves.predictions(self.fit, x, by, at, level, kind, groups, data, ax)
+
+    @understands
+    def profile(self, which: Which = None, level: float = 0.95, ax: Axes | None = None) -> Axes | Figure:
+        """Profiles of the likelihood, a panel per parameter: zeta, the signed root of twice what it loses.
+
+        A straight line is a likelihood of a normal distribution's shape, whose Wald interval is right. Dashed are the
+        limits of the profile interval, where zeta leaves the band.
+
+        Parameters
+        ----------
+        which : optional
+            As in `results.profile`; all parameters without it.
+        level : float
+        ax : Axes, optional
+            For one parameter.
+        """
+        return profiles.profile(self.fit, which, level, ax)
+
+    @understands
+    def check(self, seed: int | None = 0) -> Figure:
+        """What to look at before a model is believed, in one figure; `results.check()` has the tests.
+
+        Quantile residuals over normal quantiles, and their means over the linear predictor with a band of two standard
+        errors; the random effects of the first grouping factor over normal quantiles; Cook's distances of its levels.
+
+        Parameters
+        ----------
+        seed : int or None
+            Of the random effects drawn given the data, and of where responses with a probability are put.
+        """
+        return check_panels.check(self.fit, seed)
+
+    @understands
+    def influence(self, group: str | None = None, exact: bool = False, ax: Axes | None = None) -> Axes:
+        """Cook's distances without each level of a grouping factor, or without each row, the 25 largest.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; rows without it.
+        exact : bool
+            Whether to fit again without each, as in `results.influence`.
+        ax : Axes, optional
+        """
+        return check_panels.influence(self.fit, group, exact, ax)
+
+    def items(self) -> Figure:
+        """Characteristic and information curves of the items of a latent trait, see `results.item_curves`."""
+        return item_pictures.items(self.fit)

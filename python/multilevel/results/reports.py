@@ -20,7 +20,7 @@ class Reports(Part):
 
     @property
     def plot(self) -> Plot:
-        """Pictures: `results.plot.random_effects()`, `.fixed()`, `.residuals()`, `.qq()`, `.quadrature()`."""
+        """Pictures: `results.plot.random_effects()`, `.fixed()`, `.predictions("x")`, `.residuals()`, ..."""
         return Plot(self.fit)
 
     @understands

@@ -113,7 +113,8 @@ def by_nodes(
     -------
     list of ndarray, (n,)
     """
-    sd = np.sqrt(variance)
+    # rows that lack a value have none here either
+    sd = np.sqrt(np.where(np.isfinite(variance), variance, 0.0))
     # rows of similar spread share their nodes: those of a large one need many
     octave = np.ceil(2.0 * np.log2(np.maximum(sd, 1e-3))).astype(int)
     results: list[Array] = []

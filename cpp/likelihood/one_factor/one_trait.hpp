@@ -1,0 +1,21 @@
+// The marginal log-likelihood of clusters whose random effects are one trait times loadings, u = lambda v, with its
+// exact gradient and Hessian: everything about a cluster is a number, and what its rows touch of beta and lambda is
+// sparse. Notation as in likelihood.hpp; docs/theory.md has the second derivatives.
+#pragma once
+
+#include <memory>
+
+#include "likelihood/panel_likelihood.hpp"
+#include "model/layout.hpp"
+#include "numeric/gauss_hermite.hpp"
+
+namespace multilevel::likelihood {
+
+/// Whether a model is of this kind: one term, of rank one, and no parameters of the family's own.
+bool is_one_trait(const model::Model& model);
+
+std::unique_ptr<PanelLikelihood> make_one_trait(const model::Model& model, const model::Response& response,
+                                                const model::Layout& layout, const numeric::QuadratureRule& rule,
+                                                Derivatives derivatives);
+
+}  // namespace multilevel::likelihood
