@@ -61,8 +61,8 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
                             const std::optional<DoubleArray>& offset, const std::vector<py::object>& fixed,
                             const std::vector<CodeArray>& codes, const std::vector<std::int32_t>& n_levels,
                             const std::vector<TermTuple>& terms, int threads, const std::vector<PhiTuple>& phi,
-                            const std::vector<int>& variables, const std::string& zero,
-                            const FamilyPointer& own_family, const Eigen::MatrixXd& thresholds) {
+                            const std::vector<int>& variables, const std::string& zero, const FamilyPointer& own_family,
+                            const Eigen::MatrixXd& thresholds) {
   model::Specification s;
   std::vector<py::object> keep;
   s.n_rows = n_rows;

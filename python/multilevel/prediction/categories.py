@@ -48,7 +48,8 @@ def predict_categories(
     use = treatments(fit, random)
     if "marginal" in (*use, new_levels):
         raise DataError(
-            "predictions of ordered categories are not averaged over random effects; take random='conditional' or 'zero'"
+            "predictions of ordered categories are not averaged over random effects; take random='conditional' or "
+            "'zero'"
         )
     rows = rows_of(fit, newdata, use, new_levels, offset, ("",), None, None)
     if newdata is None and all(own == "conditional" for own in use):

@@ -99,9 +99,9 @@ class RowValues(Part):
             Rows to predict for; without it, the rows used in the fit.
         kind : {"response", "mean", "link", "dispersion", "zero"}
             Means of the response (probabilities for binomial models), zeros of a zero part in them; means that the link
-            makes, without those; linear predictors; or the family's parameter that a part of the model makes. Of ordered
-            categories {"response", "link", "probabilities", "class"}: the mean of their numbers 1, 2, ..., eta, a
-            column of probabilities for each, and the most probable one.
+            makes, without those; linear predictors; or the family's parameter that a part of the model makes. Of
+            ordered categories {"response", "link", "probabilities", "class"}: the mean of their numbers 1, 2, ..., eta,
+            a column of probabilities for each, and the most probable one.
         random : {"conditional", "zero", "marginal"}, list of str, or dict
             Random effects at their conditional modes; at zero; or integrated over, as those of groups drawn anew. A
             list of grouping factors has theirs at the modes and the others at zero; a dict has a word for each.
