@@ -13,6 +13,8 @@ from scipy import stats
 
 import multilevel as ml
 
+from .reference_files import read_data
+
 mpl.use("Agg")
 
 from matplotlib import pyplot
@@ -170,6 +172,32 @@ def test_quantiles(cbpp: ml.MixedModelResults, sleep: ml.MixedModelResults) -> N
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["(Intercept)", "Days"]
     with pytest.raises(ml.DataError, match="there are 'residuals', 'Subject'"):
         sleep.plot.qq("herd")
+
+
+def test_check_and_influence(sleep: ml.MixedModelResults, cbpp: ml.MixedModelResults) -> None:
+    figure = cbpp.plot.check()
+    assert [ax.get_title() for ax in figure.axes] == [
+        "quantile residuals", "means of classes", "random effects of herd", "without each herd, 12 of 15",
+    ]  # fmt: skip
+    drawn = points(figure.axes[0])[0][:, 1]
+    np.testing.assert_allclose(drawn, np.sort(cbpp.residuals("quantile", random="drawn", seed=0)))
+    plain = ml.fit("Reaction ~ Days", ml.datasets.sleepstudy())
+    assert len(plain.plot.check().axes) == 2
+    ax = sleep.plot.influence("Subject")
+    expected = sleep.influence("Subject").cooks_distance.sort_values(ascending=False)
+    np.testing.assert_allclose(points(ax)[0][:, 0], expected)
+    assert labels(ax) == [str(level) for level in expected.index]
+
+
+def test_items() -> None:
+    data = read_data("LSAT6")
+    results = ml.fit("y ~ 0 + item + rr(0 + item | person, d=1)", data, "binomial", n_quadrature=15)
+    figure = results.plot.items()
+    curves = results.item_curves()
+    first = curves[curves["item"] == curves["item"].iloc[0]]
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), first["mean"])
+    total = figure.axes[1].lines[-1].get_ydata()
+    np.testing.assert_allclose(total, curves.groupby("ability")["information"].sum())
 
 
 def test_quadrature_over_a_likelihood(cbpp: ml.MixedModelResults) -> None:

@@ -469,6 +469,28 @@ def test_what_a_function_raises_comes_out() -> None:
         counts().profile(fragile)
 
 
+def test_quasi_likelihood_has_no_profile() -> None:
+    data = pd.DataFrame({"y": counts().fit.design.response.values, "g": small(9)[0]})
+    results = ml.fit("y ~ 1 + (1 | g)", data, "poisson", method="pql")
+    with pytest.raises(ml.DataError, match="a profile: a fit by method='pql' has no likelihood"):
+        results.profile()
+
+
+def test_a_family_of_the_users_own() -> None:
+    data = pd.DataFrame({"y": counts().fit.design.response.values, "x": small(9)[1], "g": small(9)[0]})
+    own = ml.CustomFamily(
+        "own_poisson",
+        lambda y, eta: y * eta - np.exp(eta) - special.gammaln(y + 1),
+        support="counts",
+        log_concave=True,
+    )
+    mine, theirs = (
+        ml.fit("y ~ x + (1 | g)", data, family, threads=1).conf_int(method="profile", which="x")
+        for family in (own, "poisson")
+    )
+    np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
 def test_wald_intervals_of_some_coefficients() -> None:
     results = counts()
     pd.testing.assert_frame_equal(results.conf_int(which="x"), results.conf_int().loc[["x"]])

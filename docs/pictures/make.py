@@ -34,6 +34,7 @@ def main() -> None:
     save("predictions", contraception.plot.predictions("age"))
     save("profile", sleep.plot.profile())
     save("residuals", cbpp.plot.residuals("deviance"))
+    save("check", sleep.plot.check())
     save("qq", sleep.plot.qq("Subject"))
     save("quadrature", cbpp.plot.quadrature("8", n_points=5))
 

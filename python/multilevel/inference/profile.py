@@ -148,6 +148,7 @@ def profile_intervals(fit: Fit, level: float = 0.95, which: Which = None) -> pd.
 
 
 def _by_ml(fit: Fit) -> Fit:
+    fit.need_likelihood("a profile")
     fit.need_likelihood("profiles")
     if not fit.converged or not np.isfinite(fit.loglik):
         raise DataError(

@@ -62,15 +62,13 @@ def binned(
 
 def qq(fit: Fit, what: str = "residuals", ax: Axes | None = None) -> Axes:
     """Sorted values over normal quantiles: Pearson or deviance residuals, or the modes of a grouping factor."""
-    from scipy.special import ndtri
-
     ax = canvas.new_axes(ax, 4.5, 4.5)
     for at, (name, values) in enumerate(_samples(fit, what).items()):
         values = np.sort(values[np.isfinite(values)])
         n = len(values)
         if n < 3:
             raise DataError(f"{what} has {n} values: too few for quantiles")
-        normal = ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))  # Blom 1958
+        normal = normal_quantiles(n)
         colour = canvas.COLOURS[at % len(canvas.COLOURS)]
         every = max(1, n // MOST_POINTS)
         ax.plot(normal[::every], values[::every], "o", color=colour, markersize=3.5, label=canvas.short(name))
@@ -83,6 +81,14 @@ def qq(fit: Fit, what: str = "residuals", ax: Axes | None = None) -> Axes:
     if len(ax.get_legend_handles_labels()[0]) > 1:
         ax.legend(frameon=False)
     return ax
+
+
+def normal_quantiles(n: int) -> NDArray[np.float64]:
+    """About the expected values of n sorted normal numbers (Blom 1958)."""
+    from scipy.special import ndtri
+
+    quantiles: NDArray[np.float64] = ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))
+    return quantiles
 
 
 def _samples(fit: Fit, what: str) -> dict[str, Any]:

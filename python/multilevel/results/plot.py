@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import understands
-from ..pictures import caterpillar, curves, forest, profiles, residual_plots
+from ..pictures import caterpillar, check_panels, curves, forest, profiles, residual_plots
+from ..pictures import items as item_pictures
 from ..pictures import quadrature as quadrature_picture
 
 if TYPE_CHECKING:
@@ -166,3 +167,35 @@ class Plot:
             For one parameter.
         """
         return profiles.profile(self.fit, which, level, ax)
+
+    @understands
+    def check(self, seed: int | None = 0) -> Figure:
+        """What to look at before a model is believed, in one figure; `results.check()` has the tests.
+
+        Quantile residuals over normal quantiles, and their means over the linear predictor with a band of two standard
+        errors; the random effects of the first grouping factor over normal quantiles; Cook's distances of its levels.
+
+        Parameters
+        ----------
+        seed : int or None
+            Of the random effects drawn given the data, and of where responses with a probability are put.
+        """
+        return check_panels.check(self.fit, seed)
+
+    @understands
+    def influence(self, group: str | None = None, exact: bool = False, ax: Axes | None = None) -> Axes:
+        """Cook's distances without each level of a grouping factor, or without each row, the 25 largest.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; rows without it.
+        exact : bool
+            Whether to fit again without each, as in `results.influence`.
+        ax : Axes, optional
+        """
+        return check_panels.influence(self.fit, group, exact, ax)
+
+    def items(self) -> Figure:
+        """Characteristic and information curves of the items of a latent trait, see `results.item_curves`."""
+        return item_pictures.items(self.fit)
