@@ -12,8 +12,10 @@ from ..inference import wald
 from ..inference.components import component_table
 from ..inference.family_parameters import family_parameters
 from ..inference.information_criteria import information_criteria
+from ..inference.ratios import ratio_word
 from ..prediction.residuals import scaled
 from ..tables.page import Page, Paragraph, Table, abbreviate, format_fixed, format_numbers, format_p, format_small
+from . import spss, stata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ..fitting.record import Fit
     from ..inference.robust import Robust
 
+STYLES = ("glmer", "spss", "stata")
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
 HOMOGENEOUS = ("homogeneous diagonal", "homogeneous compound symmetry", "ar1")  # one variance for all
 ONE_CORRELATION = ("compound symmetry", "homogeneous compound symmetry", "ar1", "heterogeneous ar1")
@@ -37,12 +40,17 @@ LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too 
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
-def summarize(fit: Fit, df_method: str | None = None, robust: Robust | None = None) -> Page:
-    """The page that `print(results.summary())` shows; `df_method` and `robust` as in `wald.coefficient_table`."""
-    return Page(tuple(_blocks(fit, df_method, robust)))
+def summarize(fit: Fit, df_method: str | None = None, robust: Robust | None = None, style: str = "glmer") -> Page:
+    """The page that `print(results.summary())` shows; `df_method` and `robust` as in `wald.coefficient_table`.
+
+    `style` is the layout of the tables of coefficients, one of `STYLES`; another is a ValueError.
+    """
+    if style not in STYLES:
+        raise ValueError(f"style={style!r}: the layouts are {', '.join(map(repr, STYLES))}")
+    return Page(tuple(_blocks(fit, df_method, robust, style)))
 
 
-def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[Paragraph | Table]:
+def _blocks(fit: Fit, df_method: str | None, robust: Robust | None, style: str) -> Iterator[Paragraph | Table]:
     # The numbers first, each from the module that has them; all below is layout.
     residual = scaled(fit) if fit.family.has_variance else None
     method = wald.default_method(fit) if df_method is None else df_method
@@ -65,9 +73,9 @@ def _blocks(fit: Fit, df_method: str | None, robust: Robust | None) -> Iterator[
     if fit.phi and fit.sigma is None:
         yield _family_parameters(fit, family_parameters(judged))
     if fit.fixed_names or fit.redundant or fit.design.thresholds is None:
-        yield _fixed_effects(fit, coefficients, method, unasked=df_method is None, note=note)
+        yield _fixed_effects(fit, coefficients, method, unasked=df_method is None, note=note, style=style)
     for component in fit.components:
-        yield _component(fit, component, component_table(judged, component))
+        yield _component(fit, component, component_table(judged, component), style)
     p = len(fit.fixed_names)
     if 1 < p <= MOST_CORRELATIONS:
         yield _correlations(fit.fixed_names, wald.correlation(judged.beta_covariance))
@@ -257,18 +265,31 @@ def _in_short(names: tuple[str, ...]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
 
 
-def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool, note: str) -> Table:
-    estimates = [
-        list(table.index),
+def _coefficients(
+    table: pd.DataFrame, style: str, *, exponentials: bool, df_shown: bool
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Headings and columns of cells of a table of coefficients, without the names."""
+    if style == "spss":
+        return spss.coefficients(table, exponentials)
+    if style == "stata":
+        return stata.coefficients(table)
+    columns = [
         format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
         format_numbers(table["std_error"], 5),
+        *([format_fixed(table["df"], 2)] if df_shown else []),
+        format_fixed(table["statistic"], 3),
+        format_p(table["p_value"]),
     ]
-    tests = [format_fixed(table["statistic"], 3), format_p(table["p_value"])]
+    headings = ("df", "t value", "Pr(>|t|)") if df_shown else ("z value", "Pr(>|z|)")
+    return ("Estimate", "Std. Error", *headings), columns
+
+
+def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool, note: str, style: str) -> Table:
+    headings, cells = _coefficients(
+        table, style, exponentials=bool(ratio_word(fit, False)), df_shown=method in DF_NAMES
+    )
     notes = [note] if note else []
-    headings = ["z value", "Pr(>|z|)"]
     if method in DF_NAMES:
-        tests.insert(0, format_fixed(table["df"], 2))
-        headings = ["df", "t value", "Pr(>|t|)"]
         if not note:
             notes.append(f"t tests with {DF_NAMES[method]}")
         if unasked and method == "containment":
@@ -282,27 +303,21 @@ def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool,
         is_ordered = "is ordered and has" if len(ordered) == 1 else "are ordered and have"
         polynomials = f"contrasts={{{ordered[0]!r}: 'poly'}} has polynomials, as R"
         notes.append(f"{', '.join(ordered)} {is_ordered} treatment contrasts; {polynomials}")
-    rows = tuple(zip(*estimates, *tests, strict=True))
-    columns = ("", "Estimate", "Std. Error", *headings)
-    return Table(columns, rows, title="Fixed effects:", n_labels=1, notes=tuple(notes))
+    rows = tuple(zip(table.index, *cells, strict=True))
+    return Table(("", *headings), rows, title="Fixed effects:", n_labels=1, notes=tuple(notes))
 
 
-def _component(fit: Fit, component: Component, table: pd.DataFrame) -> Table:
+def _component(fit: Fit, component: Component, table: pd.DataFrame, style: str) -> Table:
     parameter = next(own for own in fit.family.parameters if own.name == component.parameter)
-    cells = [
-        list(table.index),
-        format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
-        format_numbers(table["std_error"], 5),
-        format_fixed(table["statistic"], 3),
-        format_p(table["p_value"]),
-    ]
+    ratios = parameter.scale in ("logit", "log")
+    headings, cells = _coefficients(table, style, exponentials=ratios, df_shown=False)
     ordered = fit.design.thresholds is not None
     notes = [DIRECTION if ordered else f"on the scale of {parameter.scale_in_words}: {parameter.meaning}"]
     if component.redundant:
         notes.append(f"dropped as linear combinations of earlier columns: {', '.join(component.redundant)}")
     title = f"{PART_TITLES.get(component.name, component.name.capitalize())}:"
-    columns = ("", "Estimate", "Std. Error", "z value", "Pr(>|z|)")
-    return Table(columns, tuple(zip(*cells, strict=True)), title=title, n_labels=1, notes=tuple(notes))
+    rows = tuple(zip(table.index, *cells, strict=True))
+    return Table(("", *headings), rows, title=title, n_labels=1, notes=tuple(notes))
 
 
 def _ordered_by_treatment(fit: Fit) -> list[str]:

@@ -24,13 +24,16 @@ class Reports(Part):
         return Plot(self.fit)
 
     @understands
-    def summary(self, df_method: str | None = None, robust: str | None = None, cluster: Any = None) -> Page:
+    def summary(
+        self, df_method: str | None = None, robust: str | None = None, cluster: Any = None, style: str = "glmer"
+    ) -> Page:
         """The page known from lme4: `print` it (or the results), or show it in a notebook.
 
         `df_method` is the `method` of `degrees_of_freedom`, for the tests of the fixed effects; `robust` and `cluster`
-        are as in `cov_params`, for all standard errors.
+        are as in `cov_params`, for all standard errors. `style` is the layout of the coefficients: "glmer", "spss" (B,
+        S.E., Wald, Exp(B)) or "stata" (Coef., z, intervals); the numbers are the same. Another is a ValueError.
         """
-        return summary.summarize(self.fit, df_method, self._robust(robust, cluster))
+        return summary.summarize(self.fit, df_method, self._robust(robust, cluster), style)
 
     @understands
     def tidy(
