@@ -32,11 +32,11 @@ def coefficients(table: pd.DataFrame, exponentials: bool) -> tuple[tuple[str, ..
         df,
         significance,
     ]
-    shown = table[["estimate", "conf_low", "conf_high"]]
+    estimate, low, high = (table[name].to_numpy() for name in ("estimate", "conf_low", "conf_high"))
     if exponentials:
         with np.errstate(over="ignore"):
-            shown = np.exp(shown)
-        columns.append(format_numbers(shown["estimate"], 4))
-    columns += [format_numbers(shown[side], 4) for side in ("conf_low", "conf_high")]
+            estimate, low, high = np.exp(estimate), np.exp(low), np.exp(high)
+        columns.append(format_numbers(estimate, 4))
+    columns += [format_numbers(low, 4), format_numbers(high, 4)]
     headings = ("B", "S.E.", "Wald" if normal else "t", "df", "Sig.", *(["Exp(B)"] if exponentials else []))
     return (*headings, "95% Lower", "Upper"), columns
