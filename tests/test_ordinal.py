@@ -506,3 +506,25 @@ def test_likelihood_ratio_and_tables(wine: ml.MixedModelResults) -> None:
     assert wine.glance()["df_model"].iloc[0] == 7
     assert not wine.family_params
     assert wine.family_parameters().empty
+
+
+def test_what_comes_after_a_fit() -> None:
+    rng = np.random.default_rng(5)
+    g, x = np.repeat(np.arange(30), 10), rng.normal(size=300)
+    eta = 0.8 * x + rng.normal(0, 0.8, 30)[g] + rng.logistic(size=300)
+    y = pd.Categorical.from_codes(np.digitize(eta, [-1, 0.5, 2]), ["lo", "mid", "hi", "top"], ordered=True)
+    results = ml.fit("y ~ x + (1 | g)", {"y": y, "x": x, "g": g}, "cumulative")
+    variance = results.random_cov["g"].iloc[0, 0]
+    icc = results.icc()
+    assert icc.loc["g", "estimate"] == pytest.approx(variance / (variance + np.pi**2 / 3), rel=1e-12)
+    ratio = np.exp(np.sqrt(2 * variance) * 0.6744897501960817)
+    assert results.median_odds_ratio().loc["g", "estimate"] == pytest.approx(ratio, rel=1e-12)
+    assert 0 < results.r2()["estimate"].iloc[0] < 1
+    assert list(results.linktest().index) == ["fitted", "fitted squared"]
+    limits = results.conf_int(method="profile")
+    assert limits.loc["x", "lower"] < results.params["x"] < limits.loc["x", "upper"]
+    robust = results.bse / np.sqrt(np.diag(results.cov_params(robust="CR0")))
+    assert robust.between(0.5, 2.0).all()
+    for ask in (lambda: results.simulate(1, seed=1), lambda: results.bootstrap(5, seed=1)):
+        with pytest.raises(ml.DataError, match="responses of the 'cumulative' family cannot be drawn"):
+            ask()

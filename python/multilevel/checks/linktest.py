@@ -28,7 +28,7 @@ def linktest(fit: Fit) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, index = "(Intercept)", "fitted", "fitted squared"
+    DataFrame, index = "(Intercept)" (not of ordered categories), "fitted", "fitted squared"
         The columns of `coefficient_table`; the row of the square is the test.
 
     Raises
@@ -52,6 +52,8 @@ def linktest(fit: Fit) -> pd.DataFrame:
     like = fit.design.fixed[0]
     values = (None, fitted, fitted**2)
     columns = tuple(replace(like, name=name, values=own) for name, own in zip(NAMES, values, strict=True))
+    if fit.design.thresholds is not None:
+        columns = columns[1:]  # thresholds are its intercepts
     second = refit(fit, replace(fit.design, fixed=columns, fixed_terms=()))
     if not second.converged or second.redundant:
         why = second.message or "the fixed part has two values only, and its square adds nothing to them"

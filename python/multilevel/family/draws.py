@@ -62,9 +62,14 @@ def draw(
     Raises
     ------
     DataError
-        A mean lies outside what the family can have, as links such as the identity allow.
+        A mean lies outside what the family can have, as links such as the identity allow; or nothing is drawn from the
+        family, as from ordered categories.
     """
     name = family.name.removeprefix("truncated_")
+    if name not in DRAWS:
+        raise DataError(
+            f"responses of the {name!r} family cannot be drawn: it has no mean that a distribution could have"
+        )
     base = family if name == family.name else Family(name, family.link)
     natural = {
         own.name: own.naturals(np.asarray(phi)[..., at])

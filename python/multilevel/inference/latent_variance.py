@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-THEORY = {"logit": np.pi**2 / 3.0, "probit": 1.0, "cloglog": np.pi**2 / 6.0}  # of the latent response, by link
+THEORY = {
+    "logit": np.pi**2 / 3.0,
+    "probit": 1.0,
+    "cloglog": np.pi**2 / 6.0,
+    "loglog": np.pi**2 / 6.0,
+}  # of the latent response, by link
 APPROXIMATIONS = ("lognormal", "delta", "trigamma")
 MEANS = ("null", "typical", "observed")
 TRIGAMMA = ("poisson", "negative_binomial", "gamma", "geometric")
@@ -145,8 +150,12 @@ def _of_factor(fit: Fit, factor: int) -> tuple[float, Array]:
 
 
 def is_latent(fit: Fit) -> bool:
-    """Whether the response is a latent one cut in two."""
-    return fit.family.support == "trials" and not fit.family.zero and fit.family.link in THEORY
+    """Whether the response is a latent one, cut in two or at thresholds."""
+    return _is_cut(fit) and not fit.family.zero and fit.family.link in THEORY
+
+
+def _is_cut(fit: Fit) -> bool:
+    return fit.family.support == "trials" or fit.design.thresholds is not None
 
 
 def _residual(fit: Fit, mean: str | float, approximation: str) -> tuple[float, Array]:
@@ -161,7 +170,7 @@ def _residual(fit: Fit, mean: str | float, approximation: str) -> tuple[float, A
         if approximation != "lognormal":
             raise ValueError(f"approximation={approximation!r}: the latent variance of the {family.link} link is exact")
         return THEORY[family.link], none
-    if family.support == "trials" and family.link == "cauchit":
+    if _is_cut(fit) and family.link == "cauchit":
         raise DataError("the latent distribution of the cauchit link has no variance, so that no share of it exists")
     if approximation == "trigamma" and (family.link != "log" or family.name not in TRIGAMMA or family.zero):
         raise ValueError(f"approximation='trigamma' is of the families {', '.join(TRIGAMMA)} with the log link")
