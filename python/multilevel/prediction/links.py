@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST = 4  # order of derivatives
 REACH = 8.7  # standard deviations; what lies beyond is below the last digit
 # Half the width of the strip around the real line in which the mean is analytic and does not grow.
-STRIP = {"logit": np.pi, "cloglog": 0.5 * np.pi, "cauchit": 1.0}
+STRIP = {"logit": np.pi, "cloglog": 0.5 * np.pi, "loglog": 0.5 * np.pi, "cauchit": 1.0}
 NO_AVERAGE = ("inverse", "inverse_squared")
 
 
@@ -205,6 +205,12 @@ def _cauchit(eta: Array, _: int) -> list[Array]:
     ]
 
 
+def _loglog(eta: Array, order: int) -> list[Array]:
+    """One less the mean of cloglog at -eta; the mean itself by its own exponential, which keeps small ones."""
+    other = _cloglog(-eta, max(order, 1))
+    return [np.exp(-np.exp(-eta)), *((-1.0) ** (k + 1) * own for k, own in enumerate(other[1:], 1))]
+
+
 _DERIVATIVES = {
     "identity": _identity,
     "log": _log,
@@ -214,5 +220,6 @@ _DERIVATIVES = {
     "logit": _logit,
     "probit": _probit,
     "cloglog": _cloglog,
+    "loglog": _loglog,
     "cauchit": _cauchit,
 }
