@@ -301,7 +301,7 @@ def test_the_largest_mode_of_two_effects() -> None:
     # In a plane the square root link has a mode in every piece between as many lines as there are rows.
     below = 0
     for family, link in SEVERAL:
-        for seed in range(10):
+        for seed in range(4):
             case = clusters(family, link, 2, seed)
             value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
             assert np.isfinite(value)
@@ -374,7 +374,7 @@ def crossed(family: str, link: str, seed: int, nested: bool = False) -> Crossed:
 def test_the_largest_joint_mode(family: str, link: str, nested: bool) -> None:
     # What moves one level at a time cannot see everything.
     below = 0
-    for seed in range(8):
+    for seed in range(5):
         case = crossed(family, link, seed, nested)
         value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
         below += value < case.reference(np.random.default_rng(seed)) - 0.05
