@@ -7,6 +7,7 @@
 // parameters and not of what was evaluated before.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -26,6 +27,7 @@ inline constexpr int most_halvings = 60;
 inline constexpr int most_start_halvings = 8;  // of a start outside the domain
 inline constexpr int most_entries = 60;        // steps from there towards the domain
 inline constexpr double outside_weight = 1e6;  // of a row outside, beside the prior's one
+inline constexpr double least_ridge = 1e-14;   // of the trace
 inline constexpr int most_diagonal =
     4;  // with so few random effects, scans go along sums and differences of two as well
 
@@ -335,7 +337,8 @@ class ConditionalModes {
   }
 
   /// step = H^-1 f'(v); returns the Newton decrement f'(v)'step. Where the observed H is not positive definite (a
-  /// density that is not log-concave) the expected information takes its place: it never points downhill.
+  /// density that is not log-concave) the expected information takes its place: it never points downhill. Where rows
+  /// far out weigh so much that neither can be factorized, the diagonal is raised; a mode is never declared with that.
   double newton_step(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, int first,
                      int n, const Vector& v, VectorMap& step, bool& concave) {
     Vector gradient(q_());
@@ -353,6 +356,17 @@ class ConditionalModes {
         concave = observed;
         return gradient.dot(step);
       }
+    }
+    concave = false;
+    Matrix h = several_ ? precision(strip, lambda, first, n, rows.scratch + first, 1.0)
+                        : precision(strip, lambda, first, n, rows.at_mode.eta[1] + first, -1.0);
+    double trace = 0.0;
+    for (int a = 0; a < q_(); ++a) trace += h(a, a);
+    if (!std::isfinite(trace)) return trace;
+    for (double ridge = least_ridge * trace; ridge < trace; ridge *= 100.0) {
+      for (int a = 0; a < q_(); ++a) h(a, a) += ridge;
+      step = gradient;
+      if (solve(h, step.data())) return std::max(gradient.dot(step), 2.0 * mode_tolerance);
     }
     return std::numeric_limits<double>::quiet_NaN();
   }
