@@ -36,7 +36,12 @@ def check_seed(seed: int, thorough: float = 0.1) -> Outcome:
     """Fits the design of a seed and judges it; `thorough` is the share of fits that get the costly checks."""
     began = time.process_time()
     made = design(seed)
-    outcome = Outcome(seed, made.recipe.kind, rows=len(made.frame), model=f"{made.recipe.family} {made.recipe.link} {made.recipe.part}".strip())
+    outcome = Outcome(
+        seed,
+        made.recipe.kind,
+        rows=len(made.frame),
+        model=f"{made.recipe.family} {made.recipe.link} {made.recipe.part}".strip(),
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         signal.signal(signal.SIGPROF, _stop)
@@ -109,7 +114,7 @@ def _finite(results: Any, outcome: Outcome) -> None:
     elif results.converged and not results.singular and not np.isfinite(np.diag(fit.covariance)).all():
         bad = [n for n, v in zip(fit.parameter_names, np.diag(fit.covariance), strict=True) if not np.isfinite(v)]
         limits = [own.internal for own in fit.family.parameters if own.name in fit.phi]
-        if bad == [n for n, v in zip(limits, fit.phi.values(), strict=True) if not np.isfinite(v)]:
+        if bad == [n for n, v in zip(limits, fit.phi.values(), strict=False) if v == 0 or np.isinf(v)]:
             return
         outcome.add("NOT FINITE", f"no standard errors of {bad}, and nothing is at its boundary")
 

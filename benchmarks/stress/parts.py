@@ -25,7 +25,9 @@ def arguments(recipe: Recipe, categories: int) -> dict[str, Any]:
         return {"family": ml.Family(family, link, zero=part)}
     if part == "truncated":
         return {"family": f"truncated_{family}", "link": link}
-    more: dict[str, Any] = {"zero formula": {"zero_inflation": "~ v"}, "dispersion": {"dispersion": "~ v"}}.get(part, {})
+    more: dict[str, Any] = {"zero formula": {"zero_inflation": "~ v"}, "dispersion": {"dispersion": "~ v"}}.get(
+        part, {}
+    )
     if part == "categories":
         more = [{}, {"thresholds": "equidistant"}, {"nominal": "~ v"}][recipe.variant]
         more["levels"] = list(range(1, categories + 1))

@@ -86,7 +86,12 @@ BOUNDED = (  # links whose linear predictor is not any number
 RATES = ("poisson", "gamma", "negative_binomial", "negative_binomial_1", "geometric", "generalized_poisson")
 PARTIAL = 2 * 10**8  # seeds from here on draw what modifies a family, or ordered categories
 PARTS = {  # families and links that each may modify
-    "inflation": (("poisson", "log"), ("negative_binomial", "log"), ("negative_binomial_1", "log"), ("geometric", "log")),
+    "inflation": (
+        ("poisson", "log"),
+        ("negative_binomial", "log"),
+        ("negative_binomial_1", "log"),
+        ("geometric", "log"),
+    ),
     "hurdle": (("poisson", "log"), ("negative_binomial", "log"), ("gamma", "log"), ("lognormal", "log")),
     "zero formula": (("poisson", "log"), ("negative_binomial", "log"), ("geometric", "log")),
     "truncated": (("poisson", "log"), ("negative_binomial", "log")),
