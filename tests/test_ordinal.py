@@ -525,6 +525,3 @@ def test_what_comes_after_a_fit() -> None:
     assert limits.loc["x", "lower"] < results.params["x"] < limits.loc["x", "upper"]
     robust = results.bse / np.sqrt(np.diag(results.cov_params(robust="CR0")))
     assert robust.between(0.5, 2.0).all()
-    for ask in (lambda: results.simulate(1, seed=1), lambda: results.bootstrap(5, seed=1)):
-        with pytest.raises(ml.DataError, match="responses of the 'cumulative' family cannot be drawn"):
-            ask()
