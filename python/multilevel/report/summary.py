@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..fitting.parameters import is_exact
+from ..formula.structures import factor_names
 from ..inference import wald
 from ..inference.components import component_table
 from ..inference.family_parameters import family_parameters
@@ -258,6 +259,8 @@ def _structure(group: str, names: tuple[str, ...], structure: str) -> str:
         return f"{subject} are independent of each other, with one variance."
     if structure in ("ar1", "heterogeneous ar1"):
         return f"{subject} have covariance structure {structure}; Corr is that of neighbours in time."
+    if factors := factor_names(structure):
+        return f"{subject} are loadings times the factors {', '.join(factors)}."
     return f"{subject} have covariance structure {structure}."
 
 
