@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..arguments import understands
-from ..report import interpret, summary, tidy
+from ..report import interpret, layouts, summary, tidy
 from .part import Part
 from .plot import Plot
 
@@ -29,11 +29,19 @@ class Reports(Part):
     ) -> Page:
         """The page known from lme4: `print` it (or the results), or show it in a notebook.
 
-        `df_method` is the `method` of `degrees_of_freedom`, for the tests of the fixed effects; `robust` and `cluster`
-        are as in `cov_params`, for all standard errors. `style` is the layout of the coefficients: "glmer", "spss" (B,
-        S.E., Wald, Exp(B)) or "stata" (Coef., z, intervals); the numbers are the same. Another is a ValueError.
+        Parameters
+        ----------
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`, for the tests of the fixed effects; without it the fit's default, and
+            in the layout "lme" containment where it goes with the fit.
+        robust, cluster
+            As in `cov_params`, for all standard errors.
+        style : {"glmer", "lme", "sas", "spss", "stata"}
+            The layout: that of lme4, of nlme's `lme`, of SAS's GLIMMIX, of SPSS's MIXED and GENLINMIXED, or of Stata's
+            `mixed` and its kin. What a layout counts in another way than the results has a note below it. "sas" and
+            "stata" fit the model without random effects, too, for its test. Another is a ValueError.
         """
-        return summary.summarize(self.fit, df_method, self._robust(robust, cluster), style)
+        return layouts.summarize(self.fit, df_method, self._robust(robust, cluster), style)
 
     @understands
     def tidy(
