@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..arguments import understands
-from ..report import interpret, layouts, summary, tidy
+from ..report import equation, interpret, layouts, summary, tidy
 from .part import Part
 from .plot import Plot
 
@@ -42,6 +42,27 @@ class Reports(Part):
             "stata" fit the model without random effects, too, for its test. Another is a ValueError.
         """
         return layouts.summarize(self.fit, df_method, self._robust(robust, cluster), style)
+
+    @understands
+    def equation(self, style: str = "levels", format: str = "text", estimates: bool = False) -> str:  # noqa: A002
+        """The model in equations, as books on multilevel models write it.
+
+        Parameters
+        ----------
+        style : {"levels", "combined"}
+            An equation for the rows, and for each of their coefficients one for the groups, with the predictors that
+            are constant within groups in it (Raudenbush & Bryk 2002); or all in one. Nested factors make a level each,
+            from the inner to the outer; factors that cross share one. Parts beside the mean have an equation each.
+        format : {"text", "latex"}
+            LaTeX is an `aligned` environment, which a notebook sets.
+        estimates : bool
+            Whether numbers stand in place of symbols.
+
+        Returns
+        -------
+        str
+        """
+        return equation.equation(self.fit, style, format, estimates)
 
     @understands
     def tidy(
