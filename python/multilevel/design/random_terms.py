@@ -134,7 +134,7 @@ def _check_columns(source: str, bar: Bar, names: tuple[str, ...]) -> None:
             source,
             bar.position,
             f"{bar.text} has one column, '{names[0]}': a structure of correlations needs at least two; "
-            f"for one write ({_left(bar)} | {bar.group_name})",
+            f"for one write ({left_of(bar)} | {bar.group_name})",
         )
     if rank is not None and rank >= len(names):
         most = len(names) - 1
@@ -142,7 +142,7 @@ def _check_columns(source: str, bar: Bar, names: tuple[str, ...]) -> None:
             source,
             bar.position,
             f"{bar.text} has {rank} dimensions for {len(names)} columns: d must be less, such as d={most}; "
-            f"for every correlation write ({_left(bar)} | {bar.group_name})",
+            f"for every correlation write ({left_of(bar)} | {bar.group_name})",
         )
 
 
@@ -157,7 +157,8 @@ def check_part_terms(bars: Sequence[PartBar], factors: Sequence[GroupingFactor])
             )
 
 
-def _left(bar: Bar) -> str:
+def left_of(bar: Bar) -> str:
+    """What stands before the bar, as it was read."""
     products = [":".join(atom.text for atom in product) for product in bar.terms.products]
     return " + ".join(["1" if bar.terms.intercept else "0", *products]) if products else "1"
 
