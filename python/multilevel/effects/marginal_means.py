@@ -20,7 +20,7 @@ from . import rows as coded
 from .directions import check_number, direction
 from .grid import reference_grid
 from .mean_table import MarginalMeans
-from .means import Question, RowMeans, needs_of, row_means, row_slopes
+from .means import Question, RowMeans, check_mean, needs_of, row_means, row_slopes
 from .variables import column_of
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def marginal_means(
     """
     over, within = _names(columns), _names(by)
     check_choice("kind", kind, ("link", "response"))
+    check_mean(fit, kind)
     question = Question(outcome=kind, random=random)
     question.check()
     simple = kind == "link" or fit.family.mean_is_response
@@ -134,6 +135,7 @@ def marginal_slopes(
     check_number(fit, own, "slope")
     over = _names(by)
     check_choice("kind", kind, ("link", "response"))
+    check_mean(fit, kind)
     question = Question(outcome=kind, random=random)
     question.check()
     if kind == "link" and random == "marginal":

@@ -65,8 +65,19 @@ class RowMeans:
     places: str = ""
 
 
+def check_mean(fit: Fit, outcome: str) -> None:
+    """Refuses means of ordered categories."""
+    if fit.design.thresholds is not None and outcome != "link":
+        raise DataError(
+            "ordered categories have no mean: marginal_means() and marginal_slopes() with kind='link', comparisons() "
+            "and marginal_effects() with outcome='link' are on the latent scale, and predict(kind='probabilities') has "
+            "the probabilities of the categories"
+        )
+
+
 def needs_of(fit: Fit, question: Question) -> Needs:
     """What rows must have for a question."""
+    check_mean(fit, question.outcome)
     has_random = bool(fit.design.random_terms)
     conditional = question.random == "conditional" and has_random
     marginal = question.random == "marginal" and has_random and not _is_plain(fit, question)

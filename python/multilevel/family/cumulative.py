@@ -88,6 +88,15 @@ def interval(
     return Interval(*result)
 
 
+def of_categories(probabilities: Array, y: Array) -> Interval:
+    """The same of ordered categories: their probabilities, (n, K), and which of 1, 2, ..., K a row has."""
+    at = np.asarray(y, dtype=np.intp)[:, None] - 1
+    columns = np.arange(probabilities.shape[1])
+    below, to = (np.where(chosen, probabilities, 0.0).sum(axis=1) for chosen in (columns < at, columns <= at))
+    above, from_here = (np.where(chosen, probabilities, 0.0).sum(axis=1) for chosen in (columns > at, columns >= at))
+    return Interval(below, np.minimum(to, 1.0), np.minimum(from_here, 1.0), above)
+
+
 def zero_probability(family: Family, eta: Array, phi: Array, size: Array | None = None) -> Array:
     """Probability of a zero of each row, zero parts in it; one where a family has none. (n,)."""
     found = interval(family, eta, phi, np.zeros(len(eta)), size=size)
