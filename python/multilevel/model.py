@@ -15,7 +15,7 @@ from .errors import DataError
 from .family.registry import Family, Zero
 from .fitting.core_model import build_core
 from .fitting.many import fit_many
-from .fitting.parameters import is_linear
+from .fitting.parameters import is_exact, is_linear
 from .fitting.progress import Progress
 from .fitting.quasi import QUASI, quasi
 from .fitting.run import run
@@ -422,12 +422,13 @@ class MixedModel:
         linear = is_linear(self.design, self.family)
         if method is None:
             return "reml" if linear and mixed else "ml"
-        if method == "reml" and self.family.is_linear and not linear:
+        exact = is_exact(self.design, self.family)
+        if method == "reml" and self.family.is_linear and not exact:
             raise DataError(
-                "method='reml' needs one residual standard deviation that is estimated; with dispersion= or a given "
-                "sigma use method='ml'"
+                "method='reml' needs a dispersion without random effects: given those the fixed effects cannot be "
+                "integrated out of the likelihood exactly. Use method='ml'"
             )
-        if method == "reml" and not linear:
+        if method == "reml" and not exact:
             raise DataError(
                 f"method='reml' needs the gaussian family with the identity link, and this model is "
                 f"{self.family.name}({self.family.link}): only there can the fixed effects be integrated out of the "
