@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 
 from .arguments import understands
+from .columns.expressions import Rows
+from .columns.frame import Frame
+from .design.kinds import codes_of_rows
 from .errors import DataError
+from .family.mixed import as_family
 from .family.registry import Family
 from .model import MixedModel
 from .prediction.given import law_at
@@ -35,7 +39,7 @@ SOME_VALUES = {  # that a family can take
 def simulate(
     formula: str,
     data: Any,
-    family: str | Family = "gaussian",
+    family: str | Family | Mapping[str, Any] = "gaussian",
     *,
     params: Mapping[str, float],
     n: int = 1,
@@ -112,7 +116,7 @@ def simulate(
 def power(
     model: MixedModelResults | str,
     data: Any = None,
-    family: str | Family = "gaussian",
+    family: str | Family | Mapping[str, Any] = "gaussian",
     *,
     test: str,
     effect: float | Sequence[float] | None = None,
@@ -190,31 +194,35 @@ def _beta(model: MixedModel, params: Mapping[str, float]) -> dict[str, float]:
 
 
 def _without_response(
-    formula: str, data: Any, family: str | Family, trials: ArrayLike | str | None, **options: Any
+    formula: str, data: Any, family: str | Family | Mapping[str, Any], trials: ArrayLike | str | None, **options: Any
 ) -> MixedModel:
     """The model of a formula whose response is yet to be drawn."""
     _, tilde, right = formula.partition("~")
     if not tilde:
         raise DataError(f"the formula {formula!r} has no '~'; write '~ x + (1 | g)'")
     link = options.pop("link", None)
-    own = family if isinstance(family, Family) else Family(family, link)
+    own = as_family(family, link)
     columns, n_rows = _columns(data)
     for name in (RESPONSE, REST):
         if name in columns:
             raise DataError(f"the data have a column '{name}', a name that is needed here; rename it")
-    if trials is not None and own.support != "trials":
+    if trials is not None and not any(member.support == "trials" for member in own.members):
         raise DataError(f"trials= is for families of trials; the family is {own.name}")
-    values: tuple[float, ...] = SOME_VALUES.get(own.support, (1.0, 2.0))
-    if own.zero or any(options.get(name) for name in ("zero_inflation", "hurdle")):
-        values = (0.0, *values)
-    some = np.resize(values, n_rows)
-    if own.support == "trials" and trials is not None:
+    zeros = any(options.get(name) for name in ("zero_inflation", "hurdle"))
+    some, of_trials = np.empty(n_rows), np.zeros(n_rows, dtype=bool)
+    kinds = codes_of_rows(own, Rows(Frame(columns), None)) if own.kinds else np.zeros(n_rows, dtype=np.int64)
+    for code, member in enumerate(own.members):
+        values: tuple[float, ...] = SOME_VALUES.get(member.support, (1.0, 2.0))
+        at = kinds == code
+        some[at] = np.resize((0.0, *values) if member.zero or zeros else values, int(at.sum()))
+        of_trials[at] = member.support == "trials"
+    if trials is not None:
         given = columns[trials] if isinstance(trials, str) and trials in columns else trials
         if isinstance(given, str):
             raise DataError(f"trials={given!r}: the data have no such column")
         size = np.broadcast_to(np.asarray(given, dtype=np.float64), n_rows)
-        columns[RESPONSE] = some * size
-        columns[REST] = size - columns[RESPONSE]
+        columns[RESPONSE] = np.where(of_trials, some * size, some)
+        columns[REST] = np.where(of_trials, size - columns[RESPONSE], 0.0)
         left = f"cbind({RESPONSE}, {REST})"
     else:
         columns[RESPONSE], left = some, RESPONSE

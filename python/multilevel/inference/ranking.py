@@ -55,7 +55,7 @@ def rank(*fits: Any, by: str = "aic", n: str = "rows") -> pd.DataFrame:
         fit.need_likelihood("ranking fits")
     for fit in records[1:]:
         check_comparable(records[0], fit, any_family=True)
-        if (fit.family.support in DISCRETE) != (records[0].family.support in DISCRETE):
+        if _discrete(fit) != _discrete(records[0]):
             raise DataError(
                 f"{records[0].family.name} has probabilities and {fit.family.name} densities, or the other way round: "
                 "densities change with the unit of the response, so their criteria cannot be compared"
@@ -88,3 +88,8 @@ def _exp(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Infinite where it is too large for a number."""
     with np.errstate(over="ignore"):
         return np.asarray(np.exp(values), dtype=np.float64)
+
+
+def _discrete(fit: Fit) -> tuple[bool, ...]:
+    """Whether a response has probabilities, and not densities; of each kind where rows are of several."""
+    return tuple(own.support in DISCRETE for own in fit.family.members)
