@@ -419,6 +419,10 @@ def test_new_rows_need_their_kind(correlated: ml.MixedModelResults, data: pd.Dat
         lambda r: r.population_average(),
         lambda r: r.tidy(exponentiate=True),
         lambda r: r.interpret(),
+        lambda r: r.equation(),
+        lambda r: r.marginal_means("kind", kind="response"),
+        lambda r: r.median_odds_ratio(),
+        lambda r: r.item_parameters(),
     ],
 )
 def test_what_has_no_meaning_for_all_kinds(correlated: ml.MixedModelResults, ask: Any) -> None:

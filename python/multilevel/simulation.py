@@ -41,7 +41,7 @@ def simulate(
     data: Any,
     family: str | Family | Mapping[str, Any] = "gaussian",
     *,
-    params: Mapping[str, float],
+    params: Mapping[str, Any],
     n: int = 1,
     seed: int | None = None,
     trials: ArrayLike | str | None = None,
@@ -51,6 +51,9 @@ def simulate(
     dispersion: str | None = None,
     zero_inflation: str | bool | None = None,
     hurdle: str | bool | None = None,
+    levels: Sequence[Any] | None = None,
+    thresholds: str | None = None,
+    nominal: str | None = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -65,8 +68,9 @@ def simulate(
         The predictors, grouping factors and offsets.
     params : mapping of str to float
         All parameters by name, in natural units, named as in `tidy()`: "(Intercept)", "x"; "g: sd__(Intercept)",
-        "g: cor__(Intercept).x"; "sigma", "size", ...; "dispersion: x", "zero: x". "g: sd" and "g: cor" stand for all
-        standard deviations and correlations of the term.
+        "g: cor__(Intercept).x"; "sigma", "size", ...; "dispersion: x", "zero: x"; "thresholds: 1|2". "g: sd" and
+        "g: cor" stand for all standard deviations and correlations of the term; "thresholds" has a sequence of numbers,
+        which also says how many ordered categories there are.
     n : int
         Replicates.
     seed : int, optional
@@ -79,7 +83,8 @@ def simulate(
     Returns
     -------
     DataFrame, (n_rows, n)
-        A column for each replicate; rows with a missing value in any used column are left out.
+        A column for each replicate; rows with a missing value in any used column are left out. Of ordered categories
+        they are the numbers of these, from 1.
 
     Raises
     ------
@@ -106,6 +111,9 @@ def simulate(
         dispersion=dispersion,
         zero_inflation=zero_inflation,
         hurdle=hurdle,
+        thresholds=thresholds,
+        nominal=nominal,
+        levels=_levels(levels, thresholds, params),
         contrasts=contrasts,
         functions=functions,
         missing=missing,
@@ -120,7 +128,7 @@ def power(
     *,
     test: str,
     effect: float | Sequence[float] | None = None,
-    params: Mapping[str, float] | None = None,
+    params: Mapping[str, Any] | None = None,
     n: int = 1000,
     alpha: float = 0.05,
     sizes: Sequence[int] | None = None,
@@ -174,6 +182,7 @@ def power(
     if isinstance(model, str):
         if data is None or params is None:
             raise DataError("a formula needs data= and params= to draw responses from; or give results of a fit")
+        options["levels"] = _levels(options.get("levels"), options.get("thresholds"), params)
         own = _without_response(model, data, family, trials, **options)
         study = Study(
             law_at(own.design, own.family, own._core, params), own.family, own._method(None), 1, _beta(own, params)
@@ -187,7 +196,18 @@ def power(
     return power_table(study, test, effect, n, alpha, sizes, group, method, precision, seed, threads)
 
 
-def _beta(model: MixedModel, params: Mapping[str, float]) -> dict[str, float]:
+def _levels(levels: Sequence[Any] | None, structure: str | None, params: Any) -> list[Any] | None:
+    """Labels of ordered categories: those given, else numbers, as many as free thresholds ask for."""
+    if levels is not None or structure not in (None, "flexible") or not isinstance(params, Mapping):
+        return None if levels is None else list(levels)
+    if "thresholds" in params:
+        return list(range(1, np.size(params["thresholds"]) + 2))
+    between = [name.removeprefix("thresholds: ") for name in params if str(name).startswith("thresholds: ")]
+    numbers = [int(part) for name in between for part in name.split("|") if part.isdecimal()]
+    return list(range(1, max(numbers) + 1)) if numbers else None
+
+
+def _beta(model: MixedModel, params: Mapping[str, Any]) -> dict[str, float]:
     redundant = set(model._core.redundant)
     kept = [column.name for k, column in enumerate(model.design.fixed) if k not in redundant]
     return {name: float(params[name]) for name in kept}
@@ -208,14 +228,10 @@ def _without_response(
             raise DataError(f"the data have a column '{name}', a name that is needed here; rename it")
     if trials is not None and not any(member.support == "trials" for member in own.members):
         raise DataError(f"trials= is for families of trials; the family is {own.name}")
-    zeros = any(options.get(name) for name in ("zero_inflation", "hurdle"))
-    some, of_trials = np.empty(n_rows), np.zeros(n_rows, dtype=bool)
-    kinds = codes_of_rows(own, Rows(Frame(columns), None)) if own.kinds else np.zeros(n_rows, dtype=np.int64)
-    for code, member in enumerate(own.members):
-        values: tuple[float, ...] = SOME_VALUES.get(member.support, (1.0, 2.0))
-        at = kinds == code
-        some[at] = np.resize((0.0, *values) if member.zero or zeros else values, int(at.sum()))
-        of_trials[at] = member.support == "trials"
+    if own.kinds:
+        some, of_trials = _values_by_kind(own, columns, n_rows)
+    else:
+        some, of_trials = _values(own, options, n_rows), np.full(n_rows, own.support == "trials")
     if trials is not None:
         given = columns[trials] if isinstance(trials, str) and trials in columns else trials
         if isinstance(given, str):
@@ -228,6 +244,35 @@ def _without_response(
         columns[RESPONSE], left = some, RESPONSE
     table = pd.DataFrame(columns, index=data.index) if isinstance(data, pd.DataFrame) else columns
     return MixedModel(f"{left} ~ {right}", table, own, **options)
+
+
+def _values(own: Family, options: dict[str, Any], n_rows: int) -> Any:
+    """Some responses that a family can take; the levels of ordered categories are taken from the options and back."""
+    levels = options.pop("levels", None)
+    values: tuple[Any, ...] = SOME_VALUES.get(own.support, (1.0, 2.0))
+    if own.support == "categories":
+        if levels is None:
+            raise DataError(
+                "ordered categories: give levels= their labels, or params={'thresholds': [...]} as many numbers as "
+                "there are thresholds between them"
+            )
+        values, options["levels"] = tuple(levels), levels
+        if n_rows < len(levels):
+            raise DataError(f"the data have {n_rows} rows, fewer than the {len(levels)} categories")
+    if own.zero or any(options.get(name) for name in ("zero_inflation", "hurdle")):
+        values = (0.0, *values)
+    return np.resize(values, n_rows)
+
+
+def _values_by_kind(own: Family, columns: dict[str, Any], n_rows: int) -> tuple[Any, Any]:
+    """The same where each kind of rows has a family of its own, and which rows are of trials."""
+    kinds = codes_of_rows(own, Rows(Frame(columns), None))
+    some, of_trials = np.ones(n_rows), np.zeros(n_rows, dtype=bool)
+    for code, member in enumerate(own.members):
+        at = kinds == code
+        some[at] = _values(member, {}, int(at.sum()))
+        of_trials[at] = member.support == "trials"
+    return some, of_trials
 
 
 def _columns(data: Any) -> tuple[dict[str, Any], int]:
