@@ -42,6 +42,7 @@ def abilities(fit: Fit) -> pd.DataFrame:
         There is more than one random-effects term, or it is neither an intercept nor made of loadings on up to three
         traits.
     """
+    fit.need_one_family("abilities", "random_effects() has the modes of what the kinds share")
     loadings = _loadings(fit)
     d = loadings.shape[1]
     inverse = np.linalg.pinv(loadings)

@@ -94,7 +94,7 @@ class Joint:
         response = design.response
         second = response.size if response.other_end is None else response.other_end
         one = np.ones(fit.n_rows)
-        core = _core.Family(fit.family.core_name, fit.family.link, fit.family.zero)
+        core = fit.family._core
         found = core.derivatives(
             fit.eta,
             np.ascontiguousarray(response.values, dtype=np.float64),
