@@ -28,6 +28,7 @@ from .variables import (
     constant,
     fixed_atoms,
     has_two_values,
+    is_grouping,
     is_number,
     levels_of,
     names_in,
@@ -181,7 +182,8 @@ def marginal_effects(
     question = Question(outcome=outcome, random=random)
     question.check(fit)
     if columns is None:
-        chosen = names_in(fixed_atoms(fit, needs_of(fit, question).parts), fit)
+        named = names_in(fixed_atoms(fit, needs_of(fit, question).parts), fit)
+        chosen = [name for name in named if not is_grouping(fit, name)]
     else:
         chosen = [columns] if isinstance(columns, str) else list(columns)
     if not chosen:
