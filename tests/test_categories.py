@@ -336,6 +336,19 @@ def test_several_grouping_factors() -> None:
     np.testing.assert_allclose(nested.predict(kind="probabilities", random="marginal"), expected, rtol=1e-5)
 
 
+def test_weights() -> None:
+    """A whole number is that many rows: of a new response there is one."""
+    frame = wine_data().assign(w=[1, 2] * 36)
+    results = ml.fit(FORMULA, frame, family="cumulative", weights="w")
+    repeated = ml.fit(FORMULA, frame.loc[frame.index.repeat(frame["w"])], family="cumulative")
+    one, two = (own.predict(NEW, kind="probabilities", se=True) for own in (results, repeated))
+    np.testing.assert_allclose(one, two, rtol=1e-6)
+    for ask in (lambda: results.predict(interval="prediction"), lambda: results.simulate(1)):
+        with pytest.raises(ml.DataError, match="weight"):
+            ask()
+    assert results.predict(NEW, interval="prediction").notna().all(axis=None)
+
+
 def test_prediction_intervals_hold_new_responses() -> None:
     """Of groups drawn anew nine in ten responses and more lie within; the sets are intervals of categories."""
     rng = np.random.default_rng(8)
