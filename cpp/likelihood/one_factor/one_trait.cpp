@@ -37,15 +37,15 @@ struct Touches {
 class OneTrait final : public PanelLikelihood {
  public:
   OneTrait(const model::Model& model, const model::Response& response, const model::Layout& layout,
-           const numeric::QuadratureRule& rule, Derivatives derivatives)
+           const numeric::QuadratureRule& rule, Derivatives derivatives, bool with_trait)
       : model_(model),
         response_(response),
         layout_(layout),
         rule_(rule),
         hessian_(derivatives == Derivatives::hessian),
         p_(model.p()),
-        q_(model.q()),
-        phi_(p_ + layout.n_entries()),
+        q_(with_trait ? model.q() : 0),
+        phi_(p_ + (with_trait ? layout.n_entries() : 0)),
         P_(phi_ + model.n_phi()),
         R_(static_cast<int>(model.phi_parts().size())),
         n_arrays_(2 + 2 * R_ + R_ * (R_ + 1) / 2),
@@ -72,7 +72,7 @@ class OneTrait final : public PanelLikelihood {
     phi_mean_.resize(at(R_));
     phi_slope_.resize(at(R_));
     phi_phi_.resize(at(R_ * (R_ + 1) / 2));
-    for (int k = 0; k < K_; ++k) t_.push_back(rule.node(k)[0]);
+    for (int k = 0; k < K_; ++k) t_.push_back(with_trait ? rule.node(k)[0] : 0.0);
     for (auto* array : {&v_psi_, &s_psi_, &H_psi_, &H_psi_v_, &E0_, &E1_, &mean_, &y_, &e_}) array->resize(at(P_));
   }
 
@@ -112,10 +112,10 @@ class OneTrait final : public PanelLikelihood {
     Strip one = strip_;
     one.z.assign(1, w_.data());
     double* modes = all_modes + static_cast<std::int64_t>(strip_.first_cluster) * q_;
-    for (int i = 0; i < m; ++i) mode_[at(i)] = modes[i * q_];
+    for (int i = 0; i < m; ++i) mode_[at(i)] = q_ > 0 ? modes[i * q_] : 0.0;
     const Small lambda = Small::Identity(1, 1);
-    const int failed = finder_->find(one, rows_, model_.family(), lambda, mode_.data(), sums);
-    for (int i = 0; i < m; ++i) {
+    const int failed = q_ > 0 ? finder_->find(one, rows_, model_.family(), lambda, mode_.data(), sums) : -1;
+    for (int i = 0; q_ > 0 && i < m; ++i) {
       std::fill_n(modes + i * q_, q_, 0.0);
       modes[i * q_] = mode_[at(i)];
     }
@@ -133,7 +133,7 @@ class OneTrait final : public PanelLikelihood {
         return;
       }
       scale_[at(i)] = 1.0 / std::sqrt(H);
-      if (!mode_covariance) continue;
+      if (!mode_covariance || q_ == 0) continue;
       Eigen::Map<Eigen::MatrixXd> own(mode_covariance + static_cast<std::int64_t>(strip_.first_cluster + i) * q_ * q_,
                                       q_, q_);
       own.setIdentity();
@@ -571,8 +571,8 @@ bool is_one_trait(const model::Model& model) {
 
 std::unique_ptr<PanelLikelihood> make_one_trait(const model::Model& model, const model::Response& response,
                                                 const model::Layout& layout, const numeric::QuadratureRule& rule,
-                                                Derivatives derivatives) {
-  return std::make_unique<OneTrait>(model, response, layout, rule, derivatives);
+                                                Derivatives derivatives, bool with_trait) {
+  return std::make_unique<OneTrait>(model, response, layout, rule, derivatives, with_trait);
 }
 
 }  // namespace multilevel::likelihood
