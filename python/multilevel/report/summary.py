@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ..fitting.parameters import is_exact
+from ..formula.structures import factor_names
 from ..inference import wald
 from ..inference.ratios import ratio_word
 from ..tables.page import Paragraph, Table, abbreviate, format_fixed, format_numbers, format_p, format_small
@@ -262,6 +263,8 @@ def structure_note(group: str, names: tuple[str, ...], structure: str) -> str:
         return f"{subject} are independent of each other, with one variance."
     if structure in ("ar1", "heterogeneous ar1"):
         return f"{subject} have covariance structure {structure}; Corr is that of neighbours in time."
+    if factors := factor_names(structure):
+        return f"{subject} are loadings times the factors {', '.join(factors)}."
     return f"{subject} have covariance structure {structure}."
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..arguments import understands
-from ..report import equation, interpret, layouts, summary, tidy
+from ..report import describe, equation, interpret, layouts, summary, tidy
 from .part import Part
 from .plot import Plot
 
 if TYPE_CHECKING:
+    from ..report.describe import Description
     from ..tables.page import Page
 
 
@@ -22,6 +23,10 @@ class Reports(Part):
     def plot(self) -> Plot:
         """Pictures: `results.plot.random_effects()`, `.fixed()`, `.predictions("x")`, `.residuals()`, ..."""
         return Plot(self.fit)
+
+    def describe(self) -> Description:
+        """The columns of the model at the rows used, as `model.describe` has them."""
+        return describe.describe(self.fit.design, None if self.model is None else self.model.data)
 
     @understands
     def summary(
