@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from multilevel.inference.vuong import vuong
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
+    from multilevel.pictures.power_curves import plot_power
     from multilevel.report.side_by_side import table
     from multilevel.results.results import MixedModelResults
     from multilevel.saved import load
@@ -72,6 +73,7 @@ __all__ = [
     "fit",
     "lm_list",
     "load",
+    "plot_power",
     "pool",
     "power",
     "rank",
@@ -104,6 +106,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "fit": "model",
     "lm_list": "lm_list",
     "load": "saved",
+    "plot_power": "pictures.power_curves",
     "pool": "inference.pool",
     "power": "simulation",
     "simulate": "simulation",
