@@ -493,6 +493,20 @@ class Family:
         at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
         return at["d1"], at["expected_information"]
 
+    def cumulants(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        trials: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Third and fourth cumulants of the score of each row, (n,), of families with a canonical link and without
+        parameters: there they are derivatives of the log density.
+        """
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if trials is None else trials, one if weights is None else weights, [])
+        return -at["d3"], -at["d4"]
+
     def log_density_lacks(
         self,
         eta: NDArray[np.float64],

@@ -224,7 +224,7 @@ def _at_boundary(small: Fit, large: Fit, chi2: float, df: int, added: int) -> tu
     if gone is not None:
         of_variances = sum(map(len, large.theta_values)) - sum(map(len, small.theta_values))
         parts = {large.design.random_terms[k].parameter for k in gone}
-        found, kind = mixture_of(large, small, gone, of_variances, "mean" if parts == {""} else "another")
+        found, kind = mixture_of(large.design, small, gone, of_variances, "mean" if parts == {""} else "another")
         # Fixed effects and covariances are independent: those that are tested, too, add their degrees of freedom.
         mixture = mixtures.shifted(found, df - of_variances)
         if kind == "mixture":
