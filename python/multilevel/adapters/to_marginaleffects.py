@@ -51,7 +51,7 @@ def marginaleffects_model(fit: Fit, random: str, outcome: str, df_method: str | 
     except ImportError as error:
         raise ImportError(f'{error}: pip install "multilevel[adapters]" has the versions that fit together') from error
     question = Question(outcome=outcome, random=random)
-    question.check()
+    question.check(fit)
     needs_of(fit, question)
     if array_offset(fit) is not None:
         raise DataError("the offset was given as an array, which no new rows have; make it a column, offset='name'")

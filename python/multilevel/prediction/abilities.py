@@ -97,7 +97,7 @@ def _correlated(fit: Fit) -> Array:
     """The lower factor of the correlations of confirmatory factors, (d, d)."""
     structure = fit.design.random_terms[0].structure
     found, _ = factor_correlations(structure, fit.theta_values[0], len(fit.design.random_terms[0].names))
-    return np.linalg.cholesky(found)
+    return np.asarray(np.linalg.cholesky(found), dtype=np.float64)
 
 
 def _log_likelihood(fit: Fit, loadings: Array, at: Array) -> Array:
