@@ -11,6 +11,7 @@ from ..columns.expressions import Numbers, Rows, evaluate
 from ..columns.levels import label_of, positions
 from ..errors import DataError
 from ..family.mixed import MixedFamily
+from ..family.registry import Family
 from ..formula.structures import rank_of
 from .response import Response, build_response
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from ..columns.frame import Frame
     from ..columns.grouping import GroupingFactor
-    from ..family.registry import Family
     from ..formula.parse import Bar, Formula
     from .random_terms import RandomTerm
 
@@ -79,7 +79,7 @@ def build_mixed_response(
     """
     assert isinstance(family, MixedFamily)
     kinds = codes_of_rows(family, rows)
-    values, size = np.empty(rows.n), np.ones(rows.n)
+    values, size, other_end = np.empty(rows.n), np.ones(rows.n), np.full(rows.n, np.nan)
     left = None if weights is None else weights.copy()
     for code, (kind, own) in enumerate(zip(family.kinds, family.members, strict=True)):
         at = np.flatnonzero(kinds == code)
@@ -98,17 +98,32 @@ def build_mixed_response(
         if found.levels is not None:
             raise DataError(f"rows of kind {kind!r}: the response '{found.name}' holds categories; numbers are needed")
         values[at] = found.values
+        if found.other_end is not None:
+            other_end[at] = found.other_end
         if found.size is not None:
             size[at] = found.size
         if left is not None:
             left[at] = 1.0 if rest is None else rest
     if left is not None and np.all(left == 1.0):
         left = None
-    return Response(formula.response_text, values, None if np.all(size == 1.0) else size, kinds=kinds), left
+    trials = None if np.all(size == 1.0) else size
+    return Response(formula.response_text, values, trials, None, other_end if formula.limits else None, kinds), left
 
 
 def _of_kind(formula: Formula, family: Family, rows: Rows) -> Formula:
-    """The formula with the response as a family takes it: of successes and failures, others have the first alone."""
+    """The formula with the response as a family takes it: of successes and failures, others have the first alone; of a
+    response that may be known in part, so have families that know theirs.
+    """
+    if formula.limits:
+        if family.censored:
+            return formula
+        any_numbers, _ = build_response(formula, rows, Family("gaussian", censored=True), None)
+        if not np.array_equal(any_numbers.values, any_numbers.other_end):  # type: ignore[arg-type]
+            raise DataError(
+                f"the response '{formula.response_text}' is known in part, and the {family.name} family has to know "
+                "it: let its limits lie beyond it there"
+            )
+        return replace(formula, response=formula.response[:1], limits=())
     if len(formula.response) != 2 or family.support == "trials":
         return formula
     first, second = formula.response

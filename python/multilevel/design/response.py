@@ -49,7 +49,8 @@ class Response:
         Trials; None is one each.
     other_end : ndarray of float64, or None
         Of a response that is known in part: the same number where it is known, minus infinity where it lies below
-        `values`, infinity where it lies above, and otherwise the upper end of where it is.
+        `values`, infinity where it lies above, and otherwise the upper end of where it is. NaN in rows of kinds whose
+        family knows its responses.
     kinds : ndarray of int64, or None
         Numbers of the rows' kinds, where each kind has a family of its own.
     levels : tuple of str, or None
@@ -63,6 +64,13 @@ class Response:
     levels: tuple[str, ...] | None = None
     other_end: NDArray[np.float64] | None = None
     kinds: NDArray[np.int64] | None = None
+
+    @property
+    def second(self) -> NDArray[np.float64] | None:
+        """What a family takes beside the values: the other end where it is known in part, else trials; None is one."""
+        if self.other_end is None:
+            return self.size
+        return np.where(np.isnan(self.other_end), 1.0 if self.size is None else self.size, self.other_end)
 
     def take(self, keep: NDArray[np.int64]) -> Response:
         """The response of some of its rows."""

@@ -83,7 +83,10 @@ def interval(
         whole = np.empty((4, n))
         for _, own_family, at, own_phi in family.split(phi):
             of_rows = None if weights is None else weights[at]
-            whole[:, at] = interval(own_family, eta[at], own_phi, y[at], size=trials[at], weights=of_rows)
+            end = other_end[at] if other_end is not None and own_family.censored else None
+            whole[:, at] = interval(
+                own_family, eta[at], own_phi, y[at], size=trials[at], other_end=end, weights=of_rows
+            )
         return Interval(*whole)
     parameters = _natural(family, phi, weights)
     result = np.empty((4, n))

@@ -79,7 +79,8 @@ class MixedFamily(Family):
                 f"{MOST_PARAMETERS} can be: kinds that may share a dispersion can be one kind, told apart by another "
                 "column"
             )
-        self.name, self.link, self.zero, self.censored = "mixed", "by kind", "", False
+        self.name, self.link, self.zero = "mixed", "by kind", ""
+        self.censored = any(own.censored for own in self.members)
         self._core = _core.Family.by_row(list(self.kinds), [own._core for own in self.members])
         self.given = {KIND: 0.0}
         for kind, own in zip(self.kinds, self.members, strict=True):
@@ -145,16 +146,21 @@ class MixedFamily(Family):
         )
 
     def with_censoring(self) -> Family:
-        """Refused: all rows have one response, and a part of it would be known in part.
+        """The same where responses of those kinds whose families can be known in part may be.
 
         Raises
         ------
         DataError
-            Always.
+            No family can.
         """
-        raise DataError(
-            "a response of rows of several kinds cannot be known in part: censored() and interval() are for one family"
-        )
+        able = [own.censored or ("censored" in own.modifiers and not own.zero) for own in self.members]
+        if not any(able):
+            raise DataError(
+                f"no kind of rows has a family whose response can be known in part ({self.label}): one needs a "
+                "distribution function"
+            )
+        kinds = zip(self.levels, self.members, able, strict=True)
+        return MixedFamily(self.column, {level: own.with_censoring() if can else own for level, own, can in kinds})
 
     @property
     def mean_is_response(self) -> bool:

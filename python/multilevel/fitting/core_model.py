@@ -23,7 +23,7 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         family.core_name,
         family.link,
         design.n_rows,
-        design.response.size if design.response.other_end is None else design.response.other_end,
+        design.response.second,
         design.weights,
         design.offset,
         [column.values for column in design.fixed],

@@ -211,7 +211,7 @@ def _projected(
     from scipy.sparse import csr_array, hstack
 
     response = small.design.response
-    second = response.size if response.other_end is None else response.other_end
+    second = response.second
     weights = small.family.information(small.eta, response.values, second, small.design.weights, small.row_phi)
     n, blocks = design.n_rows, []
     for term, m in zip(terms, n_levels, strict=True):

@@ -110,7 +110,7 @@ def _log_likelihood(fit: Fit, loadings: Array, at: Array) -> Array:
         slope += own if column is None else np.asarray(column, dtype=np.float64)[:, None] * own
     if design.thresholds is not None:
         return _of_categories(fit, fixed, slope, at)
-    second = design.response.size if design.response.other_end is None else design.response.other_end
+    second = design.response.second
     one = np.ones(n)
     y = np.ascontiguousarray(design.response.values, dtype=np.float64)
     given = (y, one if second is None else second, one if design.weights is None else design.weights, fit.row_phi)

@@ -92,7 +92,7 @@ class Joint:
         """First and second derivatives of the rows' log densities by their predictors."""
         fit, design = self.fit, self.fit.design
         response = design.response
-        second = response.size if response.other_end is None else response.other_end
+        second = response.second
         one = np.ones(fit.n_rows)
         core = fit.family._core
         found = core.derivatives(

@@ -147,7 +147,7 @@ def _heading(fit: Fit) -> Iterator[str]:
             yield f"Nominal: {part.formula}"
     other = fit.design.response.other_end
     if other is not None:
-        n = int(np.sum(other != fit.design.response.values))
+        n = int(np.sum((other != fit.design.response.values) & ~np.isnan(other)))
         yield f"Known in part: {n} of {fit.n_rows} responses"
     levels = fit.design.response.levels
     if levels is not None and thresholds is None:
