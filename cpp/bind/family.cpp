@@ -91,6 +91,8 @@ const char* support_name(family::Support support) {
       return "closed unit";
     case family::Support::categories:
       return "categories";
+    case family::Support::choices:
+      return "choices";
   }
   return "";
 }

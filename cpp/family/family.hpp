@@ -88,6 +88,7 @@ enum class Support {
   open_unit,        ///< numbers between zero and one
   closed_unit,      ///< those, zero and one
   categories,       ///< ordered ones, 1, 2, 3, ...: the first two parameters are the ends of a row's category
+  choices,          ///< one of the rows of a set is one, the others are zero
 };
 
 /// What a zero is among such responses.
@@ -108,6 +109,7 @@ inline Zero zero_among(Support support) {
       return Zero::impossible;
     case Support::closed_unit:
     case Support::categories:
+    case Support::choices:
     case Support::numbers:
       return Zero::ordinary;
   }

@@ -29,6 +29,7 @@ Support = Literal[
     "open unit",
     "closed unit",
     "categories",
+    "choices",
 ]
 Zero = Literal["", "inflation", "hurdle"]
 Scale = Literal["log", "reciprocal", "logit", "power", "plain", "slant"]
@@ -80,6 +81,20 @@ ELSEWHERE = {
     "ordered": "cumulative",
     "proportional_odds": "cumulative",
     "cumulative_logit": "cumulative",
+    "multinom": "multinomial",
+    "mnl": "multinomial",
+    "mlogit": "multinomial",
+    "mblogit": "multinomial",
+    "categorical": "multinomial",
+    "nominal": "multinomial",
+    "baseline_category_logit": "multinomial",
+    "clogit": "conditional",
+    "mclogit": "conditional",
+    "cmclogit": "conditional",
+    "asclogit": "conditional",
+    "conditional_logit": "conditional",
+    "mixed_logit": "conditional",
+    "xlogit": "conditional",
 }
 LEAST_SLOPE = 0.02  # of the scale "slant"
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
@@ -285,8 +300,8 @@ class Family:
 
     @property
     def has_variance(self) -> bool:
-        """Whether the variance of a response is known."""
-        return True
+        """Whether the variance of a response is known: choices have none."""
+        return self.support != "choices"
 
     def with_link(self, link: str) -> Family:
         """The same family, where that is its link.
@@ -319,8 +334,8 @@ class Family:
     @property
     def support(self) -> Support:
         """What a response may be: any numbers, positive ones, those and zero, counts, counts above zero, successes out
-        of trials, numbers between zero and one, with these ends or without, or ordered categories. A zero part adds
-        zero (`takes_zeros`).
+        of trials, numbers between zero and one, with these ends or without, ordered categories, or choices: categories
+        without an order, and alternatives. A zero part adds zero (`takes_zeros`).
         """
         return self._core.support
 
@@ -578,8 +593,8 @@ def families() -> pd.DataFrame:
     -------
     DataFrame
         family, links (the default first), response ("numbers", "positive", "nonnegative", "counts", "positive counts",
-        "trials", "open unit", "closed unit" or "categories"), parameters (the family's own, with their meaning),
-        modified_by (which zero parts it may have) and reference.
+        "trials", "open unit", "closed unit", "categories" or "choices"), parameters (the family's own, with their
+        meaning), modified_by (which zero parts it may have) and reference.
     """
     import pandas as pd
 

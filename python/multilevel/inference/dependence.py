@@ -93,6 +93,7 @@ def median_odds_ratio(fit: Fit, level: float = 0.95) -> pd.DataFrame:
     DataError
         For links whose differences are no logarithms of ratios.
     """
+    fit.need_rows("median_odds_ratio")
     if fit.family.link not in RATIOS:
         raise DataError(
             f"median_odds_ratio: differences with the {fit.family.link} link are no logarithms of ratios; links whose "

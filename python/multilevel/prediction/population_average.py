@@ -65,6 +65,7 @@ def population_average(
     """
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r} is not available; choose one of {', '.join(map(repr, KINDS))}")
+    fit.need_rows("population_average()")
     reach = reach_of(level)
     whole = kind == "mean" and not fit.family.mean_is_response
     parameters = ("", *(own.name for own in fit.family.parameters)) if whole else ("",)

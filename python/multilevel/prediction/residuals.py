@@ -45,6 +45,7 @@ def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
     """
     if kind not in KINDS:
         raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {', '.join(map(repr, KINDS))}")
+    fit.need_rows("residuals")
     return KINDS[kind](fit)
 
 

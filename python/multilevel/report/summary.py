@@ -73,13 +73,15 @@ def _blocks(fit: Fit, df_method: str | None, robust: Robust | None, style: str) 
     if fit.phi and fit.sigma is None:
         yield _family_parameters(fit, family_parameters(judged))
     if fit.fixed_names or fit.redundant or fit.design.thresholds is None:
-        yield _fixed_effects(fit, coefficients, method, unasked=df_method is None, note=note, style=style)
+        fixed = _fixed_effects(fit, coefficients, method, unasked=df_method is None, note=note, style=style)
+        yield from _by_category(fit, fixed)
     for component in fit.components:
         yield _component(fit, component, component_table(judged, component), style)
-    p = len(fit.fixed_names)
-    if 1 < p <= MOST_CORRELATIONS:
+    p, choices = len(fit.fixed_names), fit.design.choices
+    by_category = choices is not None and choices.by_category
+    if 1 < p <= MOST_CORRELATIONS and not by_category:
         yield _correlations(fit.fixed_names, wald.correlation(judged.beta_covariance))
-    elif p > MOST_CORRELATIONS:
+    elif p > 1:
         yield Paragraph((f"Correlations of the {p} fixed effects are not shown; cov_params() has their covariance.",))
     yield Paragraph(tuple(_certificate(fit)))
     others = [warning for warning in fit.warnings if warning != fit.message]
@@ -141,7 +143,13 @@ def _heading(fit: Fit) -> Iterator[str]:
         n = int(np.sum(other != fit.design.response.values))
         yield f"Known in part: {n} of {fit.n_rows} responses"
     levels = fit.design.response.levels
-    if levels is not None and thresholds is None:
+    choices = fit.design.choices
+    if choices is not None and choices.by_category:
+        named = [f"{own} (base)" if k == choices.base else own for k, own in enumerate(choices.categories)]
+        yield f"Categories: {', '.join(named)}"
+    elif choices is not None:
+        yield f"Choices: sets of alternatives with the same '{choices.name}'"
+    elif levels is not None and thresholds is None:
         yield f"Success: {levels[1]} (failure: {levels[0]})"
     given = ["prior weights"] if fit.design.weights is not None else []
     if fit.design.coding.offset.given:
@@ -169,7 +177,9 @@ def _scaled_residuals(residual: np.ndarray) -> Table:
 
 def _counts(fit: Fit) -> str:
     design = fit.design
-    text = f"Number of obs: {fit.n_rows}"
+    text = f"Number of obs: {fit.n_observations}"
+    if fit.n_observations != fit.n_rows:
+        text = f"Number of choices: {fit.n_observations}, of {fit.n_rows} alternatives"
     if fit.n_groups:
         text += ", groups: " + "; ".join(f"{name}, {count}" for name, count in fit.n_groups.items())
     for count, what in ((design.n_missing, "missing values"), (design.n_zero_weight, "weight zero")):
@@ -305,6 +315,27 @@ def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool,
         notes.append(f"{', '.join(ordered)} {is_ordered} treatment contrasts; {polynomials}")
     rows = tuple(zip(table.index, *cells, strict=True))
     return Table(("", *headings), rows, title="Fixed effects:", n_labels=1, notes=tuple(notes))
+
+
+def _by_category(fit: Fit, table: Table) -> Iterator[Table]:
+    """The coefficients of each category without an order in a table of their own."""
+    choices = fit.design.choices
+    if choices is None or not choices.by_category:
+        yield table
+        return
+    place = {column.name: k for k, column in enumerate(fit.design.fixed)}
+    owners = [choices.owner(place[name], len(place)) for name in fit.fixed_names]
+    base = choices.categories[choices.base]
+    for owner in choices.others:
+        name = choices.categories[owner]
+        rows = tuple(
+            (choices.own_name(str(row[0]), owner), *row[1:])
+            for row, own in zip(table.rows, owners, strict=True)
+            if own == owner
+        )
+        last = owner == choices.others[-1]
+        title = f"Fixed effects, {name} against {base}:"
+        yield Table(table.columns, rows, title=title, n_labels=1, notes=table.notes if last else ())
 
 
 def _component(fit: Fit, component: Component, table: pd.DataFrame, style: str) -> Table:
