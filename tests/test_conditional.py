@@ -140,6 +140,17 @@ def test_predictions(tmp_path: Path) -> None:
     assert "Number of choices: 150, of " in str(results.summary())
 
 
+def test_robust_covariance_of_sets() -> None:
+    data = trips(each=2)
+    results = ml.fit("chosen ~ price + minutes", data, "conditional", choice_set="trip")
+    score = (data["chosen"] - results.predict()).to_numpy()[:, None] * data[["price", "minutes"]].to_numpy()
+    of_set = pd.DataFrame(score).groupby(data["trip"]).sum().to_numpy()
+    sandwich = results.cov_params() @ (of_set.T @ of_set) @ results.cov_params().to_numpy()
+    np.testing.assert_allclose(results.cov_params(robust="CR0"), sandwich, rtol=1e-6)
+    with pytest.raises(DataError, match="alternative of a set"):
+        results.influence()
+
+
 def test_a_set_that_lost_a_row_leaves_as_a_whole() -> None:
     data = trips()
     data.loc[data.index[data["trip"] == "trip 7"][0], "price"] = np.nan

@@ -291,6 +291,12 @@ def test_parts_of_the_data(results: ml.MixedModelResults) -> None:
     sandwich = alone.cov_params() @ (by_group.T @ by_group) @ alone.cov_params().to_numpy()
     robust = alone.cov_params(robust="CR0", cluster=data["g"])
     np.testing.assert_allclose(robust, sandwich, rtol=1e-6)
+    rows = scores.reshape(240, 4)
+    sandwich = alone.cov_params() @ (rows.T @ rows) @ alone.cov_params().to_numpy()
+    np.testing.assert_allclose(alone.cov_params(robust="CR0"), sandwich, rtol=1e-6)
+    test = results.wald_test("1: x = 2: x")
+    difference = results.params["1: x"] - results.params["2: x"]
+    assert test.table["estimate"].iloc[0] == pytest.approx(difference)
 
 
 @pytest.mark.parametrize(
@@ -314,6 +320,8 @@ def test_parts_of_the_data(results: ml.MixedModelResults) -> None:
         lambda r: r.median_odds_ratio(),
         lambda r: r.marginal_effects(),
         lambda r: r.interpret(),
+        lambda r: r.equation(),
+        lambda r: r.cov_params(robust="CR2"),
         lambda r: r.test_variance("g", "1: (Intercept)"),
         lambda r: r.predict(se=True),
         lambda r: r.predict(random="marginal"),

@@ -59,9 +59,9 @@ def without_fixed_term(design: Design, label: str, part: str = "mean") -> Design
     next factor takes over, as it would have done in a formula without the term.
     """
     if part == "mean" and design.choices is not None and design.choices.by_category:
-        own = design.choices
-        one = _without_term(own.of_one(design.fixed), own.terms_of_one(design.fixed_terms), label)
-        columns, terms = own.spread_fixed(*one)
+        choices = design.choices
+        one = _without_term(choices.of_one(design.fixed), choices.terms_of_one(design.fixed_terms), label)
+        columns, terms = choices.spread_fixed(*one)
         return replace(design, fixed=columns, fixed_terms=terms)
     if part == "mean":
         columns, terms = _without_term(design.fixed, design.fixed_terms, label)

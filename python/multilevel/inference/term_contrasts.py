@@ -51,7 +51,7 @@ def term_contrasts(fit: Fit, type: int) -> dict[str, NDArray[np.float64]]:  # no
     choices = fit.design.choices
     if choices is not None and choices.by_category:
         one = term_contrasts(_of_one_category(fit, choices), type)
-        return {label: np.kron(np.eye(len(choices.others)), rows) for label, rows in one.items()}
+        return {label: np.asarray(np.kron(np.eye(len(choices.others)), rows)) for label, rows in one.items()}
     weights = fit.design.weights if fit.is_least_squares else None
     gram = cache(partial(cross_products, fit.design, weights))
     columns = treatment_columns(fit.design.fixed_terms, gram, kept_columns(fit))
