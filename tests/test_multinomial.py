@@ -77,7 +77,7 @@ def evaluated(model: ml.MixedModel, psi: Array, points: int, threads: int = 1) -
 
 @pytest.mark.parametrize(("base", "slopes"), [(0, True), (2, False)])
 def test_laplace_is_that_of_the_definition(base: int, slopes: bool) -> None:
-    data = drawn(1)
+    data = drawn(1, n=24, groups=2)
     model = ml.MixedModel(f"y ~ x + ({'1 + x' if slopes else '1'} | g)", data, "multinomial", base=base)
     x = np.column_stack([np.ones(len(data)), data["x"]])
     sets = category_sets(x, x if slopes else x[:, :1], data["y"].to_numpy(), data["g"].to_numpy(), 4, base)
