@@ -280,7 +280,7 @@ def _check_number(
 ) -> None:
     """As many effects as rows cannot be told from residuals, nor as many levels as rows from `single` trials."""
     n_levels = len(factor.levels)
-    if family.support == "categories" and single and n_levels >= n_rows:
+    if (family.support == "categories" or family.name == "multinomial") and single and n_levels >= n_rows:
         raise DataError(
             f"{bar.text}: '{factor.name}' has {n_levels} levels in {n_rows} rows of one category each, "
             "so its effects cannot be told from how far the categories spread"

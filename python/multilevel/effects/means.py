@@ -89,6 +89,7 @@ class RowMeans:
 
 def needs_of(fit: Fit, question: Question) -> Needs:
     """What rows must have for a question."""
+    fit.need_rows("what follows from the estimates for a predictor")
     has_random = bool(fit.design.random_terms)
     conditional = question.random == "conditional" and has_random
     marginal = question.random == "marginal" and has_random and not _is_plain(fit, question)

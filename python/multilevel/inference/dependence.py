@@ -94,6 +94,7 @@ def median_odds_ratio(fit: Fit, level: float = 0.95) -> pd.DataFrame:
         For links whose differences are no logarithms of ratios.
     """
     fit.need_one_family("median_odds_ratio")
+    fit.need_rows("median_odds_ratio")
     if fit.family.link not in RATIOS:
         raise DataError(
             f"median_odds_ratio: differences with the {fit.family.link} link are no logarithms of ratios; links whose "

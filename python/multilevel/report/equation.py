@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import check_choice
+from ..errors import DataError
 from ..inference.wald import standard_errors
 from ..tables.page import WIDTH, format_numbers
 from .levels import Levels, products
@@ -60,6 +61,8 @@ def equation(fit: Fit, style: str = "levels", format: str = "text", estimates: b
         A str.
     """
     fit.need_one_family("equation", "each kind has equations of its own")
+    if fit.design.choices is not None:
+        raise DataError("equations of choices are not written out; summary() has the coefficients of each category")
     check_choice("style", style, STYLES)
     check_choice("format", format, FORMATS)
     words = Latex() if format == "latex" else Text()
