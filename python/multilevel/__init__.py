@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SingularFitWarning,
     )
     from multilevel.family.custom import CustomFamily
+    from multilevel.family.mixed import MixedFamily
     from multilevel.family.registry import Family, families
     from multilevel.inference.compare import compare
     from multilevel.inference.pool import pool
@@ -56,6 +57,7 @@ __all__ = [
     "FitWarning",
     "FormulaError",
     "LmList",
+    "MixedFamily",
     "MixedModel",
     "MixedModelResults",
     "NotEstimableWarning",
@@ -90,6 +92,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "FitWarning": "errors",
     "FormulaError": "errors",
     "LmList": "lm_list",
+    "MixedFamily": "family.mixed",
     "MixedModel": "model",
     "MixedModelResults": "results.results",
     "NotEstimableWarning": "errors",

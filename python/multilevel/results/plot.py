@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import understands
-from ..pictures import caterpillar, check_panels, curves, forest, profiles, residual_plots, two_scales
+from ..pictures import categories, caterpillar, check_panels, curves, forest, profiles, residual_plots, two_scales
 from ..pictures import items as item_pictures
 from ..pictures import latent as latent_picture
 from ..pictures import quadrature as quadrature_picture
@@ -146,11 +146,57 @@ class Plot:
         level : float
             Of the band.
         kind : {"response", "link"}
+            Of ordered categories "response" is the mean of their numbers; `probabilities` has the categories.
         groups, data : bool
             Whether curves of groups, and means of the data, are drawn.
         ax : Axes, optional
         """
         return curves.predictions(self.fit, x, by, at, level, kind, groups, data, ax)
+
+    @understands
+    def categories(
+        self,
+        x: str,
+        at: Mapping[str, Any] | None = None,
+        level: float = 0.95,
+        random: str = "zero",
+        style: str = "stacked",
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Probabilities of ordered categories over a predictor.
+
+        Parameters
+        ----------
+        x : str
+            A column of the data, a number or a factor.
+        at : mapping, optional
+            Values of other columns, as in `marginal_means`.
+        level : float
+            Of the bands.
+        random : {"zero", "marginal", "conditional"}
+            A typical group, the population, or the average of the groups of the fit.
+        style : {"stacked", "lines"}
+            Areas (bars of a factor) on top of each other that fill the picture; or a line with a band for each.
+        ax : Axes, optional
+        """
+        return categories.probabilities(self.fit, x, at, level, random, style, ax)
+
+    @understands
+    def thresholds(self, at: Mapping[str, Any] | None = None, level: float = 0.95, ax: Axes | None = None) -> Axes:
+        """The density of the latent response around its predictor, cut by the thresholds into the categories.
+
+        Random effects are zero, other columns at their means, factors averaged over: areas are the probabilities there.
+        Short bars at the top are intervals of the thresholds beside the predictor.
+
+        Parameters
+        ----------
+        at : mapping, optional
+            A value for each of some columns, as in `marginal_means`.
+        level : float
+            Of the intervals.
+        ax : Axes, optional
+        """
+        return categories.thresholds(self.fit, at, level, ax)
 
     @understands
     def profile(self, which: Which = None, level: float = 0.95, ax: Axes | None = None) -> Axes | Figure:
