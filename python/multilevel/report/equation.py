@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arguments import check_choice
 from ..errors import DataError
+from ..formula.structures import factor_names
 from ..inference.wald import standard_errors
 from ..tables.page import WIDTH, format_numbers
 from .levels import Levels, products
@@ -450,7 +451,8 @@ class Writer:
                 matrix = words.symbol("T", number)
             yield Line(words.vector(symbols), words.distributed, (("+", words.normal(matrix)),))
             if not self.estimates and len(symbols) > 1 and term.structure != "unstructured":
-                text = words.word(f"{term.structure} structure")
+                factors = ", ".join(factor_names(term.structure))
+                text = words.word(f"the structure of factors {factors}" if factors else f"{term.structure} structure")
                 yield Line(words.symbol("T", number), words.has, (("+", text),))
 
     def _family(self) -> Iterator[Line]:
