@@ -115,6 +115,7 @@ def row_means(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | 
     RowMeans
         NaN in rows with a missing value, and in those that the rows of the fit do not determine.
     """
+    _check_kinds(fit, question)
     eta = _eta(fit, rows, question)
     total = np.zeros((rows.n, len(fit.psi)))
     p = len(fit.beta)
@@ -149,8 +150,18 @@ def all_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, questions: list[
     return _slopes_by_differences(fit, rows, direction, _eta(fit, direction, questions[0]), questions)
 
 
+def _check_kinds(fit: Fit, question: Question) -> None:
+    """Means of several kinds have several units, and no average."""
+    if question.outcome != "link":
+        fit.need_one_family(
+            "averages of means",
+            "linear predictors, on the scale of the link, have them; predict(newdata) has means of rows of one kind",
+        )
+
+
 def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Question) -> RowMeans:
     """Derivatives of the means of rows as their columns move; `direction` has the derivatives of the columns."""
+    _check_kinds(fit, question)
     p = len(fit.beta)
     rise = _eta(fit, direction, question)
     total = np.zeros((rows.n, len(fit.psi)))

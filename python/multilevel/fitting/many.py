@@ -195,6 +195,8 @@ def _to_be_judged(
     ending: NDArray[np.object_],
 ) -> NDArray[np.bool_]:
     """Fits of which the verdict may be another than "converged"; all others need no look."""
+    if family.kinds:
+        return np.ones(len(ending), dtype=bool)
     asked = (ending != "converged") | ~(many.least_eigenvalue > LEAST_EIGENVALUE) | (family.link == "sqrt")
     if not psi.shape[1]:
         asked = ending != "converged"

@@ -40,6 +40,7 @@ def predictions(
     ax: Axes | None = None,
 ) -> Axes:
     """Means over `x`: of a typical group (solid, with a band), of the population (dashed), and of each group."""
+    fit.need_one_family("curves of means", "predict(newdata) has those of rows of one kind")
     check_by(fit, by)
     column = column_of(fit, x)
     number = is_number(fit, column)

@@ -32,6 +32,7 @@ def exponentiate(fit: Fit, tables: list[pd.DataFrame], part: str) -> None:
     DataError
         The exponentials of none of them have a meaning.
     """
+    fit.need_one_family("exponentiate=True", "take the exponentials of the coefficients of one kind")
     done = False
     scales = {own.name: own.parameter for own in fit.components}
     for table in tables:

@@ -47,6 +47,7 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
     Page
         A paragraph for the mean and one for each other part with a formula.
     """
+    fit.need_one_family("interpret", "read the coefficients of each kind on the scale of its link")
     table = wald.coefficient_table(fit, level, df_method)
     blocks = [Paragraph(tuple(_sentences(fit.design.fixed, fit.design.fixed_terms, table, _of_mean(fit), level)))]
     for component in fit.components:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import understands
-from ..pictures import categories, caterpillar, check_panels, curves, forest, profiles, residual_plots
+from ..pictures import categories, caterpillar, check_panels, curves, forest, profiles, residual_plots, two_scales
 from ..pictures import items as item_pictures
+from ..pictures import latent as latent_picture
 from ..pictures import quadrature as quadrature_picture
 
 if TYPE_CHECKING:
@@ -241,6 +242,49 @@ class Plot:
         ax : Axes, optional
         """
         return check_panels.influence(self.fit, group, exact, ax)
+
+    @understands
+    def probability(
+        self,
+        x: str,
+        by: str | None = None,
+        at: Mapping[str, Any] | None = None,
+        level: float = 0.95,
+        groups: bool = True,
+        data: bool = True,
+    ) -> Figure:
+        """The curves of `predictions` over a predictor twice: of linear predictors, and of probabilities or means.
+
+        Parameters
+        ----------
+        x, by, at, level, groups, data
+            As in `predictions`. Lines mark the probability of one half.
+        """
+        return two_scales.probability(self.fit, x, by, at, level, groups, data)
+
+    @understands
+    def latent(
+        self, by: str | None = None, at: Mapping[str, Any] | None = None, groups: bool = True, ax: Axes | None = None
+    ) -> Axes:
+        """The density of the latent response of a binary model: the part above zero is the probability of success.
+
+        The latent response is the linear predictor and a logistic (logit), normal (probit), extreme-value (cloglog)
+        or Cauchy variable (cauchit). Solid is a group whose random effects are zero; dashed, without `by`, the
+        population, whose random effects are in the density, too; thin the levels of the first grouping factor.
+
+        Parameters
+        ----------
+        by : str, optional
+            A column of the data, a density for each level or (of many numbers) for its 10 %, 50 % and 90 % quantiles;
+            or a grouping factor, for seven of its levels from the lowest to the highest.
+        at : mapping, optional
+            Values of columns, in place of all levels of a factor and of the mean of a number. Random slopes are at the
+            means of their columns.
+        groups : bool
+            Whether to draw the levels of the first grouping factor, without `by`.
+        ax : Axes, optional
+        """
+        return latent_picture.latent(self.fit, by, at, groups, ax)
 
     def items(self) -> Figure:
         """Characteristic and information curves of the items of a latent trait, see `results.item_curves`."""
