@@ -445,7 +445,7 @@ def test_predictions(wine: ml.MixedModelResults) -> None:
     np.testing.assert_allclose(wine.residuals("response"), y - wine.fittedvalues, rtol=1e-12)
     with pytest.raises(ml.DataError, match="no deviance residuals"):
         wine.residuals("deviance")
-    with pytest.raises(ValueError, match="'probabilities', 'class'"):
+    with pytest.raises(ValueError, match="'class', 'probabilities'"):
         wine.predict(kind="mean")
     frame.loc[0, "temp"] = None
     holes = wine.predict(frame, kind="probabilities")
@@ -525,9 +525,6 @@ def test_what_comes_after_a_fit() -> None:
     assert limits.loc["x", "lower"] < results.params["x"] < limits.loc["x", "upper"]
     robust = results.bse / np.sqrt(np.diag(results.cov_params(robust="CR0")))
     assert robust.between(0.5, 2.0).all()
-    for ask in (lambda: results.simulate(1, seed=1), lambda: results.bootstrap(5, seed=1)):
-        with pytest.raises(ml.DataError, match="responses of the 'cumulative' family cannot be drawn"):
-            ask()
 
 
 def test_quantile_residuals_and_checks(wine: ml.MixedModelResults) -> None:
@@ -549,17 +546,3 @@ def test_checks_see_a_predictor_that_is_missing() -> None:
     bent, right = (ml.fit(f"y ~ {part} + (1 | g)", own, family="cumulative") for part in ("x", "x + I(x^2)"))
     assert "quarters along the fixed part" in set(bent.check().suspicious["check"])
     assert not len(right.check().suspicious)
-
-
-def test_means_of_categories_are_refused(wine: ml.MixedModelResults) -> None:
-    for ask in (
-        lambda: wine.marginal_means("temp", kind="response"),
-        lambda: wine.comparisons("temp"),
-        wine.marginal_effects,
-    ):
-        with pytest.raises(ml.DataError, match="ordered categories have no mean"):
-            ask()
-    latent = wine.comparisons("temp", outcome="link").table["estimate"].item()
-    assert latent == pytest.approx(wine.params["temp[warm]"], rel=1e-12)
-    contrast = wine.marginal_means("temp").contrasts().table["estimate"].item()
-    assert abs(contrast) == pytest.approx(latent, rel=1e-12)

@@ -33,7 +33,15 @@ from .parts import DesignPart, read_parts
 from .random_terms import all_bars, bar_atoms, build_random_terms, check_part_terms
 from .response import build_response
 from .source import source_columns
-from .thresholds import PART, check_nominal, make_thresholds, read_nominal, with_intercept, without_intercept
+from .thresholds import (
+    PART,
+    check_items,
+    check_nominal,
+    make_thresholds,
+    read_nominal,
+    with_intercept,
+    without_intercept,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -149,6 +157,8 @@ def build_design(
     single = response.size is None and (row_weights is None or bool(np.all(row_weights == 1.0)))
     if of_thresholds is not None:
         check_nominal(fixed, design_parts[0].fixed)
+        if thresholds in (None, "flexible"):
+            check_items(random_terms, design_parts[0].fixed, response.values, response.levels or ())
     of_mean = tuple(term for term in random_terms if not term.parameter)
     check_identifiable(parsed.bars, factors, of_mean, rows.n, family, single, fixed)
     check_part_terms(bars, factors)

@@ -88,13 +88,22 @@ def interval(
     return Interval(*result)
 
 
-def of_categories(probabilities: Array, y: Array) -> Interval:
-    """The same of ordered categories: their probabilities, (n, K), and which of 1, 2, ..., K a row has."""
-    at = np.asarray(y, dtype=np.intp)[:, None] - 1
-    columns = np.arange(probabilities.shape[1])
-    below, to = (np.where(chosen, probabilities, 0.0).sum(axis=1) for chosen in (columns < at, columns <= at))
-    above, from_here = (np.where(chosen, probabilities, 0.0).sum(axis=1) for chosen in (columns > at, columns >= at))
-    return Interval(below, np.minimum(to, 1.0), np.minimum(from_here, 1.0), above)
+def interval_of_categories(probabilities: Array, y: Array) -> Interval:
+    """Where responses among ordered categories stand.
+
+    Parameters
+    ----------
+    probabilities : ndarray, (n, C)
+        Of the categories, in their order.
+    y : ndarray, (n,)
+        Numbers of the categories, from 1.
+    """
+    none = np.zeros((len(y), 1))
+    below = np.hstack([none, np.cumsum(probabilities, axis=1)])
+    above = np.hstack([np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1], none])
+    rows, own = np.arange(len(y)), y.astype(np.intp)
+    found = below[rows, own - 1], below[rows, own], above[rows, own - 1], above[rows, own]
+    return Interval(*(np.clip(tail, 0.0, 1.0) for tail in found))
 
 
 def zero_probability(family: Family, eta: Array, phi: Array, size: Array | None = None) -> Array:

@@ -218,7 +218,16 @@ class Fit:
     @cached_property
     def category_probabilities(self) -> NDArray[np.float64]:
         """Probabilities of ordered categories in the rows used, given the conditional modes, (n, C)."""
-        return self.family.category_probabilities(self.eta, self.thresholds_of(self.design.parts[0], self.n_rows))
+        return self.category_probabilities_at(self.eta)
+
+    def category_probabilities_at(self, eta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same at other linear predictors of the rows used."""
+        return self.family.category_probabilities(eta, self.thresholds)
+
+    @cached_property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Thresholds between ordered categories in the rows used, (n, C - 1)."""
+        return self.thresholds_of(self.design.parts[0], self.n_rows)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -275,11 +284,18 @@ class Fit:
 
     @cached_property
     def row_phi(self) -> NDArray[np.float64]:
-        """The family's parameters as the fit moves them: (n_phi,), or (n, n_phi) where they differ from row to row."""
+        """The family's parameters as the fit moves them: (n_phi,), or (n, n_phi) where they differ from row to row. Of
+        ordered categories they are the thresholds above and below the row's own.
+        """
         return self.phi_at(self.modes)
 
     def phi_at(self, modes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
         """The same at other random effects, one array per grouping factor."""
+        if self.design.thresholds is not None:
+            none = np.full((self.n_rows, 1), np.inf)
+            ends, rows = np.hstack([-none, self.thresholds, none]), np.arange(self.n_rows)
+            above = self.design.response.values.astype(np.int64)
+            return np.column_stack([ends[rows, above], ends[rows, above - 1]])
         phi = self.phi_of({part.parameter: part for part in self.design.parts}, self.n_rows)
         for at, own in enumerate(self.family.parameters):
             if any(term.parameter == own.name for term in self.design.random_terms):
@@ -289,7 +305,7 @@ class Fit:
     def phi_of(self, parts: Mapping[str, DesignPart], n_rows: int) -> NDArray[np.float64]:
         """The same for rows whose parts are coded, by parameter of the family."""
         common = [own.phi(self.phi[own.name]) if own.name in self.phi else 0.0 for own in self.family.parameters]
-        if not self.components or self.design.thresholds is not None:  # thresholds differ from category to category
+        if not self.components:
             return np.array(common)
         rows = np.tile(common, (n_rows, 1))
         for component in self.components:
