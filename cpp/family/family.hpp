@@ -12,7 +12,7 @@
 namespace multilevel::family {
 
 /// The most parameters that a family may have of its own.
-inline constexpr int max_phi = 4;
+inline constexpr int max_phi = 8;
 inline constexpr int max_phi_pairs = max_phi * (max_phi + 1) / 2;
 
 /// Position of the pair (a, b), a >= b, among the second derivatives with respect to phi.
@@ -88,6 +88,7 @@ enum class Support {
   open_unit,        ///< numbers between zero and one
   closed_unit,      ///< those, zero and one
   categories,       ///< ordered ones, 1, 2, 3, ...: the first two parameters are the ends of a row's category
+  by_row,           ///< that of the row's own family: the first parameter is the number of its kind
 };
 
 /// What a zero is among such responses.
@@ -108,6 +109,7 @@ inline Zero zero_among(Support support) {
       return Zero::impossible;
     case Support::closed_unit:
     case Support::categories:
+    case Support::by_row:
     case Support::numbers:
       return Zero::ordinary;
   }
@@ -231,6 +233,20 @@ class Family {
   /// has no maximum when a direction in beta moves no row the wrong way (separation).
   virtual int recession(const Observation& row) const {
     (void)row;
+    return 0;
+  }
+
+  // Rows of several kinds, each with a family of its own (Support::by_row): a member for each kind. The first parameter
+  // is the number of a row's kind, which is given, and those of the members follow, one member after the other. What
+  // takes no parameters (prepare, start_eta, recession, mean, link_of_mean) is asked of the row's member.
+  virtual int n_members() const { return 1; }
+  virtual const Family& member(int kind) const {
+    (void)kind;
+    return *this;
+  }
+  /// Where the parameters of a member begin among all.
+  virtual int first_phi(int kind) const {
+    (void)kind;
     return 0;
   }
 

@@ -163,7 +163,7 @@ inline void by_eta(const Rows& rows, const RowDerivatives& out) {
   const T zero = variable<D>(numeric::broadcast(0.0), Lanes{});
   for (int i = 0; i < rows.n; i += lane_count) {
     const Block b = block<Density::n_phi, takes_two<Density>()>(rows, i);
-    T phi[max_phi] = {};
+    T phi[Density::n_phi + 1] = {};
     for (int r = 0; r < Density::n_phi; ++r) phi[r] = numeric::constant_like(zero, b.phi[r]);
     const T value = Density::value(variable<D>(b.eta, Lanes{}), b, phi);
     put(out.value, i, b.n, value.c[0]);

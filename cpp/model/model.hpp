@@ -214,6 +214,10 @@ class Model {
     const auto m = thresholds_.cols();
     return meet_[static_cast<std::size_t>(((g % m) * 2 + a) * 2 * m + (h % m) * 2 + b)];
   }
+  /// The numbers of the rows' kinds, where kinds have families of their own; null elsewhere.
+  const double* kinds(const Panel& panel) const {
+    return family_->n_members() > 1 ? column(panel, phi_offset_slot_[0]) : nullptr;
+  }
   /// Null where there is none.
   const double* offset(const Panel& panel) const {
     return offset_slot_ == no_slot ? nullptr : column(panel, offset_slot_);
@@ -281,6 +285,7 @@ class Model {
   void lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm,
                    std::vector<std::optional<double>> given);
   void lay_out_thresholds();
+  void check_kinds() const;
   void set_ends(const double* y, Response& response, int threads) const;
   Eigen::VectorXd frequency_thresholds(const Response& response) const;
 

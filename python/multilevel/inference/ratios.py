@@ -23,6 +23,8 @@ def ratio_word(fit: Fit, of_means: bool) -> str:
         return "ratio of means"
     if fit.family.link == "logit":
         return "odds ratio"
+    if fit.design.thresholds is not None:
+        return ""  # of the other links the exponential of the opposite, if any, is a ratio
     if fit.family.link == "cloglog":
         return "hazard ratio"
     if fit.family.link != "log":

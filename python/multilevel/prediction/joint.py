@@ -92,9 +92,9 @@ class Joint:
         """First and second derivatives of the rows' log densities by their predictors."""
         fit, design = self.fit, self.fit.design
         response = design.response
-        second = response.size if response.other_end is None else response.other_end
+        second = response.second
         one = np.ones(fit.n_rows)
-        core = _core.Family(fit.family.core_name, fit.family.link, fit.family.zero)
+        core = fit.family._core
         found = core.derivatives(
             fit.eta,
             np.ascontiguousarray(response.values, dtype=np.float64),

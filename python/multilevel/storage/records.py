@@ -33,6 +33,7 @@ from ..design.source import SourceColumn
 from ..design.thresholds import Thresholds
 from ..design.times import Times
 from ..errors import DataError
+from ..family.mixed import MixedFamily
 from ..family.registry import Family
 from ..fitting.certificate import BoundaryScore, Certificate, Optimization, QuadratureCheck
 from ..fitting.parameters import Component
@@ -90,6 +91,7 @@ RECORDS = {
     for kind in (
         Kind(Fit, omitted={"model_core": None}),  # built again from the design
         Kind(Family, fields={"name": str, "link": str, "zero": str, "given": Mapping[str, float], "censored": bool}),
+        Kind(MixedFamily, fields={"column": str, "families": Mapping[Any, Family]}),
         Kind(DesignPart),
         Kind(Component),
         Kind(Design),
