@@ -55,6 +55,8 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("cov_kwds", "clusters"), "cluster: a column or a value per row, with robust="),
     **dict.fromkeys(("ziformula", "zi", "zi_fixed", "zero"), "zero_inflation: a formula such as '~ x', or True"),
     **dict.fromkeys(("dispformula", "disp", "sigma", "varIdent"), "dispersion: a formula such as '~ x'"),
+    **dict.fromkeys(("baseline", "baseoutcome", "refLevel"), "base: the category that the others are compared with"),
+    **dict.fromkeys(("chid_var", "ids", "choice"), "choice_set: the column that tells which rows are one choice"),
     "correlation": _NOT_YET,
     "exposure": "offset: it is not transformed, so write offset='log(t)'",
     "random": _TERM,
