@@ -89,11 +89,18 @@ def test_predictions_of_a_grid_and_of_a_linear_model() -> None:
         me.avg_comparisons(model, variables="sector", vcov="HC3")
 
 
-def test_what_marginaleffects_cannot_be_given(cattle: Any, reference_data: Any) -> None:
+@pytest.mark.parametrize("random", ["marginal", "conditional", "zero"])
+def test_means_of_ordered_categories(reference_data: Any, random: str) -> None:
+    me = needed("marginaleffects")
+    wine = ml.fit("rating ~ temp + contact + (1 | judge)", reference_data("wine"), family="cumulative")
+    theirs = me.avg_comparisons(wine.to_marginaleffects(random), variables="temp")
+    same(theirs, wine.comparisons("temp", random=random).table)
+    with pytest.raises(ml.DataError, match="several numbers of a row"):
+        wine.to_marginaleffects(outcome="probabilities")
+
+
+def test_what_marginaleffects_cannot_be_given(cattle: Any) -> None:
     needed("marginaleffects")
-    wine = ml.fit("rating ~ temp + (1 | judge)", reference_data("wine"), family="cumulative")
-    with pytest.raises(ml.DataError, match="ordered categories have no mean"):
-        wine.to_marginaleffects()
     data = pd.DataFrame({"y": [1, 2, 4, 3, 5, 2] * 5, "x": np.arange(30) % 7, "g": np.arange(30) // 6})
     array = ml.fit("y ~ x + (1 | g)", data, family="poisson", offset=np.linspace(0, 1, 30), n_quadrature=3)
     with pytest.raises(ml.DataError, match="offset was given as an array"):

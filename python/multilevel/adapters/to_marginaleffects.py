@@ -52,7 +52,9 @@ def marginaleffects_model(fit: Fit, random: str, outcome: str, df_method: str | 
         raise ImportError(f'{error}: pip install "multilevel[adapters]" has the versions that fit together') from error
     question = Question(outcome=outcome, random=random)
     question.check(fit)
-    needs_of(fit, question)
+    asked = question.each(fit)
+    if len(asked) != 1:
+        raise DataError(f"outcome={outcome!r} is several numbers of a row, and that package takes one: 'response' is")
     if array_offset(fit) is not None:
         raise DataError("the offset was given as an array, which no new rows have; make it a column, offset='name'")
     if not np.isfinite(fit.psi).all():
@@ -69,7 +71,7 @@ def marginaleffects_model(fit: Fit, random: str, outcome: str, df_method: str | 
         vcov=parameter_covariance(fit, df_method or default_method(fit)),
         variable_names=[fit.design.response.name, *columns_by_name(fit)],
     )
-    return _model_class()(fit, vault, question)
+    return _model_class()(fit, vault, asked[0])
 
 
 def _no_formula(data: Any) -> tuple[None, Any]:

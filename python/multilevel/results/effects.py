@@ -231,7 +231,7 @@ class Effects(Part):
         ImportError
             The package is not installed: ``pip install "multilevel[adapters]"``.
         DataError
-            An offset given as an array, a parameter at infinity, a mean of ordered categories.
+            An offset given as an array, a parameter at infinity, a mean that does not exist.
         """
         fit, method, _ = self._with_covariance(df_method, robust, cluster)
         return marginaleffects_model(fit, random, outcome, method, [str(name) for name in fit.parameter_names])
