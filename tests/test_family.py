@@ -52,6 +52,9 @@ def test_what_the_registry_says() -> None:
         "conway_maxwell_poisson": "counts",
         "ordered_beta": "closed unit",
         "cumulative": "categories",
+        "adjacent": "categories",
+        "continuation": "categories",
+        "reverse_continuation": "categories",
     }
     assert table.loc["gamma", "links"] == "log, inverse, identity"
     assert table.loc["negative_binomial", "parameters"] == "size: the variance is mu + mu^2 / size"

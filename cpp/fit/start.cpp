@@ -173,7 +173,8 @@ Start starting_values(const model::Model& model, const model::Response& response
       return;
     }
     const std::vector<double> none(static_cast<std::size_t>(n_phi), 0.0);
-    const double zero[family::max_phi] = {}, one[family::max_phi] = {1.0, 1.0, 1.0, 1.0};
+    double zero[family::max_phi] = {}, one[family::max_phi];
+    std::fill(one, one + family::max_phi, 1.0);
     const Scatter left = scatter(model, response, glm.head(p), none.data(), stride);
     const bool has_dispersion = model.family().dispersion(one) != model.family().dispersion(zero);
     // A mean at an end of its range, to rounding, has no variance: then nothing is known of the scale.

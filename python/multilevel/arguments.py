@@ -33,6 +33,11 @@ _RANDOM = (
     "random: 'conditional' with random effects, 'zero' without, 'marginal' over them, or a list of grouping factors"
 )
 _NOT_YET = "not offered"
+_NORMAL = (
+    "no argument: random effects are normal and have no mass points (no nonparametric maximum likelihood); "
+    "n_quadrature='auto' has as many points as the integral takes, check() looks at the distribution of the random "
+    "effects, and software for latent classes fits discrete ones"
+)
 
 # What an argument of another package is here: its name, a colon, and more. `{value}` is what was given, `{rest}` what
 # is left of one.
@@ -55,6 +60,7 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("cov_kwds", "clusters"), "cluster: a column or a value per row, with robust="),
     **dict.fromkeys(("ziformula", "zi", "zi_fixed", "zero"), "zero_inflation: a formula such as '~ x', or True"),
     **dict.fromkeys(("dispformula", "disp", "sigma", "varIdent"), "dispersion: a formula such as '~ x'"),
+    **dict.fromkeys(("n_mass_points", "mass_points", "n_classes", "nclass", "random_distribution", "nip"), _NORMAL),
     "correlation": _NOT_YET,
     "exposure": "offset: it is not transformed, so write offset='log(t)'",
     "random": _TERM,

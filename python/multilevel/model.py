@@ -66,13 +66,16 @@ class MixedModel:
         The same, where a part of its own decides between zero and more, and the family, without its zeros, how much
         more.
     levels : sequence, optional
-        Of a response of ordered categories (``family="cumulative"``), its labels in their order, lowest first. An
-        ordered categorical column and whole numbers have theirs already.
+        Of a response of ordered categories (``family="cumulative"``, ``"adjacent"``, ...), its labels in their order,
+        lowest first. An ordered categorical column and whole numbers have theirs already.
     thresholds : {"flexible", "equidistant", "symmetric"}, optional
         Whether the thresholds between ordered categories are free (as without it), equally far apart, or the same to
         either side of the middle.
     nominal : str, optional
         A formula without a response, such as "~ x", of what moves each threshold by itself (partial proportional odds).
+    scale : str, optional
+        A formula without a response, such as "~ x", of the logarithm of what the distances of the linear predictor from
+        the thresholds are divided by, with random effects in them. It has no intercept; the family is "cumulative".
     contrasts : mapping, optional
         Coding of categorical columns by name: "treatment" (the default, of ordered columns too), "sum", "helmert",
         "poly" (R's default for ordered ones), "diff"; or codes: a list for two levels, a mapping of levels to their
@@ -118,6 +121,7 @@ class MixedModel:
         levels: Sequence[Any] | None = None,
         thresholds: str | None = None,
         nominal: str | None = None,
+        scale: str | None = None,
         contrasts: Mapping[str, Any] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: str = "drop",
@@ -128,6 +132,10 @@ class MixedModel:
         else:
             self.family = Family(family, link)
         self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
+        if scale is not None:
+            self.family, parts["scale"] = self.family.with_scale(), scale
+        elif self.family.scaled:
+            raise DataError(f"{self.family!r} needs scale= the formula of its scale")
         if parse_formula(formula).limits:
             self.family = self.family.with_censoring()
         self.design: Design = build_design(
@@ -452,6 +460,7 @@ def fit(
     levels: Sequence[Any] | None = None,
     thresholds: str | None = None,
     nominal: str | None = None,
+    scale: str | None = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -492,6 +501,7 @@ def fit(
         levels=levels,
         thresholds=thresholds,
         nominal=nominal,
+        scale=scale,
         contrasts=contrasts,
         functions=functions,
         missing=missing,

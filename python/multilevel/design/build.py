@@ -24,7 +24,7 @@ from ..columns.transforms import UserFunctions
 from ..errors import DataError
 from ..formula.parse import parse_formula
 from .design import Design
-from .fixed import fixed_part
+from .fixed import fixed_part, without_intercept
 from .identifiability import check_identifiable
 from .names import checked_contrasts, columns_used
 from .new_data import DesignCoding
@@ -33,7 +33,16 @@ from .parts import DesignPart, read_parts
 from .random_terms import all_bars, bar_atoms, build_random_terms, check_part_terms
 from .response import build_response
 from .source import source_columns
-from .thresholds import PART, check_nominal, make_thresholds, read_nominal, with_intercept, without_intercept
+from .thresholds import (
+    PART,
+    SCALE,
+    check_nominal,
+    check_scale,
+    check_scale_columns,
+    make_thresholds,
+    read_nominal,
+    with_intercept,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +107,10 @@ def build_design(
     of_thresholds = read_nominal(nominal, family)
     if of_thresholds is not None:
         parsed = with_intercept(parsed)
+        for name, _, part in beside:
+            if name == SCALE:
+                check_scale(part)
+        beside = tuple((name, own, with_intercept(part)) for name, own, part in beside)
         beside = ((PART, family.parameters[0].name, of_thresholds), *beside)
     elif levels is not None or thresholds is not None:
         raise DataError(f"levels= and thresholds= go with ordered categories; the family is {family.name}")
@@ -154,6 +167,9 @@ def build_design(
     check_part_terms(bars, factors)
     if of_thresholds is not None:
         fixed, fixed_terms = without_intercept(fixed, fixed_terms)
+        design_parts = tuple(own.without_intercept() if own.name == SCALE else own for own in design_parts)
+        for of_scale in design_parts[1:]:
+            check_scale_columns(of_scale.fixed)
     argument = () if offset_coding.column is None else (offset_coding.column,)
     predictors = (atom for each in formulas for atom in each.predictor_atoms)
     return Design(
@@ -172,6 +188,8 @@ def build_design(
         index=frame.index if frame.index is None or rows.rows is None else frame.index.take(rows.rows),
         coding=DesignCoding(coding, random_coding, offset_coding),
         parts=design_parts,
-        thresholds=None if of_thresholds is None else make_thresholds(thresholds or "flexible", response.levels or ()),
+        thresholds=None
+        if of_thresholds is None
+        else make_thresholds(thresholds or "flexible", response.levels or (), family.most_thresholds),
         source=source_columns(predictors, (*given_offset.needs, *argument), rows),
     )

@@ -12,13 +12,13 @@ import pandas as pd
 
 from ..columns.grouping import GroupingFactor, Relation, relations
 from ..formula.parse import Formula
-from .fixed import FixedColumn, FixedTerm
+from .fixed import FixedColumn, FixedTerm, without_intercept
 from .new_data import DesignCoding, NewDesign, code_new
 from .parts import DesignPart
 from .random_terms import RandomTerm
 from .response import Response
 from .source import SourceColumn
-from .thresholds import Thresholds, without_intercept
+from .thresholds import SCALE, Thresholds
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -123,4 +123,5 @@ class Design:
         if self.thresholds is None:
             return new
         fixed, fixed_terms = without_intercept(new.fixed, new.fixed_terms)
-        return replace(new, fixed=fixed, fixed_terms=fixed_terms)
+        coded = tuple(own.without_intercept() if own.name == SCALE else own for own in new.parts)
+        return replace(new, fixed=fixed, fixed_terms=fixed_terms, parts=coded)

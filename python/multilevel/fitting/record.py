@@ -218,7 +218,23 @@ class Fit:
     @cached_property
     def category_probabilities(self) -> NDArray[np.float64]:
         """Probabilities of ordered categories in the rows used, given the conditional modes, (n, C)."""
-        return self.family.category_probabilities(self.eta, self.thresholds_of(self.design.parts[0], self.n_rows))
+        parts = {part.parameter: part for part in self.design.parts}
+        return self.category_probabilities_at(self.eta, parts)
+
+    def category_probabilities_at(
+        self, eta: NDArray[np.float64], parts: Mapping[str, DesignPart]
+    ) -> NDArray[np.float64]:
+        """The same of rows with these linear predictors, whose parts are coded, by parameter of the family."""
+        part = parts[self.design.parts[0].parameter]
+        return self.family.category_probabilities(eta, self.thresholds_of(part, len(eta)), self.log_scale_of(parts))
+
+    def log_scale_of(self, parts: Mapping[str, DesignPart]) -> NDArray[np.float64] | None:
+        """Logarithm of what distances of eta from thresholds are divided by, (n,); None where nothing divides them."""
+        if not self.family.scaled:
+            return None
+        part = parts["scale"]
+        n_rows = len(next(column.values for column in part.fixed if column.values is not None))
+        return self.linear_predictor_of(self.component(part.name), part.fixed, part.offset, n_rows)
 
     @property
     def scores(self) -> NDArray[np.float64]:

@@ -59,11 +59,12 @@ def predict_categories(
     eta[rows.unknown] = np.nan
     if kind == "link":
         return pd.Series(eta, index=rows.index, name="eta")
-    part = fit.design.parts[0]
+    parts = fit.design.parts
     if newdata is not None:
-        new = fit.design.code_new(newdata, need_random=False, need_parts=(part.name,), need_mean=False)
-        part, eta = new.parts[0], np.where(new.missing, np.nan, eta)
-    probabilities = fit.family.category_probabilities(eta, fit.thresholds_of(part, rows.n))
+        names = tuple(part.name for part in parts)
+        new = fit.design.code_new(newdata, need_random=False, need_parts=names, need_mean=False)
+        parts, eta = new.parts, np.where(new.missing, np.nan, eta)
+    probabilities = fit.category_probabilities_at(eta, {part.parameter: part for part in parts})
     if kind == "response":
         return pd.Series(probabilities @ fit.scores, index=rows.index, name="mu")
     categories = np.array(fit.design.thresholds.categories, dtype=object)
