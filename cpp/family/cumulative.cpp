@@ -129,6 +129,19 @@ class Cumulative final : public OrderedFamily<Link> {
     return row.weight * std::log(0.63661977236758134308 * std::atan(0.5 * width));
   }
 
+  void suprema(int n, const Observations& data, double* out) const override {
+    for (int i = 0; i < n; i += lane_count) {
+      const series_kernel::Block b =
+          series_kernel::block<Scaled ? 3 : 2>({n, data.response, data}, i);  // no eta is looked at
+      Lanes width = b.phi[0] - b.phi[1];
+      if constexpr (Scaled) width *= numeric::exp(-b.phi[2]);
+      const Lanes inside = numeric::log(0.63661977236758134308 * numeric::angle(0.5 * width, numeric::broadcast(1.0)));
+      const auto finite = width < infinity;
+      const Lanes bound = numeric::select(finite, inside, numeric::broadcast(0.0));
+      series_kernel::put(out, i, b.n, weighted(b.weight, bound));
+    }
+  }
+
   std::unique_ptr<Family> with_scale() const override { return std::make_unique<Cumulative<Link, Source, true>>(); }
 };
 

@@ -2,6 +2,8 @@
 // distribution function that the link names, stands in its place. The prior weight multiplies the log density.
 #pragma once
 
+#include <algorithm>
+#include <string>
 #include <vector>
 
 #include "family/family.hpp"
@@ -48,6 +50,8 @@ class ThresholdFamily : public OrderedFamily<Link> {
  public:
   explicit ThresholdFamily(int n_categories) : n_(n_categories - 1) {}
   bool all_thresholds() const override { return true; }
+  /// No probability is above one.
+  void suprema(int n, const Observations&, double* out) const override { std::fill(out, out + n, 0.0); }
 
   std::vector<Parameter> parameters() const override {
     std::vector<Parameter> all;
