@@ -382,6 +382,11 @@ def test_predictions(family: str, tmp_path: Path) -> None:
     assert "positive coefficients move to higher" in " ".join(str(results.summary()).split())
     higher = results.predict(frame.assign(x=5.0), kind="response").mean()
     assert higher > results.predict(frame.assign(x=-5.0), kind="response").mean()
+    shown = results.predict(frame.head(3), kind="probabilities", se=True)
+    assert (shown["std_error"] > 0).all()
+    drawn = results.simulate(2, seed=1).to_numpy()
+    assert set(np.unique(drawn)) == {1.0, 2.0, 3.0, 4.0}
+    assert np.isfinite(results.residuals("quantile")).all()
     limits = results.conf_int(method="profile")
     assert limits.loc["x", "lower"] < results.params["x"] < limits.loc["x", "upper"]
     with pytest.raises(ml.DataError, match="no latent response of one variance"):
@@ -411,7 +416,7 @@ def test_bad_arguments() -> None:
     for family in ("adjacent", *SEQUENTIAL):
         fails("has 2 categories .* of two it is the binomial", "b ~ x + (1 | g)", family)
         fails("have no order: give it as levels=", "word ~ x + (1 | g)", family)
-        fails("13 categories.* at most 12", "many ~ x + (1 | g)", family)
+        fails("13 categories.* at most 11", "many ~ x + (1 | g)", family)
     fails("has no link 'probit'", family="adjacent", link="probit")
     fails("did you mean 'adjacent'", family="acat")
     fails("did you mean 'continuation'", family="sratio")

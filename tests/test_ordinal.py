@@ -445,7 +445,7 @@ def test_predictions(wine: ml.MixedModelResults) -> None:
     np.testing.assert_allclose(wine.residuals("response"), y - wine.fittedvalues, rtol=1e-12)
     with pytest.raises(ml.DataError, match="no deviance residuals"):
         wine.residuals("deviance")
-    with pytest.raises(ValueError, match="'probabilities', 'class'"):
+    with pytest.raises(ValueError, match="'class', 'probabilities'"):
         wine.predict(kind="mean")
     frame.loc[0, "temp"] = None
     holes = wine.predict(frame, kind="probabilities")
@@ -525,6 +525,24 @@ def test_what_comes_after_a_fit() -> None:
     assert limits.loc["x", "lower"] < results.params["x"] < limits.loc["x", "upper"]
     robust = results.bse / np.sqrt(np.diag(results.cov_params(robust="CR0")))
     assert robust.between(0.5, 2.0).all()
-    for ask in (lambda: results.simulate(1, seed=1), lambda: results.bootstrap(5, seed=1)):
-        with pytest.raises(ml.DataError, match="responses of the 'cumulative' family cannot be drawn"):
-            ask()
+
+
+def test_quantile_residuals_and_checks(wine: ml.MixedModelResults) -> None:
+    eta, y = wine.predict(kind="link").to_numpy(), data_of("wine")["rating"].astype(int).to_numpy()
+    cuts = np.concatenate([[-np.inf], wine.params_of("thresholds"), [np.inf]])
+    low, high = special.expit(cuts[y - 1] - eta), special.expit(cuts[y] - eta)
+    share = np.random.default_rng(3).uniform(size=len(y))
+    expected = special.ndtri(low + share * (high - low))
+    np.testing.assert_allclose(wine.residuals("quantile", seed=3), expected, atol=1e-10)
+    assert np.isfinite(wine.residuals("quantile", random="marginal")).all()
+    assert not len(wine.check().suspicious)
+
+
+def test_checks_see_a_predictor_that_is_missing() -> None:
+    rng = np.random.default_rng(8)
+    x, g = rng.normal(size=800), np.repeat(np.arange(40), 20)
+    latent = x + 1.5 * x**2 + rng.normal(size=40)[g] + rng.logistic(size=800)
+    own = pd.DataFrame({"y": np.digitize(latent, [0.0, 1.0, 2.5]) + 1, "x": x, "g": g})
+    bent, right = (ml.fit(f"y ~ {part} + (1 | g)", own, family="cumulative") for part in ("x", "x + I(x^2)"))
+    assert "quarters along the fixed part" in set(bent.check().suspicious["check"])
+    assert not len(right.check().suspicious)

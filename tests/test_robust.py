@@ -92,6 +92,10 @@ def test_few_uneven_clusters_as_clubsandwich(case: str) -> None:
         assert se(results, kind, about["cluster"]) == pytest.approx(expected, rel=1e-5)
     df = robust(results.fit, "CR2", about["cluster"], DATA).df
     assert df == pytest.approx(about["df"], rel=1e-5)
+    for kind, expected in about["joint"].items():
+        test = results.wald_test("x = 0, treated = 0", robust=kind, cluster=about["cluster"])
+        assert [test.statistic, test.den_df, test.p_value] == pytest.approx(expected, rel=1e-6)
+        assert test.num_df == 2
 
 
 def test_without_random_effects_as_sandwich() -> None:
@@ -100,6 +104,90 @@ def test_without_random_effects_as_sandwich() -> None:
     assert se(results, "CR0") == pytest.approx(about["rows"], rel=1e-7)
     for kind in ("CR0", "CR1"):
         assert se(results, kind, "school") == pytest.approx(about[kind], rel=1e-7)
+
+
+def test_adjusted_without_random_effects_as_clubsandwich() -> None:
+    about = REFERENCE["poisson"]["adjusted"]
+    results = ml.fit("count ~ x + treated", DATA, "poisson")
+    for kind, expected in about["se"].items():
+        assert se(results, kind, "school") == pytest.approx(expected, rel=1e-8)
+    assert results.tidy(robust="CR2", cluster="school")["df"].to_numpy() == pytest.approx(about["df"], rel=1e-8)
+    for kind, expected in about["joint"].items():
+        test = results.wald_test("x = 0, treated = 0", robust=kind, cluster="school")
+        assert [test.statistic, test.den_df, test.p_value] == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["CR2", "CR3"])
+def test_joint_tests_by_few_clusters(kind: str) -> None:
+    """Degrees of freedom by their definition: variances of the entries of the covariance, all pairs of rows."""
+    results = ml.fit("y ~ x * treated + (1 | school)", DATA)
+    rows = np.array([[0.0, 1, 0, 0], [0, 0, 1, 0.5]])
+    M, sigma = results.fit.beta_covariance, results.fit.phi["sigma"]
+    X = np.column_stack([np.ones(len(DATA)), DATA["x"], DATA["treated"], DATA["x"] * DATA["treated"]])
+    school = DATA["school"].to_numpy()
+    V = sigma**2 * np.eye(len(DATA)) + results.fit.theta[0][0, 0] ** 2 * (school[:, None] == school)
+    left = V - X @ M @ X.T
+    T = np.zeros((12, 2, len(DATA)))  # the part of each cluster of the estimates, of the residuals
+    for g in range(12):
+        at = np.flatnonzero(school == g + 1)
+        own, own_left = V[np.ix_(at, at)], left[np.ix_(at, at)]
+        D = np.linalg.cholesky(own).T
+        A = np.linalg.inv(own_left @ np.linalg.inv(own))
+        if kind == "CR2":
+            values, vectors = np.linalg.eigh(D @ own_left @ D.T)
+            A = D.T @ (vectors / np.sqrt(values)) @ vectors.T @ D
+        T[g][:, at] = rows @ M @ X[at].T @ np.linalg.inv(own) @ A
+    K = np.einsum("gai,ij,hbj->gahb", T, left, T)
+    omega = np.einsum("gagb->ab", K)
+    values, vectors = np.linalg.eigh(omega)
+    root = vectors.T / np.sqrt(values)[:, None]
+    K = np.einsum("sa,gahb,tb->gsht", root, K, root)
+    variance = sum(
+        np.sum(K[:, s, :, s] * K[:, t, :, t] + K[:, s, :, t] * K[:, t, :, s]) for s in range(2) for t in range(2)
+    )
+    eta = 6 / variance
+    test = results.wald_test(rows, robust=kind)
+    C = results.cov_params(robust=kind).to_numpy()
+    b = rows @ results.params.to_numpy()
+    assert test.den_df == pytest.approx(eta - 1, rel=1e-10)
+    assert test.statistic == pytest.approx((eta - 1) / (2 * eta) * b @ np.linalg.solve(rows @ C @ rows.T, b), rel=1e-10)
+    one = results.wald_test(rows[1], robust=kind)
+    assert one.statistic == pytest.approx(float(one.table["statistic"].iloc[0]) ** 2)
+    assert one.p_value == pytest.approx(float(one.table["p_value"].iloc[0]))
+
+
+def test_anova_by_few_clusters() -> None:
+    data = DATA.assign(kind=np.array(["a", "b", "c"])[np.arange(66) % 3])
+    results = ml.fit("y ~ x + kind + (1 | school)", data)
+    table = results.anova(robust="CR2")
+    assert list(table.columns) == ["num_df", "den_df", "f_value", "p_value"]
+    joint = results.wald_test("kind[b] = 0, kind[c] = 0", robust="CR2")
+    assert table.loc["kind"].to_numpy() == pytest.approx([2, joint.den_df, joint.statistic, joint.p_value])
+    single = results.tidy(robust="CR2").set_index("term").loc["x"]
+    assert table.loc["x", ["den_df", "p_value"]].to_numpy() == pytest.approx(single[["df", "p_value"]].to_numpy(float))
+
+
+def test_too_few_clusters_for_a_joint_test() -> None:
+    data = DATA.assign(kind=np.array(list("abcde"))[np.arange(66) % 5], half=(DATA["town"] > 2).astype(int))
+    results = ml.fit("y ~ kind", data)
+    names = ", ".join(f"kind[{letter}] = 0" for letter in "bcde")
+    with pytest.raises(DataError, match="4 equations together cannot be tested"):
+        results.wald_test(names, robust="CR2", cluster="half")
+    with pytest.warns(ml.errors.NotEstimableWarning, match="'kind': no test"):
+        assert np.isnan(results.anova(robust="CR2", cluster="half").loc["kind", "p_value"])
+    mixed = ml.fit("y ~ x + (1 | school)", data, dispersion="~ treated")
+    with pytest.raises(DataError, match="CR"):
+        mixed.wald_test("treated = 0", part="dispersion", robust="CR2")
+
+
+@pytest.mark.parametrize(("family", "weights"), [("gaussian", None), ("gaussian", "w"), ("poisson", "w")])
+def test_rows_as_clusters_have_the_scores_of_the_core(family: str, weights: str | None) -> None:
+    """Without random effects their squares are summed here, row by row."""
+    results = ml.fit("count ~ x + treated", DATA, family, weights=weights)
+    own = results.fit
+    scores = contributions(own).scores
+    M = own.covariance * (63 / 66 if family == "gaussian" else 1.0)  # least squares: n - p is n by maximum likelihood
+    assert robust(own, "CR0").fit.covariance == pytest.approx(M @ scores.T @ scores @ M, rel=1e-9, abs=1e-12)
 
 
 def test_rows_are_clusters_of_linear_models() -> None:
@@ -169,6 +257,8 @@ def test_tables_have_the_robust_errors_and_say_so() -> None:
     assert (interval["upper"] - interval["lower"]).to_numpy() == pytest.approx(2 * 1.959963984540054 * errors)
     assert "robust standard errors: CR1, 12 clusters of school, all parameters" in str(results.summary(robust="CR1"))
     tests = results.anova(robust="CR1")
+    for table in (tidy, interval, tests, results.cov_params(robust="CR1")):
+        assert table.attrs["robust"] == "CR1, 12 clusters of school, all parameters"
     assert tests["chi2"].to_numpy() == pytest.approx((results.params[1:].to_numpy() / errors[1:]) ** 2)
 
 
@@ -202,7 +292,7 @@ def test_saved_results_still_have_it(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"robust": "HC4"}, "not known; there are 'CR0'"),
-        ({"robust": "CR2"}, "known for linear models alone"),
+        ({"robust": "CR2"}, "known for linear models, and for others without random effects"),
         ({"cluster": "town"}, "say which with robust="),
         ({"robust": "CR1", "cluster": "nowhere"}, "no column of this name"),
         ({"robust": "CR1", "cluster": "class"}, "cut through"),

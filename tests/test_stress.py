@@ -401,7 +401,7 @@ def test_a_seed_is_a_design() -> None:
     }
 
 
-SHORT = range(1, 61)
+SHORT = range(1, 46)
 
 
 @pytest.mark.slow

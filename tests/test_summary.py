@@ -17,7 +17,8 @@ import multilevel as ml
 from multilevel.fitting.certificate import BoundaryScore
 from multilevel.fitting.verdict import Verdict, _singular
 from multilevel.inference import wald
-from multilevel.report.summary import _random_effects, summarize
+from multilevel.report.layouts import summarize
+from multilevel.report.summary import _random_effects
 from multilevel.tables import page as tables
 
 POLLS = """\
@@ -347,7 +348,9 @@ def test_p_values_as_r_prints_them() -> None:
 
 
 def test_no_negative_zero() -> None:
-    assert tables.format_fixed([-0.0, -0.0001, 1.23456], 3) == ["0.000", "-0.000", "1.235"]
+    assert tables.format_fixed([-0.0, -0.0001, -0.0006, 1.23456], 3) == ["0.000", "0.000", "-0.001", "1.235"]
+    assert tables.format_numbers([-0.0001, -2.5], 3, decimals_of=[0.1, 0.2]) == ["0.000", "-2.500"]
+    assert tables.format_numbers([-1e-20, 2.0], 3) == ["-1.00e-20", "2.00e+00"]
 
 
 def test_abbreviations() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import expit, ndtr
 from scipy.special import gamma as gamma_function
 
-from . import numbers
+from . import numbers, parts
 from .problem import Array, Problem, Term
 from .recipe import RATES, TIMES, Recipe, draw
 from .structures import ar1_root, cs_root
@@ -47,8 +47,8 @@ class Design:
     def arguments(self) -> dict[str, Any]:
         """Of `MixedModel`."""
         recipe = self.recipe
-        more = {"weights": self.weights, "offset": self.offset}
-        return {"formula": self.formula, "data": self.frame, "family": recipe.family, "link": recipe.link, **more}
+        more = {"weights": self.weights, "offset": self.offset, **parts.arguments(recipe, int(self.frame["y"].max()))}
+        return {"formula": self.formula, "data": self.frame, **more}
 
     def options(self) -> dict[str, Any]:
         """Of `fit`."""
@@ -84,6 +84,10 @@ class Design:
             terms=terms,
             method=recipe.method,
             points=1 if recipe.points == "auto" else int(recipe.points),
+            part=recipe.part,
+            split=frame["v"].to_numpy(float) if "v" in frame else 0 * ones,
+            variant=recipe.variant,
+            categories=int(y.max()) if recipe.part == "categories" else 0,
         )
 
     def _columns(self, bar: Bar) -> Array:
@@ -96,7 +100,8 @@ class Design:
 
     def describe(self) -> str:
         recipe = vars(self.recipe)
-        lines = [f"{self.formula}   {recipe['family']}({recipe['link']}), {len(self.frame)} rows"]
+        part = f", {recipe['part']}" if recipe["part"] else ""
+        lines = [f"{self.formula}   {recipe['family']}({recipe['link']}){part}, {len(self.frame)} rows"]
         lines.append(f"options {self.options()}, weights {self.weights}, offset {self.offset}")
         lines.append(", ".join(f"{k} {v}" for k, v in recipe.items()))
         return "\n".join(lines)
@@ -137,6 +142,8 @@ def design(seed: int) -> Design:
         frame["y"] = frame.get("n", 1) * (frame["g"] % 2)
     if recipe.kind == "separation":
         frame["y"] = frame.get("n", 1) * (standard > 0.3) * (1 if recipe.family == "binomial" else frame["y"])
+    if recipe.part:
+        made.response = parts.respond(rng, recipe, frame, eta)
     if "n" in frame:
         frame["failures"] = frame["n"] - frame["y"]
         made.response = "cbind(y, failures)"
@@ -246,6 +253,8 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
         precision = frame["w"].to_numpy() if made.weights else 1.0
         noise = recipe.sigma * rng.normal(size=n) / np.sqrt(precision)
         frame["y"] = recipe.response_scale * (mean + noise)
+    elif recipe.family == "cumulative":
+        frame["y"] = eta
     elif recipe.family == "poisson":
         mean = {"log": np.exp(np.minimum(eta, 14)), "sqrt": eta**2, "identity": np.maximum(eta, 0.05)}[recipe.link]
         frame["y"] = rng.poisson(mean)

@@ -7,6 +7,7 @@ import numpy as np
 from .densities import Density
 from .linear import Linear
 from .modes import Clusters, starts
+from .parts import density_of
 from .problem import Array, Problem
 from .quadrature import nested_integral, simple_integral
 from .structures import roots, split
@@ -26,7 +27,7 @@ class Plain:
     @property
     def concave(self) -> bool:
         """Whether a mode is the only one."""
-        return self.linear is not None or Density(self.problem, np.zeros(self.problem.n_phi)).concave
+        return self.linear is not None or density_of(self.problem, None).concave
 
     @property
     def available(self) -> bool:
@@ -53,7 +54,7 @@ class Plain:
             return self.linear.loglik(psi)
         problem = self.problem
         beta, _, phi = split(problem, psi)
-        density = Density(problem, phi)
+        density = density_of(problem, phi)
         fixed = problem.offset + problem.X @ beta
         if not problem.terms:
             return float(density.value(fixed).sum())

@@ -40,17 +40,22 @@ class Problem:
     terms: tuple[Term, ...]
     method: str = "ml"
     points: int = 1
+    part: str = ""  # what modifies the family
+    split: Array | None = None  # the column of its formula
+    variant: int = 0
+    categories: int = 0
 
     @property
     def linear(self) -> bool:
-        return (self.family, self.link) == ("gaussian", "identity")
+        return (self.family, self.link) == ("gaussian", "identity") and not self.part
 
     @property
     def n_phi(self) -> int:
         """Parameters of the family's own."""
         own = {"binomial": 0, "poisson": 0, "geometric": 0, "exponential": 0}
-        own |= {"student_t": 2, "skew_normal": 2, "tweedie": 2}
-        return own.get(self.family, 1)
+        own |= {"student_t": 2, "skew_normal": 2, "tweedie": 2, "cumulative": 0}
+        more = {"inflation": 1, "hurdle": 1, "zero formula": 2, "dispersion": 1}
+        return own.get(self.family, 1) + more.get(self.part, 0)
 
     @property
     def p(self) -> int:
@@ -68,6 +73,7 @@ class Problem:
             weights=self.weights[order],
             offset=self.offset[order],
             X=self.X[order],
+            split=None if self.split is None else self.split[order],
             codes=tuple(c[order] for c in self.codes),
             terms=tuple(replace(t, Z=t.Z[order]) for t in self.terms),
         )

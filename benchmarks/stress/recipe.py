@@ -84,6 +84,29 @@ BOUNDED = (  # links whose linear predictor is not any number
     ("student_t", "log"),
 )
 RATES = ("poisson", "gamma", "negative_binomial", "negative_binomial_1", "geometric", "generalized_poisson")
+PARTIAL = 2 * 10**8  # seeds from here on draw what modifies a family, or ordered categories
+PARTS = {  # families and links that each may modify
+    "inflation": (
+        ("poisson", "log"),
+        ("negative_binomial", "log"),
+        ("negative_binomial_1", "log"),
+        ("geometric", "log"),
+    ),
+    "hurdle": (("poisson", "log"), ("negative_binomial", "log"), ("gamma", "log"), ("lognormal", "log")),
+    "zero formula": (("poisson", "log"), ("negative_binomial", "log"), ("geometric", "log")),
+    "truncated": (("poisson", "log"), ("negative_binomial", "log")),
+    "dispersion": (
+        ("gaussian", "identity"),
+        ("gamma", "log"),
+        ("negative_binomial", "log"),
+        ("lognormal", "log"),
+        ("weibull", "log"),
+        ("beta", "logit"),
+        ("negative_binomial_1", "log"),
+    ),
+    "censored": (("gaussian", "identity"), ("lognormal", "log"), ("weibull", "log"), ("exponential", "log")),
+    "categories": tuple(("cumulative", link) for link in ("logit", "probit", "cloglog", "loglog", "cauchit")),
+}
 WIDE = tuple((family, "log") for family in RATES)  # links of a mean without a domain
 
 
@@ -117,6 +140,7 @@ class Recipe:
     binary: bool
     response_scale: float
     variant: int
+    part: str = ""  # of PARTS
 
 
 def kind_of(seed: int) -> str:
@@ -151,7 +175,11 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
     if kind == "separation":
         links["poisson", "log"] = links["negative_binomial", "log"] = 8
     family, link = _pick(rng, links)
-    linear = (family, link) == ("gaussian", "identity")
+    part = ""
+    if seed >= PARTIAL and kind not in ("constant groups", "separation") and rng.random() < 0.8:
+        part = _pick(rng, dict.fromkeys(PARTS, 1) | {"categories": 3})
+        family, link = PARTS[part][int(rng.integers(len(PARTS[part])))]
+    linear = (family, link) == ("gaussian", "identity") and not part
     n_groups, size = _sizes(rng, kind)
     narrow = (family, link) in BOUNDED
     sds = rng.choice([0.05, 0.2, 0.4] if narrow else [0.0, 0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0], 4)
@@ -175,7 +203,7 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         slope=float(rng.choice([0.0, 0.1] if narrow else [0.0, 0.5, 0.5, -1.0, 2.0])),
         sigma=float(rng.choice([0.05, 0.3, 1.0, 3.0])),
         trials=int(rng.choice([1, 1, 1, 5, 20, 1000])),
-        weighted=bool(rng.random() < 0.15),
+        weighted=bool(rng.random() < 0.15) and part != "censored",
         offset=bool(rng.random() < 0.15),
         deficient=bool(rng.random() < 0.06),
         extra=bool(rng.random() < 0.3),
@@ -184,6 +212,7 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         binary=bool(rng.random() < 0.12),
         response_scale=float(rng.choice([1.0, 1e-4, 1e5], p=[0.8, 0.1, 0.1])) if linear else 1.0,
         variant=int(rng.integers(3)),
+        part=part,
     )
 
 
@@ -217,6 +246,8 @@ def _points(rng: np.random.Generator, kind: str) -> int | str:
 
 
 def _intercept(rng: np.random.Generator, family: str, link: str) -> float:
+    if family == "cumulative":
+        return 0.0
     if family in ("gaussian", "student_t", "skew_normal"):
         return float(rng.choice([0.5, 2.0])) if link == "log" else float(rng.choice([0.0, 2.0, 1e3]))
     if family == "binomial":

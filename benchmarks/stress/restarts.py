@@ -74,7 +74,7 @@ def outside(plain: Plain, psi: Array) -> bool:
 def start_points(plain: Plain, psi: Array, rng: np.random.Generator, many: bool) -> list[Array]:
     """Starts: covariances near zero and large, each variance in turn, a random place, and an ordinary dispersion."""
     theta, scales = np.array(theta_places(plain)), scale_places(plain)
-    own = 0 if plain.problem.family == "gaussian" else plain.problem.n_phi
+    own = 0 if plain.problem.family in ("gaussian", "cumulative") else plain.problem.n_phi
     dispersed = [np.append(psi[:-own], np.ones(own))] if own else []
     if not len(theta):
         return [*dispersed, psi + rng.normal(size=len(psi)) * 0.1]

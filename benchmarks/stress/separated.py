@@ -13,6 +13,8 @@ def separated(problem: Problem) -> bool | None:
 
     Rows at their upper end may only move up, those at zero only down, all others not at all.
     """
+    if problem.part:
+        return None
     if problem.family in ("gamma", "beta", "lognormal", "inverse_gaussian", "exponential", "weibull", "skew_normal"):
         return False
     if problem.family in ("gaussian", "student_t") or problem.link in ("sqrt", "identity"):
@@ -43,7 +45,7 @@ def separated(problem: Problem) -> bool | None:
 def reproduced(problem: Problem) -> bool:
     """Whether fixed and random effects together can put all successes on one side and all failures on the other."""
     if problem.family != "binomial":
-        return False
+        return bool(problem.part)
     side = np.where(problem.y == problem.size, 1.0, np.where(problem.y == 0, -1.0, 0.0))
     if not side.all():
         return False

@@ -19,8 +19,9 @@ const Structure& structure(const std::string& name) {
     known += (known.empty() ? "" : ", ") + one->name();
   }
   if (const auto* one = reduced_rank(name)) return *one;
+  if (const auto* one = confirmatory(name)) return *one;
   throw std::invalid_argument("unknown covariance structure '" + name + "'; there are " + known +
-                              ", reduced rank 1, 2, ...");
+                              ", reduced rank 1, 2, ..., confirmatory NAME=1100 OTHER=0011");
 }
 
 }  // namespace multilevel::covariance

@@ -40,6 +40,14 @@ int Structure::correlation_parameter(int) const { return -1; }
 
 Structure::Correlation Structure::correlation(int, double) const { return {0.0, 0.0}; }
 
+std::vector<int> Structure::turned_with(int q, int column) const {
+  std::vector<int> found;
+  const auto all = entries(q);
+  for (std::size_t e = 0; e < all.size(); ++e)
+    if (all[e].column == column) found.push_back(static_cast<int>(e));
+  return found;
+}
+
 std::vector<double> Structure::start(int q, double scale) const {
   std::vector<double> theta;
   for (const auto& entry : entries(q)) theta.push_back(entry.row == entry.column ? scale : 0.0);

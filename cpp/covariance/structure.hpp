@@ -18,10 +18,11 @@ struct Entry {
 };
 
 enum class Kind {
-  full,      ///< theta is the whole lower triangle: any covariance
-  diagonal,  ///< theta is the diagonal of L
-  loadings,  ///< theta is some columns of L
-  scaled,    ///< theta is standard deviations and perhaps tau
+  full,          ///< theta is the whole lower triangle: any covariance
+  diagonal,      ///< theta is the diagonal of L
+  loadings,      ///< theta is some columns of L
+  scaled,        ///< theta is standard deviations and perhaps tau
+  confirmatory,  ///< theta is loadings on factors, and what makes the factors' correlations
 };
 
 class Structure {
@@ -29,7 +30,8 @@ class Structure {
   virtual ~Structure() = default;
   virtual std::string name() const = 0;
   virtual Kind kind() const = 0;
-  /// Entries of the q x q lower factor that may differ from zero, column by column.
+  /// Entries of the q x q factor that may differ from zero, column by column. Only confirmatory factors may have some
+  /// above the diagonal.
   virtual std::vector<Entry> entries(int q) const = 0;
   /// What each theta is: "entry 1 0", "sd 0", "sd", "correlation".
   virtual std::vector<std::string> labels(int q) const;
@@ -37,7 +39,9 @@ class Structure {
   virtual void check(int q) const;
 
   /// Whether theta is the entries, in their order.
-  bool is_linear() const { return kind() != Kind::scaled; }
+  bool is_linear() const { return kind() != Kind::scaled && kind() != Kind::confirmatory; }
+  /// Whether theta is loadings on fewer dimensions than there are columns.
+  bool has_loadings() const { return kind() == Kind::loadings || kind() == Kind::confirmatory; }
   virtual int n_theta(int q) const { return static_cast<int>(entries(q).size()); }
 
   /// The entries of L at theta; `jacobian` (n_entries x n_theta), if not null, gets their derivatives.
@@ -61,6 +65,10 @@ class Structure {
   };
   virtual Correlation correlation(int q, double tau) const;
 
+  /// Those theta that change their sign when spherical effect `column` does. The first of them is reported with a
+  /// positive sign. Of linear structures, the column of L.
+  virtual std::vector<int> turned_with(int q, int column) const;
+
   /// Where a search begins when random effects of this standard deviation are plausible.
   virtual std::vector<double> start(int q, double scale) const;
 };
@@ -78,5 +86,7 @@ const Structure& ar1();
 const Structure& heterogeneous_ar1();
 /// "reduced rank D"; null for any other name.
 const Structure* reduced_rank(const std::string& name);
+/// "confirmatory NAME=1100 OTHER=0011": factors with the columns that load on each; null for any other name.
+const Structure* confirmatory(const std::string& name);
 
 }  // namespace multilevel::covariance

@@ -54,7 +54,7 @@ int subsample_stride(const model::Model& model) {
 
 bool has_loadings(const model::Model& model) {
   return std::any_of(model.terms().begin(), model.terms().end(),
-                     [](const auto& term) { return term.structure->kind() == covariance::Kind::loadings; });
+                     [](const auto& term) { return term.structure->has_loadings(); });
 }
 
 bool has_quadrature(const model::Model& model) {
@@ -335,15 +335,18 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
     record.modes[f] = linear_algebra::times(
         lambda, Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels));
     record.mode_covariance[f].setZero();
-    Eigen::MatrixXd half(factor.q, factor.q);
+    // Columns of Lambda that are zero, as all but the traits' are, have no part in it.
+    const std::vector<int> used = model::spherical_effects(model, static_cast<int>(f));
+    const Eigen::MatrixXd some = lambda(Eigen::all, used);
+    Eigen::MatrixXd half(factor.q, some.cols()), spread(some.cols(), some.cols());
     for (int level = 0; level < factor.n_levels; ++level) {
-      const Eigen::Map<const Eigen::MatrixXd> own(
+      spread = Eigen::Map<const Eigen::MatrixXd>(
           optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
-          factor.q, factor.q);
+          factor.q, factor.q)(used, used);
       half.setZero();
-      linear_algebra::add_times(1.0, lambda, own, half);
+      linear_algebra::add_times(1.0, some, spread, half);
       linear_algebra::add_times_transposed(
-          1.0, half, lambda,
+          1.0, half, some,
           Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q));
     }
     if (!linear) continue;

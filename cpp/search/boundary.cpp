@@ -52,6 +52,7 @@ std::vector<Pivot> small_pivots(const likelihood::Objective& objective, const Op
         consider(std::fabs(optimum.psi[p + objective.layout().first_theta(term) + k]), k, k);
       continue;
     }
+    if (!own.structure->is_linear()) continue;
     const auto entries = own.structure->entries(own.q);
     for (std::size_t k = 0; k < entries.size(); ++k) {
       const int c = entries[k].column;
@@ -80,13 +81,13 @@ void make_diagonal_positive(const model::Layout& layout, const model::Model& mod
       column_sign.segment(term.first, term.q).setConstant(-1.0);
       continue;
     }
-    int column = -1;
-    for (int e = layout.first_entry(own), k = p + layout.first_theta(own); e < layout.first_entry(own + 1); ++e, ++k) {
-      const auto& entry = layout.entries()[static_cast<std::size_t>(e)];
-      // The entry on the diagonal of the term's own order is the first of its column.
-      if (entry.column != column && optimum.psi[k] < 0.0) column_sign[entry.column] = -1.0;
-      column = entry.column;
-      sign[k] = column_sign[column];
+    // The entry on the diagonal of the term's own order is the first of its column.
+    for (int column = 0; column < term.q; ++column) {
+      const auto turned = term.structure->turned_with(term.q, column);
+      const int first = p + layout.first_theta(own);
+      if (turned.empty() || !(optimum.psi[first + turned[0]] < 0.0)) continue;
+      column_sign[term.first + column] = -1.0;
+      for (const int k : turned) sign[first + k] *= -1.0;
     }
   }
   if (column_sign.size() == 0 || column_sign.minCoeff() > 0.0) return;

@@ -17,7 +17,7 @@ void move_theta(const model::Layout& layout, const model::Term& term, int own, i
   const int first = layout.first_theta(own), n = layout.first_theta(own + 1) - first;
   const Eigen::VectorXd now = before.segment(p + first, n);
   Eigen::VectorXd step = d.segment(first, n);
-  if (term.structure->kind() == covariance::Kind::loadings) {
+  if (term.structure->has_loadings()) {
     step /= std::max(1.0, step.norm() / (0.5 * now.norm() + 0.1));
     psi.segment(p + first, n) = now + step;
     return;
@@ -50,7 +50,7 @@ bool move_covariance(const model::Layout& layout, const model::Model& model, int
   for (std::size_t t = 0; t < model.terms().size(); ++t) {
     const auto& term = model.terms()[t];
     const int own = static_cast<int>(t);
-    if (term.structure->kind() == covariance::Kind::loadings || term.structure->kind() == covariance::Kind::scaled) {
+    if (term.structure->has_loadings() || term.structure->kind() == covariance::Kind::scaled) {
       move_theta(layout, term, own, p, now, d, psi);
       continue;
     }

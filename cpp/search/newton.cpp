@@ -181,8 +181,8 @@ class Search : Steps {
 
   bool near_boundary() const {
     for (std::size_t t = 0; t < model_.terms().size() && n_theta_ > 0; ++t) {
-      const auto kind = model_.terms()[t].structure->kind();
-      if (kind == covariance::Kind::scaled || kind == covariance::Kind::loadings) return true;
+      const auto& structure = *model_.terms()[t].structure;
+      if (structure.kind() == covariance::Kind::scaled || structure.has_loadings()) return true;
       const Eigen::MatrixXd factor = objective_.layout().term_factor(static_cast<int>(t), best_.psi.data() + p_);
       if (factor.diagonal().cwiseAbs().minCoeff() < small_deviation * std::max(factor.norm(), unit())) return true;
     }

@@ -51,7 +51,9 @@ std::vector<std::vector<int>> components(const likelihood::Objective& objective)
       found.push_back(at);
     } else {
       std::vector<int> at;
-      for (int k = first; k < last; ++k) at.push_back(k);
+      const auto rows = term.structure->theta_rows(term.q);
+      for (int k = first; k < last; ++k)
+        if (rows[static_cast<std::size_t>(k - first)] >= 0) at.push_back(k);
       found.push_back(at);
     }
   }
@@ -85,8 +87,7 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
       if (factor.n_levels < few_levels) return true;
   for (std::size_t t = 0; t < model.terms().size(); ++t) {
     const auto& term = model.terms()[t];
-    if (term.structure->kind() == covariance::Kind::scaled || term.structure->kind() == covariance::Kind::loadings)
-      return true;
+    if (term.structure->kind() == covariance::Kind::scaled || term.structure->has_loadings()) return true;
     const Eigen::MatrixXd factor =
         objective.layout().term_factor(static_cast<int>(t), optimum.psi.data() + objective.n_beta());
     const Eigen::MatrixXd sigma = factor * factor.transpose();
@@ -250,7 +251,7 @@ std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eige
     }
   for (std::size_t t = 0; t < terms.size(); ++t) {
     const int q = terms[t].q, first = p + objective.layout().first_theta(static_cast<int>(t));
-    if (terms[t].structure->kind() == covariance::Kind::loadings) {
+    if (terms[t].structure->has_loadings()) {
       const int last = p + objective.layout().first_theta(static_cast<int>(t) + 1);
       for (int k = first + 1; k < last && last - first <= most_loadings; ++k) {
         NamedStart start{"from the best, loading reversed", best};

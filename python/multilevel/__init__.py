@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from multilevel.inference.compare import compare
     from multilevel.inference.pool import pool
     from multilevel.inference.ranking import rank
+    from multilevel.inference.vuong import vuong
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
     from multilevel.report.side_by_side import table
@@ -74,6 +75,7 @@ __all__ = [
     "rank",
     "simulate",
     "table",
+    "vuong",
 ]
 
 _MODULE_OF = {  # where each name lives; the submodule named in the value, or the name itself for a submodule
@@ -103,6 +105,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "power": "simulation",
     "simulate": "simulation",
     "rank": "inference.ranking",
+    "vuong": "inference.vuong",
     "table": "report.side_by_side",
 }
 

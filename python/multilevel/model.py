@@ -20,6 +20,7 @@ from .fitting.progress import Progress
 from .fitting.quasi import QUASI, quasi
 from .fitting.run import run
 from .formula.parse import parse_formula
+from .report import crosstab, describe
 from .results.results import MixedModelResults
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from .design.design import Design
     from .design.random_terms import RandomTerm
+    from .report.crosstab import Crosstab
+    from .report.describe import Description
 
 
 class MixedModel:
@@ -176,6 +179,49 @@ class MixedModel:
     def n_groups(self) -> dict[str, int]:
         """Levels of each grouping factor."""
         return {factor.name: len(factor.levels) for factor in self.design.grouping_factors}
+
+    def describe(self) -> Description:
+        """The columns of the model at the rows used: how they vary, between the levels of grouping factors and within.
+
+        Returns
+        -------
+        Description
+            Prints as two tables; `columns` (n, missing, distinct, mean, sd, min, max), `levels` (standard deviations
+            between and within, as Stata's xtsum has them, and in how many levels a column varies), `notes` on columns
+            that are constant in nearly all levels.
+        """
+        return describe.describe(self.design, self.data)
+
+    def not_constant(self, column: str, group: str) -> pd.DataFrame:
+        """The levels of a grouping factor in which a column has several values: of a column of the level itself, none.
+
+        Returns
+        -------
+        DataFrame
+            level, n (rows), distinct, values (with their counts).
+        """
+        return describe.not_constant(self.design, column, group)
+
+    def crosstab(self, outcome: str, factor: str) -> Crosstab:
+        """Counts of the values of a column, such as the response, for those of another, with percentages of each row.
+
+        Parameters
+        ----------
+        outcome, factor : str
+            Columns that the model uses; `outcome` is across, `factor` down. A response of trials counts successes and
+            failures.
+
+        Returns
+        -------
+        Crosstab
+            `counts`, `percent` and `total`.
+
+        Raises
+        ------
+        DataError
+            The model does not use such a column, or it has more than 50 values.
+        """
+        return crosstab.crosstab(self.design, outcome, factor)
 
     @understands
     def fit(

@@ -37,7 +37,7 @@ def simulate(
     data: Any,
     family: str | Family = "gaussian",
     *,
-    params: Mapping[str, float],
+    params: Mapping[str, Any],
     n: int = 1,
     seed: int | None = None,
     trials: ArrayLike | str | None = None,
@@ -47,6 +47,9 @@ def simulate(
     dispersion: str | None = None,
     zero_inflation: str | bool | None = None,
     hurdle: str | bool | None = None,
+    levels: Sequence[Any] | None = None,
+    thresholds: str | None = None,
+    nominal: str | None = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -61,8 +64,9 @@ def simulate(
         The predictors, grouping factors and offsets.
     params : mapping of str to float
         All parameters by name, in natural units, named as in `tidy()`: "(Intercept)", "x"; "g: sd__(Intercept)",
-        "g: cor__(Intercept).x"; "sigma", "size", ...; "dispersion: x", "zero: x". "g: sd" and "g: cor" stand for all
-        standard deviations and correlations of the term.
+        "g: cor__(Intercept).x"; "sigma", "size", ...; "dispersion: x", "zero: x"; "thresholds: 1|2". "g: sd" and
+        "g: cor" stand for all standard deviations and correlations of the term; "thresholds" has a sequence of numbers,
+        which also says how many ordered categories there are.
     n : int
         Replicates.
     seed : int, optional
@@ -75,7 +79,8 @@ def simulate(
     Returns
     -------
     DataFrame, (n_rows, n)
-        A column for each replicate; rows with a missing value in any used column are left out.
+        A column for each replicate; rows with a missing value in any used column are left out. Of ordered categories
+        they are the numbers of these, from 1.
 
     Raises
     ------
@@ -102,6 +107,9 @@ def simulate(
         dispersion=dispersion,
         zero_inflation=zero_inflation,
         hurdle=hurdle,
+        thresholds=thresholds,
+        nominal=nominal,
+        levels=_levels(levels, thresholds, params),
         contrasts=contrasts,
         functions=functions,
         missing=missing,
@@ -116,7 +124,7 @@ def power(
     *,
     test: str,
     effect: float | Sequence[float] | None = None,
-    params: Mapping[str, float] | None = None,
+    params: Mapping[str, Any] | None = None,
     n: int = 1000,
     alpha: float = 0.05,
     sizes: Sequence[int] | None = None,
@@ -170,6 +178,7 @@ def power(
     if isinstance(model, str):
         if data is None or params is None:
             raise DataError("a formula needs data= and params= to draw responses from; or give results of a fit")
+        options["levels"] = _levels(options.get("levels"), options.get("thresholds"), params)
         own = _without_response(model, data, family, trials, **options)
         study = Study(
             law_at(own.design, own.family, own._core, params), own.family, own._method(None), 1, _beta(own, params)
@@ -183,7 +192,18 @@ def power(
     return power_table(study, test, effect, n, alpha, sizes, group, method, precision, seed, threads)
 
 
-def _beta(model: MixedModel, params: Mapping[str, float]) -> dict[str, float]:
+def _levels(levels: Sequence[Any] | None, structure: str | None, params: Any) -> list[Any] | None:
+    """Labels of ordered categories: those given, else numbers, as many as free thresholds ask for."""
+    if levels is not None or structure not in (None, "flexible") or not isinstance(params, Mapping):
+        return None if levels is None else list(levels)
+    if "thresholds" in params:
+        return list(range(1, np.size(params["thresholds"]) + 2))
+    between = [name.removeprefix("thresholds: ") for name in params if str(name).startswith("thresholds: ")]
+    numbers = [int(part) for name in between for part in name.split("|") if part.isdecimal()]
+    return list(range(1, max(numbers) + 1)) if numbers else None
+
+
+def _beta(model: MixedModel, params: Mapping[str, Any]) -> dict[str, float]:
     redundant = set(model._core.redundant)
     kept = [column.name for k, column in enumerate(model.design.fixed) if k not in redundant]
     return {name: float(params[name]) for name in kept}
@@ -204,7 +224,17 @@ def _without_response(
             raise DataError(f"the data have a column '{name}', a name that is needed here; rename it")
     if trials is not None and own.support != "trials":
         raise DataError(f"trials= is for families of trials; the family is {own.name}")
-    values: tuple[float, ...] = SOME_VALUES.get(own.support, (1.0, 2.0))
+    levels = options.pop("levels", None)
+    values: tuple[Any, ...] = SOME_VALUES.get(own.support, (1.0, 2.0))
+    if own.support == "categories":
+        if levels is None:
+            raise DataError(
+                "ordered categories: give levels= their labels, or params={'thresholds': [...]} as many numbers as "
+                "there are thresholds between them"
+            )
+        values, options["levels"] = tuple(levels), levels
+        if n_rows < len(levels):
+            raise DataError(f"the data have {n_rows} rows, fewer than the {len(levels)} categories")
     if own.zero or any(options.get(name) for name in ("zero_inflation", "hurdle")):
         values = (0.0, *values)
     some = np.resize(values, n_rows)

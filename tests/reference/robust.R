@@ -35,8 +35,14 @@ of <- function(model, cluster, ...) {
     estimate = unname(if (inherits(model, "merMod")) fixef(model) else coef(model)),
     se = sapply(kinds, function(kind) unname(sqrt(diag(vcovCR(model, cluster = cluster, type = kind, ...)))),
                 simplify = FALSE),
-    df = unname(coef_test(model, vcov = vcovCR(model, cluster = cluster, type = "CR2", ...), test = "Satterthwaite")[["df_Satt"]])
+    df = unname(coef_test(model, vcov = vcovCR(model, cluster = cluster, type = "CR2", ...), test = "Satterthwaite")[["df_Satt"]]),
+    joint = sapply(c("CR2", "CR3"), function(kind) hotelling(model, cluster, kind, ...), simplify = FALSE)
   )
+}
+# That x and treated have no effect: F and the degrees of freedom of its denominator.
+hotelling <- function(model, cluster, kind, ...) {
+  test <- Wald_test(model, constrain_zero(2:3), vcov = vcovCR(model, cluster = cluster, type = kind, ...), test = "HTZ")
+  c(test$Fstat, test$df_denom, test$p_val)
 }
 control <- lmerControl(optimizer = "bobyqa", optCtrl = list(rhoend = 1e-11, maxfun = 1e5))
 least_squares <- lm(y ~ x + treated, data)
@@ -62,7 +68,8 @@ result <- list(
     formula = "count ~ x + treated", cluster = "school",
     rows = unname(sqrt(diag(vcovHC(poisson, type = "HC0")))),
     CR0 = unname(sqrt(diag(vcovCL(poisson, data$school, type = "HC0", cadjust = FALSE)))),
-    CR1 = unname(sqrt(diag(vcovCL(poisson, data$school, type = "HC0", cadjust = TRUE))))
+    CR1 = unname(sqrt(diag(vcovCL(poisson, data$school, type = "HC0", cadjust = TRUE)))),
+    adjusted = of(poisson, data$school)
   )
 )
 writeLines(jsonlite::toJSON(result, digits = NA, auto_unbox = TRUE, dataframe = "columns"), output)

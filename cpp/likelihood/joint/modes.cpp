@@ -4,21 +4,16 @@
 #include <limits>
 
 #include "likelihood/joint/objective.hpp"
+#include "likelihood/mode_course.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::likelihood {
 
 namespace {
 
-constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen,
-constexpr double mode_error = 1e-9;       // and the error that it may leave
-constexpr double error_beside = 1e-11;    // the same where differences of gradients are taken
-constexpr double close_by = 1e-2;         // Newton decrement below which the next step can use the same factor
-constexpr int most_newton_steps = 200;
-constexpr int most_halvings = 60;
-constexpr int most_start_halvings = 8;        // of a start outside the domain
-constexpr int most_entries = 60;              // steps from there towards the domain
-constexpr double outside_weight = 1e6;        // of a row outside, beside the prior's one
+constexpr double mode_error = 1e-9;           // that a last step taken unseen may leave
+constexpr double error_beside = 1e-11;        // the same where differences of gradients are taken
+constexpr double close_by = 1e-2;             // Newton decrement below which the next step can use the same factor
 constexpr std::int64_t thorough_rows = 5000;  // up to so many the largest of several modes is looked for at leisure
 constexpr double most_trial_rows = 20000.0;   // rows x random effects up to which levels are tried one by one
 constexpr double worth_a_search = 3.0;        // how far below the best a trial may be before its Newton steps
@@ -230,10 +225,10 @@ ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<d
 bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse) {
   double last = std::numeric_limits<double>::infinity();
   const double error = reuse ? error_beside : mode_error;
-  bool started = false, concave = true;
+  bool concave = true;
+  ModeCourse course;
   // A factor from close by points the way as well: that of the point beside, if it may be reused, or of the last step.
   factored_ = false;
-  int halvings = 0, entries = 0;
   const auto n = static_cast<Eigen::Index>(modes.size());
   // The decrement is a sum over the random effects, as the information is.
   const double size = std::max(1.0, static_cast<double>(n) / 1000.0);
@@ -241,49 +236,56 @@ bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bo
     check_interrupt();
     const double rows = evaluate_rows(family::Order::step, modes);
     const double now = rows - 0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
-    if (!started && !std::isfinite(now)) {
-      // Outside the domain at the start: towards v = 0, then to where the responses are. Whether there is a mode must
-      // not depend on where the search began.
-      reuse = false;
-      const bool at_zero = std::all_of(modes.begin(), modes.end(), [](double v) { return v == 0.0; });
-      if (!at_zero && entries == 0) {
-        const double factor = ++halvings < most_start_halvings ? 0.5 : 0.0;
+    const bool at_zero = std::all_of(modes.begin(), modes.end(), [](double v) { return v == 0.0; });
+    const auto turn = course.arrive(now, at_zero);
+    if (turn != ModeCourse::Turn::step) reuse = false;
+    switch (turn) {
+      case ModeCourse::Turn::shrink: {
+        const double factor = course.shrinkage();
         for (auto& v : modes) v *= factor;
-      } else if (++entries > most_entries || !enter_domain(modes)) {
+        continue;
+      }
+      case ModeCourse::Turn::enter:
+        if (!enter_domain(modes)) return false;
+        continue;
+      case ModeCourse::Turn::back:
+        for (std::size_t k = 0; k < modes.size(); ++k) {
+          step_[k] *= 0.5;
+          modes[k] = old_[k] + step_[k];
+        }
+        continue;
+      case ModeCourse::Turn::fail:
         return false;
-      }
-      continue;
-    }
-    if (started && !(now >= f - 1e-9 * (1.0 + std::fabs(f)))) {
-      if (++halvings > most_halvings) return false;
-      reuse = false;
-      for (std::size_t k = 0; k < modes.size(); ++k) {
-        step_[k] *= 0.5;
-        modes[k] = old_[k] + step_[k];
-      }
-      continue;
+      case ModeCourse::Turn::step:
+        break;
     }
     penalized_gradient(modes);
-    // Where the observed H is not positive definite, the expected information never points downhill.
+    // Where the observed H is not positive definite, the expected information never points downhill; where it is by
+    // rounding alone, a share of it does as well.
+    double share = 1.0;
     if (!reuse) {
       set_weights(true);
       concave = precision_.factor(products_, lambda_);
       if (!concave) {
-        set_weights(false);
-        if (!precision_.factor(products_, lambda_)) return false;
+        if (several_) set_weights(false);
+        share = several_ && precision_.factor(products_, lambda_) ? 1.0 : factor_share();
+        if (share == 0.0) return false;
       }
     }
     step_ = gradient_;
     precision_.solve(step_.data(), 1, n);
+    if (share != 1.0)
+      for (auto& s : step_) s *= share;
     ++sums.newton_steps;
     const double decrement =
         Eigen::Map<const Eigen::VectorXd>(gradient_.data(), n).dot(Eigen::Map<const Eigen::VectorXd>(step_.data(), n));
     if (!std::isfinite(decrement)) return false;
-    started = true;
-    halvings = 0;
     f = now;
+    if (const double reach = course.leave(f, decrement); reach > 1.0)
+      for (auto& s : step_) s *= reach;
     old_ = modes;
     for (std::size_t k = 0; k < modes.size(); ++k) modes[k] += step_[k];
+    if (share != 1.0) continue;
     // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
     // step shortened as the last one was.
     const double shortening = !reuse ? decrement : std::isfinite(last) ? std::min(1.0, decrement / last) : 1.0;
@@ -295,6 +297,16 @@ bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bo
     last = decrement;
   }
   return false;
+}
+
+/// Factorizes I + share B for the largest share where that can be done, which is returned; zero where there is none.
+double JointObjective::factor_share() {
+  for (double share = first_share; share > least_share; share *= first_share) {
+    for (auto& w : weight_) w *= first_share;
+    products_.set(pattern_, weight_.data());
+    if (precision_.factor(products_, lambda_)) return share;
+  }
+  return 0.0;
 }
 
 }  // namespace multilevel::likelihood

@@ -42,6 +42,7 @@ class JointObjective final : public Objective {
   bool climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse = false);
   bool find_largest(std::vector<double>& modes, Sums& sums);
   bool enter_domain(std::vector<double>& modes);
+  double factor_share();
   bool from_responses(double side, std::vector<double>& modes);
   bool keep_best(double f, const std::vector<double>& modes, Sums& sums);
   bool try_levels(std::vector<double>& modes, Sums& sums);

@@ -54,27 +54,26 @@ void NestedModes::climb(const Place& place, NestedEffects& v, int active, Sums& 
       const Range units = rows.units(c), own = rows.rows(units), one{c, c + 1};
       const double square = v.square(rows, c);
       const double f = numeric::sum(own.last - own.first, place.arrays.at_mode.value + own.first) - 0.5 * square;
-      if (!state.started && !std::isfinite(f)) {
-        // Outside the domain at the start: towards v = 0, then to where the responses are. Whether there is a mode must
-        // not depend on where the search began.
-        if (square != 0.0 && state.entries == 0) {
-          const double factor = ++state.halvings < most_start_halvings ? 0.5 : 0.0;
+      switch (state.course.arrive(f, square == 0.0)) {
+        case ModeCourse::Turn::shrink: {
+          const double factor = state.course.shrinkage();
           v.inner.scale(units, factor);
           v.outer.scale(one, factor);
-        } else if (++state.entries > most_entries || !enter_domain(place, c, v)) {
-          fail(state);
-        }
-        continue;
-      }
-      if (state.started && !(f >= state.f - 1e-9 * (1.0 + std::fabs(state.f)))) {
-        if (++state.halvings > most_halvings) {
-          fail(state);
           continue;
         }
-        step_.inner.scale(units, 0.5);
-        step_.outer.scale(one, 0.5);
-        move(rows, c, v);
-        continue;
+        case ModeCourse::Turn::enter:
+          if (!enter_domain(place, c, v)) fail(state);
+          continue;
+        case ModeCourse::Turn::back:
+          step_.inner.scale(units, 0.5);
+          step_.outer.scale(one, 0.5);
+          move(rows, c, v);
+          continue;
+        case ModeCourse::Turn::fail:
+          fail(state);
+          continue;
+        case ModeCourse::Turn::step:
+          break;
       }
       const double decrement = newton_step(place, c, v, state.concave);
       if (!std::isfinite(decrement)) {
@@ -82,9 +81,10 @@ void NestedModes::climb(const Place& place, NestedEffects& v, int active, Sums& 
         continue;
       }
       ++sums.newton_steps;
-      state.started = true;
-      state.halvings = 0;
-      state.f = f;
+      if (const double reach = state.course.leave(f, decrement); reach > 1.0) {
+        step_.inner.scale(units, reach);
+        step_.outer.scale(one, reach);
+      }
       old_.inner.copy(units, v.inner);
       old_.outer.copy(one, v.outer);
       move(rows, c, v);
@@ -200,7 +200,7 @@ bool NestedModes::keep_best(const NestedRows& rows, const NestedEffects& v) {
     const State& state = states_[static_cast<std::size_t>(c)];
     double& best_f = s.best_f[static_cast<std::size_t>(c)];
     // A saddle point is no mode.
-    if (state.failed || !state.started || !state.concave) continue;
+    if (state.failed || !state.course.started() || !state.concave) continue;
     const Range units = rows.units(c), one{c, c + 1};
     if (std::isfinite(best_f)) {
       old_.inner.copy(units, v.inner);
@@ -209,9 +209,9 @@ bool NestedModes::keep_best(const NestedRows& rows, const NestedEffects& v) {
       old_.outer.add(one, -1.0, s.best.outer);
       if (!(old_.square(rows, c) > same_mode * (1.0 + s.best.square(rows, c)))) continue;
       s.ended_elsewhere[static_cast<std::size_t>(c)] = 1;
-      if (!(state.f > best_f)) continue;
+      if (!(state.course.f() > best_f)) continue;
     }
-    best_f = state.f;
+    best_f = state.course.f();
     s.best.inner.copy(units, v.inner);
     s.best.outer.copy(one, v.outer);
     better = true;
@@ -341,6 +341,7 @@ void NestedModes::evaluate_active(const Place& place, const NestedEffects& v) {
 
 /// step = H^-1 f'(v); returns the Newton decrement f'(v)'step. Where the observed H is not positive definite (a density
 /// that is not log-concave) the expected information takes its place: it never points downhill.
+/// Where neither can be factorized, a share of it is.
 double NestedModes::newton_step(const Place& place, int cluster, const NestedEffects& v, bool& concave) {
   const NestedRows& rows = place.rows;
   NestedArrays& arrays = place.arrays;
@@ -353,12 +354,8 @@ double NestedModes::newton_step(const Place& place, int cluster, const NestedEff
   const OuterVector b = rows.outer_sums(own, arrays.at_mode.eta[0]);
   OuterVector gradient = lambda_outer.transpose().lazyProduct(b);
   gradient -= v.outer_of(cluster);
-  for (const bool observed : {true, false}) {
-    if (!observed) place.family.expected_information(rows.family_rows(own, arrays.eta), arrays.scratch + own.first);
-    const double* second = observed ? arrays.at_mode.eta[1] : arrays.scratch;
-    if (!place.arrow.factor(rows, cluster, second, observed ? -1.0 : 1.0, lambda_inner, lambda_outer)) continue;
-    OuterVector step(rows.q_outer);
-    concave = observed;
+  OuterVector step(rows.q_outer);
+  auto solve = [&] {
     place.arrow.solve(rows, cluster, gradient_, gradient, step_.inner, step);
     step_.set_outer(cluster, step);
     double decrement = gradient.dot(step);
@@ -366,6 +363,23 @@ double NestedModes::newton_step(const Place& place, int cluster, const NestedEff
       decrement +=
           numeric::dot(units.last - units.first, gradient_.at(a) + units.first, step_.inner.at(a) + units.first);
     return decrement;
+  };
+  for (const bool observed : {true, false}) {
+    if (!observed && !several_) break;  // by rounding alone
+    if (!observed) place.family.expected_information(rows.family_rows(own, arrays.eta), arrays.scratch + own.first);
+    const double* second = observed ? arrays.at_mode.eta[1] : arrays.scratch;
+    if (!place.arrow.factor(rows, cluster, second, observed ? -1.0 : 1.0, lambda_inner, lambda_outer)) continue;
+    concave = observed;
+    return solve();
+  }
+  concave = false;
+  const double* second = several_ ? arrays.scratch : arrays.at_mode.eta[1];
+  for (double share = first_share; share > least_share; share *= first_share) {
+    if (!place.arrow.factor(rows, cluster, second, several_ ? share : -share, lambda_inner, lambda_outer)) continue;
+    const double decrement = share * solve();
+    step_.inner.scale(units, share);
+    step_.outer.scale({cluster, cluster + 1}, share);
+    return std::max(decrement, not_done);
   }
   return std::numeric_limits<double>::quiet_NaN();
 }

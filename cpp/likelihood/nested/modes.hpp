@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "likelihood/mode_course.hpp"
 #include "likelihood/mode_scan.hpp"
 #include "likelihood/nested/block_arrow.hpp"
 #include "likelihood/sums.hpp"
@@ -58,10 +59,8 @@ class NestedModes {
 
  private:
   struct State {
-    double f = 0.0;
-    int halvings = 0;
-    bool started = false, done = false, failed = false;
-    int entries = 0;       ///< steps towards the domain
+    ModeCourse course;
+    bool done = false, failed = false;
     bool concave = false;  ///< whether the last step was made with the observed H
   };
 

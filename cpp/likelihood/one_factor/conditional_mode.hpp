@@ -7,11 +7,13 @@
 // parameters and not of what was evaluated before.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <vector>
 
+#include "likelihood/mode_course.hpp"
 #include "likelihood/mode_scan.hpp"
 #include "likelihood/one_factor/strip.hpp"
 #include "likelihood/sums.hpp"
@@ -20,12 +22,6 @@
 
 namespace multilevel::likelihood {
 
-inline constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen
-inline constexpr int most_newton_steps = 200;
-inline constexpr int most_halvings = 60;
-inline constexpr int most_start_halvings = 8;  // of a start outside the domain
-inline constexpr int most_entries = 60;        // steps from there towards the domain
-inline constexpr double outside_weight = 1e6;  // of a row outside, beside the prior's one
 inline constexpr int most_diagonal =
     4;  // with so few random effects, scans go along sums and differences of two as well
 
@@ -81,10 +77,8 @@ class ConditionalModes {
 
  private:
   struct State {
-    double f = 0.0;
-    int halvings = 0;
-    bool started = false, done = false, failed = false;
-    int entries = 0;       ///< steps towards the domain
+    ModeCourse course;
+    bool done = false, failed = false;
     bool concave = false;  ///< whether the last step was made with the observed H
   };
 
@@ -123,25 +117,22 @@ class ConditionalModes {
         const int first = strip.start[static_cast<std::size_t>(i)],
                   n = strip.start[static_cast<std::size_t>(i) + 1] - first;
         const double f = numeric::sum(n, rows.at_mode.value + first) - 0.5 * v.squaredNorm();
-        if (!state.started && !std::isfinite(f)) {
-          // Outside the domain at the start: towards v = 0, then to where the responses are. Whether there is a mode
-          // must not depend on where the search began.
-          if (v.squaredNorm() != 0.0 && state.entries == 0 && ++state.halvings < most_start_halvings)
-            v *= 0.5;
-          else if (state.entries == 0 && v.squaredNorm() != 0.0)
-            v.setZero();
-          else if (++state.entries > most_entries || !enter_domain(strip, rows, family, lambda, first, n, v))
-            fail(state);
-          continue;
-        }
-        if (state.started && !(f >= state.f - 1e-9 * (1.0 + std::fabs(state.f)))) {
-          if (++state.halvings > most_halvings) {
+        switch (state.course.arrive(f, v.squaredNorm() == 0.0)) {
+          case ModeCourse::Turn::shrink:
+            v *= state.course.shrinkage();
+            continue;
+          case ModeCourse::Turn::enter:
+            if (!enter_domain(strip, rows, family, lambda, first, n, v)) fail(state);
+            continue;
+          case ModeCourse::Turn::back:
+            step *= 0.5;
+            v = old + step;
+            continue;
+          case ModeCourse::Turn::fail:
             fail(state);
             continue;
-          }
-          step *= 0.5;
-          v = old + step;
-          continue;
+          case ModeCourse::Turn::step:
+            break;
         }
         const double decrement = newton_step(strip, rows, family, lambda, first, n, v, step, state.concave);
         if (!std::isfinite(decrement)) {
@@ -149,9 +140,7 @@ class ConditionalModes {
           continue;
         }
         ++sums.newton_steps;
-        state.started = true;
-        state.halvings = 0;
-        state.f = f;
+        if (const double reach = state.course.leave(f, decrement); reach > 1.0) step *= reach;
         old = v;
         v += step;
         if (decrement < mode_tolerance) {
@@ -261,15 +250,15 @@ class ConditionalModes {
       const auto at = static_cast<std::size_t>(i);
       const State& state = states_[at];
       // A saddle point is no mode.
-      if (state.failed || !state.started || !state.concave) continue;
+      if (state.failed || !state.course.started() || !state.concave) continue;
       const ConstVectorMap v(modes + i * q_(), q_());
       VectorMap best(s.best_v.data() + i * q_(), q_());
       if (std::isfinite(s.best_f[at])) {
         if (!((v - best).squaredNorm() > same_mode * (1.0 + best.squaredNorm()))) continue;
         s.ended_elsewhere[at] = 1;
-        if (!(state.f > s.best_f[at])) continue;
+        if (!(state.course.f() > s.best_f[at])) continue;
       }
-      s.best_f[at] = state.f;
+      s.best_f[at] = state.course.f();
       best = v;
       better = true;
     }
@@ -335,7 +324,8 @@ class ConditionalModes {
   }
 
   /// step = H^-1 f'(v); returns the Newton decrement f'(v)'step. Where the observed H is not positive definite (a
-  /// density that is not log-concave) the expected information takes its place: it never points downhill.
+  /// density that is not log-concave) the expected information takes its place: it never points downhill. Where
+  /// neither can be factorized, a share of it is.
   double newton_step(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, int first,
                      int n, const Vector& v, VectorMap& step, bool& concave) {
     Vector gradient(q_());
@@ -344,6 +334,7 @@ class ConditionalModes {
     gradient = Vector(lambda.transpose() * gradient) - v;
     for (const bool observed : {true, false}) {
       const double* w = rows.at_mode.eta[1] + first;
+      if (!observed && !several_) break;  // by rounding alone
       if (!observed) {
         family.expected_information({n, rows.eta + first, strip.data.from(first)}, rows.scratch + first);
         w = rows.scratch + first;
@@ -353,6 +344,14 @@ class ConditionalModes {
         concave = observed;
         return gradient.dot(step);
       }
+    }
+    concave = false;
+    const double* w = several_ ? rows.scratch + first : rows.at_mode.eta[1] + first;
+    for (double share = first_share; share > least_share; share *= first_share) {
+      step = gradient;
+      if (!solve(precision(strip, lambda, first, n, w, several_ ? share : -share), step.data())) continue;
+      step *= share;
+      return std::max(gradient.dot(step), not_done);
     }
     return std::numeric_limits<double>::quiet_NaN();
   }

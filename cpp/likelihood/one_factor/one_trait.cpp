@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <unordered_map>
 #include <vector>
 
 #include "likelihood/contributions.hpp"
@@ -16,13 +17,21 @@ namespace {
 
 constexpr int strip_node_rows = 32768;  // rows x nodes of a strip: its arrays stay in the second-level cache
 constexpr int least_strip_rows = 64;
+constexpr std::size_t most_kept = 4'000'000;  // touches that are kept from one evaluation to the next
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-/// What a row touches: a column of the fixed part or of the term, and its value there.
+/// What a row touches: a column of the fixed part, of the term, or of one of the family's parameters, and its value.
 struct Touch {
   int parameter;
+  int part;  ///< of the family's parameters, -1 of others
   double value;
+};
+
+/// Those of the rows of a strip, row by row.
+struct Touches {
+  std::vector<Touch> all;
+  std::vector<int> first;
 };
 
 class OneTrait final : public PanelLikelihood {
@@ -36,11 +45,17 @@ class OneTrait final : public PanelLikelihood {
         hessian_(derivatives == Derivatives::hessian),
         p_(model.p()),
         q_(model.q()),
-        P_(p_ + layout.n_entries()),
+        phi_(p_ + layout.n_entries()),
+        P_(phi_ + model.n_phi()),
+        R_(static_cast<int>(model.phi_parts().size())),
+        n_arrays_(2 + 2 * R_ + R_ * (R_ + 1) / 2),
         K_(rule.size),
-        strip_rows_(std::max(least_strip_rows, std::min(model.largest_panel(), strip_node_rows / K_))),
+        S_((K_ + 5 + 3) / 4 * 4),
+        strip_rows_(
+            std::max(least_strip_rows, std::min(model.largest_panel(), 2 * strip_node_rows / (K_ * n_arrays_)))),
         most_rows_(std::max(strip_rows_, model.largest_cluster())),
-        rows_(most_rows_, K_, model),
+        rows_(most_rows_, 1, model),
+        stride_(at(most_rows_) + 8),
         w_(at(most_rows_) + 8),
         node_value_(w_.size()),
         local_(at(P_), -1),
@@ -50,8 +65,13 @@ class OneTrait final : public PanelLikelihood {
     finder_ = std::make_unique<ConditionalModes<1>>(model.family(), most_rows_, most, 1);
     for (auto* array : {&mode_, &scale_}) array->resize(at(most));
     node_f_.resize(at(most) * at(K_));
-    for (auto* array : {&share_, &v_, &f1_, &f2_, &weighted_}) array->resize(at(K_));
-    for (auto* array : {&F_, &E_}) array->resize(at(P_) * at(K_));
+    nodes_.resize(at(n_arrays_) * at(K_) * stride_);
+    for (auto* array : {&share_, &tilted_, &v_, &f1_, &f2_}) array->resize(at(K_));
+    for (auto* array : {&F_, &weighted_}) array->resize(at(P_) * at(S_));
+    products_.resize(at(P_) * 4);
+    phi_mean_.resize(at(R_));
+    phi_slope_.resize(at(R_));
+    phi_phi_.resize(at(R_ * (R_ + 1) / 2));
     for (int k = 0; k < K_; ++k) t_.push_back(rule.node(k)[0]);
     for (auto* array : {&v_psi_, &s_psi_, &H_psi_, &H_psi_v_, &E0_, &E1_, &mean_, &y_, &e_}) array->resize(at(P_));
   }
@@ -62,6 +82,9 @@ class OneTrait final : public PanelLikelihood {
       while (last < panel.last_cluster && model_.cluster_start(last + 1) - model_.cluster_start(first) <= strip_rows_)
         ++last;
       strip_.set(model_, response_, panel, first, last, q_);
+      strip_.data.phi =
+          model_.phi_rows(panel, response_, static_cast<int>(model_.cluster_start(first) - panel.first_row),
+                          strip_.n_rows, psi + phi_, rows_.phi_rows);
       add_strip(psi, modes, sums, mode_covariance);
       first = last;
     }
@@ -70,17 +93,20 @@ class OneTrait final : public PanelLikelihood {
  private:
   void add_strip(const double* psi, double* all_modes, Sums& sums, double* mode_covariance) {
     const int n = strip_.n_rows, m = strip_.n_clusters();
-    lambda_.assign(at(q_), 0.0);
-    for (const auto& entry : layout_.entries()) lambda_[at(entry.row)] = psi[p_ + (&entry - layout_.entries().data())];
-    std::fill_n(w_.data(), n, 0.0);
-    for (int a = 0; a < q_; ++a) numeric::add_multiple(n, lambda_[at(a)], strip_.z[at(a)], w_.data());
-    double* o = rows_.fixed_eta;
-    if (strip_.offset)
-      std::copy(strip_.offset, strip_.offset + n, o);
-    else
-      std::fill(o, o + n, 0.0);
-    for (int k = 0; k < p_; ++k) numeric::add_multiple(n, psi[k], strip_.x[at(k)], o);
     list_touches();
+    double* o = rows_.fixed_eta;
+    for (int j = 0; j < n; ++j) {
+      double fixed = strip_.offset ? strip_.offset[j] : 0.0, own = 0.0;
+      for (int e = first_touch(j); e < first_touch(j + 1); ++e) {
+        const Touch& touch = touches_->all[at(e)];
+        if (touch.parameter < p_)
+          fixed += psi[touch.parameter] * touch.value;
+        else if (touch.parameter < phi_)
+          own += psi[touch.parameter] * touch.value;
+      }
+      o[j] = fixed;
+      w_[at(j)] = own;
+    }
 
     // One random effect, the trait, whose column is w.
     Strip one = strip_;
@@ -119,19 +145,50 @@ class OneTrait final : public PanelLikelihood {
     if (hessian_) flush(sums.hessian);
   }
 
-  void list_touches() {
-    const int n = strip_.n_rows;
-    touches_.clear();
-    first_touch_.clear();
-    for (int j = 0; j < n; ++j) {
-      first_touch_.push_back(static_cast<int>(touches_.size()));
-      for (int k = 0; k < p_; ++k)
-        if (const double x = strip_.x[at(k)][j]; x != 0.0) touches_.push_back({k, x});
-      for (int e = 0; e < P_ - p_; ++e)
-        if (const double z = strip_.z[at(layout_.entries()[at(e)].row)][j]; z != 0.0) touches_.push_back({p_ + e, z});
-    }
-    first_touch_.push_back(static_cast<int>(touches_.size()));
+  int first_touch(int row) const { return touches_->first[at(row)]; }
+
+  /// Every column of the strip: its parameter, the part that this one makes, and the values; null is the constant one.
+  template <class Function>
+  void each_column(Function&& function) const {
+    for (int k = 0; k < p_; ++k) function(k, -1, strip_.x[at(k)]);
+    for (int e = 0; e < phi_ - p_; ++e) function(p_ + e, -1, strip_.z[at(layout_.entries()[at(e)].row)]);
+    for (int g = 0; g < P_ - phi_; ++g)
+      for (const auto& use : strip_.phi[at(g)]) function(phi_ + g, use.part, use.column);
   }
+
+  /// Columns of items are zero in nearly all rows: what is not is found once.
+  void list_touches() {
+    const auto found = kept_.find(strip_.first_cluster);
+    if (found != kept_.end()) {
+      touches_ = &found->second;
+      return;
+    }
+    const int n = strip_.n_rows;
+    Touches own;
+    own.first.assign(at(n) + 1, 0);
+    each_column([&](int, int, const double* column) {
+      for (int j = 0; j < n; ++j) own.first[at(j) + 1] += !column || column[j] != 0.0;
+    });
+    for (int j = 0; j < n; ++j) own.first[at(j) + 1] += own.first[at(j)];
+    own.all.resize(at(own.first.back()));
+    std::vector<int> next(own.first.begin(), own.first.end() - 1);
+    each_column([&](int parameter, int part, const double* column) {
+      for (int j = 0; j < n; ++j)
+        if (!column || column[j] != 0.0) own.all[at(next[at(j)]++)] = {parameter, part, column ? column[j] : 1.0};
+    });
+    const bool keep = n_kept_ + own.all.size() <= most_kept;
+    if (keep) n_kept_ += own.all.size();
+    Touches& place = keep ? kept_[strip_.first_cluster] : spare_;
+    place = std::move(own);
+    touches_ = &place;
+  }
+
+  // The derivatives at the nodes: by eta once and twice, by each of the family's parameters alone and with eta, and by
+  // pairs of these.
+  int by_phi(int part) const { return 2 + 2 * part; }
+  int by_phi_eta(int part) const { return 3 + 2 * part; }
+  int by_pair(int pair) const { return 2 + 2 * R_ + pair; }
+  double* node_rows(int array, int k) { return nodes_.data() + (at(array) * at(K_) + at(k)) * stride_; }
 
   void evaluate_nodes(int m) {
     const int n = strip_.n_rows;
@@ -144,10 +201,14 @@ class OneTrait final : public PanelLikelihood {
       }
       family::RowDerivatives out;
       out.value = node_value_.data();
-      out.eta[0] = rows_.node_d1(k);
-      out.eta[1] = K_ > 1 ? rows_.node_d2(k) : rows_.scratch;
-      if (K_ == 1) out.eta[0] = rows_.rho;
-      model_.family().derivatives(family::Order::step, {n, rows_.eta, strip_.data}, out);
+      out.eta[0] = node_rows(0, k);
+      out.eta[1] = node_rows(1, k);
+      for (int r = 0; r < R_; ++r) {
+        out.phi[r][0] = node_rows(by_phi(r), k);
+        out.phi[r][1] = node_rows(by_phi_eta(r), k);
+      }
+      for (int pair = 0; pair < R_ * (R_ + 1) / 2; ++pair) out.phi_phi[pair][0] = node_rows(by_pair(pair), k);
+      model_.family().derivatives(R_ > 0 ? family::Order::node : family::Order::step, {n, rows_.eta, strip_.data}, out);
       for (int i = 0; i < m; ++i)
         node_f_[at(i) * at(K_) + at(k)] +=
             numeric::sum(strip_.start[at(i) + 1] - strip_.start[at(i)], node_value_.data() + strip_.start[at(i)]);
@@ -162,19 +223,21 @@ class OneTrait final : public PanelLikelihood {
 
     // The parameters that the cluster's rows touch, side by side.
     touched_.clear();
-    for (int e = first_touch_[at(first)]; e < first_touch_[at(last)]; ++e) {
-      int& place = local_[at(touches_[at(e)].parameter)];
+    for (int e = first_touch(first); e < first_touch(last); ++e) {
+      int& place = local_[at(touches_->all[at(e)].parameter)];
       if (place >= 0) continue;
       place = static_cast<int>(touched_.size());
-      touched_.push_back(touches_[at(e)].parameter);
+      touched_.push_back(touches_->all[at(e)].parameter);
     }
     const int A = static_cast<int>(touched_.size());
-    for (auto* array : {&v_psi_, &H_psi_, &H_psi_v_}) std::fill_n(array->data(), A, 0.0);
-    std::fill_n(F_.data(), at(A) * at(K_), 0.0);
-    std::fill_n(E_.data(), at(A) * at(K_), 0.0);
+    for (auto* array : {&v_psi_, &H_psi_, &H_psi_v_, &E0_, &E1_}) std::fill_n(array->data(), A, 0.0);
+    std::fill_n(F_.data(), at(A) * at(S_), 0.0);
     std::fill_n(f1_.data(), K_, 0.0);
     std::fill_n(f2_.data(), K_, 0.0);
-    for (int k = 0; k < K_; ++k) v_[at(k)] = v + s * t_[at(k)];
+    for (int k = 0; k < K_; ++k) {
+      v_[at(k)] = v + s * t_[at(k)];
+      tilted_[at(k)] = share_[at(k)] * t_[at(k)];
+    }
     gather(first, last);
     const double* __restrict nodes = v_.data();
     double H_v = 0.0, H_vv = 0.0;
@@ -183,27 +246,38 @@ class OneTrait final : public PanelLikelihood {
                    m3 = rows_.at_mode.eta[2][j], m4 = rows_.at_mode.eta[3][j];
       H_v -= m3 * w2 * w;
       H_vv -= m4 * w2 * w2;
-      const double* __restrict d1 = d1_.data() + at(j - first) * at(K_), * __restrict d2 =
-                                                                             d2_.data() + at(j - first) * at(K_);
+      const double* __restrict d1 = gathered(0, j - first), * __restrict d2 = gathered(1, j - first);
       numeric::add_multiple(K_, w, d1, f1_.data());
       numeric::add_multiple(K_, w2, d2, f2_.data());
-      for (int e = first_touch_[at(j)]; e < first_touch_[at(j) + 1]; ++e) {
-        const Touch& touch = touches_[at(e)];
+      const Mixed by_share = mixed(share_.data(), d1, d2, w), by_tilt = mixed(tilted_.data(), d1, d2, w);
+      for (int e = first_touch(j); e < first_touch(j + 1); ++e) {
+        const Touch& touch = touches_->all[at(e)];
         const auto to = at(local_[at(touch.parameter)]);
         const double value = touch.value;
-        double* __restrict F = F_.data() + to * at(K_), * __restrict E = E_.data() + to * at(K_);
+        double* __restrict F = F_.data() + to * at(S_);
         if (touch.parameter < p_) {
           v_psi_[to] += value * m2 * w;
           H_psi_[to] -= value * m3 * w2;
           H_psi_v_[to] -= value * m4 * w2 * w;
           numeric::add_multiple(K_, value, d1, F);
-          numeric::add_multiple(K_, value * w, d2, E);
-        } else {
+          E0_[to] += value * by_share.fixed;
+          E1_[to] += value * by_tilt.fixed;
+        } else if (touch.parameter < phi_) {
           v_psi_[to] += value * (m2 * v * w + m1);
           H_psi_[to] -= value * (m3 * v * w2 + 2.0 * m2 * w);
           H_psi_v_[to] -= value * (m4 * v * w2 * w + 3.0 * m3 * w2);
           for (int k = 0; k < K_; ++k) F[k] += value * d1[k] * nodes[k];
-          for (int k = 0; k < K_; ++k) E[k] += value * (d2[k] * nodes[k] * w + d1[k]);
+          E0_[to] += value * by_share.loading;
+          E1_[to] += value * by_tilt.loading;
+        } else {
+          const auto& phi = rows_.at_mode.phi[touch.part];
+          v_psi_[to] += value * phi[1][j] * w;
+          H_psi_[to] -= value * phi[2][j] * w2;
+          H_psi_v_[to] -= value * phi[3][j] * w2 * w;
+          numeric::add_multiple(K_, value, gathered(by_phi(touch.part), j - first), F);
+          const double* mixed = gathered(by_phi_eta(touch.part), j - first);
+          E0_[to] += value * w * numeric::dot(K_, share_.data(), mixed);
+          E1_[to] += value * w * numeric::dot(K_, tilted_.data(), mixed);
         }
       }
     }
@@ -224,13 +298,11 @@ class OneTrait final : public PanelLikelihood {
       const auto to = at(a);
       v_psi_[to] /= H;
       s_psi_[to] = -0.5 * s / H * (H_psi_[to] + H_v * v_psi_[to]);
-      double *F = F_.data() + to * at(K_), *E = E_.data() + to * at(K_);
-      mean_[to] = E0_[to] = E1_[to] = 0.0;
+      double* F = F_.data() + to * at(S_);
+      mean_[to] = 0.0;
       for (int k = 0; k < K_; ++k) {
         F[k] += f1_[at(k)] * (v_psi_[to] + t_[at(k)] * s_psi_[to]);
         mean_[to] += share_[at(k)] * F[k];
-        E0_[to] += share_[at(k)] * E[k];
-        E1_[to] += share_[at(k)] * t_[at(k)] * E[k];
       }
       sums.gradient[touched_[to]] += mean_[to] + s_psi_[to] / s;
     }
@@ -244,7 +316,7 @@ class OneTrait final : public PanelLikelihood {
         e_[to] = E1_[to] + 0.5 * (c2 + 3.0 * by_s / s - 1.0 / (s * s)) * s_psi_[to];
       }
       add_products(A);
-      for (int j = first; j < last; ++j) add_row(j, d2_.data() + at(j - first) * at(K_), v, by_v, by_H);
+      for (int j = first; j < last; ++j) add_row(j, j - first, v, by_v, by_H);
       add_information(first, last, H, sums.theta_information);
     }
     for (const int parameter : touched_) local_[at(parameter)] = -1;
@@ -285,37 +357,71 @@ class OneTrait final : public PanelLikelihood {
 
   /// The derivatives at the nodes of each row of a cluster, node after node; zero where the node has no share.
   void gather(int first, int last) {
-    d1_.resize(at(last - first) * at(K_));
-    d2_.resize(d1_.size());
-    for (int k = 0; k < K_; ++k) {
-      const bool some = share_[at(k)] > 0.0;
-      const double *d1 = K_ > 1 ? rows_.node_d1(k) : rows_.rho, *d2 = K_ > 1 ? rows_.node_d2(k) : rows_.scratch;
-      for (int j = first; j < last; ++j) {
-        const auto to = at(j - first) * at(K_) + at(k);
-        d1_[to] = some ? d1[j] : 0.0;
-        d2_[to] = some ? d2[j] : 0.0;
+    rows_of_cluster_ = last - first;
+    gathered_.resize(at(n_arrays_) * at(rows_of_cluster_) * at(K_));
+    for (int array = 0; array < n_arrays_; ++array)
+      for (int k = 0; k < K_; ++k) {
+        const bool some = share_[at(k)] > 0.0;
+        const double* from = node_rows(array, k) + first;
+        double* to = gathered(array, 0) + k;
+        for (int j = 0; j < last - first; ++j) to[j * K_] = some ? from[j] : 0.0;
       }
-    }
+  }
+  double* gathered(int array, int row) {
+    return gathered_.data() + (at(array) * at(rows_of_cluster_) + at(row)) * at(K_);
   }
 
-  /// The covariance of the nodes' scores, and the terms that are products of two vectors; F holds the scores.
+  /// Sums over the nodes of a row's d2 l / dv d parameter, for a column of the fixed part or of the term that is one.
+  struct Mixed {
+    double fixed = 0.0, loading = 0.0;
+  };
+  Mixed mixed(const double* __restrict weights, const double* __restrict d1, const double* __restrict d2,
+              double w) const {
+    Mixed sum;
+    if (!hessian_) return sum;
+    double first = 0.0, second = 0.0, moved = 0.0;
+    const double* __restrict nodes = v_.data();
+#pragma omp simd reduction(+ : first, second, moved)
+    for (int k = 0; k < K_; ++k) {
+      first += weights[k] * d1[k];
+      second += weights[k] * d2[k];
+      moved += weights[k] * d2[k] * nodes[k];
+    }
+    sum.fixed = w * second;
+    sum.loading = w * moved + first;
+    return sum;
+  }
+
+  /// The covariance of the nodes' scores, and the terms that are products of two vectors: F holds the scores, and these
+  /// vectors side by side with them, so that all are one product of matrices.
   void add_products(int A) {
     for (int a = 0; a < A; ++a) {
-      const double* Fa = F_.data() + at(a) * at(K_);
-      for (int k = 0; k < K_; ++k) weighted_[at(k)] = share_[at(k)] * Fa[k];
-      for (int b = 0; b <= a; ++b) {
-        const auto A_ = at(a), B_ = at(b);
-        const double value = numeric::dot(K_, weighted_.data(), F_.data() + B_ * at(K_)) - mean_[A_] * mean_[B_] +
-                             v_psi_[A_] * y_[B_] + y_[A_] * v_psi_[B_] + s_psi_[A_] * e_[B_] + e_[A_] * s_psi_[B_];
-        put(touched_[A_], touched_[B_], value);
-      }
+      const auto to = at(a);
+      double *F = F_.data() + to * at(S_), *other = weighted_.data() + to * at(S_);
+      for (int k = 0; k < K_; ++k) other[k] = share_[at(k)] * F[k];
+      const double own[] = {mean_[to], v_psi_[to], y_[to], s_psi_[to], e_[to]},
+                   partner[] = {-mean_[to], y_[to], v_psi_[to], e_[to], s_psi_[to]};
+      std::copy_n(own, 5, F + K_);
+      std::copy_n(partner, 5, other + K_);
+      std::fill(other + K_ + 5, other + S_, 0.0);
+    }
+    columns_.resize(at(A));
+    for (int a = 0; a < A; ++a) columns_[at(a)] = F_.data() + at(a) * at(S_);
+    for (int a = 0; a < A; a += 4) {
+      const int block = std::min(4, A - a);
+      const double* by[4];
+      for (int c = 0; c < block; ++c) by[c] = weighted_.data() + at(a + c) * at(S_);
+      numeric::cross_products(S_, a + block, columns_.data(), block, by, products_.data(), 4, 1);
+      for (int c = 0; c < block; ++c)
+        for (int b = 0; b <= a + c; ++b) put(touched_[at(a + c)], touched_[at(b)], products_[at(4 * b + c)]);
     }
   }
 
   /// What the row's own second derivatives add.
-  void add_row(int j, const double* d2, double v, double by_v, double by_H) {
+  void add_row(int j, int row, double v, double by_v, double by_H) {
     const double w = w_[at(j)], m2 = rows_.at_mode.eta[1][j], m3 = rows_.at_mode.eta[2][j],
                  m4 = rows_.at_mode.eta[3][j];
+    const double* __restrict d2 = gathered(1, row);
     double n0 = 0.0, n1 = 0.0, n2 = 0.0;
     for (int k = 0; k < K_; ++k) {
       const double own = share_[at(k)] * d2[k];
@@ -327,30 +433,65 @@ class OneTrait final : public PanelLikelihood {
                  xz = n1 + by_v * (m3 * w * v + m2) - by_H * (m4 * v * w * w + 2.0 * m3 * w),
                  zz = n2 + by_v * (m3 * w * v * v + 2.0 * m2 * v) -
                       by_H * (m4 * v * v * w * w + 4.0 * m3 * w * v + 2.0 * m2);
-    for (int e = first_touch_[at(j)]; e < first_touch_[at(j) + 1]; ++e)
-      for (int g = first_touch_[at(j)]; g <= e; ++g) {
-        const Touch &x = touches_[at(e)], &y = touches_[at(g)];
-        const int loadings = (x.parameter >= p_) + (y.parameter >= p_);
-        put(x.parameter, y.parameter, x.value * y.value * (loadings == 0 ? xx : (loadings == 1 ? xz : zz)));
+    add_row_phi(j, row, v, by_v, by_H);
+    for (int e = first_touch(j); e < first_touch(j + 1); ++e)
+      for (int g = first_touch(j); g <= e; ++g) {
+        const Touch &x = touches_->all[at(e)], &y = touches_->all[at(g)];
+        double second;
+        if (x.part >= 0) {  // the family's parameters come last
+          if (y.part >= 0)
+            second = phi_phi_[at(family::phi_pair(std::max(x.part, y.part), std::min(x.part, y.part)))];
+          else
+            second = y.parameter < p_ ? phi_mean_[at(x.part)] : phi_slope_[at(x.part)];
+        } else {
+          const int loadings = (x.parameter >= p_) + (y.parameter >= p_);
+          second = loadings == 0 ? xx : (loadings == 1 ? xz : zz);
+        }
+        // A coefficient that stands in two places meets itself twice.
+        const double times = g != e && x.parameter == y.parameter ? 2.0 : 1.0;
+        put(x.parameter, y.parameter, times * x.value * y.value * second);
       }
+  }
+
+  /// The same by a row's parameters of the family: with a column of the fixed part, with one of the term, by pairs.
+  void add_row_phi(int j, int row, double v, double by_v, double by_H) {
+    const double w = w_[at(j)];
+    for (int r = 0; r < R_; ++r) {
+      const auto& phi = rows_.at_mode.phi[r];
+      const double* mixed = gathered(by_phi_eta(r), row);
+      double n0 = 0.0, n1 = 0.0;
+      for (int k = 0; k < K_; ++k) {
+        const double own = share_[at(k)] * mixed[k];
+        n0 += own;
+        n1 += own * v_[at(k)];
+      }
+      phi_mean_[at(r)] = n0 + by_v * phi[2][j] * w - by_H * phi[3][j] * w * w;
+      phi_slope_[at(r)] =
+          n1 + by_v * (phi[2][j] * w * v + phi[1][j]) - by_H * (phi[3][j] * v * w * w + 2.0 * phi[2][j] * w);
+    }
+    for (int pair = 0; pair < R_ * (R_ + 1) / 2; ++pair) {
+      const auto& second = rows_.at_mode.phi_phi[pair];
+      phi_phi_[at(pair)] = numeric::dot(K_, share_.data(), gathered(by_pair(pair), row)) + by_v * second[1][j] * w -
+                           by_H * second[2][j] * w * w;
+    }
   }
   void put(int a, int b, double value) { sums_(std::max(a, b), std::min(a, b)) += value; }
 
   /// tr(T D_a T D_b) / 2 with D_a = d(lambda lambda')/d lambda_a and T = B - B lambda lambda' B / H.
   void add_information(int first, int last, double H, Eigen::MatrixXd& information) {
-    const int n_entries = P_ - p_;
+    const int n_entries = phi_ - p_;
     T_.setZero(n_entries, n_entries);
     tilt_.setZero(n_entries);
     double all = 0.0;  // lambda' B lambda
     for (int j = first; j < last; ++j) {
       const double W = -rows_.at_mode.eta[1][j], w = w_[at(j)];
       all += W * w * w;
-      for (int e = first_touch_[at(j)]; e < first_touch_[at(j) + 1]; ++e) {
-        const Touch& x = touches_[at(e)];
-        if (x.parameter < p_) continue;
+      for (int e = first_touch(j); e < first_touch(j + 1); ++e) {
+        const Touch& x = touches_->all[at(e)];
+        if (x.parameter < p_ || x.parameter >= phi_) continue;
         tilt_[x.parameter - p_] += W * w * x.value;
-        for (int g = first_touch_[at(j)]; g <= e; ++g)
-          if (const Touch& y = touches_[at(g)]; y.parameter >= p_)
+        for (int g = first_touch(j); g <= e; ++g)
+          if (const Touch& y = touches_->all[at(g)]; y.parameter >= p_)
             T_(x.parameter - p_, y.parameter - p_) += W * x.value * y.value;
       }
     }
@@ -392,18 +533,30 @@ class OneTrait final : public PanelLikelihood {
   const model::Layout& layout_;
   const numeric::QuadratureRule& rule_;
   bool hessian_;
-  int p_, q_, P_, K_, strip_rows_, most_rows_;
+  int p_, q_;
+  int phi_, P_;       ///< where the family's parameters begin, and the number of all
+  int R_, n_arrays_;  ///< the family's parameters, and arrays of derivatives at nodes
+  int K_, S_;         ///< nodes, and numbers per parameter in products
+  int strip_rows_, most_rows_;
   Strip strip_;
   RowArrays rows_;
+  std::size_t stride_;  ///< rows of an array at a node
   std::unique_ptr<ConditionalModes<1>> finder_;
-  std::vector<double> lambda_, w_, node_value_;
+  std::vector<double> w_, node_value_;
   std::vector<double> mode_, scale_, node_f_;  // of the strip's clusters
-  std::vector<Touch> touches_;
-  std::vector<int> first_touch_;
+  const Touches* touches_ = nullptr;
+  Touches spare_;
+  std::unordered_map<int, Touches> kept_;  // by a strip's first cluster
+  std::size_t n_kept_ = 0;
   std::vector<int> local_, touched_;  // where a parameter stands among those of the cluster, and which these are
-  std::vector<double> t_, share_, v_, f1_, f2_, weighted_;                        // of the nodes
-  std::vector<double> d1_, d2_;                                                   // of a cluster's rows and nodes
-  std::vector<double> F_, E_;                                                     // of parameters and nodes
+  std::vector<double> t_, share_, tilted_, v_, f1_, f2_;  // of the nodes
+  std::vector<double> nodes_;                             // of the strip's rows at the nodes
+  int rows_of_cluster_ = 0;
+  std::vector<double> gathered_;      // the same of a cluster, a row's nodes side by side
+  std::vector<double> F_, weighted_;  // of parameters and nodes
+  std::vector<double> products_;      // of four parameters with others
+  std::vector<const double*> columns_;
+  std::vector<double> phi_mean_, phi_slope_, phi_phi_;                            // of a row
   std::vector<double> v_psi_, s_psi_, H_psi_, H_psi_v_, E0_, E1_, mean_, y_, e_;  // of parameters
   Eigen::MatrixXd sums_, T_;
   Eigen::VectorXd tilt_;
@@ -412,9 +565,8 @@ class OneTrait final : public PanelLikelihood {
 }  // namespace
 
 bool is_one_trait(const model::Model& model) {
-  return model.terms().size() == 1 && model.terms()[0].variable == 0 && model.q() > 1 && model.n_phi() == 0 &&
-         model.family().n_phi() == 0 && model.terms()[0].structure->kind() == covariance::Kind::loadings &&
-         model::spherical_effects(model, 0).size() == 1;
+  return model.terms().size() == 1 && model.terms()[0].variable == 0 && model.q() > 1 &&
+         model.terms()[0].structure->has_loadings() && model::spherical_effects(model, 0).size() == 1;
 }
 
 std::unique_ptr<PanelLikelihood> make_one_trait(const model::Model& model, const model::Response& response,

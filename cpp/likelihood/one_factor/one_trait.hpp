@@ -1,6 +1,7 @@
 // The marginal log-likelihood of clusters whose random effects are one trait times loadings, u = lambda v, with its
-// exact gradient and Hessian: everything about a cluster is a number, and what its rows touch of beta and lambda is
-// sparse. Notation as in likelihood.hpp; docs/theory.md has the second derivatives.
+// exact gradient and Hessian: everything about a cluster is a number, and what its rows touch of beta, lambda and the
+// coefficients of the family's parameters is sparse. Notation as in likelihood.hpp; docs/theory.md has the second
+// derivatives.
 #pragma once
 
 #include <memory>
@@ -11,7 +12,7 @@
 
 namespace multilevel::likelihood {
 
-/// Whether a model is of this kind: one term, of rank one, and no parameters of the family's own.
+/// Whether a model is of this kind: one term, in the mean, of rank one.
 bool is_one_trait(const model::Model& model);
 
 std::unique_ptr<PanelLikelihood> make_one_trait(const model::Model& model, const model::Response& response,

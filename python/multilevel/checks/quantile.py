@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from ..family.cumulative import Interval, interval
+from ..family.cumulative import Interval, interval, interval_of_categories
 from ..prediction.residuals import KINDS, residuals
 from .drawn_effects import drawn_effects
 
@@ -109,6 +109,8 @@ def intervals_at(fit: Fit, modes: tuple[Array, ...]) -> Interval:
 
 def _intervals(fit: Fit, eta: Array, phi: Array) -> Interval:
     given = fit.design.response
+    if fit.design.thresholds is not None:
+        return interval_of_categories(fit.category_probabilities_at(eta), given.values)
     return interval(
         fit.family,
         eta,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ..formula.syntax import read_syntax
 from ..formula.tokens import complain
 from .frame import Column, Frame, read_column, row_text
 from .interpreter import Interpreter
-from .transforms import FROM_FORMULAIC, FUNCTIONS, PYTHONS, Categories, State
+from .transforms import FROM_FORMULAIC, FUNCTIONS, GROUP_CALLS, PYTHONS, Categories, State
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +58,28 @@ class Rows:
     def at(self, row: int) -> str:
         """Where a row stands in the user's frame, in words."""
         return row_text(row, self.rows)
+
+
+def takes_as_labels(atom: Atom, name: str) -> bool:
+    """Whether a column is nothing but labels to an atom: made a factor, or the groups that others have means in."""
+    called = atom.expression.split("(", 1)[0].strip()
+    return atom.name is None and (called in FACTOR_CALLS or name in groups_in(atom))
+
+
+def groups_in(atom: Atom) -> set[str]:
+    """The columns that an atom has as the groups of ``within(x, g)`` and ``between(x, g)``, and as nothing else."""
+    if atom.name is not None:
+        return set()
+    columns = dict(atom.aliases)
+    groups: list[str] = []
+    used: list[str] = []
+    for node in ast.walk(read_syntax(atom.expression).body):
+        if isinstance(node, ast.Name):
+            used.append(columns.get(node.id, node.id))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in GROUP_CALLS:
+            given = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "g")]
+            groups += [columns.get(own.id, own.id) for own in given if isinstance(own, ast.Name)]
+    return {name for name in groups if groups.count(name) == used.count(name)}
 
 
 def check_names(

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..errors import DataError, FormulaError
 from .frame import read_column
-from .levels import label_of
+from .levels import label_of, positions
 from .numpy_functions import rounded, where
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 State = dict[str, Any]
 
 # Transforms that get a `_state` to keep what they learned from the rows of the fit.
-STATEFUL = frozenset(["center", "scale", "standardize", "poly", "bs", "ns", "cr", "cs", "cc"])
+STATEFUL = frozenset(["center", "scale", "standardize", "within", "between", "poly", "bs", "ns", "cr", "cs", "cc"])
+GROUP_CALLS = frozenset(["within", "between"])  # the second argument holds labels
 MOST_COLUMNS = 1_000  # of polynomials and splines
 
 
@@ -122,6 +123,57 @@ def scale(x: Any, center: bool | float = True, scale: bool | float = True, ddof:
 def standardize(x: Any, *, _state: State) -> Any:
     """`scale` with n in the denominator."""
     return scale(x, ddof=0, _state=_state)
+
+
+def within(x: Any, g: Any, *, _state: State) -> NDArray[Any]:
+    """``within(x, g)``: x less the mean of its group, over the rows of the fit; weights do not count.
+
+    New rows have the means of the fit, also where they are other rows of a group; a group that the fit has not seen has
+    none, and is refused.
+    """
+    means = between(x, g, _state=_state)
+    centred = _numeric(x) - means
+    if not _state.get("varies"):
+        # what is constant in its groups leaves rounding, which no coefficient is to be estimated from
+        size = float(np.nanmax(np.abs(_numeric(x)), initial=0.0))
+        if not float(np.nanmax(np.abs(centred), initial=0.0)) > 1e-12 * size:
+            raise ValueError("the values do not vary within the groups: their parts within groups are zero")
+        _state["varies"] = True
+    return centred
+
+
+def between(x: Any, g: Any, *, _state: State) -> NDArray[Any]:
+    """``between(x, g)``: the mean of x in the group of each row, as `within` has it."""
+    x = _numeric(x)
+    column = read_column("g", g)
+    codes, levels = column.categories("a group", whole=False)
+    if "levels" not in _state:
+        _state["means"], _state["levels"] = _group_means(x, codes, len(levels)), levels
+    known = np.append(positions(_state["levels"], levels), -1)[codes]
+    unseen = np.flatnonzero((known < 0) & (codes >= 0) & ~np.isnan(x))
+    if len(unseen):
+        labels = list(dict.fromkeys(label_of(levels[codes[row]]) for row in unseen))
+        shown = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
+        several = len(labels) > 1
+        raise DataError(
+            f"within(x, g) and between(x, g) have the means of the groups of the fit, and it has not seen the "
+            f"group{'s' * several} {shown}, whose mean{'s' * several} would change with the rows that happen to be "
+            "given. To predict new groups make the means a column of the data, "
+            "data['x_mean'] = data.groupby('g')['x'].transform('mean'), and fit x_mean and I(x - x_mean)"
+        )
+    return np.asarray(np.append(_state["means"], np.nan)[known])
+
+
+def _group_means(x: NDArray[Any], codes: NDArray[Any], n_levels: int) -> NDArray[Any]:
+    """Means by group, from differences: those of a column far from zero lose no digits."""
+    there = (codes >= 0) & ~np.isnan(x)
+    x, codes = x[there], codes[there]
+    counts = np.bincount(codes, minlength=n_levels)
+    with np.errstate(invalid="ignore"):
+        means = np.full(n_levels, x.mean() if len(x) else np.nan)
+        for _ in range(2):
+            means = means + np.bincount(codes, weights=x - means[codes], minlength=n_levels) / counts
+    return means
 
 
 def poly(x: Any, degree: int = 1, raw: bool = False, *, _state: State) -> Any:
@@ -242,6 +294,7 @@ def _vector(*values: Any) -> Any:
 FUNCTIONS: dict[str, Any] = {
     "I": _identity, "C": factor, "factor": factor, "relevel": relevel, "Treatment": Treatment, "c": _vector,
     "center": center, "scale": scale, "standardize": standardize, "poly": poly, "bs": bs, "ns": ns,
+    "within": within, "between": between,
     "cr": _formulaic_spline("cr"), "cs": _formulaic_spline("cs"), "cc": _formulaic_spline("cc"),
     "log": _log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp, "expm1": np.expm1,
     "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "atan": np.arctan,

@@ -36,6 +36,7 @@ from .source import source_columns
 from .thresholds import (
     PART,
     SCALE,
+    check_items,
     check_nominal,
     check_scale,
     check_scale_columns,
@@ -162,6 +163,8 @@ def build_design(
     single = response.size is None and (row_weights is None or bool(np.all(row_weights == 1.0)))
     if of_thresholds is not None:
         check_nominal(fixed, design_parts[0].fixed)
+        if thresholds in (None, "flexible"):
+            check_items(random_terms, design_parts[0].fixed, response.values, response.levels or ())
     of_mean = tuple(term for term in random_terms if not term.parameter)
     check_identifiable(parsed.bars, factors, of_mean, rows.n, family, single, fixed)
     check_part_terms(bars, factors)

@@ -15,8 +15,9 @@ from ..columns.grouping import GroupCoding, GroupingFactor, build_grouping_facto
 from ..columns.transforms import Categories
 from ..errors import DataError
 from ..formula.parse import Atom, Bar, Formula
-from ..formula.structures import ORDERED, UNCORRELATED, rank_of
+from ..formula.structures import CONFIRMATORY, ORDERED, UNCORRELATED, rank_of
 from ..formula.tokens import complain
+from .confirmatory import confirmatory_structure
 from .times import Times, learn_times
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class RandomTerm:
         None is the constant 1. Only a time in a gap of an autoregressive term is zero in every row.
     structure : str
         "unstructured", "diagonal", "homogeneous diagonal", "compound symmetry", "homogeneous compound symmetry", "ar1",
-        "heterogeneous ar1", or "reduced rank 2" with the rank in the name.
+        "heterogeneous ar1", "reduced rank 2" with the rank in the name, or "confirmatory math=1100 verbal=0011" with
+        the columns that load on each factor.
     parameter : str
         The parameter of the family that it belongs to; empty for the mean.
     """
@@ -114,14 +116,17 @@ def build_random_terms(
         names = tuple(own.named(name) for name, _ in named)
         _check_columns(own.source, bar, names)
         columns = tuple(column for _, column in named)
-        terms.append(RandomTerm(position[bar.group], names, columns, bar.structure, own.parameter))
+        structure = bar.structure
+        if structure == CONFIRMATORY:
+            structure = confirmatory_structure(own.source, bar, [name for name, _ in named])
+        terms.append(RandomTerm(position[bar.group], names, columns, structure, own.parameter))
     factors, groups = tuple(f for f, _ in built.values()), tuple(c for _, c in built.values())
     return factors, tuple(terms), RandomCoding(groups, tuple(times))
 
 
 def _check_columns(source: str, bar: Bar, names: tuple[str, ...]) -> None:
     """A structure of correlations needs columns that correlate, and more of them than dimensions."""
-    rank = rank_of(bar.structure)
+    rank = None if bar.factors else rank_of(bar.structure)
     if bar.structure in UNCORRELATED or bar.structure == "unstructured":
         return
     if len(names) < 2:
@@ -129,7 +134,7 @@ def _check_columns(source: str, bar: Bar, names: tuple[str, ...]) -> None:
             source,
             bar.position,
             f"{bar.text} has one column, '{names[0]}': a structure of correlations needs at least two; "
-            f"for one write ({_left(bar)} | {bar.group_name})",
+            f"for one write ({left_of(bar)} | {bar.group_name})",
         )
     if rank is not None and rank >= len(names):
         most = len(names) - 1
@@ -137,7 +142,7 @@ def _check_columns(source: str, bar: Bar, names: tuple[str, ...]) -> None:
             source,
             bar.position,
             f"{bar.text} has {rank} dimensions for {len(names)} columns: d must be less, such as d={most}; "
-            f"for every correlation write ({_left(bar)} | {bar.group_name})",
+            f"for every correlation write ({left_of(bar)} | {bar.group_name})",
         )
 
 
@@ -152,7 +157,8 @@ def check_part_terms(bars: Sequence[PartBar], factors: Sequence[GroupingFactor])
             )
 
 
-def _left(bar: Bar) -> str:
+def left_of(bar: Bar) -> str:
+    """What stands before the bar, as it was read."""
     products = [":".join(atom.text for atom in product) for product in bar.terms.products]
     return " + ".join(["1" if bar.terms.intercept else "0", *products]) if products else "1"
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, FormulaError
 from ..formula.parse import Formula, parse_part
+from ..formula.structures import rank_of
 from .fixed import FixedColumn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..family.registry import Family
+    from .random_terms import RandomTerm
 
 STRUCTURES = ("flexible", "equidistant", "symmetric")
 PART, SCALE = "thresholds", "scale"
@@ -147,6 +149,37 @@ def check_scale_columns(fixed: Sequence[FixedColumn]) -> None:
                 f"scale=: column {column.name!r} is {values[0]:g} in all rows, and a scale that is the same for all "
                 "rows is in thresholds and coefficients already; leave it out"
             )
+
+
+def check_items(
+    terms: Sequence[RandomTerm], nominal: Sequence[FixedColumn], response: NDArray[Any], names: Sequence[str]
+) -> None:
+    """Refuses items with loadings and thresholds of their own of which a category never occurs.
+
+    Parameters
+    ----------
+    terms : sequence of RandomTerm
+    nominal : sequence of FixedColumn
+        Of the part "thresholds".
+    response : ndarray, (n,)
+        Categories, 1 to C.
+    names : sequence of str
+        Their labels.
+    """
+    own = {column.name for column in nominal}
+    for term in terms:
+        if rank_of(term.structure) is None or not own & set(term.names):
+            continue
+        for name, column in zip(term.names, term.columns, strict=True):
+            there = np.unique(response if column is None else response[np.asarray(column) != 0])
+            missing = [label for k, label in enumerate(names) if k + 1 not in there]
+            if missing:
+                raise DataError(
+                    f"'{name}' has no response in category {', '.join(map(repr, missing))}: an item with thresholds of "
+                    "its own needs all categories, or the likelihood has no maximum. Merge categories of the response "
+                    f"until every item has all of them, leave the rows of '{name}' out, or let items share their "
+                    "thresholds (no nominal=)"
+                )
 
 
 def check_nominal(fixed: Sequence[FixedColumn], nominal: Sequence[FixedColumn]) -> None:

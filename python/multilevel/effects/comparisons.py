@@ -28,6 +28,7 @@ from .variables import (
     constant,
     fixed_atoms,
     has_two_values,
+    is_grouping,
     is_number,
     levels_of,
     names_in,
@@ -111,7 +112,7 @@ def comparisons(
     Estimated
     """
     check_choice("kind", kind, KINDS)
-    if outcome == "link" and kind != "difference":
+    if outcome in ("link", "latent") and kind != "difference":
         raise DataError(f"kind={kind!r} compares means; linear predictors have differences")
     own = column_of(fit, column)
     settings, pairs = _settings(fit, own, contrast, change, kind)
@@ -122,17 +123,20 @@ def comparisons(
         for setting in settings:
             n = chunk.stop - chunk.start
             values = setting.of(own, None if setting.shift is None else sample.own(own, chunk), n)
-            rows.append(row_means(fit, sample.coded({**changes, column: values}, chunk), sample.question))
+            here = sample.coded({**changes, column: values}, chunk)
+            rows += [row_means(fit, here, question) for question in questions]
         return rows
 
-    found, labels = over_rows(sample, at, average, len(settings), values)
+    questions = sample.question.each(fit)
+    found, labels = over_rows(sample, at, average, len(settings) * len(questions), values)
     names, value, jacobian = [], [], []
     for text, plus, minus in pairs:
-        names.append(text)
-        one, two = _compared(kind, found[plus], found[minus])
-        value.append(one)
-        jacobian.append(two)
-    table = _labels(labels, [(column, name) for name in names])
+        for k, question in enumerate(questions):
+            names.append((column, text, question.label))
+            one, two = _compared(kind, found[plus * len(questions) + k], found[minus * len(questions) + k])
+            value.append(one)
+            jacobian.append(two)
+    table = _labels(labels, names)
     result = Estimated(
         fit=fit,
         labels=table,
@@ -142,7 +146,7 @@ def comparisons(
         level=level,
         df_method=df_method,
         shown="as they are" if kind == "difference" else "exp",
-        notes=_notes(fit, random),
+        notes=_notes(fit, random, outcome),
     )
     _warn(fit, result, found[0].places)
     return result
@@ -171,9 +175,10 @@ def marginal_effects(
     Estimated
     """
     question = Question(outcome=outcome, random=random)
-    question.check()
+    question.check(fit)
     if columns is None:
-        chosen = names_in(fixed_atoms(fit, needs_of(fit, question).parts), fit)
+        named = names_in(fixed_atoms(fit, needs_of(fit, question).parts), fit)
+        chosen = [name for name in named if not is_grouping(fit, name)]
     else:
         chosen = [columns] if isinstance(columns, str) else list(columns)
     if not chosen:
@@ -226,18 +231,20 @@ def slopes(
         def code(values: Array) -> CodedRows:
             return sample.coded({**changes, column: values}, chunk)
 
-        return [row_slopes(fit, code(here), direction(fit, own, code, here), sample.question)]
+        rows, towards = code(here), direction(fit, own, code, here)
+        return [row_slopes(fit, rows, towards, question) for question in questions]
 
-    found, labels = over_rows(sample, at, average, 1, values)
+    questions = sample.question.each(fit)
+    found, labels = over_rows(sample, at, average, len(questions), values)
     result = Estimated(
         fit=fit,
-        labels=_labels(labels, [(column, "slope")]),
-        estimate=found[0].value,
-        jacobian=found[0].jacobian,
+        labels=_labels(labels, [(column, "slope", question.label) for question in questions]),
+        estimate=np.concatenate([own.value for own in found]),
+        jacobian=np.vstack([own.jacobian for own in found]),
         what=f"Slopes of {_of_what(fit, outcome)}{'' if not average else ', averaged over rows'}",
         level=level,
         df_method=df_method,
-        notes=_notes(fit, random),
+        notes=_notes(fit, random, outcome),
     )
     _warn(fit, result, found[0].places)
     return result
@@ -309,11 +316,13 @@ def _compared(kind: str, plus: RowMeans, minus: RowMeans) -> tuple[Array, Array]
         return value, slopes[0][:, None] * plus.jacobian - slopes[1][:, None] * minus.jacobian
 
 
-def _labels(rows: pd.DataFrame, comparisons: list[tuple[str, str]]) -> pd.DataFrame:
-    """Every comparison for every row of the result, comparisons varying slowest."""
+def _labels(rows: pd.DataFrame, comparisons: list[tuple[str, str, str]]) -> pd.DataFrame:
+    """Every comparison for every row of the result, comparisons varying slowest: column, contrast and category."""
     tables = []
-    for column, text in comparisons:
+    for column, text, category in comparisons:
         first = pd.DataFrame({"column": [column] * len(rows), "contrast": [text] * len(rows)})
+        if category:
+            first["category"] = category
         tables.append(pd.concat([first, rows.reset_index(drop=True)], axis=1))
     return pd.concat(tables, ignore_index=True)
 
@@ -321,11 +330,13 @@ def _labels(rows: pd.DataFrame, comparisons: list[tuple[str, str]]) -> pd.DataFr
 def _of_what(fit: Fit, outcome: str) -> str:
     if outcome == "link" and not fit.is_linear:
         return "the linear predictor"
+    if fit.design.thresholds is not None:
+        return {"response": "the mean category", "latent": "the latent response"}.get(outcome, "probabilities")
     return "probabilities" if fit.family.support == "trials" else "means"
 
 
-def _notes(fit: Fit, random: str) -> tuple[str, ...]:
-    if not fit.design.random_terms or fit.is_linear:
+def _notes(fit: Fit, random: str, outcome: str) -> tuple[str, ...]:
+    if not fit.design.random_terms or fit.is_linear or (fit.design.thresholds is not None and outcome == "latent"):
         return ()
     words = {
         "zero": "random effects of zero",

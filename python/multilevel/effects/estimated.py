@@ -54,9 +54,9 @@ class Estimated:
         On the scale on which intervals and tests are made.
     jacobian : ndarray, (k, P)
         Their derivatives by the parameters of the model.
-    shown : {"as they are", "exp", "mean"}
-        How estimates and the ends of intervals are shown: as they are, their exponentials, or the means that the link
-        makes of them.
+    shown : {"as they are", "exp", "mean", "probability"}
+        How estimates and the ends of intervals are shown: as they are, their exponentials, the means that the link
+        makes of them, or the probabilities that they are the logits of.
     what : str
         What the numbers are, in words.
     notes : tuple of str
@@ -186,11 +186,15 @@ class Estimated:
     def _show(self, values: Array) -> Array:
         if self.shown == "exp":
             return np.exp(values)
+        if self.shown == "probability":
+            return derivatives("logit", values, 0)[0]
         return self.fit.family.mean(values) if self.shown == "mean" else values
 
     def _slope(self, values: Array) -> Array:
         if self.shown == "exp":
             return np.exp(values)
+        if self.shown == "probability":
+            return derivatives("logit", values, 1)[1]
         return derivatives(self.fit.family.link, values, 1)[1] if self.shown == "mean" else np.ones_like(values)
 
     # ---- how it is shown ------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from . import rows as coded
 from .directions import check_number, direction
 from .grid import reference_grid
 from .mean_table import MarginalMeans
-from .means import Question, RowMeans, needs_of, row_means, row_slopes
+from .means import OF_CATEGORIES, Question, RowMeans, needs_of, row_means, row_slopes
 from .variables import column_of
 
 if TYPE_CHECKING:
@@ -82,31 +82,38 @@ def marginal_means(
     DataError
     """
     over, within = _names(columns), _names(by)
-    check_choice("kind", kind, ("link", "response"))
-    question = Question(outcome=kind, random=random)
-    question.check()
-    simple = kind == "link" or fit.family.mean_is_response
-    default = "link" if simple and (random == "zero" or (kind == "link" and random == "marginal")) else "response"
+    question = _question(fit, kind, random)
+    ordered = fit.design.thresholds is not None
+    plain = kind in ("link", "latent")
+    simple = plain or (fit.family.mean_is_response and not ordered)
+    default = "link" if simple and (random == "zero" or (plain and random == "marginal")) else "response"
     average = default if average is None else average
     check_choice("average", average, ("link", "response"))
     if average == "link" and default == "response":
         raise DataError(
-            f"average='link' does not go with random={random!r} and kind={kind!r}: a mean over groups, or with a zero "
-            "part or truncation, is an average of responses; leave average= out"
+            f"average='link' does not go with random={random!r} and kind={kind!r}: a mean over groups, of ordered "
+            "categories, or with a zero part or truncation, is an average of responses; leave average= out"
         )
     if average == "link":
-        question = Question(outcome="link", random="zero")
+        question = Question(outcome=kind if plain else "link", random="zero")
     needs = needs_of(fit, question)
     grid = reference_grid(fit, [*over, *within], at or {}, weights, needs)
     rows = coded.grid(fit, grid.data(fit), grid.n, needs)
-    means = _over_groups(fit, rows, question, None)
+    questions = question.each(fit)
+    means = [_over_groups(fit, rows, own, None) for own in questions]
     shown = "mean" if kind == "response" and average == "link" and not fit.is_linear else "as they are"
     what = "Marginal means"
-    if kind == "link" and not fit.is_linear:
-        what = f"Marginal means on the scale of the {fit.family.link} link"
+    if plain and not fit.is_linear:
+        of = "of the latent response less the mean threshold, " if kind == "latent" else ""
+        what = f"Marginal means {of}on the scale of the {fit.family.link} link"
+    if questions[0].sums is not None:
+        what, shown = (
+            ("Mean categories", shown) if kind == "response" else ("Probabilities of categories", "probability")
+        )
     return _collected(
-        fit, grid, rows, means, shown, what, _notes(fit, grid, weights, question, average, kind), over, within, level,
-        df_method, slopes=False, logarithms=average == "response" and kind == "response",
+        fit, grid, rows, means, [own.label for own in questions], shown, what,
+        _notes(fit, grid, weights, question, average, kind), over, within, level,
+        df_method, slopes=False, logarithms=average == "response" and not plain,
     )  # fmt: skip
 
 
@@ -133,11 +140,9 @@ def marginal_slopes(
     own = column_of(fit, column)
     check_number(fit, own, "slope")
     over = _names(by)
-    check_choice("kind", kind, ("link", "response"))
-    question = Question(outcome=kind, random=random)
-    question.check()
-    if kind == "link" and random == "marginal":
-        question = Question(outcome="link", random="zero")
+    question = _question(fit, kind, random)
+    if kind in ("link", "latent") and random == "marginal":
+        question = Question(outcome=kind, random="zero")
     needs = needs_of(fit, question)
     grid = reference_grid(fit, over, at or {}, weights, needs, slope=column)
     data = grid.data(fit)
@@ -147,13 +152,21 @@ def marginal_slopes(
 
     rows = code(np.asarray(data[column], dtype=np.float64))
     towards = direction(fit, own, code, np.asarray(data[column], dtype=np.float64))
-    means = _over_groups(fit, rows, question, towards)
-    scale = "" if kind == "response" or fit.is_linear else f" on the scale of the {fit.family.link} link"
+    questions = question.each(fit)
+    means = [_over_groups(fit, rows, own, towards) for own in questions]
+    scale = f" on the scale of the {fit.family.link} link" if kind in ("link", "latent") and not fit.is_linear else ""
     notes = _notes(fit, grid, weights, question, "link" if kind == "link" else "response", kind)
     return _collected(
-        fit, grid, towards if kind == "link" else rows, means, "as they are", f"Slopes of {column}{scale}", notes, over,
-        [], level, df_method, slopes=True, logarithms=False,
+        fit, grid, towards if kind == "link" else rows, means, [own.label for own in questions], "as they are",
+        f"Slopes of {column}{scale}", notes, over, [], level, df_method, slopes=True, logarithms=False,
     )  # fmt: skip
+
+
+def _question(fit: Fit, kind: str, random: str) -> Question:
+    check_choice("kind", kind, OF_CATEGORIES if fit.design.thresholds is not None else ("link", "response"))
+    question = Question(outcome=kind, random=random)
+    question.check(fit)
+    return question
 
 
 def _over_groups(fit: Fit, rows: CodedRows, question: Question, towards: CodedRows | None) -> RowMeans:
@@ -181,7 +194,7 @@ def _over_groups(fit: Fit, rows: CodedRows, question: Question, towards: CodedRo
 
 def _undetermined_later(rows: CodedRows, question: Question) -> CodedRows:
     """Averages of linear predictors may be determined where single ones are not: that is asked of the averages."""
-    if question.outcome != "link":
+    if question.outcome not in ("link", "latent"):
         return rows
     return replace(rows, unknown=np.zeros(rows.n, dtype=np.bool_))
 
@@ -190,7 +203,8 @@ def _collected(
     fit: Fit,
     grid: Grid,
     rows: CodedRows,
-    means: RowMeans,
+    found: list[RowMeans],
+    names: list[str],
     shown: str,
     what: str,
     notes: tuple[str, ...],
@@ -202,28 +216,41 @@ def _collected(
     slopes: bool,
     logarithms: bool,
 ) -> MarginalMeans:
-    """Averages over the grid, those that are not determined NaN, with a warning that names them."""
-    k = len(grid.targets)
+    """Averages over the grid, those that are not determined NaN, with a warning that names them; one after the other of
+    several outcomes, whose names are in a column "category".
+    """
+    k, several = len(grid.targets), len(found)
     shape = (grid.n // k, k)
-    value = _weighted(grid.weights, means.value.reshape(shape))
-    jacobian = _weighted(grid.weights, means.jacobian.reshape(*shape, -1))
+    value = np.concatenate([_weighted(grid.weights, means.value.reshape(shape)) for means in found])
+    jacobian = np.vstack([_weighted(grid.weights, means.jacobian.reshape(*shape, -1)) for means in found])
     linear = slopes or not logarithms
     columns = None
-    if rows.all_columns is not None and linear and not np.isnan(means.value).any():
+    if rows.all_columns is not None and linear and several == 1 and not np.isnan(found[0].value).any():
         columns = _weighted(grid.weights, rows.all_columns.reshape(*shape, -1))
-    estimate = value.copy()
-    empty = ~(grid.weights.sum(axis=0) > 0)
+    estimate, slope = value.copy(), jacobian
+    empty = np.tile(~(grid.weights.sum(axis=0) > 0), several)
     nothing = np.isnan(value) | empty
     if columns is not None:
         nothing |= coded.unknown_combinations(fit, columns)
     estimate[nothing] = np.nan
     if nothing.any():
-        warn_caller(_message(fit, grid.targets, nothing, empty), NotEstimableWarning)
+        warn_caller(_message(fit, grid.targets, nothing[:k], empty[:k]), NotEstimableWarning)
+    if shown == "probability":  # intervals that stay between zero and one
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = jacobian / (value * (1.0 - value))[:, None]
+            estimate = np.log(estimate) - np.log1p(-estimate)
+    labels = grid.targets if len(grid.targets.columns) else pd.DataFrame({"": ["all"]})
+    if names[0]:
+        # the categories of a mean one below the other
+        order = np.arange(several * k).reshape(several, k).T.ravel()
+        labels = pd.concat([labels.assign(category=name) for name in names], ignore_index=True)
+        labels, within = labels.iloc[order].reset_index(drop=True), [*within, "category"]
+        estimate, slope, value, jacobian, empty = (a[order] for a in (estimate, slope, value, jacobian, empty))
     return MarginalMeans(
         fit=fit,
-        labels=grid.targets if len(grid.targets.columns) else pd.DataFrame({"": ["all"]}),
+        labels=labels,
         estimate=estimate,
-        jacobian=jacobian,
+        jacobian=slope,
         what=what,
         level=level,
         df_method=df_method,
@@ -271,7 +298,7 @@ def _notes(fit: Fit, grid: Grid, weights: str, question: Question, average: str,
         notes.append(f"averaged over {', '.join(over)} with {weights} weights")
     if fixed:
         notes.append(f"at {', '.join(fixed)}")
-    if kind == "response" and fit.design.random_terms and not fit.is_linear:
+    if kind not in ("link", "latent") and fit.design.random_terms and not fit.is_linear:
         words = {
             "zero": "random effects of zero",
             "conditional": "averaged over the groups of the fit",

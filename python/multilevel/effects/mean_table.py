@@ -90,6 +90,8 @@ class MarginalMeans(Estimated):
         """
         columns = list(self.labels.columns)
         within = list(self.by) if by is None else [by] if isinstance(by, str) else list(by)
+        if "category" in self.by and "category" not in within:
+            within.append("category")  # probabilities of different categories are compared when asked for by name
         for name in within:
             if name not in columns:
                 raise DataError(f"by: the means are not by {name!r}; they are by {', '.join(map(repr, columns))}")
@@ -128,9 +130,8 @@ class MarginalMeans(Estimated):
                 estimate = np.log(estimate)
         value, slope = _combine(matrix, estimate), _combine(matrix, jacobian)
         value[self._undetermined(matrix)] = np.nan
-        what = (
-            _plural(ratio_word(self.fit, self.logarithms)).capitalize() if ratios else f"Differences of {self._unit()}"
-        )
+        unit = "ratio of probabilities" if "category" in self.by else ratio_word(self.fit, self.logarithms)
+        what = _plural(unit).capitalize() if ratios else f"Differences of {self._unit()}"
         return Estimated(
             fit=self.fit,
             labels=pd.concat(tables, ignore_index=True),
@@ -161,13 +162,15 @@ class MarginalMeans(Estimated):
     def _unit(self) -> str:
         if self.slopes:
             return "slopes"
+        if "category" in self.by:
+            return "probabilities"
         return "means" if self.logarithms or self.fit.is_linear else "linear predictors"
 
     def _undetermined(self, matrix: Array) -> NDArray[np.bool_]:
         """Contrasts that involve what the rows of the fit do not determine, (m,)."""
         if self.all_columns is not None:
             return unknown_combinations(self.fit, matrix @ self.all_columns)
-        nothing = ~np.isfinite(self.estimate)
+        nothing = np.isnan(self.estimate)
         return np.asarray((np.abs(matrix[:, nothing]) > 0).any(axis=1))
 
 

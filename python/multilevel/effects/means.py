@@ -10,7 +10,7 @@ so that an average over any number of random effects is an integral along one li
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,8 @@ import numpy as np
 from ..arguments import check_choice
 from ..errors import DataError
 from ..fitting.covariance import jacobian
+from ..prediction.categories import TABLES, outcomes
+from ..prediction.category_law import probabilities
 from ..prediction.links import averages, by_nodes, derivatives
 from .rows import CodedRows, Needs
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 RANDOM = ("zero", "conditional", "marginal")
 OUTCOMES = ("response", "mean", "link")
+OF_CATEGORIES = ("response", "link", "latent", *TABLES)
 STEP = 0.02  # of differences, on the scale of a linear predictor
 POINTS = np.arange(-3, 4)
 FIRST = np.array([-1.0, 9.0, -45.0, 0.0, 45.0, -9.0, 1.0]) / 60.0  # errors of sixth order
@@ -39,17 +42,31 @@ STRIP_OF_MODIFIED = 1.0  # no density of a zero or of what is cut off is less sm
 CHUNK = 16_384  # rows at a time: what is made of them stays in cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
-    """Which mean: its scale, and what becomes of the random effects."""
+    """Which mean: its scale, and what becomes of the random effects.
+
+    Of ordered categories `sums` is what the probabilities are multiplied by and added, (C,), and `label` says what of
+    them that is; without it the mean is that of one predictor.
+    """
 
     outcome: str
     random: str
+    label: str = ""
+    sums: Array | None = None
 
-    def check(self) -> None:
+    def check(self, fit: Fit) -> None:
         """Refuses words that are none of the choices."""
-        check_choice("outcome", self.outcome, OUTCOMES)
+        check_choice("outcome", self.outcome, OF_CATEGORIES if fit.design.thresholds is not None else OUTCOMES)
         check_choice("random", self.random, RANDOM)
+
+    def each(self, fit: Fit) -> list[Question]:
+        """The question of each outcome: of ordered categories there may be several."""
+        if fit.design.thresholds is None or self.outcome in ("link", "latent"):
+            return [self]
+        sign = {"cumulative": "<= ", "exceedance": "> "}.get(self.outcome, "")
+        names, sums = outcomes(fit, self.outcome)
+        return [replace(self, label=f"{sign}{name}", sums=own) for name, own in zip(names, sums, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +87,8 @@ def needs_of(fit: Fit, question: Question) -> Needs:
     has_random = bool(fit.design.random_terms)
     conditional = question.random == "conditional" and has_random
     marginal = question.random == "marginal" and has_random and not _is_plain(fit, question)
-    parts = () if _is_smooth(fit, question) else tuple(own.name for own in fit.components)
+    smooth = question.outcome == "link" if fit.design.thresholds is not None else _is_smooth(fit, question)
+    parts = () if smooth else tuple(own.name for own in fit.components)
     return Needs(random=conditional or marginal, levels=conditional, parts=parts)
 
 
@@ -92,8 +110,12 @@ def row_means(fit: Fit, rows: CodedRows, question: Question) -> RowMeans:
     eta = _eta(fit, rows, question)
     total = np.zeros((rows.n, len(fit.psi)))
     p = len(fit.beta)
-    if question.outcome == "link":
+    if question.sums is not None:
+        value = _of_categories(fit, rows, eta, question, total)
+    elif question.outcome in ("link", "latent"):
         value, total[:, :p] = eta, rows.x
+        if question.outcome == "latent":
+            value = value - _middle(fit, rows, total)
     elif _is_smooth(fit, question):
         variance = _variance(fit, rows, question)
         found = averages(fit.family.link, eta, variance, 2) if variance is not None else None
@@ -112,10 +134,12 @@ def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Questi
     p = len(fit.beta)
     rise = _eta(fit, direction, question)
     total = np.zeros((rows.n, len(fit.psi)))
-    if question.outcome == "link":
+    if question.outcome in ("link", "latent"):
         value, total[:, :p] = rise, direction.x
+        if question.outcome == "latent":
+            value = value - _middle(fit, direction, total)
         return _known(rows, value, total)
-    if not _is_smooth(fit, question):
+    if question.sums is not None or not _is_smooth(fit, question):
         return _slopes_by_differences(fit, rows, direction, rise, question)
     eta, variance = _eta(fit, rows, question), _variance(fit, rows, question)
     if variance is None:
@@ -140,7 +164,7 @@ def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Questi
 
 def _is_plain(fit: Fit, question: Question) -> bool:
     """Whether random effects of mean zero leave the mean as it is."""
-    return question.outcome == "link" or (fit.family.link == "identity" and _is_smooth(fit, question))
+    return question.outcome in ("link", "latent") or (fit.family.link == "identity" and _is_smooth(fit, question))
 
 
 def _is_smooth(fit: Fit, question: Question) -> bool:
@@ -195,6 +219,49 @@ def _variance_derivatives(fit: Fit, one: CodedRows, two: CodedRows, parameter: s
                 found.append((at + j, np.einsum("ni,ij,nj->n", one.z[k], change, two.z[k])))
         at += len(values)
     return found
+
+
+# ---- ordered categories ------------------------------------------------------------------------------------------
+
+
+def _of_categories(fit: Fit, rows: CodedRows, eta: Array, question: Question, total: Array) -> Array:
+    """A sum of probabilities of categories, and its derivatives, which are written into `total`."""
+    assert question.sums is not None
+    variance = _variance(fit, rows, question)
+    law = probabilities(fit.family, eta, thresholds_of(fit, rows), variance, 1 if variance is None else 2)
+    total[:, : len(fit.beta)] = (law.by_eta[1] @ question.sums)[:, None] * rows.x
+    by_thresholds = np.einsum("nck,c->nk", law.by_thresholds[0], question.sums)
+    _add_thresholds(fit, rows, by_thresholds, total)
+    if variance is not None:
+        bend = 0.5 * (law.by_eta[2] @ question.sums)
+        for at, own in _variance_derivatives(fit, rows, rows):
+            total[:, at] += bend * own
+    return np.asarray(law.by_eta[0] @ question.sums)
+
+
+def _middle(fit: Fit, rows: CodedRows, total: Array) -> Array:
+    """The mean of the thresholds, (n,); less its derivatives are added to `total`."""
+    found = thresholds_of(fit, rows)
+    _add_thresholds(fit, rows, np.full_like(found, -1.0 / found.shape[1]), total)
+    return np.asarray(found.mean(axis=1))
+
+
+def thresholds_of(fit: Fit, rows: CodedRows) -> Array:
+    """Thresholds between ordered categories, (n, C - 1)."""
+    assert fit.design.thresholds is not None
+    component = fit.components[0]
+    own = fit.psi[component.first : component.first + len(component.names)]
+    x = rows.parts[component.parameter][0]
+    return np.asarray(x @ own.reshape(x.shape[1], -1) @ fit.design.thresholds.matrix.T)
+
+
+def _add_thresholds(fit: Fit, rows: CodedRows, by_thresholds: Array, total: Array) -> None:
+    """Adds the derivatives by what makes the thresholds, in place."""
+    assert fit.design.thresholds is not None
+    component = fit.components[0]
+    x, own = rows.parts[component.parameter][0], by_thresholds @ fit.design.thresholds.matrix
+    at = slice(component.first, component.first + len(component.names))
+    total[:, at] += (x[:, :, None] * own[:, None, :]).reshape(len(x), -1)
 
 
 # ---- means in which parameters of the family have a part ---------------------------------------------------------
@@ -305,7 +372,9 @@ def _slopes_by_differences(
             speed = np.maximum(
                 speed, np.sqrt(np.einsum("ni,ij,nj->n", direction.z[k], fit.random_cov[k], direction.z[k]))
             )
-    for name, (x, _) in direction.parts.items():
+    if question.sums is not None:
+        speed = np.maximum(speed, np.abs(thresholds_of(fit, direction)).max(axis=1))
+    for name, (x, _) in direction.parts.items() if question.sums is None else ():
         component = next(own for own in fit.components if own.parameter == name)
         speed = np.maximum(speed, np.abs(x @ fit.psi[component.first : component.first + len(component.names)]))
     step = 2.0 * STEP / np.maximum(speed, np.finfo(float).tiny ** 0.5)

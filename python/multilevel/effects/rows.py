@@ -171,7 +171,7 @@ def _coded(fit: Fit, new: NewDesign, needs: Needs, codes: tuple[NDArray[Any], ..
     parts = {}
     for part in new.parts:
         component = fit.component(part.name)
-        kept = [column for column in part.fixed if column.name in set(component.names)]
+        kept = [column for column in part.fixed if column.name not in component.redundant]
         offset = np.zeros(n) if part.offset is None else np.asarray(part.offset, dtype=np.float64)
         parts[part.parameter] = (dense(kept, n), offset)
     return CodedRows(

@@ -77,7 +77,7 @@ def sample_of(
     DataError
         A column that is not there, or weights that do not fit the rows.
     """
-    question.check()
+    question.check(fit)
     needs = needs_of(fit, question)
     names = [] if by is None else [by] if isinstance(by, str) else list(by)
     if newdata is None:

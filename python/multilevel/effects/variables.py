@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..columns.expressions import FACTOR_CALLS
+from ..columns.expressions import groups_in, takes_as_labels
 from ..columns.levels import label_of, positions
 from ..errors import DataError
 
@@ -68,9 +68,13 @@ def is_number(fit: Fit, column: SourceColumn) -> bool:
     if column.kind != "number":
         return False
     atoms = [atom for atom in all_atoms(fit) if column.name in atom.variables]
-    return not atoms or not all(
-        atom.name is None and atom.expression.split("(", 1)[0].strip() in FACTOR_CALLS for atom in atoms
-    )
+    return not atoms or not all(takes_as_labels(atom, column.name) for atom in atoms)
+
+
+def is_grouping(fit: Fit, name: str) -> bool:
+    """Whether a column stands in the predictors as groups alone, those of ``within(x, g)`` and ``between(x, g)``."""
+    atoms = [atom for atom in all_atoms(fit) if name in atom.variables]
+    return bool(atoms) and all(name in groups_in(atom) for atom in atoms)
 
 
 def all_atoms(fit: Fit) -> list[Atom]:

@@ -88,6 +88,24 @@ def interval(
     return Interval(*result)
 
 
+def interval_of_categories(probabilities: Array, y: Array) -> Interval:
+    """Where responses among ordered categories stand.
+
+    Parameters
+    ----------
+    probabilities : ndarray, (n, C)
+        Of the categories, in their order.
+    y : ndarray, (n,)
+        Numbers of the categories, from 1.
+    """
+    none = np.zeros((len(y), 1))
+    below = np.hstack([none, np.cumsum(probabilities, axis=1)])
+    above = np.hstack([np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1], none])
+    rows, own = np.arange(len(y)), y.astype(np.intp)
+    found = below[rows, own - 1], below[rows, own], above[rows, own - 1], above[rows, own]
+    return Interval(*(np.clip(tail, 0.0, 1.0) for tail in found))
+
+
 def zero_probability(family: Family, eta: Array, phi: Array, size: Array | None = None) -> Array:
     """Probability of a zero of each row, zero parts in it; one where a family has none. (n,)."""
     found = interval(family, eta, phi, np.zeros(len(eta)), size=size)

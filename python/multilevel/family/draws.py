@@ -48,7 +48,8 @@ def draw(
     eta : ndarray, (n,)
         Linear predictors.
     phi : ndarray, (n_phi,) or (n, n_phi)
-        The family's parameters as a fit moves them.
+        The family's parameters as a fit moves them; of ordered categories the thresholds between them, (n, C - 1),
+        and the logarithm of a scale after them.
     rng : numpy.random.Generator
     trials : ndarray, (n,), optional
     weights : ndarray, (n,), optional
@@ -57,14 +58,17 @@ def draw(
     Returns
     -------
     ndarray of float64, (n,)
-        Successes out of trials.
+        Successes out of trials; numbers of ordered categories, from 1.
 
     Raises
     ------
     DataError
         A mean lies outside what the family can have, as links such as the identity allow; or nothing is drawn from the
-        family, as from ordered categories.
+        family, as from one of the user's own.
     """
+    if family.support == "categories":
+        scale = phi[:, -1] if family.scaled else None
+        return _category(rng, family.category_probabilities(eta, phi[:, :-1] if family.scaled else phi, scale))
     name = family.name.removeprefix("truncated_")
     if name not in DRAWS:
         raise DataError(
@@ -94,6 +98,12 @@ def draw(
         logit = np.asarray(phi)[..., len(family.parameters) - 1]
         y = np.where(rng.uniform(size=mu.shape) < special.expit(logit), 0.0, y)
     return y
+
+
+def _category(rng: np.random.Generator, probabilities: Array) -> Array:
+    """Numbers of categories, from 1: how many of the cumulative probabilities a uniform variable is above, and one."""
+    below = np.cumsum(probabilities[:, :-1], axis=1)
+    return 1.0 + (rng.uniform(size=(len(below), 1)) > below).sum(axis=1)
 
 
 def check_weights(family: Family, weights: Array | None) -> None:

@@ -92,7 +92,7 @@ ELSEWHERE = {
     "sequential": "continuation",
     "reverse": "reverse_continuation",
 }
-MOST_THRESHOLDS = 11  # of families that have all as parameters, in the core
+MOST_THRESHOLDS = 10  # of families that have all as parameters, in the core
 LEAST_SLOPE = 0.02  # of the scale "slant"
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
@@ -442,21 +442,30 @@ class Family:
             Logarithm of what the distances of eta from the thresholds are divided by.
         """
         at = np.ascontiguousarray(eta, dtype=np.float64)
-        n, one, categories = len(at), np.ones(len(at)), thresholds.shape[1] + 1
         if log_scale is not None:
             per = np.exp(-log_scale)
             at, thresholds = at * per, thresholds * per[:, None]
+        return np.exp(np.column_stack([own["value"] for own in self.category_derivatives(at, thresholds)]))
+
+    def category_derivatives(
+        self, eta: NDArray[np.float64], thresholds: NDArray[np.float64]
+    ) -> list[dict[str, NDArray[np.float64]]]:
+        """Of each ordered category, without a scale, its log probability with the core's derivatives.
+
+        They are by eta, and by all thresholds, (n, C - 1), or by the two ends of a category, the upper one first.
+        """
+        n, one = len(eta), np.ones(len(eta))
+        categories = range(thresholds.shape[1] + 1)
         if self.all_thresholds:
-            core = self._core_of(thresholds)
-            phi = [np.ascontiguousarray(thresholds)] * categories
+            core = self.core_of(thresholds)
+            phi = [np.ascontiguousarray(thresholds) for _ in categories]
         else:
             core = _core.Family(self.name, self.link)
             ends = np.hstack([np.full((n, 1), -np.inf), thresholds, np.full((n, 1), np.inf)])
-            phi = [np.ascontiguousarray(ends[:, [k + 1, k]]) for k in range(categories)]
-        columns = [core.derivatives(at, one + k, one, one, phi[k])["value"] for k in range(categories)]
-        return np.exp(np.column_stack(columns))
+            phi = [np.ascontiguousarray(ends[:, [k + 1, k]]) for k in categories]
+        return [core.derivatives(eta, one + k, one, one, phi[k]) for k in categories]
 
-    def _core_of(self, phi: NDArray[np.float64]) -> _core.Family:
+    def core_of(self, phi: NDArray[np.float64]) -> _core.Family:
         """The core's family, of as many thresholds as there are where these are its parameters."""
         return _core.Family(self.name, self.link, "", phi.shape[-1] + 1) if self.all_thresholds else self._core
 
@@ -480,7 +489,8 @@ class Family:
 
         One number, (1,), or one for each row of `phi`.
         """
-        return self._core.dispersion(self._phi(phi))
+        given = self._phi(phi)
+        return (self.core_of(given) if isinstance(given, np.ndarray) else self._core).dispersion(given)
 
     def unit_deviance(
         self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]
@@ -506,7 +516,7 @@ class Family:
         shape (n_phi,), or a row of parameters for each.
         """
         one = np.ones_like(eta)
-        core = self._core_of(phi)
+        core = self.core_of(phi)
         at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
         total: NDArray[np.float64] = at["value"] + at["constant"]
         return total
@@ -521,7 +531,7 @@ class Family:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Derivative of the log density by eta and the expected information on eta, (n,) each; as `log_density`."""
         one = np.ones_like(eta)
-        core = self._core_of(phi)
+        core = self.core_of(phi)
         at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
         return at["d1"], at["expected_information"]
 
@@ -553,7 +563,7 @@ class Family:
         `second` are the trials, or the other end of what is known of the response; `phi` as of `response_mean`.
         """
         one = np.ones_like(eta)
-        core = self._core_of(phi)
+        core = self.core_of(phi)
         at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
         return at["expected_information"] if expected else -at["d2"]
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from multilevel import _core
 
+from ..formula.structures import factor_names, rank_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -17,7 +19,8 @@ INDEPENDENT = ("diagonal", "homogeneous diagonal")
 def parameter_names(structure: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """What each parameter of a term is called, given the names of its columns.
 
-    Entries of a Cholesky factor are called "x" on the diagonal and "x, (Intercept)" below it, loadings "x, factor 1";
+    Entries of a Cholesky factor are called "x" on the diagonal and "x, (Intercept)" below it, loadings "x, factor 1",
+    or "x, math" where factors have names, with "math, verbal" for what makes their correlation;
     else "sd x", "sd" (one for all columns) and "correlation".
     """
     return tuple(_name(label, names, structure) for label in _core.Structure(structure, len(names)).labels)
@@ -28,6 +31,9 @@ def _name(label: str, names: tuple[str, ...], structure: str) -> str:
     at = [int(place) for place in places]
     if kind == "sd":
         return f"sd {names[at[0]]}" if at else "sd"
+    if kind in ("loading", "factors"):
+        factors = factor_names(structure)
+        return f"{names[at[0]] if kind == 'loading' else factors[at[0]]}, {factors[at[1]]}"
     if kind != "entry":
         return label
     row, column = at
@@ -38,7 +44,8 @@ def _name(label: str, names: tuple[str, ...], structure: str) -> str:
 
 def rank(structure: str, q: int) -> int:
     """The most independent effects that the effects of a term are made of."""
-    return int(structure.split()[-1]) if structure.startswith("reduced rank") else q
+    found = rank_of(structure)
+    return q if found is None else found
 
 
 def correlation_position(structure: str, q: int) -> int | None:
@@ -50,6 +57,28 @@ def correlation_position(structure: str, q: int) -> int | None:
 def factor(structure: str, theta: NDArray[np.float64], q: int) -> NDArray[np.float64]:
     """The lower factor L of the covariance L L' of a term with q columns, (q, q)."""
     return _core.Structure(structure, q).factor(theta)
+
+
+def factor_correlations(
+    structure: str, theta: NDArray[np.float64], q: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Correlations of the factors of a confirmatory structure, (d, d), and their derivatives by c, (n_c, d, d).
+
+    Row m of their Cholesky factor is (c_m0, ..., c_m(m-1), 1) over its length; c is the end of theta.
+    """
+    d = rank(structure, q)
+    rows, columns = np.tril_indices(d, -1)
+    half = np.eye(d)
+    half[rows, columns] = theta[len(theta) - len(rows) :]
+    length = np.linalg.norm(half, axis=1)
+    half /= length[:, None]
+    found = half @ half.T
+    slopes = np.zeros((len(rows), d, d))
+    for own, m, a in zip(slopes, rows, columns, strict=True):
+        own[m] = (half[:, a] - found[m] * half[m, a]) / length[m]
+        own[m, m] = 0.0
+        own[:, m] = own[m]
+    return found, slopes
 
 
 def jacobian(structure: str, theta: NDArray[np.float64], q: int) -> NDArray[np.float64]:

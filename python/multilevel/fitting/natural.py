@@ -82,6 +82,8 @@ class Natural:
                 self.phi += [(at + k, None) for k in range(len(own.names))]
                 at += len(own.names)
                 continue
+            if design.thresholds is not None and parameter.part == "thresholds":
+                continue  # the thresholds again, seen from above
             self.quantities.append(Quantity("family", "", parameter.name, parameter.name))
             self.phi.append((at, parameter))
             at += 1

@@ -218,22 +218,24 @@ class Fit:
     @cached_property
     def category_probabilities(self) -> NDArray[np.float64]:
         """Probabilities of ordered categories in the rows used, given the conditional modes, (n, C)."""
-        parts = {part.parameter: part for part in self.design.parts}
-        return self.category_probabilities_at(self.eta, parts)
+        return self.category_probabilities_at(self.eta)
 
-    def category_probabilities_at(
-        self, eta: NDArray[np.float64], parts: Mapping[str, DesignPart]
-    ) -> NDArray[np.float64]:
-        """The same of rows with these linear predictors, whose parts are coded, by parameter of the family."""
-        part = parts[self.design.parts[0].parameter]
-        return self.family.category_probabilities(eta, self.thresholds_of(part, len(eta)), self.log_scale_of(parts))
+    def category_probabilities_at(self, eta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same at other linear predictors of the rows used."""
+        return self.family.category_probabilities(eta, self.thresholds, self.log_scale)
 
-    def log_scale_of(self, parts: Mapping[str, DesignPart]) -> NDArray[np.float64] | None:
+    @cached_property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Thresholds between ordered categories in the rows used, (n, C - 1)."""
+        return self.thresholds_of(self.design.parts[0], self.n_rows)
+
+    @cached_property
+    def log_scale(self) -> NDArray[np.float64] | None:
         """Logarithm of what distances of eta from thresholds are divided by, (n,); None where nothing divides them."""
-        if not self.family.scaled:
-            return None
-        part = parts["scale"]
-        n_rows = len(next(column.values for column in part.fixed if column.values is not None))
+        return self.log_scale_of(self.design.parts[-1], self.n_rows) if self.family.scaled else None
+
+    def log_scale_of(self, part: DesignPart, n_rows: int) -> NDArray[np.float64]:
+        """The same of rows with these columns of the part "scale"."""
         return self.linear_predictor_of(self.component(part.name), part.fixed, part.offset, n_rows)
 
     @property
@@ -291,11 +293,21 @@ class Fit:
 
     @cached_property
     def row_phi(self) -> NDArray[np.float64]:
-        """The family's parameters as the fit moves them: (n_phi,), or (n, n_phi) where they differ from row to row."""
+        """The family's parameters as the fit moves them: (n_phi,), or (n, n_phi) where they differ from row to row. Of
+        ordered categories they are the thresholds above and below the row's own (and the scale), or all of them.
+        """
         return self.phi_at(self.modes)
 
     def phi_at(self, modes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
         """The same at other random effects, one array per grouping factor."""
+        if self.family.all_thresholds:
+            return self.thresholds
+        if self.design.thresholds is not None:
+            none = np.full((self.n_rows, 1), np.inf)
+            ends, rows = np.hstack([-none, self.thresholds, none]), np.arange(self.n_rows)
+            above = self.design.response.values.astype(np.int64)
+            own = [ends[rows, above], ends[rows, above - 1]]
+            return np.column_stack(own if self.log_scale is None else [*own, self.log_scale])
         phi = self.phi_of({part.parameter: part for part in self.design.parts}, self.n_rows)
         for at, own in enumerate(self.family.parameters):
             if any(term.parameter == own.name for term in self.design.random_terms):
@@ -305,7 +317,7 @@ class Fit:
     def phi_of(self, parts: Mapping[str, DesignPart], n_rows: int) -> NDArray[np.float64]:
         """The same for rows whose parts are coded, by parameter of the family."""
         common = [own.phi(self.phi[own.name]) if own.name in self.phi else 0.0 for own in self.family.parameters]
-        if not self.components or self.design.thresholds is not None:  # thresholds differ from category to category
+        if not self.components:
             return np.array(common)
         rows = np.tile(common, (n_rows, 1))
         for component in self.components:

@@ -319,10 +319,17 @@ def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str,
         return f"the log-likelihood keeps rising as {growing}: {measured}"
     if record.ending == "iteration_limit":
         return f"stopped at the limit of iterations, {len(record.trace) - 1}: {measured}; raise max_iter"
-    return (
+    text = (
         f"no step raises the log-likelihood any further, although the quadratic model promises more: {measured}. "
         "The maximum may lie on the edge of the domain of the link, or the log-likelihood may have several"
     )
+    if not family._core.log_concave and design.random_terms:
+        text += (
+            f". With the {family.name} family as it is used here random effects may have several modes given the data,"
+            " and where the largest of them changes the approximated log-likelihood has steps and spikes; more points"
+            " (n_quadrature=) or fewer random effects make it smoother"
+        )
+    return text
 
 
 def _nothing_left(family: Family, psi: NDArray[np.float64]) -> bool:

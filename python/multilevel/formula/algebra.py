@@ -7,8 +7,9 @@ The grammar is R's, with lme4's random terms. Every factor of a term (a column, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from .factors import Factors, read_factors
 from .structures import ORDERED, OTHER_STRUCTURES, STRUCTURES, no_times, structure_name
 from .syntax import check_expression
 from .tokens import Token, complain, display, matching, split_arguments, to_python
@@ -66,7 +67,8 @@ class Terms:
 class Bar:
     """One random-effects term, ``(terms | group)``.
 
-    `group` lists the columns whose combinations are the levels; `labels` are those written ``factor(column)``.
+    `group` lists the columns whose combinations are the levels; `labels` are those written ``factor(column)``;
+    `factors` are those of ``cfa(...)`` with what loads on each.
     """
 
     terms: Terms
@@ -75,6 +77,7 @@ class Bar:
     text: str
     position: int = field(compare=False, default=0)
     labels: tuple[str, ...] = field(compare=False, default=())
+    factors: Factors = ()
 
     @property
     def group_name(self) -> str:
@@ -424,8 +427,12 @@ class _Parser:
         end = self.i + len(split_arguments(self.tokens[self.i : close])[0])
         if end + 1 == close:
             self.fail("nothing after ','", self.tokens[end])
-        structure = structure_name(self.text, call, self.tokens[end + 1 : close], self.token.text)
-        return self.bar(call, inside, close, structure, end)
+        arguments = self.tokens[end + 1 : close]
+        structure = structure_name(self.text, call, arguments, self.token.text)
+        factors = read_factors(self.text, call, arguments) if call.value == "cfa" else ()
+        result = self.bar(call, inside, close, structure, end)
+        result.bars = [replace(bar, factors=factors) for bar in result.bars]
+        return result
 
     def bar(
         self, opening: Token, inside: _Sum, close: int, structure: str | None = None, end: int | None = None

@@ -9,6 +9,7 @@ _SUMMARY = (
     "a summary of the rows would be another for new data; center(x), scale(x) and standardize(x) remember that of the "
     "fit, and any other is a column of the data"
 )
+_GROUPS = "within(x, g) is x less its group's mean, and between(x, g) is that mean"
 _CUT = "make it a column of the data first, as in data['x_cut'] = pd.cut(data['x'], [0, 10, 20])"
 _SMOOTH = "there are no smooth terms; ns(x, 4), bs(x, 5) and poly(x, 2) are curves"
 _LABELS = "texts and categories are factors as they are, and factor(x) makes one of numbers"
@@ -16,12 +17,13 @@ _LINK = "transform the data first, or choose link="
 _ORDER = "the order of rows is not known to a formula; make it a column of the data first"
 
 HINTS = {
-    **dict.fromkeys(("mean", "median", "sd", "var", "std", "quantile", "ave", "length", "nrow"), _SUMMARY),
+    **dict.fromkeys(("mean", "median", "sd", "var", "std", "quantile", "length", "nrow"), _SUMMARY),
     **dict.fromkeys(("cut", "cut2", "qcut", "findInterval", "ntile"), _CUT),
     **dict.fromkeys(("s", "te", "ti", "t2", "lo", "rcs", "rms", "gam", "pspline"), _SMOOTH),
     **dict.fromkeys(("as.character", "character", "as.ordered", "ordered", "fct", "as_factor", "Q"), _LABELS),
     **dict.fromkeys(("logit", "plogis", "qlogis", "inv_logit", "invlogit", "expit", "probit"), _LINK),
     **dict.fromkeys(("lag", "lead", "diff", "cumsum", "cummax", "rank", "rev", "order"), _ORDER),
+    **dict.fromkeys(("ave", "demean", "group_mean", "groupmean", "cwc", "gmc", "group_center", "center_by"), _GROUPS),
     "as.logical": "write a condition, such as I(x > 0)",
     "interaction": "write a:b",
     "paste": "write a:b for combinations of levels",

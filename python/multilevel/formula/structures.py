@@ -16,17 +16,27 @@ STRUCTURES = {
     "ar1": "ar1",
     "hetar1": "heterogeneous ar1",
     "rr": "reduced rank",
+    "cfa": "confirmatory",
 }
 # Structures of other packages whose names we know, so that the answer is "not available", not "unknown function".
 OTHER_STRUCTURES = frozenset(("hcs", "car1", "arma", "toep", "homtoep", "ou", "exp", "gau", "mat", "propto", "equalto"))
 ORDERED = frozenset(("ar1", "heterogeneous ar1"))  # need the order of the columns: the times
 UNCORRELATED = frozenset(("diagonal", "homogeneous diagonal"))
 DEFAULT_RANK = 2
+CONFIRMATORY = "confirmatory"
 
 
 def rank_of(structure: str) -> int | None:
-    """The rank in the name "reduced rank 2"; None for other structures."""
+    """The rank in the name "reduced rank 2", the number of factors of a confirmatory one; None for other structures."""
+    if structure.startswith(CONFIRMATORY):
+        return len(structure.split()) - 1
     return int(structure.split()[-1]) if structure.startswith("reduced rank") else None
+
+
+def factor_names(structure: str) -> tuple[str, ...]:
+    """The factors in the name "confirmatory math=1100 verbal=0011"; none of other structures."""
+    words = structure.split() if structure.startswith(CONFIRMATORY) else []
+    return tuple(word.rpartition("=")[0] for word in words[1:])
 
 
 def structure_name(text: str, call: Token, arguments: Sequence[Token], bars: str) -> str:
@@ -39,6 +49,8 @@ def structure_name(text: str, call: Token, arguments: Sequence[Token], bars: str
             call.start,
             f"'||' means that there are no correlations, which {call.value}(...) has: write '|', or diag(...)",
         )
+    if call.value == "cfa":
+        return name
     if call.value != "rr":
         if pieces:
             complain(text, call.start, f"{call.value}(...) takes a random term and nothing else")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, NotEstimableWarning, warn_caller
 from .degrees_of_freedom import containment
 from .degrees_of_freedom.methods import check_method, default_method, denominator_df, independent_rows
 from .multiplicity import check_adjustment, with_adjusted
@@ -72,7 +72,8 @@ def anova(
         Denominators of F. The default is Satterthwaite's for linear mixed models, "residual" for linear models without
         random effects and "normal" (chi-square tests) for everything else, which has no other.
     robust : Robust, optional
-        A robust covariance in place of the model's: all tests are then chi-square tests.
+        A robust covariance in place of the model's: all tests are then chi-square tests, and with CR2 and CR3 F tests
+        with Hotelling's approximation.
     adjust : {"holm", "bonferroni", "bh", "by"}, optional
         The tests of all terms together: adds `p_adjusted`.
 
@@ -102,16 +103,26 @@ def anova(
     check_adjustment(adjust)
     tests: dict[str, FTest] = {}
     for label, rows in term_contrasts(fit, int(type)).items():
-        if method == "containment" and fit.design.random_terms and len(rows):
+        if robust is not None and robust.hotelling_df is not None:
+            tests[label] = hotelling_test(robust, rows)
+        elif method == "containment" and fit.design.random_terms and len(rows):
             df = _own_stratum(fit, label)
             tests[label] = quadratic_test(rows, fit.beta, df, 1.0, fit.beta_covariance)
         else:
             tests[label] = f_test(fit, rows, method)
     index = pd.Index(list(tests), dtype=object, name="term")
     table = pd.DataFrame(list(tests.values()), columns=FTest._fields, index=index)
+    if robust is not None and robust.hotelling_df is not None:
+        _tell_of_few_clusters(table, robust)
+        table = table[["num_df", "den_df", "f_value", "p_value"]]
+        table.attrs["robust"] = robust.definition
+        return with_adjusted(table, adjust)
     if method == "normal":
         chi2 = {"chi2": table["f_value"] * table["num_df"], "df": table["num_df"], "p_value": table["p_value"]}
-        return with_adjusted(pd.DataFrame(chi2), adjust)
+        tested = pd.DataFrame(chi2)
+        if robust is not None:
+            tested.attrs["robust"] = robust.definition
+        return with_adjusted(tested, adjust)
     mean_sq = table["f_value"] / table["scale"] * fit.phi["sigma"] ** 2
     table.insert(0, "mean_sq", mean_sq)
     table.insert(0, "sum_sq", mean_sq * table["num_df"])
@@ -138,6 +149,43 @@ def quadratic_test(
     f_value = scale * float(shift @ np.linalg.solve(rows @ covariance @ rows.T, shift)) / rank
     p_value = chdtrc(rank, rank * f_value) if np.isinf(df) else fdtrc(rank, df, f_value)
     return FTest(f_value, rank, float(df), float(p_value), scale)
+
+
+def hotelling_test(robust: Robust, contrasts: ArrayLike, null: ArrayLike | None = None) -> FTest:
+    """The F test of ``contrasts @ (beta - null) = 0`` by a robust covariance of few clusters.
+
+    With eta degrees of freedom of the covariance of q rows (`bias_reduced.hotelling_df`), the Wald statistic times
+    (eta - q + 1) / (eta q) is compared with F(q, eta - q + 1), as clubSandwich's HTZ. Where eta is less than q the
+    clusters are too few, and all but `num_df` is NaN.
+
+    References
+    ----------
+    Pustejovsky & Tipton (2018) J. Bus. Econ. Stat. 36:672-683.
+    """
+    assert robust.hotelling_df is not None
+    fit, rows = robust.fit, independent_rows(np.atleast_2d(np.asarray(contrasts, dtype=np.float64)))
+    q = len(rows)
+    if not q:
+        return FTest(np.nan, 0, np.nan, np.nan, 1.0)
+    eta = robust.hotelling_df(rows)
+    if not eta > q - 1:
+        return FTest(np.nan, q, np.nan, np.nan, 1.0)
+    estimate = fit.beta if null is None else fit.beta - np.asarray(null)
+    return quadratic_test(rows, estimate, eta - q + 1, (eta - q + 1) / eta, fit.beta_covariance)
+
+
+def _tell_of_few_clusters(table: pd.DataFrame, robust: Robust) -> None:
+    few = table.index[table["f_value"].isna() & (table["num_df"] > 0)]
+    if len(few):
+        warn_caller(f"{', '.join(map(repr, few))}: no test. {few_clusters(robust)}", NotEstimableWarning)
+
+
+def few_clusters(robust: Robust) -> str:
+    """Why there is no joint test of several rows."""
+    return (
+        f"With {robust.definition.split(';')[0]}, the clusters are too few to tell how the estimates vary together: "
+        "test fewer coefficients at a time, or use robust='CR1' or 'MBN'"
+    )
 
 
 def _own_stratum(fit: Fit, label: str) -> float:

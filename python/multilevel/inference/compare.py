@@ -13,12 +13,15 @@ from ..columns.least_squares import dense, in_terms_of
 from ..errors import DataError
 from ..resampling.likelihood_ratio import bootstrap_test
 from ..tables.printed import Comparison
+from . import mixtures
 from .information_criteria import information_criteria
+from .variance_test import in_words, mixture_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..design.design import Design
+    from ..design.random_terms import RandomTerm
     from ..fitting.record import Fit
 
 COLUMNS = ["df", "aic", "bic", "loglik", "deviance", "chi2", "df_diff", "p_value", "note"]
@@ -66,9 +69,10 @@ def compare(
         df (parameters), aic, bic, loglik, deviance, and for the test against the row before chi2, df_diff, p_value,
         note. A variance that is zero in the smaller model is at the boundary of the larger one. When there is one such
         variance, with or without covariances, the p-value is that of the mixture of chi-square distributions with
-        df_diff - 1 and df_diff degrees of freedom in equal parts; when there are more, it is that of df_diff, which is
-        conservative. `note` says so, and says where models are not nested and no test is made. It prints whole in 80
-        columns, with fewer digits than it holds.
+        df_diff - 1 and df_diff degrees of freedom in equal parts; when there are more, it is that of the mixture of
+        `test_variance` where the smaller model is the larger one without some random effects (and fixed effects), else
+        that of df_diff, which is conservative. `note` says so, and says where models are not nested and no test is
+        made. It prints whole in 80 columns, with fewer digits than it holds.
 
     Raises
     ------
@@ -205,11 +209,53 @@ def _test(small: Fit, large: Fit) -> tuple[float, float, float, str]:
     if chi2 < -NOISE:
         return chi2, df, np.nan, "no test: this fit is below the model before, so it is not at its maximum"
     chi2 = max(chi2, 0.0)
-    notes = {0: "", 1: f"a variance on the boundary: mixture of chi-squares with {df - 1} and {df} df"}
-    note = notes.get(added, "parameters on the boundary: the p-value is conservative")
+    p_value, note = _at_boundary(small, large, chi2, df, added)
     if not (small.converged and large.converged):
         note = "; ".join(filter(None, [note, "a fit did not converge"]))
-    return chi2, df, mixture_p_value(chi2, df, added), note
+    return chi2, df, p_value, note
+
+
+def _at_boundary(small: Fit, large: Fit, chi2: float, df: int, added: int) -> tuple[float, str]:
+    """p-value and note, where `added` variances of the larger model are zero in the smaller."""
+    if added < SEVERAL:
+        note = f"a variance on the boundary: mixture of chi-squares with {df - 1} and {df} df" if added else ""
+        return mixture_p_value(chi2, df, added), note
+    gone = _without(small.design, large.design)
+    if gone is not None:
+        of_variances = sum(map(len, large.theta_values)) - sum(map(len, small.theta_values))
+        parts = {large.design.random_terms[k].parameter for k in gone}
+        found, kind = mixture_of(large, small, gone, of_variances, "mean" if parts == {""} else "another")
+        # Fixed effects and covariances are independent: those that are tested, too, add their degrees of freedom.
+        mixture = mixtures.shifted(found, df - of_variances)
+        if kind == "mixture":
+            return mixtures.tail(chi2, mixture), f"variances on the boundary: {in_words(mixture, kind, df)}"
+        if kind == "bound":
+            return mixtures.tail(chi2, mixture), "parameters on the boundary: the p-value is conservative"
+    return mixture_p_value(chi2, df, added), "parameters on the boundary: the p-value is conservative"
+
+
+def _without(small: Design, large: Design) -> dict[int, list[int]] | None:
+    """Per term of the larger model, the columns that the smaller lacks; None where it has anything else, too."""
+    left = list(small.random_terms)
+    gone: dict[int, list[int]] = {}
+    for k, candidate in enumerate(large.random_terms):
+        kept: tuple[str, ...] = ()
+        if left and _is_part_of(left[0], small, candidate, large):
+            kept = left.pop(0).names
+        if len(kept) < len(candidate.names):
+            gone[k] = [j for j, name in enumerate(candidate.names) if name not in kept]
+    return None if left else gone
+
+
+def _is_part_of(term: RandomTerm, small: Design, candidate: RandomTerm, large: Design) -> bool:
+    """Whether a term is another one, or that without some columns that have variances of their own."""
+    groups = (small.grouping_factors[term.grouping_factor], large.grouping_factors[candidate.grouping_factor])
+    if groups[0].name != groups[1].name or term.parameter != candidate.parameter:
+        return False
+    if term.names == candidate.names:
+        return term.structure == candidate.structure
+    one = len(term.names) == 1 or term.structure == candidate.structure
+    return one and candidate.structure in OWN_VARIANCES and set(term.names) <= set(candidate.names)
 
 
 def _by_bootstrap(small: Fit, large: Fit, n: int, seed: int | None, threads: int | None) -> tuple[float, str]:

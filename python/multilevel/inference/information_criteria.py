@@ -45,8 +45,13 @@ def information_criteria(fit: Fit, n: str = "rows") -> dict[str, float]:
         raise ValueError(f"n={n!r}: the sample size is counted in 'rows' or 'subjects'")
     fit.need_likelihood("information criteria")
     size = fit.n_rows if n == "rows" else n_subjects(fit)
-    k, deviance = fit.df_model, -2.0 * fit.loglik
-    m = max(fit.n_rows, k + 2)
+    return criteria(fit.loglik, fit.df_model, fit.n_rows, size)
+
+
+def criteria(loglik: float, k: int, rows: int, size: int) -> dict[str, float]:
+    """The same from a log-likelihood, parameters, rows (of AICc), and the sample size of the others."""
+    deviance = -2.0 * loglik
+    m = max(rows, k + 2)
     log_n = math.log(size)
     return {
         "aic": deviance + 2 * k,

@@ -13,6 +13,7 @@ from multilevel import _core
 
 from ..errors import DataError
 from ..fitting import covariance as structures
+from ..formula.structures import factor_names
 from .variance_components import theta_positions
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def _of_term(fit: Fit, term: RandomTerm, at: NDArray[np.int64]) -> list[Quantity
     """Standard deviations, then correlations, of a random-effects term."""
     group = fit.design.grouping_factors[term.grouping_factor].name
     labels = _core.Structure(term.structure, len(term.names)).labels
+    if factor_names(term.structure):
+        return _of_factors(fit, term, at, labels, group)
     by_entries = all(label.startswith("entry") for label in labels)
     return (_of_entries if by_entries else _of_scales)(fit, term, at, labels, group)
 
@@ -145,6 +148,30 @@ def _of_scales(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[s
             )
         )
     return found
+
+
+def _of_factors(fit: Fit, term: RandomTerm, at: NDArray[np.int64], labels: list[str], group: str) -> list[Quantity]:
+    """Loadings, and the correlation of the first two factors; others are made of several parameters."""
+    found = []
+    for label, place, name in zip(labels, at, structures.parameter_names(term.structure, term.names), strict=True):
+        held: dict[str, Any] = {"weights": _unit(fit, int(place))}
+        if label.startswith("loading"):
+            natural = partial(_through, np.asarray, int(place))
+            found.append(Quantity(f"{group}: {name}", "random", held, natural))
+        elif label == "factors 1 0":
+            held["longest_first"] = LONGEST_FIRST
+            natural = partial(_through, _bounded, int(place))
+            found.append(Quantity(f"{group}: {name}", "random", held, natural, _bounded, _bounded_slope))
+    return found
+
+
+def _bounded(c: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The correlation that c makes."""
+    return c / np.hypot(c, 1.0)
+
+
+def _bounded_slope(c: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.hypot(c, 1.0) ** -3.0
 
 
 class _Correlation:

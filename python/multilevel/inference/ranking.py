@@ -53,13 +53,7 @@ def rank(*fits: Any, by: str = "aic", n: str = "rows") -> pd.DataFrame:
         raise DataError(f"rank takes two or more fits; got {len(records)}")
     for fit in records:
         fit.need_likelihood("ranking fits")
-    for fit in records[1:]:
-        check_comparable(records[0], fit, any_family=True)
-        if (fit.family.support in DISCRETE) != (records[0].family.support in DISCRETE):
-            raise DataError(
-                f"{records[0].family.name} has probabilities and {fit.family.name} densities, or the other way round: "
-                "densities change with the unit of the response, so their criteria cannot be compared"
-            )
+    check_rankable(records)
     criteria = [information_criteria(fit, n) for fit in records]
     if by not in criteria[0]:
         raise DataError(f"by={by!r} is not known; there are {', '.join(map(repr, criteria[0]))}")
@@ -88,3 +82,19 @@ def _exp(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Infinite where it is too large for a number."""
     with np.errstate(over="ignore"):
         return np.asarray(np.exp(values), dtype=np.float64)
+
+
+def check_rankable(fits: list[Fit]) -> None:
+    """Refuses fits whose log-likelihoods are not of the same data, on one scale; families may differ.
+
+    Raises
+    ------
+    DataError
+    """
+    for fit in fits[1:]:
+        check_comparable(fits[0], fit, any_family=True)
+        if (fit.family.support in DISCRETE) != (fits[0].family.support in DISCRETE):
+            raise DataError(
+                f"{fits[0].family.name} has probabilities and {fit.family.name} densities, or the other way round: "
+                "densities change with the unit of the response, so their criteria cannot be compared"
+            )

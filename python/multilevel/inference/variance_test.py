@@ -130,8 +130,8 @@ def variance_test(fit: Fit, group: str | Sequence[str], *effects: str, part: str
             f"{fit.loglik:.6f}), so that this fit is not at its maximum; fit it again with start= or more iterations"
         )
     chi2 = max(chi2, 0.0)
-    mixture, kind = _mixture(fit, small, gone, df, part)
-    note = _in_words(mixture, kind, df)
+    mixture, kind = mixture_of(fit, small, gone, df, part)
+    note = in_words(mixture, kind, df)
     for own in (fit, small):
         if not own.converged:
             note += f"; the fit '{own.design.formula}' did not converge" if own is fit else "; the smaller fit did not"
@@ -192,7 +192,20 @@ def _group(fit: Fit, term: int) -> str:
 # ---- its distribution --------------------------------------------------------------------------------------------
 
 
-def _mixture(fit: Fit, small: Fit, gone: dict[int, list[int]], df: int, part: str) -> tuple[mixtures.Mixture, str]:
+def mixture_of(
+    fit: Fit, small: Fit, gone: dict[int, list[int]], df: int, part: str = "mean"
+) -> tuple[mixtures.Mixture, str]:
+    """The mixture, and the kind that `VarianceTest` says it is, where `small` lacks these columns of these terms.
+
+    Parameters
+    ----------
+    fit, small : Fit
+        The terms of the smaller one stand in the order of those of `fit`.
+    gone : dict of int to list of int
+    df : int
+        Parameters of random effects that are tested.
+    part : str
+    """
     terms = fit.design.random_terms
     undefined = any(
         len(own) == len(terms[k].names) > 1
@@ -249,7 +262,8 @@ def _change(q: int, a: int, b: int) -> np.ndarray:
     return change
 
 
-def _in_words(mixture: mixtures.Mixture, kind: str, df: int) -> str:
+def in_words(mixture: mixtures.Mixture, kind: str, df: int) -> str:
+    """How the p-value was made."""
     if kind == "approximate":
         return (
             f"p by chi-square with {df} df, which is approximate: a correlation is not defined where variances are zero"

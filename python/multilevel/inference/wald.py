@@ -99,7 +99,9 @@ def coefficient_table(
         check_df_method(df_method)
         errors_of_it = standard_errors(robust.fit.beta_covariance)
         df = robust.df if df_method is None else np.inf
-        return wald_table(fit.fixed_names, fit.beta, errors_of_it, level, df)
+        table = wald_table(fit.fixed_names, fit.beta, errors_of_it, level, df)
+        table.attrs["robust"] = robust.definition
+        return table
     if df_method is None:
         df_method = default_method(fit)
     std_error = standard_errors(adjusted_covariance(fit, df_method))
@@ -173,6 +175,8 @@ def covariance_table(fit: Fit, df_method: str | None = None, robust: Robust | No
     names = pd.Index(fit.fixed_names, dtype=object)
     if robust is not None:
         check_df_method(df_method)
-        return pd.DataFrame(robust.fit.beta_covariance, index=names, columns=names)
+        table = pd.DataFrame(robust.fit.beta_covariance, index=names, columns=names)
+        table.attrs["robust"] = robust.definition
+        return table
     covariance = fit.beta_covariance if df_method is None else adjusted_covariance(fit, df_method)
     return pd.DataFrame(covariance, index=names, columns=names)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..errors import DataError
 from ..tables.page import Page, Paragraph, Table, format_fixed, format_numbers, format_p
-from .anova import FTest, f_test, quadratic_test
+from .anova import FTest, f_test, few_clusters, hotelling_test, quadratic_test
 from .degrees_of_freedom.methods import adjusted_covariance, check_method, default_method, degrees_of_freedom
 from .multiplicity import with_adjusted
 from .restrictions import null_coefficients, read_restrictions
@@ -119,7 +119,8 @@ def wald_test(
     adjust : {"holm", "bonferroni", "bh", "by"}, optional
         For the number of the single tests.
     robust : Robust, optional
-        A robust covariance in place of the model's: all tests are then by the normal distribution.
+        A robust covariance in place of the model's: all tests are then by the normal distribution, and with CR2 and CR3
+        by t and F with their own degrees of freedom.
 
     Returns
     -------
@@ -129,10 +130,12 @@ def wald_test(
     ------
     DataError
         As `read_restrictions`; a part that the model does not have; a method that does not go with the model; a
-        combination of coefficients whose standard error is not known.
+        combination of coefficients whose standard error is not known; clusters that are too few for a joint test.
     """
     if robust is not None:
         check_df_method(df_method)
+        if robust.hotelling_df is not None:
+            return _with_few_clusters(robust, hypothesis, values, part, adjust)
         own = wald_test(robust.fit, hypothesis, values, "normal", part, adjust)
         return replace(own, covariance=robust.definition)
     if part != "mean":
@@ -146,6 +149,23 @@ def wald_test(
     df = degrees_of_freedom(fit, method, found.rows)
     table = _rows(found, fit.beta, covariance, df)
     return _result(joint, table, method, adjust)
+
+
+def _with_few_clusters(
+    robust: Robust, hypothesis: str | ArrayLike, values: ArrayLike | None, part: str, adjust: str | None
+) -> WaldTest:
+    if part != "mean":
+        raise DataError(f"{robust.definition.split(',')[0]} is of the coefficients of the mean alone; use robust='CR1'")
+    assert robust.hotelling_df is not None
+    fit = robust.fit
+    found = read_restrictions(hypothesis, fit.fixed_names, fit.redundant, values)
+    _check_known(found, fit.beta_covariance, fit.message)
+    joint = hotelling_test(robust, found.rows, null_coefficients(found))
+    if np.isnan(joint.f_value):
+        raise DataError(f"all {joint.num_df} equations together cannot be tested. {few_clusters(robust)}")
+    df = np.array([robust.hotelling_df(row[None]) for row in found.rows])
+    result = _result(joint, _rows(found, fit.beta, fit.beta_covariance, df), "hotelling", adjust)
+    return replace(result, covariance=robust.definition)
 
 
 def _of_part(

@@ -1,4 +1,4 @@
-"""What is predicted of ordered categories: their probabilities, and what follows from these."""
+"""What is predicted of ordered categories: their probabilities, and what follows from these, with their errors."""
 
 from __future__ import annotations
 
@@ -6,19 +6,50 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
+from ..arguments import check_choice
 from ..errors import DataError
+from .category_law import CategoryLaw, probabilities
+from .intervals import limits, reach_of
+from .joint import threshold_directions
+from .normal_mean import NO_SPREAD, Means
 from .rows import NEW_LEVELS, rows_of, treatments
-from .uncertain import centres
+from .uncertain import Moments, centres, delta, gradients, moments, quadratic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
+    from ..design.parts import DesignPart
     from ..fitting.record import Fit
+    from .rows import PredictionRows
 
-KINDS_OF_CATEGORIES = ("response", "link", "probabilities", "class")
+    Array = NDArray[np.float64]
+
+TABLES = ("probabilities", "cumulative", "exceedance")  # a column, or a row of a table with errors, for each outcome
+KINDS_OF_CATEGORIES = ("response", "link", "class", *TABLES)
+
+
+def outcomes(fit: Fit, kind: str) -> tuple[list[str], Array]:
+    """What of the categories is asked for: names, (m,), and sums of probabilities that make it, (m, C).
+
+    Parameters
+    ----------
+    fit : Fit
+    kind : {"probabilities", "cumulative", "exceedance", "response"}
+        Each category; no more than each but the last; more than these; the mean of the categories' numbers.
+    """
+    assert fit.design.thresholds is not None
+    names = list(fit.design.thresholds.categories)
+    if kind == "response":
+        return [""], fit.scores[None, :]
+    whole = np.eye(len(names))
+    if kind == "probabilities":
+        return names, whole
+    below = np.tril(np.ones_like(whole))[:-1]
+    return names[:-1], below if kind == "cumulative" else 1.0 - below
 
 
 def predict_categories(
@@ -29,49 +60,205 @@ def predict_categories(
     new_levels: str,
     offset: ArrayLike | str | None,
     *,
-    plain: bool,
+    se: bool,
+    interval: str | None,
+    level: float,
+    known: bool,
 ) -> pd.Series | pd.DataFrame:
-    """Predictions of one of `KINDS_OF_CATEGORIES`; arguments as of `predict`, `plain` where it asks for no more.
+    """Predictions of one of `KINDS_OF_CATEGORIES`; arguments as of `predict`, `known` where variances count as known.
 
     Raises
     ------
     DataError
-        Errors, intervals, trials, weights or an average over random effects are asked for.
+        What is asked for has no standard error, or is no response that an interval could hold.
     """
     assert fit.design.thresholds is not None
-    if not plain:
-        raise DataError("predictions of ordered categories have no standard errors, intervals, trials or weights")
-    if new_levels not in NEW_LEVELS:
-        raise ValueError(
-            f"new_levels={new_levels!r} is not available; choose one of {', '.join(map(repr, NEW_LEVELS))}"
-        )
-    use = treatments(fit, random)
-    if "marginal" in (*use, new_levels):
+    check_choice("new_levels", new_levels, NEW_LEVELS)
+    if kind == "class" and (se or interval == "confidence"):
         raise DataError(
-            "predictions of ordered categories are not averaged over random effects; take random='conditional' or "
-            "'zero'"
+            'kind="class" is a category, which has no standard error; interval="prediction" has the categories to be '
+            'expected, and kind="probabilities" the probabilities with their errors'
         )
+    if interval == "prediction" and kind not in ("class", "response"):
+        raise DataError(
+            'interval="prediction" is of a response; it goes with kind="class" (categories) or "response" (their '
+            f"numbers), not {kind!r}"
+        )
+    use, reach = treatments(fit, random), reach_of(level)
     rows = rows_of(fit, newdata, use, new_levels, offset, ("",), None, None)
-    if newdata is None and all(own == "conditional" for own in use):
+    own = moments(fit, rows, variances=not known) if se or interval is not None else None
+    centre, variance = centres(fit, rows) if own is None else (own.centre, own.variance)
+    eta = np.ascontiguousarray(centre[:, 0])
+    if newdata is None and all(word == "conditional" for word in use):
         eta = fit.eta.copy()
-    else:
-        eta = np.ascontiguousarray(centres(fit, rows)[0][:, 0])
-    eta[rows.unknown] = np.nan
+    part, lost = thresholds_part(fit, newdata)
+    lost = lost | rows.unknown
+    thresholds = np.where(lost[:, None], 0.0, fit.thresholds_of(part, rows.n))
+    spread = variance[:, 0] if (np.sqrt(variance[:, 0]) > NO_SPREAD).any() else None
     if kind == "link":
+        return _link(fit, rows, eta, own, reach if interval is not None else None, lost)
+    if fit.family.scaled:
+        if own is not None or spread is not None:
+            raise DataError(
+                "predictions of ordered categories with a scale have no standard errors, no intervals and no averages "
+                "over random effects; predict(kind='probabilities') has the probabilities themselves"
+            )
+        log_scale, missing = scale_of(fit, newdata, rows.n)
+        lost, log_scale = lost | missing, np.where(missing, 0.0, log_scale)
+        law = CategoryLaw((fit.family.category_probabilities(eta, thresholds, log_scale),), ())
+    else:
+        law = probabilities(fit.family, eta, thresholds, spread, 0 if own is None else 2)
+    directions = [] if own is None else list(threshold_directions(fit, part, rows.n))
+    if interval == "prediction":
+        assert own is not None
+        ends = _categories_expected(fit, eta, thresholds, own, directions, level)
+        if kind == "class":
+            chosen: dict[str, NDArray[Any]] = {
+                "estimate": np.argmax(law.by_eta[0], axis=1),
+                "lower": ends[0],
+                "upper": ends[1],
+            }
+            frame = {name: _labels(fit, places, lost) for name, places in chosen.items()}
+            return pd.DataFrame(frame, index=rows.index)
+    if kind == "class":
+        return pd.Series(_labels(fit, np.argmax(law.by_eta[0], axis=1), lost), index=rows.index, name="class")
+    names, sums = outcomes(fit, kind)
+    value = law.by_eta[0] @ sums.T
+    value[lost] = np.nan
+    if own is None:
+        if kind == "response":
+            return pd.Series(value[:, 0], index=rows.index, name="mu")
+        columns = pd.Index(np.array(names, dtype=object), name=fit.design.response.name)
+        return pd.DataFrame(value, index=rows.index, columns=columns)
+    error = np.column_stack([_error(own, law, directions, weights) for weights in sums])
+    columns_shown: dict[str, Array] = {"estimate": value, "std_error": error}
+    if interval == "prediction":
+        lower, upper = (np.asarray(1 + end[:, None], dtype=np.float64) for end in ends)
+        columns_shown |= {"lower": lower, "upper": upper}
+    elif interval is not None:
+        lower, upper = probability_limits(law.by_eta[0], sums, kind, error, reach)
+        columns_shown |= {"lower": lower, "upper": upper}
+    frame = {name: np.where(lost[:, None], np.nan, values).ravel() for name, values in columns_shown.items()}
+    index = rows.index
+    if kind != "response":
+        labels = pd.Index(np.tile(np.array(names, dtype=object), rows.n))
+        keys = [rows.index.repeat(len(names)), labels]
+        index = pd.MultiIndex.from_arrays(keys, names=[rows.index.name, fit.design.response.name])
+    return pd.DataFrame(frame, index=index)
+
+
+def _link(
+    fit: Fit,
+    rows: PredictionRows,
+    eta: Array,
+    own: Moments | None,
+    reach: float | None,
+    lost: NDArray[np.bool_],
+) -> pd.Series | pd.DataFrame:
+    eta = np.where(lost, np.nan, eta)
+    if own is None:
         return pd.Series(eta, index=rows.index, name="eta")
-    parts = fit.design.parts
+    error = delta(own, Means(eta, np.ones_like(own.centre), np.zeros_like(own.centre)))
+    frame = pd.DataFrame({"estimate": eta, "std_error": np.where(lost, np.nan, error)}, index=rows.index)
+    if reach is not None:
+        ends = limits(fit, "link", eta, frame["std_error"].to_numpy(), None, reach)
+        frame["lower"], frame["upper"] = ends[:, 0], ends[:, 1]
+    return frame
+
+
+def _labels(fit: Fit, places: NDArray[Any], lost: NDArray[np.bool_]) -> NDArray[Any]:
+    """Categories at these places, from 0; None of rows that lack something."""
+    assert fit.design.thresholds is not None
+    labels = np.array(fit.design.thresholds.categories, dtype=object)[places]
+    labels[lost] = None
+    return labels
+
+
+def thresholds_part(fit: Fit, newdata: Any) -> tuple[DesignPart, NDArray[np.bool_]]:
+    """What makes the thresholds of rows, those of the fit or new ones, and which rows lack some of it."""
+    part = fit.design.parts[0]
+    if newdata is None:
+        return part, np.zeros(fit.n_rows, dtype=np.bool_)
+    new = fit.design.code_new(newdata, need_random=False, need_parts=(part.name,), need_mean=False)
+    return new.parts[0], new.missing
+
+
+def scale_of(fit: Fit, newdata: Any, n_rows: int) -> tuple[Array, NDArray[np.bool_]]:
+    """The logarithm of the scale of rows, those of the fit or new ones, and which rows lack some of it."""
+    part, lost = fit.design.parts[-1], np.zeros(n_rows, dtype=np.bool_)
     if newdata is not None:
-        names = tuple(part.name for part in parts)
-        new = fit.design.code_new(newdata, need_random=False, need_parts=names, need_mean=False)
-        parts, eta = new.parts, np.where(new.missing, np.nan, eta)
-    probabilities = fit.category_probabilities_at(eta, {part.parameter: part for part in parts})
-    if kind == "response":
-        return pd.Series(probabilities @ fit.scores, index=rows.index, name="mu")
-    categories = np.array(fit.design.thresholds.categories, dtype=object)
-    if kind == "probabilities":
-        columns = pd.Index(categories, name=fit.design.response.name)
-        return pd.DataFrame(probabilities, index=rows.index, columns=columns)
-    known = np.isfinite(probabilities).all(axis=1)
-    chosen = np.full(rows.n, None, dtype=object)
-    chosen[known] = categories[np.argmax(probabilities[known], axis=1)]
-    return pd.Series(chosen, index=rows.index, name="class")
+        new = fit.design.code_new(newdata, need_random=False, need_parts=(part.name,), need_mean=False)
+        part, lost = new.parts[0], new.missing
+    return fit.log_scale_of(part, n_rows), lost
+
+
+def slopes_of(own: Moments, law: CategoryLaw, directions: list[tuple[int, Array]], weights: Array) -> Array:
+    """Derivatives by psi of the sum of probabilities with these weights, (n, P)."""
+    by_eta = (law.by_eta[1] @ weights)[:, None]
+    gradient = gradients(own, Means(by_eta, by_eta, 0.5 * (law.by_eta[2] @ weights)[:, None]))
+    by_thresholds = np.einsum("nck,c->nk", law.by_thresholds[0], weights)
+    for place, moved in directions:
+        gradient[:, place] += (by_thresholds * moved).sum(axis=1)
+    return gradient
+
+
+def _error(own: Moments, law: CategoryLaw, directions: list[tuple[int, Array]], weights: Array) -> Array:
+    """Standard errors of one sum of probabilities by the delta method, (n,)."""
+    total = quadratic(slopes_of(own, law, directions, weights), own.covariance)
+    if own.conditional is not None:
+        total += (law.by_eta[1] @ weights) ** 2 * own.conditional[:, 0, 0]
+    return np.sqrt(np.where(total >= 0, total, np.nan))
+
+
+def probability_limits(shares: Array, sums: Array, kind: str, error: Array, reach: float) -> tuple[Array, Array]:
+    """Ends of intervals, (n, m) each, made on the logit scale of a probability, or of the mean between its ends.
+
+    A probability that is zero or one to the last digit has no room for one.
+
+    Parameters
+    ----------
+    shares : ndarray, (n, C)
+        Probabilities of the categories.
+    sums : ndarray, (m, C)
+        As `outcomes` has them, of this `kind`.
+    error : ndarray, (n, m)
+    reach : float
+        Standard errors from the estimate to an end.
+    """
+    value = shares @ sums.T
+    first, last = (1.0, float(sums.shape[1])) if kind == "response" else (0.0, 1.0)
+    left = shares @ (last - sums).T / (last - first)  # with the digits that 1 - value would lose
+    share = (value - first) / (last - first)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = np.where(share < 0.5, logit(share), -logit(left))
+        size = reach * error / (last - first) / (share * left)
+        lower, upper = (first + (last - first) * expit(at + step) for step in (-size, size))
+    sure = (share <= 0.0) | (left <= 0.0)
+    return np.where(sure, value, lower), np.where(sure, value, upper)
+
+
+def _categories_expected(
+    fit: Fit, eta: Array, thresholds: Array, own: Moments, directions: list[tuple[int, Array]], level: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The least categories whose predictive probabilities of no more reach the two tails, places from 0, (n,) each.
+
+    The linear predictor is normal beside the thresholds' mean, with all that is uncertain or drawn anew in it.
+    """
+    gradient = own.by_psi[:, 0].copy()
+    for place, moved in directions:
+        gradient[:, place] -= moved.mean(axis=1)
+    total = own.variance[:, 0] + quadratic(gradient, own.covariance)
+    if own.conditional is not None:
+        total = total + own.conditional[:, 0, 0]
+    if not np.isfinite(total).all():
+        raise DataError(
+            'interval="prediction": the parameters have no covariance, so that what is uncertain is not known; '
+            "predict(kind='probabilities') needs none"
+        )
+    law = probabilities(fit.family, eta, thresholds, np.maximum(total, 0.0)).by_eta[0]
+    tail = 0.5 - 0.5 * level
+    below = np.cumsum(law, axis=1)
+    above = np.cumsum(law[:, :0:-1], axis=1)[:, ::-1]  # of more than each category but the last
+    lower = (below[:, :-1] < tail).sum(axis=1)
+    upper = (above > tail).sum(axis=1)
+    return lower, np.maximum(lower, upper)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+THRESHOLDS = "thresholds"  # the part of a model, and a name for all of its numbers
 LEAST = -1e-9  # an eigenvalue of a correlation matrix below it is no rounding
 
 
-def law_at(design: Design, family: Family, core: _core.Model, params: Mapping[str, float]) -> Law:
+def law_at(design: Design, family: Family, core: _core.Model, params: Mapping[str, Any]) -> Law:
     """The law of a design at these parameters.
 
     Parameters
     ----------
     params : mapping of str to float
         By the names that `tidy()` has, in natural units: "x", "g: sd__(Intercept)", "g: cor__(Intercept).x", "sigma",
-        "zero: x". Of a term "g: sd" is one standard deviation for all its columns, and "g: cor" one correlation: of
-        neighbours where the structure is autoregressive, else of each pair.
+        "zero: x", "thresholds: 1|2". Of a term "g: sd" is one standard deviation for all its columns, and "g: cor" one
+        correlation: of neighbours where the structure is autoregressive, else of each pair. "thresholds" is a sequence
+        of all numbers that make the thresholds.
 
     Raises
     ------
@@ -61,11 +63,17 @@ def law_at(design: Design, family: Family, core: _core.Model, params: Mapping[st
     )
 
 
-def _checked(design: Design, params: Mapping[str, float], labels: list[str]) -> dict[str, float]:
+def _checked(design: Design, params: Mapping[str, Any], labels: list[str]) -> dict[str, float]:
     """All parameters, those that stand for several written out."""
     if not isinstance(params, Mapping):
         raise DataError(f"params is a {type(params).__name__}; give a mapping of names to numbers")
     given = dict(params)
+    if design.thresholds is not None and THRESHOLDS in given:
+        own = design.thresholds.coefficients
+        values = np.atleast_1d(np.asarray(given.pop(THRESHOLDS), dtype=object)).tolist()
+        if len(values) != len(own):
+            raise DataError(f"params: {THRESHOLDS!r} has {len(values)} numbers; there are {len(own)}: {', '.join(own)}")
+        given |= {f"{THRESHOLDS}: {name}": value for name, value in zip(own, values, strict=True)}
     for name, value in given.items():
         real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if not real or np.isnan(value):
@@ -124,6 +132,8 @@ def _factor(design: Design, term: RandomTerm, given: Mapping[str, float]) -> Arr
 def _phi(design: Design, family: Family, components: tuple[Component, ...], given: Mapping[str, float]) -> Array:
     """The family's parameters as a fit moves them, for all rows or row by row."""
     beside = {own.parameter: own for own in components}
+    if design.thresholds is not None:
+        return _thresholds(design, components[0], given)
     rows = np.zeros((design.n_rows, len(family.parameters)))
     for at, parameter in enumerate(family.parameters):
         if parameter.name in beside:
@@ -140,3 +150,17 @@ def _phi(design: Design, family: Family, components: tuple[Component, ...], give
         Family(family.name, family.link, family.zero, {parameter.name: value})  # refuses what cannot be
         rows[:, at] = parameter.phi(value)
     return rows if beside else rows[0]
+
+
+def _thresholds(design: Design, component: Component, given: Mapping[str, float]) -> Array:
+    """Thresholds of each row, (n, C - 1), lowest first."""
+    assert design.thresholds is not None
+    coefficients = np.array([given[f"{component.name}: {name}"] for name in component.names])
+    columns = [column for column in design.parts[0].fixed if column.name not in component.redundant]
+    found = design.thresholds.at(columns, coefficients, design.n_rows)
+    wrong = ~(np.diff(found, axis=1) > 0).all(axis=1) | ~np.isfinite(found).all(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        shown = ", ".join(f"{own:.6g}" for own in found[row])
+        raise DataError(f"params: the thresholds of row {row} are {shown}; each must be above the one before")
+    return found

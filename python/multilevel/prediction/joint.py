@@ -23,10 +23,12 @@ from multilevel import _core
 from ..fitting import covariance as structures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from numpy.typing import NDArray
 
+    from ..design.parts import DesignPart
     from ..fitting.record import Fit
     from .rows import PredictionRows
 
@@ -50,8 +52,13 @@ def parameter_covariance(fit: Fit, *, variances: bool = True) -> Array:
     elif variances:
         total[:] = fit.covariance
     else:
-        # given the others: the inverse of beta's own block of the information
-        total[:p, :p] = np.linalg.inv(-fit.hessian[:p, :p])
+        # given the others: the inverse of beta's own block of the information, thresholds with it, which are intercepts
+        kept = np.arange(p)
+        if fit.design.thresholds is not None:
+            part = fit.components[0]
+            kept = np.concatenate([kept, part.first + np.arange(len(part.names))])
+        block = np.ix_(kept, kept)
+        total[block] = np.linalg.inv(-fit.hessian[block])
     for own in fit.family.parameters:  # at its limit a parameter is what the family without it says
         if own.name in fit.phi_places and own.is_at_limit(fit.phi[own.name]):
             total[fit.phi_places[own.name]] = total[:, fit.phi_places[own.name]] = 0.0
@@ -71,7 +78,8 @@ class Joint:
         fit.need_likelihood("standard errors of random effects at their conditional modes")
         self.fit = fit
         design, family = fit.design, fit.family
-        self.parameters = ["", *(own.name for own in family.parameters)]
+        self.core = family.core_of(fit.row_phi)
+        self.parameters = ["", *(own["name"] for own in self.core.parameters)]
         self.first: list[int] = []
         at = 0
         for term in design.random_terms:
@@ -87,8 +95,7 @@ class Joint:
         response = design.response
         second = response.size if response.other_end is None else response.other_end
         one = np.ones(fit.n_rows)
-        core = _core.Family(fit.family.core_name, fit.family.link, fit.family.zero)
-        found = core.derivatives(
+        found = self.core.derivatives(
             fit.eta,
             np.ascontiguousarray(response.values, dtype=np.float64),
             one if second is None else np.ascontiguousarray(second, dtype=np.float64),
@@ -179,6 +186,9 @@ class Joint:
                 at += 1
         for name, place in fit.phi_places.items():
             yield place, {self.parameters.index(name): np.ones(n)}
+        if fit.design.thresholds is not None:
+            yield from self._rows_by_thresholds()
+            return
         parts = {part.parameter: part for part in fit.design.parts}
         for component in fit.components:
             places = {name: component.first + k for k, name in enumerate(component.names)}
@@ -186,6 +196,23 @@ class Joint:
                 if column.name in places:
                     moved = np.ones(n) if column.values is None else column.values
                     yield places[column.name], {self.parameters.index(component.parameter): moved}
+
+    def _rows_by_thresholds(self) -> Any:
+        """The same of ordered categories, whose thresholds above and below the row's own move with what makes them."""
+        fit, response = self.fit, self.fit.design.response
+        none = np.zeros((fit.n_rows, 1))
+        own = response.values.astype(np.int64)
+        for place, moved in threshold_directions(fit, fit.design.parts[0], fit.n_rows):
+            if fit.family.all_thresholds:
+                yield place, {k + 1: own_threshold for k, own_threshold in enumerate(moved.T)}
+                continue
+            ends = np.hstack([none, moved, none])
+            yield place, {1: ends[np.arange(fit.n_rows), own], 2: ends[np.arange(fit.n_rows), own - 1]}
+        if fit.family.scaled:
+            component, part = fit.components[-1], fit.design.parts[-1]
+            kept = [column for column in part.fixed if column.name in component.names]
+            for k, column in enumerate(kept):
+                yield component.first + k, {3: np.asarray(column.values, dtype=np.float64)}
 
     @cached_property
     def beta_by_variances(self) -> Array:
@@ -272,3 +299,17 @@ def theta_by_term(fit: Fit) -> list[tuple[int, Array]]:
         found.append((at, structures.jacobian(term.structure, values, len(term.names))))
         at += len(values)
     return found
+
+
+def threshold_directions(fit: Fit, part: DesignPart, n_rows: int) -> Iterator[tuple[int, Array]]:
+    """How the thresholds of rows with these columns move with what makes them: (entry of psi, (n_rows, C - 1))."""
+    assert fit.design.thresholds is not None
+    component, matrix = fit.component(part.name), fit.design.thresholds.matrix
+    place = component.first
+    for column in part.fixed:
+        if column.name in component.redundant:
+            continue
+        values = np.ones(n_rows) if column.values is None else np.asarray(column.values, dtype=np.float64)
+        for own in matrix.T:
+            yield place, np.outer(values, own)
+            place += 1

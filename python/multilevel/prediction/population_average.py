@@ -9,8 +9,10 @@ import pandas as pd
 
 from ..columns.frame import Frame
 from ..errors import DataError
+from .categories import TABLES
 from .intervals import limits, reach_of
 from .normal_mean import slope
+from .population_categories import population_categories
 from .rows import rows_of
 from .uncertain import gradients, moments, quadratic, quantity, steps_of
 
@@ -39,9 +41,12 @@ def population_average(
     Parameters
     ----------
     fit : Fit
-    kind : {"coefficients", "mean"}
+    kind : {"coefficients", "mean"} or, of ordered categories, {"probabilities", "cumulative", "exceedance"}
         Marginal coefficients: those of a least-squares regression of link(E mu) on the columns of the fixed part
         (Hedeker, du Toit, Demirtas and Gibbons 2018). Or the average over rows of the marginal mean of the response.
+        Of ordered categories coefficients and what makes the thresholds, by regression of the links of all cumulative
+        probabilities; the mean of their numbers; and "probabilities", "cumulative" and "exceedance" as in `predict`,
+        with a row for each category.
     newdata : data frame or None
         Rows to average over; None means the rows used in the fit.
     by : column name or (n_rows,) array, optional
@@ -63,10 +68,14 @@ def population_average(
     DataError
         A mean over random effects that does not exist, a missing value, columns without independent rows.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} is not available; choose one of {', '.join(map(repr, KINDS))}")
+    ordered = fit.design.thresholds is not None
+    kinds = (*KINDS, *TABLES) if ordered else KINDS
+    if kind not in kinds:
+        raise ValueError(f"kind={kind!r} is not available; choose one of {', '.join(map(repr, kinds))}")
+    if kind == "coefficients" and by is not None:
+        raise ValueError('by= goes with kind="mean"' + (", or one of probabilities" if ordered else ""))
     reach = reach_of(level)
-    whole = kind == "mean" and not fit.family.mean_is_response
+    whole = kind == "mean" and not fit.family.mean_is_response and not ordered
     parameters = ("", *(own.name for own in fit.family.parameters)) if whole else ("",)
     use = ("marginal",) * len(fit.design.grouping_factors)
     rows = rows_of(fit, newdata, use, "error", offset, parameters, trials)
@@ -77,12 +86,14 @@ def population_average(
         )
     if not rows.n:
         raise DataError("population_average: there are no rows")
+    if ordered:
+        if trials is not None:
+            raise DataError("ordered categories have no trials; leave trials= out")
+        return population_categories(fit, kind, newdata, rows, *_groups(by, newdata, rows), reach)
     own = moments(fit, rows)
     means = quantity(fit, "response" if kind == "mean" else "mean", (own.centre, own.variance), rows.trials)
     gradient = gradients(own, means)
     if kind == "coefficients":
-        if by is not None:
-            raise ValueError('by= goes with kind="mean"')
         estimate, error = _coefficients(fit, rows, means.value, gradient, own.covariance)
         ends = np.column_stack([estimate - reach * error, estimate + reach * error])
         index = pd.Index(fit.fixed_names, dtype=object)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError
 from .categories import KINDS_OF_CATEGORIES, predict_categories
 from .intervals import follows, limits, reach_of
 from .normal_mean import NO_SPREAD, Means
@@ -55,8 +56,9 @@ def predict(
         The mean of the response (for binomial models the probability, whatever the number of trials), zeros of a zero
         part and what truncation cuts off in it; the mean that the link makes, without them; the linear predictor; or
         the family's parameter that a part makes, on its natural scale, where it has a formula of its own.
-        Of ordered categories {"response", "link", "probabilities", "class"}: the mean of their numbers 1, 2, ...; eta,
-        which the thresholds are compared with; a column of probabilities for each; the most probable one.
+        Of ordered categories {"response", "link", "probabilities", "cumulative", "exceedance", "class"}: the mean of
+        their numbers 1, 2, ...; eta, which the thresholds are compared with; the probability of each, of no more than
+        each but the last, of more than these; the most probable one.
     random : {"conditional", "zero", "marginal"}, list of str, or dict
         Random effects at their conditional modes; at zero (a level that is typical on the scale of the link); or those
         of groups drawn anew: the mean is integrated over them. A list of grouping factors has theirs at the conditional
@@ -102,8 +104,12 @@ def predict(
     """
     if fit.design.thresholds is not None:
         _choose("kind", kind, KINDS_OF_CATEGORIES)
-        plain = not se and interval is None and trials is None and weights is None
-        return predict_categories(fit, newdata, kind, random, new_levels, offset, plain=plain)
+        _choose("interval", interval, INTERVALS)
+        _choose("variances", variances, VARIANCES)
+        if trials is not None or weights is not None:
+            raise DataError("ordered categories have no trials, and predictions of them no weights; leave both out")
+        how: dict[str, Any] = {"se": se, "interval": interval, "level": level, "known": variances == "known"}
+        return predict_categories(fit, newdata, kind, random, new_levels, offset, **how)
     _choose("kind", kind, ("response", "mean", "link", *(own.name for own in fit.components)))
     use = treatments(fit, random)
     _choose("new_levels", new_levels, NEW_LEVELS)

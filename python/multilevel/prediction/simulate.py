@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-WHOLE = ("counts", "positive counts", "trials")
+WHOLE = ("counts", "positive counts", "trials", "categories")
 MOST_NUMBERS = 4_000_000  # rows times replicates that are drawn together
 LARGEST_SEED = 2**63
 
@@ -42,7 +42,8 @@ class Law:
     eta : ndarray, (n,)
         Linear predictor without the random effects that are drawn, offset included.
     phi : ndarray, (n_phi,) or (n, n_phi)
-        The family's parameters as a fit moves them, without the random effects that are drawn.
+        The family's parameters as a fit moves them, without the random effects that are drawn; of ordered categories
+        the thresholds between them, (n, C - 1).
     factors : tuple of ndarray, (q, q)
         Per random-effects term a factor L of its covariance L L'; empty where no random effects are drawn.
     """
@@ -69,9 +70,15 @@ def law(fit: Fit, random: str = "new") -> Law:
     check_weights(fit.family, fit.design.weights)
     warn_not_converged(fit)
     if random == "conditional":
-        return Law(fit.design, fit.family, fit.eta, fit.row_phi, ())
+        return Law(fit.design, fit.family, fit.eta, _phi(fit, fit.modes), ())
     none = tuple(np.zeros_like(own) for own in fit.modes)
-    return Law(fit.design, fit.family, fit.linear_predictor(none), fit.phi_at(none), fit.theta)
+    return Law(fit.design, fit.family, fit.linear_predictor(none), _phi(fit, none), fit.theta)
+
+
+def _phi(fit: Fit, modes: tuple[Array, ...]) -> Array:
+    if fit.design.thresholds is None:
+        return fit.phi_at(modes)
+    return fit.thresholds if fit.log_scale is None else np.column_stack([fit.thresholds, fit.log_scale])
 
 
 def warn_not_converged(fit: Fit) -> None:

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ..fitting.parameters import is_exact
+from ..formula.structures import factor_names
 from ..inference import wald
-from ..inference.components import component_table
-from ..inference.family_parameters import family_parameters
-from ..inference.information_criteria import information_criteria
 from ..inference.ratios import ratio_word
-from ..prediction.residuals import scaled
-from ..tables.page import Page, Paragraph, Table, abbreviate, format_fixed, format_numbers, format_p, format_small
-from . import spss, stata
+from ..tables.page import Paragraph, Table, abbreviate, format_fixed, format_numbers, format_p, format_small
+from .numbers import DF_NAMES, HOMOGENEOUS, ONE_CORRELATION, Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..fitting.parameters import Component
     from ..fitting.record import Fit
-    from ..inference.robust import Robust
 
-STYLES = ("glmer", "spss", "stata")
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
-HOMOGENEOUS = ("homogeneous diagonal", "homogeneous compound symmetry", "ar1")  # one variance for all
-ONE_CORRELATION = ("compound symmetry", "homogeneous compound symmetry", "ar1", "heterogeneous ar1")
-DF_NAMES = {
-    "satterthwaite": "Satterthwaite's degrees of freedom",
-    "kenward-roger": "Kenward and Roger's degrees of freedom and standard errors",
-    "containment": "containment degrees of freedom",
-    "residual": "residual degrees of freedom",
-}
 PART_TITLES = {"dispersion": "Dispersion model", "zero": "Zero part", "thresholds": "Thresholds", "scale": "Scale"}
 HIGHER = "positive coefficients move to higher categories"
 DIRECTION = {
@@ -47,47 +34,58 @@ LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too 
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
-def summarize(fit: Fit, df_method: str | None = None, robust: Robust | None = None, style: str = "glmer") -> Page:
-    """The page that `print(results.summary())` shows; `df_method` and `robust` as in `wald.coefficient_table`.
-
-    `style` is the layout of the tables of coefficients, one of `STYLES`; another is a ValueError.
-    """
-    if style not in STYLES:
-        raise ValueError(f"style={style!r}: the layouts are {', '.join(map(repr, STYLES))}")
-    return Page(tuple(_blocks(fit, df_method, robust, style)))
+Layout: TypeAlias = Callable[["pd.DataFrame", bool, bool], tuple[tuple[str, ...], list[list[str]]]]
 
 
-def _blocks(fit: Fit, df_method: str | None, robust: Robust | None, style: str) -> Iterator[Paragraph | Table]:
-    # The numbers first, each from the module that has them; all below is layout.
-    residual = scaled(fit) if fit.family.has_variance else None
-    method = wald.default_method(fit) if df_method is None else df_method
-    coefficients = wald.coefficient_table(fit, df_method=method if robust is None else df_method, robust=robust)
-    judged = fit if robust is None else robust.fit  # where standard errors come from
-    note = ""
-    if robust is not None:
-        method = "satterthwaite" if np.isfinite(coefficients["df"]).all() else "normal"
-        note = f"robust standard errors: {robust.definition}"
-
-    yield Paragraph(tuple(_heading(fit)), hanging=4)
+def page(numbers: Numbers) -> Iterator[Paragraph | Table]:
+    """The blocks of the page."""
+    fit = numbers.fit
+    yield heading(fit)
     if fit.has_likelihood:
-        yield _fit_statistics(fit, information_criteria(fit))
-    if residual is not None:
-        yield _scaled_residuals(residual)
+        yield _fit_statistics(fit, numbers.criteria)
+    if numbers.residuals is not None:
+        yield _scaled_residuals(numbers.residuals)
     if fit.design.random_terms or fit.sigma is not None:
         yield _random_effects(fit)
     else:
-        yield Paragraph((_counts(fit),))
-    if fit.phi and fit.sigma is None:
-        yield _family_parameters(fit, family_parameters(judged))
+        yield Paragraph((counts(fit),))
+    yield from own_parameters(numbers)
+    yield from coefficients(numbers, _coefficients)
+    yield from correlations(numbers)
+    yield from closing(fit)
+
+
+def own_parameters(numbers: Numbers) -> Iterator[Table]:
+    """The family's own parameters, where it has other ones than a residual standard deviation."""
+    if numbers.fit.phi and numbers.fit.sigma is None:
+        yield _family_parameters(numbers.fit, numbers.of_family)
+
+
+def coefficients(numbers: Numbers, layout: Layout, title: str = "Fixed effects:") -> Iterator[Table]:
+    """Coefficients of the mean and of the other parts.
+
+    `layout` makes headings and columns of cells of a table of coefficients; its other arguments are whether
+    exponentials of coefficients have a meaning, and whether degrees of freedom are shown.
+    """
+    fit = numbers.fit
     if fit.fixed_names or fit.redundant or fit.design.thresholds is None:
-        yield _fixed_effects(fit, coefficients, method, unasked=df_method is None, note=note, style=style)
+        yield _fixed_effects(numbers, layout, title)
     for component in fit.components:
-        yield _component(fit, component, component_table(judged, component), style)
-    p = len(fit.fixed_names)
-    if 1 < p <= MOST_CORRELATIONS:
-        yield _correlations(fit.fixed_names, wald.correlation(judged.beta_covariance))
-    elif p > MOST_CORRELATIONS:
-        yield Paragraph((f"Correlations of the {p} fixed effects are not shown; cov_params() has their covariance.",))
+        yield _component(fit, component, numbers.of_component(component), layout)
+
+
+def correlations(numbers: Numbers, title: str = "Correlation of Fixed Effects:") -> Iterator[Paragraph | Table]:
+    """Correlations of the fixed effects, where they are not too many."""
+    names = numbers.fit.fixed_names
+    if 1 < len(names) <= MOST_CORRELATIONS:
+        yield _correlations(names, numbers.correlation, title)
+    elif len(names) > MOST_CORRELATIONS:
+        text = f"Correlations of the {len(names)} fixed effects are not shown; cov_params() has their covariance."
+        yield Paragraph((text,))
+
+
+def closing(fit: Fit) -> Iterator[Paragraph]:
+    """How the fit went, and its warnings: on every page, whatever the layout."""
     yield Paragraph(tuple(_certificate(fit)))
     others = [warning for warning in fit.warnings if warning != fit.message]
     if others:
@@ -130,6 +128,11 @@ def one_line(fit: Fit) -> str:
     return f"{fit.design.formula}, {fit.family.name}({fit.family.link}), {likelihood}{status}"
 
 
+def heading(fit: Fit) -> Paragraph:
+    """What was fitted."""
+    return Paragraph(tuple(_heading(fit)), hanging=4)
+
+
 def _heading(fit: Fit) -> Iterator[str]:
     yield title(fit)
     python = ", a density in Python" if fit.family.in_python else ""
@@ -167,22 +170,24 @@ def _fit_statistics(fit: Fit, criteria: Mapping[str, float]) -> Table:
     return Table(("AIC", "BIC", *names, "df.resid"), (cells,))
 
 
-def _scaled_residuals(residual: np.ndarray) -> Table:
-    residual = residual[np.isfinite(residual)]
-    quantiles = np.quantile(residual, [0, 0.25, 0.5, 0.75, 1]) if len(residual) else np.full(5, np.nan)
+def _scaled_residuals(quantiles: np.ndarray) -> Table:
     cells = tuple(format_fixed(quantiles, 5))
     return Table(("Min", "1Q", "Median", "3Q", "Max"), (cells,), title="Scaled residuals:")
 
 
-def _counts(fit: Fit) -> str:
-    design = fit.design
+def counts(fit: Fit) -> str:
+    """Rows, levels, and what was left out."""
     text = f"Number of obs: {fit.n_rows}"
     if fit.n_groups:
         text += ", groups: " + "; ".join(f"{name}, {count}" for name, count in fit.n_groups.items())
-    for count, what in ((design.n_missing, "missing values"), (design.n_zero_weight, "weight zero")):
-        if count:
-            text += f"; {count} row{'s' if count > 1 else ''} with {what} dropped"
-    return text
+    left = left_out(fit)
+    return f"{text}; {left}" if left else text
+
+
+def left_out(fit: Fit) -> str:
+    """Rows that were not used; empty where there are none."""
+    reasons = ((fit.design.n_missing, "missing values"), (fit.design.n_zero_weight, "weight zero"))
+    return "; ".join(f"{count} row{'s' if count > 1 else ''} with {what} dropped" for count, what in reasons if count)
 
 
 # ---- estimates -----------------------------------------------------------------------------------------------------
@@ -195,12 +200,12 @@ def _random_effects(fit: Fit) -> Table:
     notes = []
     for term, covariance in zip(fit.design.random_terms, fit.random_cov, strict=True):
         group = fit.design.grouping_factors[term.grouping_factor].name
-        names, cells = _term_rows(term.names, term.structure, covariance)
+        names, cells = term_rows(term.names, term.structure, covariance)
         labels += [(group if k == 0 else "", name) for k, name in enumerate(names)]
         variances += list(np.diag(covariance)[: len(names)])
         correlations += cells
         if len(term.names) > 1 and term.structure != "unstructured":
-            notes.append(_structure(group, term.names, term.structure))
+            notes.append(structure_note(group, term.names, term.structure))
     if fit.sigma is not None:
         labels.append(("Residual", ""))
         variances.append(fit.sigma**2)
@@ -214,7 +219,7 @@ def _random_effects(fit: Fit) -> Table:
         )
     )
     title = "Random effects:" if fit.design.random_terms else "Residual:"
-    return Table(columns, rows, title=title, n_labels=2, notes=(*notes, _counts(fit)))
+    return Table(columns, rows, title=title, n_labels=2, notes=(*notes, counts(fit)))
 
 
 def _family_parameters(fit: Fit, table: pd.DataFrame) -> Table:
@@ -236,7 +241,7 @@ def _family_parameters(fit: Fit, table: pd.DataFrame) -> Table:
     )
 
 
-def _term_rows(
+def term_rows(
     names: tuple[str, ...], structure: str, covariance: np.ndarray
 ) -> tuple[tuple[str, ...], list[list[str]]]:
     """Names and correlations of the rows of a term: one row where all variances are equal by the structure."""
@@ -256,7 +261,7 @@ def _term_rows(
     return names, [format_fixed(correlation[k, :k], 3) for k in range(q)]
 
 
-def _structure(group: str, names: tuple[str, ...], structure: str) -> str:
+def structure_note(group: str, names: tuple[str, ...], structure: str) -> str:
     """What the structure says of the random effects, in one line."""
     subject = f"The random effects of {group} ({_in_short(names)})"
     if structure == "diagonal":
@@ -265,6 +270,8 @@ def _structure(group: str, names: tuple[str, ...], structure: str) -> str:
         return f"{subject} are independent of each other, with one variance."
     if structure in ("ar1", "heterogeneous ar1"):
         return f"{subject} have covariance structure {structure}; Corr is that of neighbours in time."
+    if factors := factor_names(structure):
+        return f"{subject} are loadings times the factors {', '.join(factors)}."
     return f"{subject} have covariance structure {structure}."
 
 
@@ -272,14 +279,8 @@ def _in_short(names: tuple[str, ...]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
 
 
-def _coefficients(
-    table: pd.DataFrame, style: str, *, exponentials: bool, df_shown: bool
-) -> tuple[tuple[str, ...], list[list[str]]]:
+def _coefficients(table: pd.DataFrame, _: bool, df_shown: bool) -> tuple[tuple[str, ...], list[list[str]]]:
     """Headings and columns of cells of a table of coefficients, without the names."""
-    if style == "spss":
-        return spss.coefficients(table, exponentials)
-    if style == "stata":
-        return stata.coefficients(table)
     columns = [
         format_numbers(table["estimate"], 5, decimals_of=table["std_error"]),
         format_numbers(table["std_error"], 5),
@@ -291,15 +292,15 @@ def _coefficients(
     return ("Estimate", "Std. Error", *headings), columns
 
 
-def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool, note: str, style: str) -> Table:
-    headings, cells = _coefficients(
-        table, style, exponentials=bool(ratio_word(fit, False)), df_shown=method in DF_NAMES
-    )
-    notes = [note] if note else []
-    if method in DF_NAMES:
-        if not note:
-            notes.append(f"t tests with {DF_NAMES[method]}")
-        if unasked and method == "containment":
+def _fixed_effects(numbers: Numbers, layout: Layout, title: str) -> Table:
+    fit, method = numbers.fit, numbers.method
+    headings, cells = layout(numbers.coefficients, bool(ratio_word(fit, False)), numbers.tested_by_t)
+    notes = []
+    if numbers.robust is not None:
+        notes.append(f"robust standard errors: {numbers.robust.definition}")
+    elif method in DF_NAMES:
+        notes.append(f"t tests with {DF_NAMES[method]}")
+        if numbers.unasked and method == "containment" and wald.default_method(fit) == "containment":
             notes[-1] += ": Satterthwaite's cannot be had for this fit"
     if fit.redundant:
         some = "columns" if len(fit.redundant) > 1 else "column"
@@ -310,14 +311,14 @@ def _fixed_effects(fit: Fit, table: pd.DataFrame, method: str, *, unasked: bool,
         is_ordered = "is ordered and has" if len(ordered) == 1 else "are ordered and have"
         polynomials = f"contrasts={{{ordered[0]!r}: 'poly'}} has polynomials, as R"
         notes.append(f"{', '.join(ordered)} {is_ordered} treatment contrasts; {polynomials}")
-    rows = tuple(zip(table.index, *cells, strict=True))
-    return Table(("", *headings), rows, title="Fixed effects:", n_labels=1, notes=tuple(notes))
+    rows = tuple(zip(numbers.coefficients.index, *cells, strict=True))
+    return Table(("", *headings), rows, title=title, n_labels=1, notes=tuple(notes))
 
 
-def _component(fit: Fit, component: Component, table: pd.DataFrame, style: str) -> Table:
+def _component(fit: Fit, component: Component, table: pd.DataFrame, layout: Layout) -> Table:
     parameter = next(own for own in fit.family.parameters if own.name == component.parameter)
     ratios = parameter.scale in ("logit", "log")
-    headings, cells = _coefficients(table, style, exponentials=ratios, df_shown=False)
+    headings, cells = layout(table, ratios, False)
     of_thresholds = parameter.part == "thresholds"
     direction = SCALED if fit.family.scaled else DIRECTION.get(fit.family.name, "")
     notes = [
@@ -339,25 +340,25 @@ def _ordered_by_treatment(fit: Fit) -> list[str]:
     return [text for text in parts if variables[text].ordered]
 
 
-def _correlations(full_names: tuple[str, ...], correlation: np.ndarray) -> Table:
+def _correlations(full_names: tuple[str, ...], correlation: np.ndarray, title: str) -> Table:
     if max(map(len, full_names)) > LONGEST_ABBREVIATED:
-        return _numbered_correlations(full_names, correlation)
+        return _numbered_correlations(full_names, correlation, title)
     names = abbreviate(full_names, 11)
     p = len(names)
     rows = tuple((names[k], *format_fixed(correlation[k, :k], 3), *[""] * (p - 1 - k)) for k in range(1, p))
     short = abbreviate(full_names[:-1], 6)
     columns = ("", *(short if len(set(short)) == len(short) else names[:-1]))
-    return Table(columns, rows, title="Correlation of Fixed Effects:", n_labels=1)
+    return Table(columns, rows, title=title, n_labels=1)
 
 
-def _numbered_correlations(names: tuple[str, ...], correlation: np.ndarray) -> Table:
+def _numbered_correlations(names: tuple[str, ...], correlation: np.ndarray, title: str) -> Table:
     """Names in full, with numbers that stand for them in the headings."""
     p = len(names)
     rows = tuple(
         (str(k + 1), names[k], *format_fixed(correlation[k, :k], 3), "1", *[""] * (p - 1 - k)) for k in range(p)
     )
     columns = ("", "", *(str(k + 1) for k in range(p)))
-    return Table(columns, rows, title="Correlation of Fixed Effects:", n_labels=2)
+    return Table(columns, rows, title=title, n_labels=2)
 
 
 # ---- how it went ---------------------------------------------------------------------------------------------------

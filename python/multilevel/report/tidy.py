@@ -67,10 +67,14 @@ def tidy(
         tables += [_part(fit, own, level, columns) for own in chosen]
     if component is None:
         tables.append(_family(fit, level, columns))
+    kind: type[Parameters] = Parameters
     if exponentiate:
         exponentials.exponentiate(fit, tables, "the mean" if component is None else component)
-        return Exponentiated({c: [value for table in tables for value in table[c]] for c in tables[0].columns})
-    return Parameters({c: [value for table in tables for value in table[c]] for c in fixed.columns})
+        kind, fixed = Exponentiated, tables[0]
+    table = kind({c: [value for own in tables for value in own[c]] for c in fixed.columns})
+    if robust is not None:
+        table.attrs["robust"] = robust.definition
+    return table
 
 
 def _random(fit: Fit, columns: list[str]) -> pd.DataFrame:

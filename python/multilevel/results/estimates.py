@@ -64,7 +64,7 @@ class Estimates(Part):
         ----------
         method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
             Without it what `summary()` uses: Satterthwaite's for linear mixed models, residual ones for linear models
-            without random effects, normal tests for all others. "containment" is what nlme and SAS print, "residual"
+            without random effects, normal tests for all others. "containment" is what nlme prints, "residual"
             rows minus coefficients. All but "normal" need a linear model, and Kenward and Roger's a fit by REML.
         """
         return wald.degrees_table(self.fit, method)

@@ -50,7 +50,7 @@ class Hypotheses(Part):
         adjust : {"holm", "bonferroni", "bh", "by"}, optional
             For the number of the single tests.
         robust, cluster
-            As in `cov_params`: chi-square and z tests with a robust covariance.
+            As in `cov_params`: chi-square and z tests with a robust covariance, F and t tests with "CR2" and "CR3".
 
         Returns
         -------
@@ -78,7 +78,8 @@ class Hypotheses(Part):
         df_method : str, optional
             As `method` of `degrees_of_freedom`, for the denominators.
         robust, cluster
-            As in `cov_params`: chi-square tests with a robust covariance.
+            As in `cov_params`: chi-square tests with a robust covariance, F tests with "CR2" and "CR3" (num_df, den_df,
+            f_value, p_value).
         adjust : {"holm", "bonferroni", "bh", "by"}, optional
             The tests of all terms together: adds `p_adjusted`.
 

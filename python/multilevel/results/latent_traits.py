@@ -14,11 +14,20 @@ if TYPE_CHECKING:
 
 
 class LatentTraits(Part):
-    """Of models such as ``y ~ 0 + item + rr(0 + item | person, d=1)``."""
+    """Of models such as ``y ~ 0 + item + rr(0 + item | person, d=1)``, or with factors, ``cfa(...)``."""
 
     def item_parameters(self) -> pd.DataFrame:
-        """Discrimination, difficulty and easiness of each item with delta-method standard errors; index item."""
+        """Discrimination, difficulty and easiness of each item with delta-method standard errors; index item.
+
+        Of several factors, the loading on each and the easiness.
+        """
         return latent_traits.item_parameters(self.fit)
+
+    def factor_correlations(self) -> pd.DataFrame:
+        """Correlations of the factors of ``cfa(...)`` with delta-method standard errors: factor, factor2, estimate,
+        std_error.
+        """
+        return latent_traits.factor_correlations(self.fit)
 
     def item_curves(self, ability: ArrayLike | None = None) -> pd.DataFrame:
         """Expected response and information of each item along the trait: columns item, ability, mean, information.

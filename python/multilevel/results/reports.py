@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..arguments import understands
-from ..report import interpret, summary, tidy
+from ..report import describe, equation, interpret, layouts, summary, tidy
 from .part import Part
 from .plot import Plot
 
 if TYPE_CHECKING:
+    from ..report.describe import Description
     from ..tables.page import Page
 
 
@@ -23,17 +24,50 @@ class Reports(Part):
         """Pictures: `results.plot.random_effects()`, `.fixed()`, `.predictions("x")`, `.residuals()`, ..."""
         return Plot(self.fit)
 
+    def describe(self) -> Description:
+        """The columns of the model at the rows used, as `model.describe` has them."""
+        return describe.describe(self.fit.design, None if self.model is None else self.model.data)
+
     @understands
     def summary(
         self, df_method: str | None = None, robust: str | None = None, cluster: Any = None, style: str = "glmer"
     ) -> Page:
         """The page known from lme4: `print` it (or the results), or show it in a notebook.
 
-        `df_method` is the `method` of `degrees_of_freedom`, for the tests of the fixed effects; `robust` and `cluster`
-        are as in `cov_params`, for all standard errors. `style` is the layout of the coefficients: "glmer", "spss" (B,
-        S.E., Wald, Exp(B)) or "stata" (Coef., z, intervals); the numbers are the same. Another is a ValueError.
+        Parameters
+        ----------
+        df_method : str, optional
+            As `method` of `degrees_of_freedom`, for the tests of the fixed effects; without it the fit's default, and
+            in the layout "lme" containment where it goes with the fit.
+        robust, cluster
+            As in `cov_params`, for all standard errors.
+        style : {"glmer", "lme", "sas", "spss", "stata"}
+            The layout: that of lme4, of nlme's `lme`, of SAS's GLIMMIX, of SPSS's MIXED and GENLINMIXED, or of Stata's
+            `mixed` and its kin. What a layout counts in another way than the results has a note below it. "sas" and
+            "stata" fit the model without random effects, too, for its test. Another is a ValueError.
         """
-        return summary.summarize(self.fit, df_method, self._robust(robust, cluster), style)
+        return layouts.summarize(self.fit, df_method, self._robust(robust, cluster), style)
+
+    @understands
+    def equation(self, style: str = "levels", format: str = "text", estimates: bool = False) -> str:  # noqa: A002
+        """The model in equations, as books on multilevel models write it.
+
+        Parameters
+        ----------
+        style : {"levels", "combined"}
+            An equation for the rows, and for each of their coefficients one for the groups, with the predictors that
+            are constant within groups in it (Raudenbush & Bryk 2002); or all in one. Nested factors make a level each,
+            from the inner to the outer; factors that cross share one. Parts beside the mean have an equation each.
+        format : {"text", "latex"}
+            LaTeX is an `aligned` environment, which a notebook sets.
+        estimates : bool
+            Whether numbers stand in place of symbols.
+
+        Returns
+        -------
+        str
+        """
+        return equation.equation(self.fit, style, format, estimates)
 
     @understands
     def tidy(

@@ -100,8 +100,8 @@ class RowValues(Part):
         kind : {"response", "mean", "link", "dispersion", "zero"}
             Means of the response (probabilities for binomial models), zeros of a zero part in them; means that the link
             makes, without those; linear predictors; or the family's parameter that a part of the model makes. Of
-            ordered categories {"response", "link", "probabilities", "class"}: the mean of their numbers 1, 2, ..., eta,
-            a column of probabilities for each, and the most probable one.
+            ordered categories {"response", "link", "probabilities", "cumulative", "exceedance", "class"}: the mean of
+            their numbers 1, 2, ..., eta, the probability of each, of no more than each, of more, the most probable one.
         random : {"conditional", "zero", "marginal"}, list of str, or dict
             Random effects at their conditional modes; at zero; or integrated over, as those of groups drawn anew. A
             list of grouping factors has theirs at the modes and the others at zero; a dict has a word for each.
@@ -128,7 +128,9 @@ class RowValues(Part):
         -------
         Series or DataFrame
             Labelled as the rows of the frame; NaN where an input is missing. A frame with `se` or an interval:
-            estimate, std_error and, with an interval, lower and upper.
+            estimate, std_error and, with an interval, lower and upper; of probabilities of ordered categories it has a
+            row for each category of each row. Intervals of probabilities are made on the logit scale; a prediction
+            interval of ``kind="class"`` is from one category to another.
 
         Raises
         ------

@@ -47,12 +47,12 @@ def format_numbers(values: Numbers, digits: int, decimals_of: Numbers | None = N
     room = max(largest, 0) + 1 + (decimals + 1 if decimals else 0)
     scientific = room > digits + 5 + (max(abs(smallest), abs(largest)) > 99)
     spec = f".{digits - 1}e" if scientific else f".{decimals}f"
-    return [_special(v) or f"{v:{spec}}" for v in column]
+    return [_special(v) or _without_sign_of_zero(f"{v + 0.0:{spec}}") for v in column]
 
 
 def format_fixed(values: Numbers, decimals: int) -> list[str]:
-    """Numbers with a given count of decimals."""
-    return [_special(v) or f"{v + 0.0:.{decimals}f}" for v in np.asarray(values, dtype=float)]
+    """Numbers with a given count of decimals; what rounds to zero has no sign."""
+    return [_special(v) or _without_sign_of_zero(f"{v + 0.0:.{decimals}f}") for v in np.asarray(values, dtype=float)]
 
 
 def format_p(values: Numbers, digits: int = 3) -> list[str]:
@@ -78,6 +78,10 @@ def format_small(value: float) -> str:
 
 def _exponent(value: float, digits: int) -> int:
     return int(f"{value:.{digits - 1}e}".split("e")[1])
+
+
+def _without_sign_of_zero(text: str) -> str:
+    return text if text.strip("-0.") else text.lstrip("-")
 
 
 def _special(value: float) -> str:
@@ -148,6 +152,7 @@ class Table:
     ----------
     columns : headings, one per column
     rows : one tuple of cells per row
+    title : the heading above, of one or more lines
     n_labels : how many leading columns are labels (left-aligned); the others are numbers (right-aligned)
     notes : lines of running text below the table
     gap : what stands between columns
@@ -212,10 +217,11 @@ class Table:
             return "<tr>" + "".join(cell(j, text, head) for j, text in enumerate(cells)) + "</tr>"
 
         style = "caption-side: top; text-align: left; white-space: nowrap; padding: 0"
+        title = "<br>".join(html.escape(line.strip()) for line in self.title.split("\n"))
         parts = [
             '<div style="overflow-x: auto">',  # a wide table scrolls inside the page
             '<table style="margin: 0.8em 0; border-spacing: 0; font-variant-numeric: tabular-nums">',
-            f'<caption style="{style}"><strong>{html.escape(self.title)}</strong></caption>' if self.title else "",
+            f'<caption style="{style}"><strong>{title}</strong></caption>' if self.title else "",
             f"<thead>{line(self.columns, head=True)}</thead>",
             f"<tbody>{''.join(line(row) for row in self.rows)}</tbody>",
             "</table>",

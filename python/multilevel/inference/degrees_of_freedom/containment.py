@@ -44,7 +44,7 @@ def of_columns(fit: Fit) -> NDArray[np.float64]:
             strata.append(None)
             continue
         column = np.asarray(values, dtype=np.float64)
-        strata.append(max((i + 1 for i, factor in enumerate(factors) if _varies_within(column, factor)), default=0))
+        strata.append(max((i + 1 for i, factor in enumerate(factors) if varies_within(column, factor)), default=0))
     m = [int(None in strata), *(len(factor.levels) for factor in factors), fit.n_rows]
     left = [float(m[i + 1] - m[i] - strata.count(i)) for i in range(len(factors) + 1)]
     df = np.array([max(left) if i is None else left[i] for i in strata])
@@ -72,7 +72,8 @@ def _is_constant(column: NDArray[np.float64]) -> bool:
     return bool(np.ptp(column) <= CONSTANT * np.abs(column).max())
 
 
-def _varies_within(column: NDArray[np.float64], factor: GroupingFactor) -> bool:
+def varies_within(column: NDArray[np.float64], factor: GroupingFactor) -> bool:
+    """Whether a column, (n,), differs between rows of one level of a factor."""
     some = np.empty(len(factor.levels))
     some[factor.codes] = column  # the value of one row of each level
     return bool(np.abs(column - some[factor.codes]).max() > CONSTANT * np.abs(column).max())

@@ -1,0 +1,312 @@
+"""What modifies a family (zero parts, truncation, censoring, a dispersion with a formula), and ordered categories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, gammaln, log_expit, log_ndtr
+
+import multilevel as ml
+
+from .densities import LOG_2PI, Density
+from .problem import Array, Problem
+from .recipe import Recipe
+
+LEFT = 0.0  # where normal responses are censored
+
+
+def arguments(recipe: Recipe, categories: int) -> dict[str, Any]:
+    """Of `MixedModel`: the family, and what belongs to it."""
+    family, link, part = recipe.family, recipe.link, recipe.part
+    if part in ("inflation", "hurdle"):
+        return {"family": ml.Family(family, link, zero=part)}
+    if part == "truncated":
+        return {"family": f"truncated_{family}", "link": link}
+    more: dict[str, Any] = {"zero formula": {"zero_inflation": "~ v"}, "dispersion": {"dispersion": "~ v"}}.get(
+        part, {}
+    )
+    if part == "categories":
+        more = [{}, {"thresholds": "equidistant"}, {"nominal": "~ v"}][recipe.variant]
+        more["levels"] = list(range(1, categories + 1))
+    return {"family": family, "link": link, **more}
+
+
+def respond(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, eta: Array) -> str:
+    """Changes the responses to what the part is about; the left-hand side of the formula."""
+    n, part = len(frame), recipe.part
+    frame["v"] = (rng.random(n) < 0.5).astype(int)
+    if part in ("inflation", "hurdle", "zero formula"):
+        share = np.array([(0.05, 0.3, 0.6)[recipe.variant], 0.5])[frame["v"]] if part == "zero formula" else 0.3
+        some = np.maximum(frame["y"], 1) if part == "hurdle" and recipe.family != "gamma" else frame["y"]
+        frame["y"] = np.where(rng.random(n) < share, 0, some)
+    elif part == "truncated":
+        frame["y"] = np.maximum(frame["y"], 1)
+    elif part == "dispersion" and recipe.family == "gaussian":
+        frame["y"] += recipe.sigma * frame["v"] * rng.normal(size=n)
+    elif part == "censored" and recipe.family == "gaussian":
+        frame["y"] = np.maximum(frame["y"] - np.quantile(frame["y"], 0.3), LEFT)
+        return "censored(y, left=0)"
+    elif part == "censored":
+        frame["limit"] = np.quantile(frame["y"], 0.8)
+        frame["y"] = np.minimum(frame["y"], frame["limit"])
+        return "censored(y, right=limit)"
+    elif part == "categories":
+        latent = eta + rng.logistic(size=n)
+        share = np.sort(rng.uniform(0.05, 0.95, int(rng.choice([2, 3, 5]))))
+        found = np.searchsorted(np.quantile(latent, share), latent)
+        frame["y"] = 1 + np.unique(found, return_inverse=True)[1].ravel()
+    return "y"
+
+
+class Split:
+    """Rows in groups, each with its own density."""
+
+    def __init__(self, groups: list[Any], label: Array) -> None:
+        self.groups, self.label = groups, label
+        self.concave = all(own.concave for own in groups)
+
+    def value(self, eta: Array) -> Array:
+        found = np.empty_like(eta)
+        for k, own in enumerate(self.groups):
+            found[self.label == k] = own.value(eta[self.label == k])
+        return found
+
+    def derivatives(self, eta: Array) -> tuple[Array, Array]:
+        first, second = np.empty_like(eta), np.empty_like(eta)
+        for k, own in enumerate(self.groups):
+            at = self.label == k
+            first[at], second[at] = own.derivatives(eta[at])
+        return first, second
+
+    def targets(self) -> list[Array]:
+        lists = [own.targets() for own in self.groups]
+        found = []
+        for targets in zip(*lists, strict=True):
+            whole = np.empty(len(self.label))
+            for k, target in enumerate(targets):
+                whole[self.label == k] = target
+            found.append(whole)
+        return found
+
+    def some(self, rows: Array) -> Split:
+        groups = []
+        for k, own in enumerate(self.groups):
+            place = np.cumsum(self.label == k) - 1
+            groups.append(own.some(place[rows[self.label[rows] == k]]))
+        return Split(groups, self.label[rows])
+
+
+class Rows:
+    """A log density and its two derivatives by eta, from `parts(eta)`; weights multiply it."""
+
+    concave = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.y, self.w = problem.y, problem.weights
+        self.columns: tuple[str, ...] = ("y", "w")
+
+    def parts(self, eta: Array) -> tuple[Array, Array, Array]:
+        raise NotImplementedError
+
+    def value(self, eta: Array) -> Array:
+        with np.errstate(all="ignore"):
+            flat = eta if eta.ndim == 1 else eta.ravel()
+            of = self if eta.ndim == 1 else self.some(np.repeat(np.arange(len(eta)), eta.shape[1]))
+            value = of.w * of.parts(flat)[0]
+            return np.where(np.isnan(value), -np.inf, value).reshape(eta.shape)
+
+    def derivatives(self, eta: Array) -> tuple[Array, Array]:
+        with np.errstate(all="ignore"):
+            _, first, second = self.parts(eta)
+            good = np.isfinite(first) & np.isfinite(second)
+            return np.where(good, self.w * first, 0.0), np.where(good, self.w * second, 0.0)
+
+    def some(self, rows: Array) -> Any:
+        from copy import copy
+
+        other = copy(self)
+        for name in self.columns:
+            mine = getattr(self, name)
+            setattr(other, name, mine.some(rows) if hasattr(mine, "some") else mine[rows])
+        return other
+
+
+class ZeroPart(Rows):
+    """Zero-inflated, hurdle, or truncated at zero (without a probability of zero)."""
+
+    def __init__(self, problem: Problem, phi: Array, log_odds: Array | None) -> None:
+        super().__init__(problem)
+        whole = replace(problem, weights=np.ones(len(problem.y)), part="")
+        self.hurdle = problem.part != "inflation" and problem.part != "zero formula"
+        self.counts = problem.family not in ("gamma", "lognormal")
+        self.own = Density(whole if self.counts else replace(whole, y=np.where(problem.y > 0, problem.y, 1.0)), phi)
+        self.none = Density(replace(whole, y=np.zeros(len(problem.y))), phi) if self.counts else self.own
+        self.log_odds = np.full(len(problem.y), -np.inf) if log_odds is None else log_odds
+        self.columns = (*self.columns, "own", "none", "log_odds")
+
+    def parts(self, eta: Array) -> tuple[Array, Array, Array]:
+        zero = self.y == 0
+        log_pi, log_rest = log_expit(self.log_odds), log_expit(-self.log_odds)
+        value, (first, second) = self.own.value(eta), self.own.derivatives(eta)
+        if not self.counts:
+            flat = np.zeros_like(eta)
+            return np.where(zero, log_pi, log_rest + value), np.where(zero, flat, first), np.where(zero, flat, second)
+        at_zero, (slope, bend) = self.none.value(eta), self.none.derivatives(eta)
+        if self.hurdle:  # what is above zero, of its share: at_zero may be close to nothing or to all
+            above = np.where(at_zero > -0.7, np.log(-np.expm1(at_zero)), np.log1p(-np.exp(at_zero)))
+            odds = np.exp(at_zero - above)
+            value, first, second = (
+                value - above,
+                first + odds * slope,
+                second + odds * bend + odds * (1 + odds) * slope**2,
+            )
+            flat = np.zeros_like(eta)
+            return np.where(zero, log_pi, log_rest + value), np.where(zero, flat, first), np.where(zero, flat, second)
+        both = np.logaddexp(log_pi, log_rest + at_zero)
+        share = np.exp(log_rest + at_zero - both)
+        return (
+            np.where(zero, both, log_rest + value),
+            np.where(zero, share * slope, first),
+            np.where(zero, share * bend + share * (1 - share) * slope**2, second),
+        )
+
+    def targets(self) -> list[Array]:
+        return self.own.targets()
+
+
+class Censored(Rows):
+    """A normal response from zero up, or positive ones up to a limit."""
+
+    def __init__(self, problem: Problem, phi: Array) -> None:
+        super().__init__(problem)
+        self.family, self.phi = problem.family, float(phi[0]) if len(phi) else 0.0
+        self.own = Density(replace(problem, part=""), phi)
+        self.hidden = problem.y == LEFT if self.family == "gaussian" else problem.y == problem.y.max()
+        self.columns = (*self.columns, "own", "hidden")
+
+    def parts(self, eta: Array) -> tuple[Array, Array, Array]:
+        value, (first, second) = self.own.value(eta), self.own.derivatives(eta)
+        if self.family in ("weibull", "exponential"):
+            k = np.exp(self.phi)
+            hazard = np.exp(k * (np.log(self.y) - eta + gammaln(1 + 1 / k)))
+            tail, slope, bend = -hazard, k * hazard, -(k**2) * hazard
+        else:
+            s = np.exp(self.phi)
+            z = (LEFT - eta) / s if self.family == "gaussian" else (eta - s**2 / 2 - np.log(self.y)) / s
+            sign = -1.0 if self.family == "gaussian" else 1.0
+            tail = log_ndtr(z)
+            ratio = np.exp(-0.5 * z**2 - 0.5 * LOG_2PI - tail)
+            slope, bend = sign * ratio / s, -ratio * (z + ratio) / s**2
+        hidden = self.hidden
+        return np.where(hidden, tail, value), np.where(hidden, slope, first), np.where(hidden, bend, second)
+
+    def targets(self) -> list[Array]:
+        return [self.y] if self.family == "gaussian" else [np.log(self.y)]
+
+
+def log_cdf(link: str, x: Array) -> tuple[Array, Array]:
+    """log F and log(1 - F) of the distribution that a link names."""
+    if link == "logit":
+        return log_expit(x), log_expit(-x)
+    if link == "probit":
+        return log_ndtr(x), log_ndtr(-x)
+    if link == "cauchit":
+        return np.log(np.arctan2(1.0, -x) / np.pi), np.log(np.arctan2(1.0, x) / np.pi)
+    rate = np.exp(np.minimum(x if link == "cloglog" else -x, 690.0))
+    rest = np.where(rate < 1e-8, np.log(rate) - rate / 2, np.log(-np.expm1(-rate)))
+    return (rest, -rate) if link == "cloglog" else (-rate, rest)
+
+
+def log_slope(link: str, x: Array) -> tuple[Array, Array]:
+    """log f, and f' / f."""
+    if link == "logit":
+        return log_expit(x) + log_expit(-x), 1 - 2 * expit(x)
+    if link == "probit":
+        return -0.5 * x**2 - 0.5 * LOG_2PI, -x
+    if link == "cauchit":
+        return -np.log(np.pi) - np.log1p(x**2), -2 * x / (1 + x**2)
+    side = 1.0 if link == "cloglog" else -1.0
+    rate = np.exp(np.minimum(side * x, 690.0))
+    return side * x - rate, side * (1 - rate)
+
+
+class Categories(Rows):
+    """F(upper - eta) - F(lower - eta), by the smaller tails."""
+
+    def __init__(self, problem: Problem, upper: Array, lower: Array) -> None:
+        super().__init__(problem)
+        self.link, self.upper, self.lower = problem.link, upper, lower
+        self.concave = problem.link != "cauchit"
+        self.columns = (*self.columns, "upper", "lower")
+
+    def parts(self, eta: Array) -> tuple[Array, Array, Array]:
+        ends = []
+        for end in (self.upper, self.lower):
+            inside = np.isfinite(end)
+            x = np.where(inside, end, 0.0) - eta
+            below, above = log_cdf(self.link, x)
+            slope, bend = log_slope(self.link, x)
+            top = end > 0
+            below = np.where(inside, below, np.where(top, 0.0, -np.inf))
+            above = np.where(inside, above, np.where(top, -np.inf, 0.0))
+            ends.append((below, above, np.where(inside, slope, -np.inf), np.where(inside, bend, 0.0)))
+        (b1, a1, s1, k1), (b0, a0, s0, k0) = ends
+        left = b1 + b0 < a1 + a0
+        large, small = np.where(left, b1, a0), np.where(left, b0, a1)
+        value = large + np.log(-np.expm1(np.where(np.isinf(small), -np.inf, small - large)))
+        value = np.where(self.upper > self.lower, value, np.nan)
+        up, low = np.exp(s1 - value), np.exp(s0 - value)
+        first = low - up
+        return value, first, up * k1 - low * k0 - first**2
+
+    def targets(self) -> list[Array]:
+        middle = np.where(np.isinf(self.upper), self.lower + 1, np.where(np.isinf(self.lower), self.upper - 1, 0.0))
+        both = np.isfinite(self.upper) & np.isfinite(self.lower)
+        return [np.where(both, (self.upper + self.lower) / 2, middle)]
+
+
+def thresholds(problem: Problem, phi: Array | None) -> tuple[Array, Array]:
+    """Upper and lower ends of every row's category."""
+    y, split = problem.y.astype(int), problem.split
+    assert split is not None
+    most = problem.categories
+    if phi is None:
+        phi = np.arange(most - 1.0)
+        if problem.variant == 1:
+            phi = np.array([0.0, 1.0])
+        elif problem.variant == 2:
+            phi = np.concatenate([phi, 0 * phi])
+    tau = np.tile(phi[0] + phi[1] * np.arange(most - 1) if problem.variant == 1 else phi[: most - 1], (len(y), 1))
+    if problem.variant == 2:
+        tau = tau + split[:, None] * phi[most - 1 :]
+    ends = np.column_stack([np.full(len(y), -np.inf), tau, np.full(len(y), np.inf)])
+    rows = np.arange(len(y))
+    return ends[rows, y], ends[rows, y - 1]
+
+
+def density_of(problem: Problem, phi: Array | None) -> Any:
+    """The density of a problem's rows; without `phi` one whose `concave` is right."""
+    part = problem.part
+    if part == "categories":
+        return Categories(problem, *thresholds(problem, phi))
+    if phi is None:
+        phi = np.zeros(problem.n_phi)
+    if not part:
+        return Density(problem, phi)
+    if part == "censored":
+        return Censored(problem, phi)
+    if part in ("inflation", "hurdle"):
+        return ZeroPart(problem, phi[:-1], np.full(len(problem.y), phi[-1]))
+    if part == "zero formula":
+        return ZeroPart(problem, phi[:-2], phi[-2] + phi[-1] * problem.split)
+    if part == "truncated":
+        return ZeroPart(problem, phi, None)
+    label = problem.split.astype(int)
+    groups = [
+        Density(replace(problem.rows(np.flatnonzero(label == k)), part=""), np.array([phi[0] + k * phi[1]]))
+        for k in range(2)
+    ]
+    return Split(groups, label)
