@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # before NumPy is imported: with several tests at once threads of small matrices only wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,11 @@ def reference_data() -> Callable[[str], pd.DataFrame]:
         return pd.read_csv(file, na_values=["NA"], keep_default_na=False)
 
     return lambda name: read(name).copy()
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open() -> Iterator[None]:
+    """pyplot keeps what it made, and warns of too many."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -115,8 +115,8 @@ def test_what_is_still_refused(sleep: ml.MixedModelResults) -> None:
         sleep.predict(random=None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="level='95%' must lie between 0 and 1"):
         sleep.tidy("95%")  # type: ignore[arg-type]
-    with pytest.raises(ml.DataError, match="family is a dict; give its name, one of binomial, poisson, gaussian"):
-        ml.fit(SLEEP, ml.datasets.sleepstudy(), {})  # type: ignore[arg-type]
+    with pytest.raises(ml.DataError, match="family is a list; give its name, one of binomial, poisson, gaussian"):
+        ml.fit(SLEEP, ml.datasets.sleepstudy(), [])  # type: ignore[arg-type]
 
 
 def test_signatures_and_help_are_as_written() -> None:

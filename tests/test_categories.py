@@ -131,6 +131,8 @@ def test_bootstrap(wine: ml.MixedModelResults) -> None:
     assert list(found.estimates.index) == list(wine.tidy()["effect"].ne("fixed").index.map(lambda k: labels(wine)[k]))
     error = found.std_error / np.sqrt(np.diag(wine.fit.covariance))[[0, 1, 2, 3, 4, 5, 6]]
     assert error.drop("judge: sd__(Intercept)").between(0.7, 1.8).all()
+    assert set(found.failed) <= {"no row has category '1'"}  # nothing holds its threshold
+    assert len(found.failed) == 1
     again = wine.refit(wine.simulate(1, seed=5)[0])
     assert again.converged
 
@@ -334,6 +336,19 @@ def test_several_grouping_factors() -> None:
     np.testing.assert_allclose(nested.predict(kind="probabilities", random="marginal"), expected, rtol=1e-5)
 
 
+def test_weights() -> None:
+    """A whole number is that many rows: of a new response there is one."""
+    frame = wine_data().assign(w=[1, 2] * 36)
+    results = ml.fit(FORMULA, frame, family="cumulative", weights="w")
+    repeated = ml.fit(FORMULA, frame.loc[frame.index.repeat(frame["w"])], family="cumulative")
+    one, two = (own.predict(NEW, kind="probabilities", se=True) for own in (results, repeated))
+    np.testing.assert_allclose(one, two, rtol=1e-6)
+    for ask in (lambda: results.predict(interval="prediction"), lambda: results.simulate(1)):
+        with pytest.raises(ml.DataError, match="weight"):
+            ask()
+    assert results.predict(NEW, interval="prediction").notna().all(axis=None)
+
+
 def test_prediction_intervals_hold_new_responses() -> None:
     """Of groups drawn anew nine in ten responses and more lie within; the sets are intervals of categories."""
     rng = np.random.default_rng(8)
@@ -384,7 +399,7 @@ def test_predictions_and_means_of_ordinal_and_emmeans() -> None:
         own = fits[name].predict(new, kind="probabilities", interval="confidence")
         for word, column in (("fit", "estimate"), ("se", "std_error"), ("lower", "lower"), ("upper", "upper")):
             np.testing.assert_allclose(own[column].to_numpy().reshape(4, 5), numbers[word], rtol=1e-9)
-    modes = {"prob": "probabilities", "cum.prob": "cumulative", "exc.prob": "exceedance"}
+    modes = {"prob": "probabilities", "cum.prob": "cumulative", "exc.prob": "exceedance", "linear.predictor": "cuts"}
     for name, numbers in reference["emmeans"].items():
         rtol = 2e-5 if name == "mixed" else 1e-9
         for mode, kind in {**modes, "mean.class": "response", "latent": "latent"}.items():
@@ -544,3 +559,75 @@ def test_population(fits: dict[str, ml.MixedModelResults], kind: str) -> None:
         results.population_average(kind="mean", newdata=frame, trials=2)
     with pytest.raises(ValueError, match="'exceedance'"):
         results.population_average(kind="class")
+
+
+# ---- words and pictures --------------------------------------------------------------------------------------------
+
+
+def test_in_words(fits: dict[str, ml.MixedModelResults]) -> None:
+    words = " ".join(str(fits["plain"].interpret()).split())
+    odds = np.exp(fits["plain"].params["temp[warm]"])
+    assert f"temp warm rather than cold, the odds of a higher category of rating are {odds:.4g} times" in words
+    above = np.exp(-fits["plain"].params_of("thresholds")["2|3"])
+    assert f"2|3: the odds of rating above 2 are {above:.4g} (95 % interval" in words
+    assert "where temp is cold, contact is no and random effects are zero" in words
+    words = " ".join(str(fits["nominal"].interpret()).split())
+    own = np.exp(-fits["nominal"].params_of("thresholds")["contact[yes]: 3|4"])
+    assert f"contact yes rather than no, the odds of rating above 3 are {own:.4g} times as large" in words
+    words = " ".join(str(fits["equidistant"].interpret()).split())
+    assert "the latent rating, on the scale of the probit link, is" in words
+    hazard = fitted("plain", link="cloglog")
+    with pytest.raises(ml.DataError, match="with its sign changed"):
+        hazard.tidy(exponentiate=True)
+    assert "odds ratio" in set(fits["plain"].tidy(exponentiate=True)["quantity"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inference_about_thresholds(fits: dict[str, ml.MixedModelResults], kind: str) -> None:
+    """Wald tests by the covariance of all parameters, profiles by fits with the threshold held, robust errors."""
+    results = fits[kind]
+    names, covariance = list(results.params_of("thresholds").index), results.fit.covariance[len(results.params) + 1 :]
+    covariance = covariance[:, len(results.params) + 1 :]
+    first, second = names[:2]
+    test = results.wald_test(f"`{first}` = `{second}`", part="thresholds")
+    own = results.params_of("thresholds").iloc[:2].to_numpy() @ [1, -1]
+    assert test.statistic == pytest.approx(own**2 / (np.array([1, -1]) @ covariance[:2, :2] @ [1, -1]), rel=1e-10)
+    limits = results.conf_int(method="profile", which=f"thresholds: {first}").iloc[0]
+    assert limits["lower"] < results.params_of("thresholds").iloc[0] < limits["upper"]
+    robust = results.tidy(component="thresholds", robust="CR0")["std_error"]
+    assert (robust > 0).all()
+    assert results.cluster_contributions()["llf"].sum() == pytest.approx(results.llf, rel=1e-12)
+    assert 0 < results.icc()["estimate"].iloc[0] < 1
+    with pytest.raises(ml.DataError, match="binary responses"):
+        results.lack_of_fit()
+
+
+def test_pictures(wine: ml.MixedModelResults) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    bars = wine.plot.categories("temp")
+    heights = np.array([[bar.get_height() for bar in group] for group in bars.containers])
+    expected = wine.marginal_means("temp", kind="probabilities").table["estimate"].to_numpy().reshape(2, 5)
+    np.testing.assert_allclose(heights.T, expected, rtol=1e-12)
+    lines = wine.plot.categories("temp", style="lines", random="marginal")
+    np.testing.assert_allclose(
+        [line.get_ydata() for line in lines.lines],
+        wine.marginal_means("temp", kind="probabilities", random="marginal")
+        .table["estimate"]
+        .to_numpy()
+        .reshape(2, 5)
+        .T,
+    )
+    axes = wine.plot.thresholds(at={"temp": "warm", "contact": "no"})
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    p = wine.predict(pd.DataFrame({"temp": ["warm"], "contact": ["no"]}), kind="probabilities", random="zero").iloc[0]
+    assert labels == [f"{name} ({share:.2f})" for name, share in p.items()]
+    means = wine.plot.predictions("temp")
+    assert means.get_ylabel() == "mean of rating"
+    with pytest.raises(ml.DataError, match="style='pie' is not available"):
+        wine.plot.categories("temp", style="pie")
+    binary = ml.fit("y ~ 1", pd.DataFrame({"y": [0, 1, 1, 0, 1]}), family="binomial")
+    with pytest.raises(ml.DataError, match="is of ordered categories"):
+        binary.plot.thresholds()
+    with pytest.raises(ml.DataError, match="is of ordered categories"):
+        binary.plot.categories("x")
+    pyplot.close("all")

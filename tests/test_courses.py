@@ -122,6 +122,16 @@ def test_the_scale_factor_between_models(ladder: list[Any], schools: pd.DataFram
     np.testing.assert_allclose(table["estimate"], table.attrs["factor"] * full.params, rtol=1e-12)
 
 
+def test_degrees_of_freedom_as_sas_counts_them(schools: pd.DataFrame) -> None:
+    data = schools.assign(score=schools["passed"] + 0.1 * schools["ses"] + np.sin(np.arange(len(schools))))
+    fit = ml.fit("score ~ ses + girl + (1 | school)", data)
+    assert fit.degrees_of_freedom("containment-sas").tolist() == [93, 12_986, 12_986]
+    slope = ml.fit("score ~ ses + girl + (ses | school)", data)
+    assert slope.degrees_of_freedom("containment-sas").tolist() == [93, 93, 12_893]
+    assert slope.summary(df_method="containment-sas") is not None
+    assert slope.anova(type=3, df_method="containment-sas")["den_df"].tolist() == [93, 12_893]
+
+
 def test_the_p_value_of_a_random_slope_is_of_a_mixture(ladder: list[Any]) -> None:
     from scipy.stats import chi2
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -287,3 +290,52 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ml.DataError, match=r"22 random effects of 'subject', 'item' .* GB and its limit is 10 effects"):
         degrees_of_freedom(again, "kenward-roger")
     assert np.isfinite(degrees_of_freedom(again, "satterthwaite")).all()
+
+
+# ---- containment as SAS counts it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("formula", "wanted"),
+    [
+        # Singer (1998) J. Educ. Behav. Statist. 23:323-355 prints the first two
+        ("mathach ~ 1 + (1 | school)", [159]),
+        ("mathach ~ meanses + (1 | school)", [158, 7025]),
+        ("mathach ~ cses + (cses | school)", [159, 159]),
+    ],
+)
+def test_containment_as_sas(reference_data: Any, formula: str, wanted: list[int]) -> None:
+    fit = ml.fit(formula, reference_data("hsb")).fit
+    assert degrees_of_freedom(fit, "containment-sas").tolist() == wanted
+
+
+@pytest.mark.parametrize("random", ["(1 + x + f | g)", "(1 | g) + (0 + x | g)", "(0 + f | g)"])
+def test_containment_as_sas_is_of_ranks(random: str) -> None:
+    rng = np.random.default_rng(11)
+    g = np.repeat(np.arange(9), [1, 2, 3, 4, 6, 8, 8, 10, 12])
+    data = pd.DataFrame({"g": g, "x": rng.normal(size=len(g)), "f": rng.choice(list("abc"), len(g)), "w": g % 4})
+    data["y"] = rng.normal(size=len(g)) + rng.normal(size=9)[g] + rng.normal(size=9)[g] * data["x"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = ml.fit(f"y ~ x * f + w + {random}", data)
+    levels = np.eye(9)[g]
+    indicators = pd.get_dummies(data["f"], dtype=float).to_numpy()[:, 0 if random.startswith("(0") else 1 :]
+    columns = {"": np.ones((len(g), 1)), "x": data[["x"]].to_numpy(), "f": indicators}
+    parts = {"(1 + x + f | g)": ["", "x", "f"], "(1 | g) + (0 + x | g)": ["", "x"], "(0 + f | g)": ["f"]}[random]
+    matrix, added = fit.model.fixed_design.to_numpy(dtype=float), {}
+    for part in parts:
+        block = np.hstack([levels * column[:, None] for column in columns[part].T])
+        wider = np.hstack([matrix, block])
+        added[part] = np.linalg.matrix_rank(wider) - np.linalg.matrix_rank(matrix)
+        matrix = wider
+    left = len(g) - np.linalg.matrix_rank(matrix)
+    wanted = [min(added.values()), added.get("x", left), *2 * [added.get("f", left)], left, left, left]
+    found = fit.degrees_of_freedom("containment-sas")
+    assert list(found.index) == ["(Intercept)", "x", "f[b]", "f[c]", "w", "x:f[b]", "x:f[c]"]
+    np.testing.assert_array_equal(found, np.where(np.array(wanted) > 0, wanted, np.nan))
+
+
+def test_containment_as_sas_needs_one_grouping_factor() -> None:
+    fit = ml.fit("strength ~ 1 + (1 | batch/cask)", ml.datasets.pastes())
+    with pytest.raises(ml.DataError, match="counts for one grouping factor"):
+        fit.degrees_of_freedom("containment-sas")

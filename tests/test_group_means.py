@@ -38,6 +38,11 @@ def fit(data: pd.DataFrame) -> Any:
 # ---- within(x, g), between(x, g) -----------------------------------------------------------------------------------
 
 
+def test_groups_may_be_made_a_factor(data: pd.DataFrame) -> None:
+    columns = ml.MixedModel("y ~ within(x, factor(g)) + (1 | g)", data).fixed_design
+    np.testing.assert_allclose(columns["within(x, factor(g))"], data["inside"], rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("labels", ["numbers", "texts", "categories", "polars"])
 def test_columns_are_the_means_of_groups_and_what_is_left(data: pd.DataFrame, labels: str) -> None:
     pl = pytest.importorskip("polars") if labels == "polars" else None
@@ -101,6 +106,13 @@ def test_what_has_no_part_within_groups_is_refused(data: pd.DataFrame) -> None:
         ml.fit("y ~ within(size, g) + (1 | g)", data)
     with pytest.raises(FormulaError, match="column 'f' holds categories"):
         ml.fit("y ~ within(f, g) + (1 | g)", data)
+    with pytest.raises(FormulaError, match=r"for a range write I\(\(x >= a\)"):
+        ml.fit("y ~ between(x, 1, 3) + (1 | g)", data)
+    with pytest.raises(FormulaError, match=r"the group of within.* is a column"):
+        ml.fit("y ~ within(x, 1) + (1 | g)", data)
+    days = data.assign(day=pd.Timestamp("2020-01-01") + pd.to_timedelta(data["g"], unit="D"))
+    with pytest.raises(FormulaError, match="the group holds neither numbers nor categories"):
+        ml.fit("y ~ within(x, day) + (1 | g)", days)
     with pytest.raises(FormulaError, match=r"within\(x, g\) is x less its group's mean"):
         ml.fit("y ~ ave(x, g) + (1 | g)", data)
 

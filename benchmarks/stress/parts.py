@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, gammaln, log_expit, log_ndtr
+from scipy.special import expit, gammaincc, gammaln, log_expit, log_ndtr
+from scipy.stats import t as t_distribution
 
 import multilevel as ml
 
@@ -15,7 +16,8 @@ from .densities import LOG_2PI, Density
 from .problem import Array, Problem
 from .recipe import Recipe
 
-LEFT = 0.0  # where normal responses are censored
+LEFT = 0.0  # where responses that may be any number are censored
+OF_NUMBERS = ("gaussian", "student_t")
 
 
 def arguments(recipe: Recipe, categories: int) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def respond(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, eta: 
         frame["y"] = np.maximum(frame["y"], 1)
     elif part == "dispersion" and recipe.family == "gaussian":
         frame["y"] += recipe.sigma * frame["v"] * rng.normal(size=n)
-    elif part == "censored" and recipe.family == "gaussian":
+    elif part == "censored" and recipe.family in OF_NUMBERS:
         frame["y"] = np.maximum(frame["y"] - np.quantile(frame["y"], 0.3), LEFT)
         return "censored(y, left=0)"
     elif part == "censored":
@@ -183,8 +185,9 @@ class Censored(Rows):
     def __init__(self, problem: Problem, phi: Array) -> None:
         super().__init__(problem)
         self.family, self.phi = problem.family, float(phi[0]) if len(phi) else 0.0
+        self.df = float(np.exp(min(phi[1], 30.0))) if self.family == "student_t" else np.inf
         self.own = Density(replace(problem, part=""), phi)
-        self.hidden = problem.y == LEFT if self.family == "gaussian" else problem.y == problem.y.max()
+        self.hidden = problem.y == LEFT if self.family in OF_NUMBERS else problem.y == problem.y.max()
         self.columns = (*self.columns, "own", "hidden")
 
     def parts(self, eta: Array) -> tuple[Array, Array, Array]:
@@ -193,6 +196,17 @@ class Censored(Rows):
             k = np.exp(self.phi)
             hazard = np.exp(k * (np.log(self.y) - eta + gammaln(1 + 1 / k)))
             tail, slope, bend = -hazard, k * hazard, -(k**2) * hazard
+        elif self.family == "gamma":
+            k, z = np.exp(self.phi), np.log(self.y) - eta
+            tail = np.log(gammaincc(k, k * np.exp(z)))
+            slope = np.exp(k * (z - np.expm1(z)) + k * self.phi - k - gammaln(k) - tail)
+            bend = slope * k * np.expm1(z) - slope**2
+        elif self.family == "student_t":
+            s, n = np.exp(self.phi), self.df
+            z = (LEFT - eta) / s
+            tail = t_distribution.logcdf(z, n)
+            ratio = np.exp(t_distribution.logpdf(z, n) - tail)
+            slope, bend = -ratio / s, (-ratio * (n + 1) * z / (n + z**2) - ratio**2) / s**2
         else:
             s = np.exp(self.phi)
             z = (LEFT - eta) / s if self.family == "gaussian" else (eta - s**2 / 2 - np.log(self.y)) / s
@@ -204,7 +218,7 @@ class Censored(Rows):
         return np.where(hidden, tail, value), np.where(hidden, slope, first), np.where(hidden, bend, second)
 
     def targets(self) -> list[Array]:
-        return [self.y] if self.family == "gaussian" else [np.log(self.y)]
+        return [self.y] if self.family in OF_NUMBERS else [np.log(self.y)]
 
 
 def log_cdf(link: str, x: Array) -> tuple[Array, Array]:

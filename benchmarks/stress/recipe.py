@@ -104,7 +104,14 @@ PARTS = {  # families and links that each may modify
         ("beta", "logit"),
         ("negative_binomial_1", "log"),
     ),
-    "censored": (("gaussian", "identity"), ("lognormal", "log"), ("weibull", "log"), ("exponential", "log")),
+    "censored": (
+        ("gaussian", "identity"),
+        ("lognormal", "log"),
+        ("weibull", "log"),
+        ("exponential", "log"),
+        ("gamma", "log"),
+        ("student_t", "identity"),
+    ),
     "categories": tuple(("cumulative", link) for link in ("logit", "probit", "cloglog", "loglog", "cauchit")),
 }
 WIDE = tuple((family, "log") for family in RATES)  # links of a mean without a domain

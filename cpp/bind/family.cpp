@@ -91,18 +91,29 @@ const char* support_name(family::Support support) {
       return "closed unit";
     case family::Support::categories:
       return "categories";
+    case family::Support::by_row:
+      return "by row";
   }
   return "";
 }
 
+/// The family of a row with these parameters.
+const Family& of_row(const Family& f, const double* phi) {
+  if (f.n_members() == 1) return f;
+  if (!(phi[0] >= 0.0 && phi[0] < f.n_members())) throw std::invalid_argument("there is no such kind of rows");
+  return f.member(static_cast<int>(phi[0]));
+}
+
 /// Rows as the family takes them.
 struct Prepared {
-  Prepared(const Family& f, const DoubleArray& y, const DoubleArray& second, const DoubleArray& weights)
+  Prepared(const Family& f, const DoubleArray& y, const DoubleArray& second, const DoubleArray& weights,
+           const PhiArray& phi)
       : response(static_cast<std::size_t>(y.size())), second_number(response), weight(response), constant(response) {
     if (second.size() != y.size() || weights.size() != y.size())
       throw std::invalid_argument("the arrays must have the same length");
     for (std::size_t i = 0; i < response.size(); ++i) {
-      const family::Observation row = f.prepare(y.data()[i], second.data()[i], weights.data()[i], &constant[i]);
+      const Family& own = of_row(f, phi[static_cast<py::ssize_t>(i)]);
+      const family::Observation row = own.prepare(y.data()[i], second.data()[i], weights.data()[i], &constant[i]);
       response[i] = row.response;
       second_number[i] = row.second;
       weight[i] = row.weight;
@@ -117,7 +128,7 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
   const auto n = eta.size();
   if (y.size() != n) throw std::invalid_argument("the arrays must have the same length");
   const PhiColumns columns(f, phi, n);
-  const Prepared data(f, y, second, weights);
+  const Prepared data(f, y, second, weights, PhiArray(f, phi, n));
   py::dict result;
   auto array = [&](const std::string& name) {
     py::array_t<double> values(n);
@@ -165,7 +176,7 @@ py::array_t<double> moment(const Family& f, const DoubleArray& eta, const Double
 py::array_t<double> supremum(const Family& f, const DoubleArray& y, const DoubleArray& second,
                              const DoubleArray& weights, const DoubleArray& phi) {
   const PhiArray at(f, phi, y.size());
-  const Prepared data(f, y, second, weights);
+  const Prepared data(f, y, second, weights, at);
   py::array_t<double> result(y.size());
   for (std::size_t i = 0; i < data.response.size(); ++i)
     result.mutable_data()[i] =
@@ -184,6 +195,8 @@ void bind_family(py::module_& module) {
            py::arg("name"), py::arg("link"), py::arg("zero") = "", py::arg("categories") = 0)
       .def_static("of", &python_family, py::arg("callbacks"),
                   "A family whose density is computed in Python: see multilevel.family.callbacks.Callbacks.")
+      .def_static("by_row", &family::make_by_row, py::arg("names"), py::arg("members"),
+                  "Rows of several kinds, each with a family of its own.")
       .def_property_readonly("name", &Family::name)
       .def_property_readonly("link", &Family::link)
       .def_property_readonly("support", [](const Family& f) { return support_name(f.support()); })

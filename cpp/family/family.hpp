@@ -13,8 +13,8 @@ namespace multilevel::family {
 
 /// The most parameters that a family may have of its own: twelve ordered categories have eleven thresholds.
 inline constexpr int max_phi = 11;
-/// The most of families that others modify, and of the user's own.
-inline constexpr int few_phi = 4;
+/// The most of families that others modify or hold, and of the user's own.
+inline constexpr int few_phi = 8;
 inline constexpr int max_phi_pairs = max_phi * (max_phi + 1) / 2;
 
 /// Position of the pair (a, b), a >= b, among the second derivatives with respect to phi.
@@ -90,6 +90,7 @@ enum class Support {
   open_unit,        ///< numbers between zero and one
   closed_unit,      ///< those, zero and one
   categories,       ///< ordered ones, 1, 2, 3, ...: the first two parameters are the ends of a row's category
+  by_row,           ///< that of the row's own family: the first parameter is the number of its kind
 };
 
 /// What a zero is among such responses.
@@ -110,6 +111,7 @@ inline Zero zero_among(Support support) {
       return Zero::impossible;
     case Support::closed_unit:
     case Support::categories:
+    case Support::by_row:
     case Support::numbers:
       return Zero::ordinary;
   }
@@ -264,6 +266,20 @@ class Family {
   virtual void away(int category, double* moves) const {
     (void)category;
     (void)moves;
+  }
+
+  // Rows of several kinds, each with a family of its own (Support::by_row): a member for each kind. The first parameter
+  // is the number of a row's kind, which is given, and those of the members follow, one member after the other. What
+  // takes no parameters (prepare, start_eta, recession, mean, link_of_mean) is asked of the row's member.
+  virtual int n_members() const { return 1; }
+  virtual const Family& member(int kind) const {
+    (void)kind;
+    return *this;
+  }
+  /// Where the parameters of a member begin among all.
+  virtual int first_phi(int kind) const {
+    (void)kind;
+    return 0;
   }
 
   // Scalars for the layers above. The variance of a response of unit weight is dispersion(phi) variance(mu, phi).

@@ -26,6 +26,7 @@ constexpr double subsample_rows = 20000.0;  // what a first round on a part of t
 constexpr int least_subsample_clusters = 50;
 // Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
 // infinite: such searches begin with this rule.
+constexpr double log_2pi = 1.8378770664093454836;
 constexpr int points_of_loadings = 7;
 
 /// Nodes per cluster; of nested factors those of an inner unit for each of the outer level's.
@@ -164,6 +165,18 @@ search::Optimum search_linear(const model::Model& model, const model::Response& 
   return optimum;
 }
 
+/// The restricted likelihood of a Gaussian model whose dispersion varies or is given, on the user's scale of beta.
+std::unique_ptr<likelihood::Objective> make_restricted(const model::Model& model, const model::Response& response,
+                                                       const FitOptions& options, const likelihood::Monitor& monitor) {
+  auto objective =
+      std::make_unique<likelihood::JointObjective>(model, response, options.threads, monitor, options.most_bytes);
+  const int p = model.p();
+  const double scale =
+      p > 0 ? linear_algebra::log_abs_determinant(model.user_scale(response).matrix.topLeftCorner(p, p)) : 0.0;
+  objective->restrict(0.5 * p * log_2pi + scale);
+  return objective;
+}
+
 search::Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options,
                        const Start& plain, std::vector<bool>& free, FitRecord& record,
                        const likelihood::Monitor& monitor) {
@@ -172,7 +185,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   search::AscentOptions ascent;
   ascent.newton = newton_options(options);
   ascent.restarts = options.restarts;
-  ascent.floor = plain.value;
+  if (!options.restricted) ascent.floor = plain.value;
   ascent.plain_start = [&] {
     return options.start.size() == 0
                ? plain.psi
@@ -215,8 +228,10 @@ search::Optimum search(const model::Model& model, const model::Response& respons
         ascent.newton.patience = 0;  // the same direction serves at every number of points
     }
   }
-  const auto objective = make_objective(model, response, options.n_quadrature, options.threads, monitor,
-                                        likelihood::Derivatives::hessian, options.most_bytes);
+  const auto objective = options.restricted
+                             ? make_restricted(model, response, options, monitor)
+                             : make_objective(model, response, options.n_quadrature, options.threads, monitor,
+                                              likelihood::Derivatives::hessian, options.most_bytes);
   search::Ascent found = search::ascend(*objective, response, psi, std::move(modes), ascent, monitor);
   free = found.free;
   record.other_starts = found.others;
@@ -265,7 +280,8 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   const auto begin = std::chrono::steady_clock::now();
   const int p = model.p(), q = model.q(), P = model.n_parameters();
   const bool linear = model.is_linear() && q > 0;
-  if (options.restricted && !linear) throw std::invalid_argument("REML is for linear mixed models");
+  if (options.restricted && !(model.is_exact() && q > 0))
+    throw std::invalid_argument("REML is for linear mixed models");
   if (options.n_quadrature < 1 || (!linear && node_count(model, options.n_quadrature) > most_nodes))
     throw std::invalid_argument("too many quadrature points");
   const auto scale = model.user_scale(response);

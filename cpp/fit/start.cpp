@@ -13,6 +13,11 @@ namespace {
 
 constexpr double exact_share = 1e-24;  // of the response's mean square: residuals this small are rounding
 
+/// The family of a row.
+const family::Family& of_kind(const model::Model& model, const double* kind, int row) {
+  return kind ? model.family().member(static_cast<int>(kind[row])) : model.family();
+}
+
 /// One weighted least-squares step from a linear predictor made of the response itself, as R's glm() starts.
 struct LeastSquares {
   Eigen::MatrixXd cross;
@@ -31,6 +36,14 @@ struct WorkingRows {
   void set_offset(const model::Model& model, const model::Panel& panel) {
     const double* from = model.family().is_linear() ? nullptr : model.offset(panel);
     for (int j = 0; j < panel.n_rows; ++j) offset[static_cast<std::size_t>(j)] = from ? from[j] : 0.0;
+  }
+
+  /// eta without random effects.
+  void set_predictor(const model::Model& model, const model::Panel& panel, const Eigen::VectorXd& beta) {
+    set_offset(model, panel);
+    std::copy(offset.begin(), offset.end(), eta.begin());
+    for (int k = 0; k < model.p(); ++k)
+      numeric::add_multiple(panel.n_rows, beta[k], model.fixed_column(panel, k), eta.data());
   }
 
   /// Score and expected information at eta; rows whose eta is outside the domain weigh nothing.
@@ -65,7 +78,9 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
     const model::Panel& panel = model.panels()[i];
     const family::Observations data = response.from(panel.first_row, {});
     rows.set_offset(model, panel);
-    for (int j = 0; j < panel.n_rows; ++j) rows.eta[static_cast<std::size_t>(j)] = model.family().start_eta(data[j]);
+    const double* kind = model.kinds(panel);
+    for (int j = 0; j < panel.n_rows; ++j)
+      rows.eta[static_cast<std::size_t>(j)] = of_kind(model, kind, j).start_eta(data[j]);
     rows.evaluate(model, response, panel, phi.data());
     for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
       const double from_offset = rows.weight[j] * (rows.eta[j] - rows.offset[j]);
@@ -94,31 +109,61 @@ struct Scatter {
   double eta = 1.0, pearson = 1.0, response = 1.0;  ///< `response`: the same of the response itself, from zero
 };
 
-Scatter scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
-                const double* phi, int stride) {
+/// Of the rows of each kind.
+std::vector<Scatter> scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
+                             const double* phi, int stride) {
+  struct Sums {
+    double squares = 0.0, weights = 0.0, responses = 0.0, n = 0.0;
+  };
   WorkingRows rows(model);
-  double squares = 0.0, weights = 0.0, responses = 0.0, n = 0.0;
+  std::vector<Sums> sums(static_cast<std::size_t>(model.family().n_members()));
   for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
     const model::Panel& panel = model.panels()[i];
-    rows.set_offset(model, panel);
-    std::copy(rows.offset.begin(), rows.offset.end(), rows.eta.begin());
-    for (int k = 0; k < model.p(); ++k)
-      numeric::add_multiple(panel.n_rows, beta[k], model.fixed_column(panel, k), rows.eta.data());
+    rows.set_predictor(model, panel, beta);
     rows.evaluate(model, response, panel, phi);
+    const double* kind = model.kinds(panel);
     for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
       if (rows.weight[j] == 0.0) continue;
       const auto row = static_cast<std::size_t>(panel.first_row) + j;
-      squares += rows.d1[j] * rows.d1[j] / rows.weight[j];
+      Sums& own_sums = sums[kind ? static_cast<std::size_t>(kind[j]) : 0];
+      own_sums.squares += rows.d1[j] * rows.d1[j] / rows.weight[j];
       double own[family::max_phi] = {};
       for (int r = 0; r < model.family().n_phi(); ++r) own[r] = rows.at.at(r, static_cast<std::ptrdiff_t>(j));
-      const double variance = model.family().variance(model.family().mean(rows.eta[j]), own);
-      responses += response.weight[row] * response.value[row] * response.value[row] / variance;
-      weights += rows.weight[j];
-      n += 1.0;
+      const double mean = of_kind(model, kind, static_cast<int>(j)).mean(rows.eta[j]);
+      const double variance = model.family().variance(mean, own);
+      own_sums.responses += response.weight[row] * response.value[row] * response.value[row] / variance;
+      own_sums.weights += rows.weight[j];
+      own_sums.n += 1.0;
     }
   }
-  if (!(n > 0.0) || !std::isfinite(squares)) return {};
-  return {squares / weights, squares / n, responses / n};
+  std::vector<Scatter> found;
+  for (const Sums& own : sums)
+    found.push_back(own.n > 0.0 && std::isfinite(own.squares)
+                        ? Scatter{own.squares / own.weights, own.squares / own.n, own.responses / own.n}
+                        : Scatter{});
+  return found;
+}
+
+/// What random effects can plausibly be where kinds of rows have scales of their own: per random column the scatter
+/// on the scale of eta of the rows that it is in.
+Eigen::VectorXd column_scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
+                               const double* phi, int stride) {
+  WorkingRows rows(model);
+  Eigen::VectorXd squares = Eigen::VectorXd::Zero(model.q()), weights = squares;
+  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
+    const model::Panel& panel = model.panels()[i];
+    rows.set_predictor(model, panel, beta);
+    rows.evaluate(model, response, panel, phi);
+    for (int a = 0; a < model.q(); ++a) {
+      const double* z = model.random_column(panel, a);
+      for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
+        if (rows.weight[j] == 0.0 || z[j] == 0.0) continue;
+        squares[a] += rows.d1[j] * rows.d1[j] / rows.weight[j];
+        weights[a] += rows.weight[j] * z[j] * z[j];
+      }
+    }
+  }
+  return squares.cwiseQuotient(weights);
 }
 
 /// Coefficients that come nearest to these parameters of the family for all rows.
@@ -173,14 +218,18 @@ Start starting_values(const model::Model& model, const model::Response& response
       return;
     }
     const std::vector<double> none(static_cast<std::size_t>(n_phi), 0.0);
-    double zero[family::max_phi] = {}, one[family::max_phi];
+    double zero[family::max_phi] = {}, one[family::max_phi], phi[family::max_phi] = {};
     std::fill(one, one + family::max_phi, 1.0);
-    const Scatter left = scatter(model, response, glm.head(p), none.data(), stride);
-    const bool has_dispersion = model.family().dispersion(one) != model.family().dispersion(zero);
-    // A mean at an end of its range, to rounding, has no variance: then nothing is known of the scale.
-    exact = has_dispersion && std::isfinite(left.response) && !(left.pearson > exact_share * left.response);
-    double phi[family::max_phi] = {};
-    model.family().start_phi(left.pearson, phi);
+    const std::vector<Scatter> left = scatter(model, response, glm.head(p), none.data(), stride);
+    for (int kind = 0; kind < model.family().n_members(); ++kind) {
+      const family::Family& family = model.family().member(kind);
+      const Scatter& own = left[static_cast<std::size_t>(kind)];
+      const bool has_dispersion = family.dispersion(one) != family.dispersion(zero);
+      // A mean at an end of its range, to rounding, has no variance: then nothing is known of the scale.
+      exact = has_dispersion && std::isfinite(own.response) && !(own.pearson > exact_share * own.response);
+      if (exact) break;
+      family.start_phi(own.pearson, phi + model.family().first_phi(kind));
+    }
     spread_phi(model, response, phi, glm.data() + p);
   };
   Start start;
@@ -211,16 +260,26 @@ Start starting_values(const model::Model& model, const model::Response& response
   // The least-squares step left the domain, or tiny responses had all the weight in it: the mean of the response alone
   // stays inside, if there is an intercept; that of eta, or where a few responses are by far the largest their own.
   if (found.ending != search::Ending::converged) from_mean(step.mean_eta / step.weight);
-  if (found.ending != search::Ending::converged && model.family().support() != family::Support::trials)
+  const auto support = model.family().support();
+  if (found.ending != search::Ending::converged && support != family::Support::trials &&
+      support != family::Support::by_row)
     from_mean(model.family().link_of_mean(step.mean));
   if (found.ending == search::Ending::no_start) start.ending = search::Ending::no_start;
   if (found.ending != search::Ending::no_start && stride == 1) start.value = found.sums.value;
   start.psi.resize(p + n_theta + n_phi);
   start.psi.head(p) = found.psi.head(p);
   start.psi.tail(n_phi) = found.psi.tail(n_phi);
-  const double scale = 0.5 * std::sqrt(scatter(model, response, found.psi.head(p), found.psi.data() + p, stride).eta);
   const model::Layout layout(model);
-  layout.start(std::isfinite(scale) && scale > 0.0 ? scale : 1.0, start.psi.data() + p);
+  auto usable = [](double square) {
+    const double scale = 0.5 * std::sqrt(square);
+    return std::isfinite(scale) && scale > 0.0 ? scale : 1.0;
+  };
+  const Eigen::VectorXd beta = found.psi.head(p);
+  const double* phi = found.psi.data() + p;
+  if (model.family().n_members() == 1)
+    layout.start(usable(scatter(model, response, beta, phi, stride)[0].eta), start.psi.data() + p);
+  else
+    layout.start(column_scatter(model, response, beta, phi, stride).unaryExpr(usable), start.psi.data() + p);
   return start;
 }
 

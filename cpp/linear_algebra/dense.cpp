@@ -77,5 +77,8 @@ Eigen::MatrixXd solve_square(const Eigen::MatrixXd& a, const MatrixView& b) {
 Eigen::MatrixXd inverse(const Eigen::MatrixXd& a) { return a.inverse(); }
 
 double determinant(const Eigen::MatrixXd& a) { return a.determinant(); }
+double log_abs_determinant(const Eigen::MatrixXd& a) {
+  return Eigen::FullPivLU<Eigen::MatrixXd>(a).matrixLU().diagonal().array().abs().log().sum();
+}
 
 }  // namespace multilevel::linear_algebra

@@ -140,6 +140,15 @@ void Layout::start(double scale, double* theta) const {
     for (const double value : term.structure->start(term.q, scale)) *theta++ = value;
 }
 
+void Layout::start(const Eigen::VectorXd& scales, double* theta) const {
+  for (const auto& term : model_.terms()) {
+    const auto rows = term.structure->theta_rows(term.q);
+    const auto own = term.structure->start(term.q, 1.0);
+    for (std::size_t k = 0; k < own.size(); ++k)
+      *theta++ = rows[k] < 0 ? own[k] : own[k] * scales[term.first + rows[k]];
+  }
+}
+
 void Layout::move_theta(int term, const std::vector<int>& order, double* theta) {
   const auto q = static_cast<Eigen::Index>(order.size());
   auto& now = order_[static_cast<std::size_t>(term)];

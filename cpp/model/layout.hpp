@@ -55,6 +55,8 @@ class Layout {
   void set_term_factor(int term, const Eigen::MatrixXd& factor, double* theta) const;
   /// Where a search begins when random effects of this standard deviation are plausible.
   void start(double scale, double* theta) const;
+  /// The same where each random column has a scale of its own, (q).
+  void start(const Eigen::VectorXd& scales, double* theta) const;
 
   /// Orders the coefficients of unstructured terms by pivoted Cholesky where the present order is bad, and moves theta
   /// along. True when anything changed.

@@ -118,6 +118,7 @@ Model::Model(const Specification& s, int threads)
   sort_rows(s);
   cut_panels(!s.codes.empty());
   fill_columns(s, threads);
+  check_kinds();
 }
 
 /// Random columns stand factor by factor, those of one factor in the order of its terms; theta in the order of terms.
@@ -397,6 +398,18 @@ void Model::lay_out_phi(std::vector<std::vector<Column>>& columns, const std::ve
   }
 }
 
+void Model::check_kinds() const {
+  const int n_members = family_->n_members();
+  if (n_members == 1) return;
+  if (phi_offset_slot_[0] == no_slot) throw std::invalid_argument("a family by row needs the kind of each row");
+  for (const auto& panel : panels_)
+    for (int j = 0; j < panel.n_rows; ++j) {
+      const double kind = kinds(panel)[j];
+      if (!(kind >= 0.0 && kind < n_members && kind == std::floor(kind)))
+        throw std::invalid_argument("the kind of a row is a whole number from 0 to " + std::to_string(n_members - 1));
+    }
+}
+
 bool Model::phi_varies() const {
   return std::any_of(phi_parts_.begin(), phi_parts_.end(), [](const PhiPart& part) { return !part.constant; });
 }
@@ -465,13 +478,15 @@ Response Model::prepare(const double* y, int threads, double* row_constants) con
       const double* second = second_slot_ == no_slot ? ones_.data() : column(panel, second_slot_);
       const double* weight = weight_slot_ == no_slot ? ones_.data() : column(panel, weight_slot_);
       const double* off = linear && offset_slot_ != no_slot ? column(panel, offset_slot_) : nullptr;
+      const double* kind = kinds(panel);
       for (int j = 0; j < panel.n_rows; ++j) {
         const auto row = static_cast<std::size_t>(panel.first_row + j);
         double value = y[order_[row]];
         if (!std::isfinite(value)) throw std::invalid_argument("the response must be finite");
         if (linear) value = (value - (off ? off[j] : 0.0) - r.shift) * r.scale;
         double constant = 0.0;
-        const family::Observation own = family_->prepare(value, second[j], weight[j], &constant);
+        const family::Family& of_row = kind ? family_->member(static_cast<int>(kind[j])) : *family_;
+        const family::Observation own = of_row.prepare(value, second[j], weight[j], &constant);
         r.value[row] = own.response;
         r.weight[row] = own.weight;
         if (r.second) r.second[row] = own.second;

@@ -224,6 +224,10 @@ class Model {
       return !family_->separate_thresholds() || threshold_part(g, a) == threshold_part(h, b);
     return meet_[static_cast<std::size_t>(((g % m) * 2 + a) * 2 * m + (h % m) * 2 + b)];
   }
+  /// The numbers of the rows' kinds, where kinds have families of their own; null elsewhere.
+  const double* kinds(const Panel& panel) const {
+    return family_->n_members() > 1 ? column(panel, phi_offset_slot_[0]) : nullptr;
+  }
   /// Null where there is none.
   const double* offset(const Panel& panel) const {
     return offset_slot_ == no_slot ? nullptr : column(panel, offset_slot_);
@@ -296,6 +300,7 @@ class Model {
     return threshold_parts_[static_cast<std::size_t>(g) % threshold_parts_.size()][static_cast<std::size_t>(place)];
   }
   void set_scaled_columns(Response& response) const;
+  void check_kinds() const;
   void set_ends(const double* y, Response& response, int threads) const;
   Eigen::VectorXd frequency_thresholds(const Response& response) const;
 

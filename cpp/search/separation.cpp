@@ -77,9 +77,11 @@ bool separates(const model::Model& model, const model::Response& response, const
     std::fill(move.begin(), move.end(), 0.0);
     for (int k = 0; k < model.p(); ++k)
       numeric::add_multiple(panel.n_rows, direction[k], model.fixed_column(panel, k), move.data());
+    const double* kind = model.kinds(panel);
     for (int j = 0; j < panel.n_rows; ++j) {
       const auto row = static_cast<std::size_t>(panel.first_row + j);
-      const int side = model.family().recession(response.from(0, {})[row]);
+      const auto& family = kind ? model.family().member(static_cast<int>(kind[j])) : model.family();
+      const int side = family.recession(response.from(0, {})[row]);
       if (side == family::either_way) continue;
       const double m = move[static_cast<std::size_t>(j)];
       if (side != 0 && m * side > 0.0)

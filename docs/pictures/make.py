@@ -32,6 +32,12 @@ def main() -> None:
     formula = "use ~ age + I(age ** 2) + urban + livch + (1 | district)"
     contraception = ml.fit(formula, ml.datasets.contraception(), family="binomial")
     save("predictions", contraception.plot.predictions("age"))
+    save("probability", contraception.plot.probability("age"))
+    save("latent", contraception.plot.latent("urban"))
+    fits = ml.lm_list("Reaction ~ Days | Subject", ml.datasets.sleepstudy())
+    save("group_fits", fits.plot(sleep))
+    table = ml.power(sleep, test="Days", effect=[2, 4, 6], sizes=[6, 12, 18, 24], n=400, seed=1)
+    save("power", ml.plot_power(table))
     save("profile", sleep.plot.profile())
     save("residuals", cbpp.plot.residuals("deviance"))
     save("check", sleep.plot.check())

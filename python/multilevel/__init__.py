@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SingularFitWarning,
     )
     from multilevel.family.custom import CustomFamily
+    from multilevel.family.mixed import MixedFamily
     from multilevel.family.registry import Family, families
     from multilevel.inference.compare import compare
     from multilevel.inference.pool import pool
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from multilevel.inference.vuong import vuong
     from multilevel.lm_list import LmList, lm_list
     from multilevel.model import MixedModel, fit
+    from multilevel.pictures.power_curves import plot_power
     from multilevel.report.side_by_side import table
     from multilevel.results.results import MixedModelResults
     from multilevel.saved import load
@@ -55,6 +57,7 @@ __all__ = [
     "FitWarning",
     "FormulaError",
     "LmList",
+    "MixedFamily",
     "MixedModel",
     "MixedModelResults",
     "NotEstimableWarning",
@@ -70,6 +73,7 @@ __all__ = [
     "fit",
     "lm_list",
     "load",
+    "plot_power",
     "pool",
     "power",
     "rank",
@@ -88,6 +92,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "FitWarning": "errors",
     "FormulaError": "errors",
     "LmList": "lm_list",
+    "MixedFamily": "family.mixed",
     "MixedModel": "model",
     "MixedModelResults": "results.results",
     "NotEstimableWarning": "errors",
@@ -101,6 +106,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "fit": "model",
     "lm_list": "lm_list",
     "load": "saved",
+    "plot_power": "pictures.power_curves",
     "pool": "inference.pool",
     "power": "simulation",
     "simulate": "simulation",

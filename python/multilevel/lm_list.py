@@ -14,13 +14,17 @@ from .errors import DataError, DataWarning, FormulaError, warn_caller
 from .family.registry import Family
 from .formula.tokens import tokenize
 from .inference.wald import p_values, quantile
+from .pictures.group_fits import group_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
     from .design.design import Design
+    from .results.results import MixedModelResults
 
 FULL_RANK = 1e-7  # of its length: a column with less left after the columns before it adds nothing (as R's lm)
 MOST_NAMED = 10  # groups in a warning
@@ -215,6 +219,35 @@ class LmList:
         return pd.DataFrame(
             {"lower": table["conf_low"].to_numpy(), "upper": table["conf_high"].to_numpy()}, index=index
         )
+
+    @understands
+    def plot(
+        self,
+        mixed: MixedModelResults | None = None,
+        term: str | None = None,
+        level: float = 0.95,
+        pool: bool = True,
+        ax: Axes | None = None,
+    ) -> Axes | Figure:
+        """Intervals of the coefficients, a panel for each, groups sorted by the first (nlme's `plot(intervals(f))`).
+
+        Parameters
+        ----------
+        mixed : results, optional
+            A mixed model of the same groups: its coefficients of the groups stand beside, drawn towards the fixed
+            effect, which is a line.
+        term : str, optional
+            One coefficient; all without it.
+        level, pool
+            As in `table`.
+        ax : Axes, optional
+            For one coefficient; it needs matplotlib.
+        """
+        if term is not None and term not in self.terms:
+            raise DataError(f"term={term!r} is not there; there are {', '.join(map(repr, self.terms))}")
+        terms = self.terms if term is None else (term,)
+        fit = None if mixed is None else mixed.fit
+        return group_fits(self.table(level, pool), self.group_name, terms, fit, level, ax)
 
     # ---- rows ----
 

@@ -12,10 +12,11 @@ from .arguments import finite_numbers, understands, whole_number
 from .design.build import build_design
 from .design.response import another_response, several_responses
 from .errors import DataError
+from .family.mixed import as_family
 from .family.registry import Family, Zero
 from .fitting.core_model import build_core
 from .fitting.many import fit_many
-from .fitting.parameters import is_linear
+from .fitting.parameters import is_exact, is_linear
 from .fitting.progress import Progress
 from .fitting.quasi import QUASI, quasi
 from .fitting.run import run
@@ -46,9 +47,10 @@ class MixedModel:
         the guide lists and those in `functions`, and no others.
     data : data frame or dict of columns
         pandas, polars, pyarrow, or anything that narwhals reads. It is not modified.
-    family : str or Family
+    family : str, Family or mapping
         ``"gaussian"``, ``"binomial"``, ``"poisson"``, ``"gamma"``, ``"negative_binomial"``, ``"beta"``, ...;
         `multilevel.families()` lists them with their links, parameters and references. `CustomFamily` makes others.
+        `MixedFamily`, or ``{"kind": {"test": "binomial", "time": "lognormal"}}``, has a family for each kind of rows.
     link : str, optional
         The family's default link without it.
     weights : str or array_like, optional
@@ -113,7 +115,7 @@ class MixedModel:
         self,
         formula: str,
         data: Any,
-        family: str | Family = "gaussian",
+        family: str | Family | Mapping[str, Any] = "gaussian",
         *,
         link: str | None = None,
         weights: str | ArrayLike | None = None,
@@ -130,10 +132,7 @@ class MixedModel:
         missing: str = "drop",
         threads: int | None = None,
     ) -> None:
-        if isinstance(family, Family):
-            self.family = family if link is None else family.with_link(link)
-        else:
-            self.family = Family(family, link)
+        self.family: Family = as_family(family, link)
         self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
         if scale is not None:
             self.family, parts["scale"] = self.family.with_scale(), scale
@@ -430,12 +429,13 @@ class MixedModel:
         linear = is_linear(self.design, self.family)
         if method is None:
             return "reml" if linear and mixed else "ml"
-        if method == "reml" and self.family.is_linear and not linear:
+        exact = is_exact(self.design, self.family)
+        if method == "reml" and self.family.is_linear and not exact:
             raise DataError(
-                "method='reml' needs one residual standard deviation that is estimated; with dispersion= or a given "
-                "sigma use method='ml'"
+                "method='reml' needs a dispersion without random effects: given those the fixed effects cannot be "
+                "integrated out of the likelihood exactly. Use method='ml'"
             )
-        if method == "reml" and not linear:
+        if method == "reml" and not exact:
             raise DataError(
                 f"method='reml' needs the gaussian family with the identity link, and this model is "
                 f"{self.family.name}({self.family.link}): only there can the fixed effects be integrated out of the "
@@ -451,8 +451,7 @@ class MixedModel:
     def __repr__(self) -> str:
         groups = ", ".join(f"{name} ({count})" for name, count in self.n_groups.items()) or "none"
         return (
-            f"<MixedModel: {self.formula}, {self.family.name}({self.family.link}), "
-            f"{self.design.n_rows} rows, grouping factors: {groups}>"
+            f"<MixedModel: {self.formula}, {self.family.label}, {self.design.n_rows} rows, grouping factors: {groups}>"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -495,7 +494,7 @@ def _with_parts(
 def fit(
     formula: str,
     data: Any,
-    family: str | Family = "gaussian",
+    family: str | Family | Mapping[str, Any] = "gaussian",
     *,
     link: str | None = None,
     weights: str | ArrayLike | None = None,

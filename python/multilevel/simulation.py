@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 
 from .arguments import understands
+from .columns.expressions import Rows
+from .columns.frame import Frame
+from .design.kinds import codes_of_rows
 from .errors import DataError
+from .family.mixed import as_family
 from .family.registry import Family
 from .model import MixedModel
 from .prediction.given import law_at
@@ -35,7 +39,7 @@ SOME_VALUES = {  # that a family can take
 def simulate(
     formula: str,
     data: Any,
-    family: str | Family = "gaussian",
+    family: str | Family | Mapping[str, Any] = "gaussian",
     *,
     params: Mapping[str, Any],
     n: int = 1,
@@ -120,7 +124,7 @@ def simulate(
 def power(
     model: MixedModelResults | str,
     data: Any = None,
-    family: str | Family = "gaussian",
+    family: str | Family | Mapping[str, Any] = "gaussian",
     *,
     test: str,
     effect: float | Sequence[float] | None = None,
@@ -210,20 +214,40 @@ def _beta(model: MixedModel, params: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _without_response(
-    formula: str, data: Any, family: str | Family, trials: ArrayLike | str | None, **options: Any
+    formula: str, data: Any, family: str | Family | Mapping[str, Any], trials: ArrayLike | str | None, **options: Any
 ) -> MixedModel:
     """The model of a formula whose response is yet to be drawn."""
     _, tilde, right = formula.partition("~")
     if not tilde:
         raise DataError(f"the formula {formula!r} has no '~'; write '~ x + (1 | g)'")
     link = options.pop("link", None)
-    own = family if isinstance(family, Family) else Family(family, link)
+    own = as_family(family, link)
     columns, n_rows = _columns(data)
     for name in (RESPONSE, REST):
         if name in columns:
             raise DataError(f"the data have a column '{name}', a name that is needed here; rename it")
-    if trials is not None and own.support != "trials":
+    if trials is not None and not any(member.support == "trials" for member in own.members):
         raise DataError(f"trials= is for families of trials; the family is {own.name}")
+    if own.kinds:
+        some, of_trials = _values_by_kind(own, columns, n_rows)
+    else:
+        some, of_trials = _values(own, options, n_rows), np.full(n_rows, own.support == "trials")
+    if trials is not None:
+        given = columns[trials] if isinstance(trials, str) and trials in columns else trials
+        if isinstance(given, str):
+            raise DataError(f"trials={given!r}: the data have no such column")
+        size = np.broadcast_to(np.asarray(given, dtype=np.float64), n_rows)
+        columns[RESPONSE] = np.where(of_trials, some * size, some)
+        columns[REST] = np.where(of_trials, size - columns[RESPONSE], 0.0)
+        left = f"cbind({RESPONSE}, {REST})"
+    else:
+        columns[RESPONSE], left = some, RESPONSE
+    table = pd.DataFrame(columns, index=data.index) if isinstance(data, pd.DataFrame) else columns
+    return MixedModel(f"{left} ~ {right}", table, own, **options)
+
+
+def _values(own: Family, options: dict[str, Any], n_rows: int) -> Any:
+    """Some responses that a family can take; the levels of ordered categories are taken from the options and back."""
     levels = options.pop("levels", None)
     values: tuple[Any, ...] = SOME_VALUES.get(own.support, (1.0, 2.0))
     if own.support == "categories":
@@ -237,19 +261,18 @@ def _without_response(
             raise DataError(f"the data have {n_rows} rows, fewer than the {len(levels)} categories")
     if own.zero or any(options.get(name) for name in ("zero_inflation", "hurdle")):
         values = (0.0, *values)
-    some = np.resize(values, n_rows)
-    if own.support == "trials" and trials is not None:
-        given = columns[trials] if isinstance(trials, str) and trials in columns else trials
-        if isinstance(given, str):
-            raise DataError(f"trials={given!r}: the data have no such column")
-        size = np.broadcast_to(np.asarray(given, dtype=np.float64), n_rows)
-        columns[RESPONSE] = some * size
-        columns[REST] = size - columns[RESPONSE]
-        left = f"cbind({RESPONSE}, {REST})"
-    else:
-        columns[RESPONSE], left = some, RESPONSE
-    table = pd.DataFrame(columns, index=data.index) if isinstance(data, pd.DataFrame) else columns
-    return MixedModel(f"{left} ~ {right}", table, own, **options)
+    return np.resize(values, n_rows)
+
+
+def _values_by_kind(own: Family, columns: dict[str, Any], n_rows: int) -> tuple[Any, Any]:
+    """The same where each kind of rows has a family of its own, and which rows are of trials."""
+    kinds = codes_of_rows(own, Rows(Frame(columns), None))
+    some, of_trials = np.ones(n_rows), np.zeros(n_rows, dtype=bool)
+    for code, member in enumerate(own.members):
+        at = kinds == code
+        some[at] = _values(member, {}, int(at.sum()))
+        of_trials[at] = member.support == "trials"
+    return some, of_trials
 
 
 def _columns(data: Any) -> tuple[dict[str, Any], int]:

@@ -26,7 +26,8 @@ table_of <- function(grid) {
 }
 quiet <- suppressMessages
 means_of <- function(fit) {
-  modes <- list(prob = ~ rating | temp, cum.prob = ~ cut | temp, exc.prob = ~ cut | temp, mean.class = ~temp, latent = ~temp)
+  modes <- list(prob = ~ rating | temp, cum.prob = ~ cut | temp, exc.prob = ~ cut | temp, mean.class = ~temp, latent = ~temp,
+                linear.predictor = ~ cut | temp)
   result <- list()
   for (mode in names(modes)) result[[mode]] <- table_of(quiet(emmeans(fit, modes[[mode]], mode = mode)))
   result$pairs_mean_class <- as.data.frame(pairs(quiet(emmeans(fit, ~temp, mode = "mean.class"))))[c("estimate", "SE")]

@@ -22,4 +22,9 @@ std::unique_ptr<Family> make_zero_inflated(std::unique_ptr<Family> base);
 std::unique_ptr<Family> make_censored(std::unique_ptr<Family> base);
 std::unique_ptr<Family> make_hurdle(std::unique_ptr<Family> base, const std::string& zero);
 
+/// Rows of several kinds with a family each; `names`, of the kinds, stand before the names of parameters.
+/// Throws std::invalid_argument where there are less than two, or one that cannot be among others.
+std::shared_ptr<Family> make_by_row(const std::vector<std::string>& names,
+                                    const std::vector<std::shared_ptr<const Family>>& members);
+
 }  // namespace multilevel::family

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "family/of_row.hpp"
 #include "likelihood/joint/objective.hpp"
 #include "likelihood/mode_course.hpp"
 #include "numeric/row_sums.hpp"
@@ -121,7 +122,7 @@ bool JointObjective::enter_domain(std::vector<double>& modes) {
   for (const auto& panel : model_.panels()) {
     for (std::int64_t j = panel.first_row; j < panel.first_row + panel.n_rows; ++j) {
       weight_[at(j)] = std::isfinite(value_[at(j)]) ? 0.0 : outside_weight;
-      const double target = model_.family().start_eta(data_[j]);
+      const double target = family::start_eta(model_.family(), data_, j);
       shift_[at(j)] = weight_[at(j)] * (target - eta_[at(j)]);
     }
     add_level_sums(model_, panel, shift_.data() + panel.first_row, step_.data());
@@ -141,7 +142,7 @@ bool JointObjective::enter_domain(std::vector<double>& modes) {
 /// v of the linear model in which every row says what its response alone would make of eta.
 bool JointObjective::from_responses(double side, std::vector<double>& modes) {
   const auto& family = model_.family();
-  for (std::int64_t j = 0; j < model_.n_rows(); ++j) eta_[at(j)] = side * family.start_eta(data_[j]);
+  for (std::int64_t j = 0; j < model_.n_rows(); ++j) eta_[at(j)] = side * family::start_eta(family, data_, j);
   set_weights(false);
   if (!precision_.factor(products_, lambda_)) return false;
   std::fill(modes.begin(), modes.end(), 0.0);

@@ -136,6 +136,7 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
   precision_.level_products(products_, lambda_, products_by_level_.data(), mode_covariance, std::ref(leverages));
   if (contributions_) contributions_->start(n_beta_ + n_entries + n_phi_);
   set_gradient(modes, sums);
+  if (restricted_ && !add_restriction(sums)) return false;
   if (contributions_) {
     contribute_levels(modes, *contributions_);
     if (contributions_->with_moments && mode_covariance) contribute_moments(modes, mode_covariance, *contributions_);

@@ -21,6 +21,13 @@ class JointObjective final : public Objective {
   JointObjective(const model::Model& model, const model::Response& response, int threads, const Monitor& monitor,
                  double most_bytes = 0.0);
 
+  /// From now on beta is integrated out (REML), which is exact where the density is Gaussian around eta: adds
+  /// -log|X'V^-1 X| / 2 and `constant` to the log-likelihood.
+  void restrict(double constant) {
+    restricted_ = true;
+    restriction_constant_ = constant;
+  }
+
   bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr,
                 Derivatives wanted = Derivatives::hessian) override;
   bool has_exact_hessian() const override { return false; }
@@ -61,6 +68,7 @@ class JointObjective final : public Objective {
   void contribute_moments(const std::vector<double>& modes, const double* mode_covariance, Contributions& to) const;
   bool set_value(const std::vector<double>& modes, Sums& sums);
   void set_gradient(const std::vector<double>& modes, Sums& sums);
+  bool add_restriction(Sums& sums);
   void approximate_hessian(Sums& sums);
 
   const model::Response& response_;
@@ -70,6 +78,8 @@ class JointObjective final : public Objective {
   JointPrecision precision_;
   bool factored_ = false;  ///< whether precision_ is that of the last evaluation
   Eigen::MatrixXd lambda_;
+  bool restricted_ = false;
+  double restriction_constant_ = 0.0;
   // Rows:
   std::vector<double> fixed_eta_, eta_, value_, weight_, leverage_, shift_;
   std::vector<double> rows_;  ///< storage of what `at_mode_` points to

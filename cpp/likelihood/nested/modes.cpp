@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "family/of_row.hpp"
 #include "likelihood/one_factor/conditional_mode.hpp"
 
 namespace multilevel::likelihood {
@@ -148,7 +149,7 @@ bool NestedModes::enter_domain(const Place& place, int cluster, NestedEffects& v
   double *weight = arrays.scratch, *weighted = arrays.shift;
   for (int j = own.first; j < own.last; ++j) {
     weight[j] = std::isfinite(arrays.at_mode.value[j]) ? 0.0 : outside_weight;
-    weighted[j] = weight[j] * (place.family.start_eta(rows.data[j]) - arrays.eta[j]);
+    weighted[j] = weight[j] * (family::start_eta(place.family, rows.data, j) - arrays.eta[j]);
   }
   rows.inner_sums(units, weighted, sums_);
   gradient_.fill(units, 0.0);
@@ -172,7 +173,7 @@ void NestedModes::from_responses(const Place& place, double side, Range clusters
   NestedArrays& arrays = place.arrays;
   const Range units{rows.units(clusters.first).first, rows.units(clusters.last - 1).last}, own = rows.rows(units);
   double *eta = arrays.eta, *weight = arrays.scratch, *weighted = arrays.shift;
-  for (int j = own.first; j < own.last; ++j) eta[j] = side * place.family.start_eta(rows.data[j]);
+  for (int j = own.first; j < own.last; ++j) eta[j] = side * family::start_eta(place.family, rows.data, j);
   place.family.expected_information(rows.family_rows(own, eta), weight + own.first);
   for (int j = own.first; j < own.last; ++j) weighted[j] = weight[j] * (eta[j] - arrays.fixed_eta[j]);
   rows.inner_sums(units, weighted, sums_);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "family/of_row.hpp"
 #include "likelihood/mode_course.hpp"
 #include "likelihood/mode_scan.hpp"
 #include "likelihood/one_factor/strip.hpp"
@@ -210,7 +211,7 @@ class ConditionalModes {
     double *eta = rows.eta + first, *weight = rows.scratch + first;
     for (int j = 0; j < n; ++j) {
       weight[j] = std::isfinite(rows.at_mode.value[first + j]) ? 0.0 : outside_weight;
-      eta[j] = family.start_eta(strip.data[first + j]) - eta[j];
+      eta[j] = family::start_eta(family, strip.data, first + j) - eta[j];
     }
     Vector right(q_());
     for (int a = 0; a < q_(); ++a)
@@ -225,7 +226,7 @@ class ConditionalModes {
   void read_responses(const Strip& strip, RowArrays& rows, const family::Family& family, double side) {
     const int n = strip.n_rows;
     double* eta = rows.eta;
-    for (int j = 0; j < n; ++j) eta[j] = side * family.start_eta(strip.data[j]);
+    for (int j = 0; j < n; ++j) eta[j] = side * family::start_eta(family, strip.data, j);
     family.expected_information({n, eta, strip.data}, rows.scratch);
     for (int j = 0; j < n; ++j) eta[j] -= rows.fixed_eta[j];
   }

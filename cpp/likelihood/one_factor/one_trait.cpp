@@ -37,15 +37,15 @@ struct Touches {
 class OneTrait final : public PanelLikelihood {
  public:
   OneTrait(const model::Model& model, const model::Response& response, const model::Layout& layout,
-           const numeric::QuadratureRule& rule, Derivatives derivatives)
+           const numeric::QuadratureRule& rule, Derivatives derivatives, bool with_trait)
       : model_(model),
         response_(response),
         layout_(layout),
         rule_(rule),
         hessian_(derivatives == Derivatives::hessian),
         p_(model.p()),
-        q_(model.q()),
-        phi_(p_ + layout.n_entries()),
+        q_(with_trait ? model.q() : 0),
+        phi_(p_ + (with_trait ? layout.n_entries() : 0)),
         P_(phi_ + model.n_phi()),
         R_(static_cast<int>(model.phi_parts().size())),
         n_arrays_(2 + 2 * R_ + R_ * (R_ + 1) / 2),
@@ -68,11 +68,11 @@ class OneTrait final : public PanelLikelihood {
     nodes_.resize(at(n_arrays_) * at(K_) * stride_);
     for (auto* array : {&share_, &tilted_, &v_, &f1_, &f2_}) array->resize(at(K_));
     for (auto* array : {&F_, &weighted_}) array->resize(at(P_) * at(S_));
-    products_.resize(at(P_) * 4);
+    row_.resize(at(model.largest_cluster()));
     phi_mean_.resize(at(R_));
     phi_slope_.resize(at(R_));
     phi_phi_.resize(at(R_ * (R_ + 1) / 2));
-    for (int k = 0; k < K_; ++k) t_.push_back(rule.node(k)[0]);
+    for (int k = 0; k < K_; ++k) t_.push_back(with_trait ? rule.node(k)[0] : 0.0);
     for (auto* array : {&v_psi_, &s_psi_, &H_psi_, &H_psi_v_, &E0_, &E1_, &mean_, &y_, &e_}) array->resize(at(P_));
   }
 
@@ -112,10 +112,10 @@ class OneTrait final : public PanelLikelihood {
     Strip one = strip_;
     one.z.assign(1, w_.data());
     double* modes = all_modes + static_cast<std::int64_t>(strip_.first_cluster) * q_;
-    for (int i = 0; i < m; ++i) mode_[at(i)] = modes[i * q_];
+    for (int i = 0; i < m; ++i) mode_[at(i)] = q_ > 0 ? modes[i * q_] : 0.0;
     const Small lambda = Small::Identity(1, 1);
-    const int failed = finder_->find(one, rows_, model_.family(), lambda, mode_.data(), sums);
-    for (int i = 0; i < m; ++i) {
+    const int failed = q_ > 0 ? finder_->find(one, rows_, model_.family(), lambda, mode_.data(), sums) : -1;
+    for (int i = 0; q_ > 0 && i < m; ++i) {
       std::fill_n(modes + i * q_, q_, 0.0);
       modes[i * q_] = mode_[at(i)];
     }
@@ -133,7 +133,7 @@ class OneTrait final : public PanelLikelihood {
         return;
       }
       scale_[at(i)] = 1.0 / std::sqrt(H);
-      if (!mode_covariance) continue;
+      if (!mode_covariance || q_ == 0) continue;
       Eigen::Map<Eigen::MatrixXd> own(mode_covariance + static_cast<std::int64_t>(strip_.first_cluster + i) * q_ * q_,
                                       q_, q_);
       own.setIdentity();
@@ -142,7 +142,9 @@ class OneTrait final : public PanelLikelihood {
     evaluate_nodes(m);
     if (hessian_) sums_.setZero();
     for (int i = 0; i < m; ++i) add_cluster(i, sums);
-    if (hessian_) flush(sums.hessian);
+    if (!hessian_) return;
+    flush_block();
+    flush(sums.hessian);
   }
 
   int first_touch(int row) const { return touches_->first[at(row)]; }
@@ -250,6 +252,7 @@ class OneTrait final : public PanelLikelihood {
       numeric::add_multiple(K_, w, d1, f1_.data());
       numeric::add_multiple(K_, w2, d2, f2_.data());
       const Mixed by_share = mixed(share_.data(), d1, d2, w), by_tilt = mixed(tilted_.data(), d1, d2, w);
+      row_[at(j - first)] = by_share;
       for (int e = first_touch(j); e < first_touch(j + 1); ++e) {
         const Touch& touch = touches_->all[at(e)];
         const auto to = at(local_[at(touch.parameter)]);
@@ -299,11 +302,7 @@ class OneTrait final : public PanelLikelihood {
       v_psi_[to] /= H;
       s_psi_[to] = -0.5 * s / H * (H_psi_[to] + H_v * v_psi_[to]);
       double* F = F_.data() + to * at(S_);
-      mean_[to] = 0.0;
-      for (int k = 0; k < K_; ++k) {
-        F[k] += f1_[at(k)] * (v_psi_[to] + t_[at(k)] * s_psi_[to]);
-        mean_[to] += share_[at(k)] * F[k];
-      }
+      mean_[to] = move_scores(v_psi_[to], s_psi_[to], F);
       sums.gradient[touched_[to]] += mean_[to] + s_psi_[to] / s;
     }
     if (sums.contributions) add_contribution(i, value, H_v, *sums.contributions);
@@ -355,6 +354,18 @@ class OneTrait final : public PanelLikelihood {
     }
   }
 
+  /// Lets the nodes move with a parameter; returns the mean of the scores.
+  double move_scores(double v_psi, double s_psi, double* __restrict F) const {
+    const double* __restrict f1 = f1_.data(), * __restrict t = t_.data(), * __restrict share = share_.data();
+    double mean = 0.0;
+#pragma omp simd reduction(+ : mean)
+    for (int k = 0; k < K_; ++k) {
+      F[k] += f1[k] * (v_psi + t[k] * s_psi);
+      mean += share[k] * F[k];
+    }
+    return mean;
+  }
+
   /// The derivatives at the nodes of each row of a cluster, node after node; zero where the node has no share.
   void gather(int first, int last) {
     rows_of_cluster_ = last - first;
@@ -374,22 +385,22 @@ class OneTrait final : public PanelLikelihood {
   /// Sums over the nodes of a row's d2 l / dv d parameter, for a column of the fixed part or of the term that is one.
   struct Mixed {
     double fixed = 0.0, loading = 0.0;
+    double n0 = 0.0, n1 = 0.0, n2 = 0.0;  ///< of d2 l / d eta^2, and times the node and its square
   };
   Mixed mixed(const double* __restrict weights, const double* __restrict d1, const double* __restrict d2,
               double w) const {
-    Mixed sum;
-    if (!hessian_) return sum;
-    double first = 0.0, second = 0.0, moved = 0.0;
+    if (!hessian_) return {};
+    double first = 0.0, n0 = 0.0, n1 = 0.0, n2 = 0.0;
     const double* __restrict nodes = v_.data();
-#pragma omp simd reduction(+ : first, second, moved)
+#pragma omp simd reduction(+ : first, n0, n1, n2)
     for (int k = 0; k < K_; ++k) {
+      const double own = weights[k] * d2[k];
       first += weights[k] * d1[k];
-      second += weights[k] * d2[k];
-      moved += weights[k] * d2[k] * nodes[k];
+      n0 += own;
+      n1 += own * nodes[k];
+      n2 += own * nodes[k] * nodes[k];
     }
-    sum.fixed = w * second;
-    sum.loading = w * moved + first;
-    return sum;
+    return {w * n0, w * n1 + first, n0, n1, n2};
   }
 
   /// The covariance of the nodes' scores, and the terms that are products of two vectors: F holds the scores, and these
@@ -405,30 +416,43 @@ class OneTrait final : public PanelLikelihood {
       std::copy_n(partner, 5, other + K_);
       std::fill(other + K_ + 5, other + S_, 0.0);
     }
-    columns_.resize(at(A));
-    for (int a = 0; a < A; ++a) columns_[at(a)] = F_.data() + at(a) * at(S_);
-    for (int a = 0; a < A; a += 4) {
-      const int block = std::min(4, A - a);
-      const double* by[4];
-      for (int c = 0; c < block; ++c) by[c] = weighted_.data() + at(a + c) * at(S_);
-      numeric::cross_products(S_, a + block, columns_.data(), block, by, products_.data(), 4, 1);
-      for (int c = 0; c < block; ++c)
-        for (int b = 0; b <= a + c; ++b) put(touched_[at(a + c)], touched_[at(b)], products_[at(4 * b + c)]);
+    if (touched_ != block_) {
+      flush_block();
+      block_ = touched_;
     }
+    const int width = (A + 3) / 4 * 4;
+    side_by_side_.resize(at(S_) * at(width));
+    products_.resize(at(A) * at(width));
+    for (int a = 0; a < A; ++a)
+      for (int k = 0; k < S_; ++k) side_by_side_[at(k) * at(width) + at(a)] = F_[at(a) * at(S_) + at(k)];
+    for (int a = 0; a < A; ++a) {
+      const int n = a / 4 * 4 + 4;  // up to the diagonal, in whole lanes
+      double* __restrict to = products_.data() + at(a) * at(width);
+      const double* w = weighted_.data() + at(a) * at(S_);
+      for (int k = 0; k < S_; k += 4) {
+        const double* __restrict f0 = side_by_side_.data() + at(k) * at(width);
+        const double* __restrict f1 = f0 + width, * __restrict f2 = f1 + width, * __restrict f3 = f2 + width;
+        const double w0 = w[k], w1 = w[k + 1], w2 = w[k + 2], w3 = w[k + 3];
+#pragma omp simd
+        for (int b = 0; b < n; ++b) to[b] += w0 * f0[b] + w1 * f1[b] + w2 * f2[b] + w3 * f3[b];
+      }
+    }
+  }
+
+  /// Into the sums of the strip: clusters that touch the same parameters share their products.
+  void flush_block() {
+    const int A = static_cast<int>(block_.size()), width = (A + 3) / 4 * 4;
+    for (int a = 0; a < A; ++a)
+      for (int b = 0; b <= a; ++b) put(block_[at(a)], block_[at(b)], products_[at(a) * at(width) + at(b)]);
+    block_.clear();
+    std::fill(products_.begin(), products_.end(), 0.0);
   }
 
   /// What the row's own second derivatives add.
   void add_row(int j, int row, double v, double by_v, double by_H) {
     const double w = w_[at(j)], m2 = rows_.at_mode.eta[1][j], m3 = rows_.at_mode.eta[2][j],
                  m4 = rows_.at_mode.eta[3][j];
-    const double* __restrict d2 = gathered(1, row);
-    double n0 = 0.0, n1 = 0.0, n2 = 0.0;
-    for (int k = 0; k < K_; ++k) {
-      const double own = share_[at(k)] * d2[k];
-      n0 += own;
-      n1 += own * v_[at(k)];
-      n2 += own * v_[at(k)] * v_[at(k)];
-    }
+    const double n0 = row_[at(row)].n0, n1 = row_[at(row)].n1, n2 = row_[at(row)].n2;
     const double xx = n0 + by_v * m3 * w - by_H * m4 * w * w,
                  xz = n1 + by_v * (m3 * w * v + m2) - by_H * (m4 * v * w * w + 2.0 * m3 * w),
                  zz = n2 + by_v * (m3 * w * v * v + 2.0 * m2 * v) -
@@ -554,9 +578,11 @@ class OneTrait final : public PanelLikelihood {
   int rows_of_cluster_ = 0;
   std::vector<double> gathered_;      // the same of a cluster, a row's nodes side by side
   std::vector<double> F_, weighted_;  // of parameters and nodes
-  std::vector<double> products_;      // of four parameters with others
-  std::vector<const double*> columns_;
-  std::vector<double> phi_mean_, phi_slope_, phi_phi_;                            // of a row
+  std::vector<double> side_by_side_;  // scores, node after node
+  std::vector<double> products_;      // of parameters, of all clusters that touch those of the block
+  std::vector<int> block_;
+  std::vector<Mixed> row_;                              // of a cluster's rows, by the nodes' shares
+  std::vector<double> phi_mean_, phi_slope_, phi_phi_;  // of a row
   std::vector<double> v_psi_, s_psi_, H_psi_, H_psi_v_, E0_, E1_, mean_, y_, e_;  // of parameters
   Eigen::MatrixXd sums_, T_;
   Eigen::VectorXd tilt_;
@@ -571,8 +597,8 @@ bool is_one_trait(const model::Model& model) {
 
 std::unique_ptr<PanelLikelihood> make_one_trait(const model::Model& model, const model::Response& response,
                                                 const model::Layout& layout, const numeric::QuadratureRule& rule,
-                                                Derivatives derivatives) {
-  return std::make_unique<OneTrait>(model, response, layout, rule, derivatives);
+                                                Derivatives derivatives, bool with_trait) {
+  return std::make_unique<OneTrait>(model, response, layout, rule, derivatives, with_trait);
 }
 
 }  // namespace multilevel::likelihood

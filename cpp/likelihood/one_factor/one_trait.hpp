@@ -15,8 +15,9 @@ namespace multilevel::likelihood {
 /// Whether a model is of this kind: one term, in the mean, of rank one.
 bool is_one_trait(const model::Model& model);
 
+/// `with_trait`: without it, parameters are (beta, phi), and rows are independent.
 std::unique_ptr<PanelLikelihood> make_one_trait(const model::Model& model, const model::Response& response,
                                                 const model::Layout& layout, const numeric::QuadratureRule& rule,
-                                                Derivatives derivatives);
+                                                Derivatives derivatives, bool with_trait);
 
 }  // namespace multilevel::likelihood

@@ -74,7 +74,7 @@ def _joint(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
 
 def _weights(fit: Fit) -> Array:
     response = fit.design.response
-    second = response.size if response.other_end is None else response.other_end
+    second = response.second
     given = (fit.eta, response.values, second, fit.design.weights, fit.row_phi)
     observed = fit.family.information(*given, expected=False)
     return observed if (observed >= 0).all() else fit.family.information(*given)

@@ -142,11 +142,12 @@ def within(x: Any, g: Any, *, _state: State) -> NDArray[Any]:
     return centred
 
 
-def between(x: Any, g: Any, *, _state: State) -> NDArray[Any]:
+def between(x: Any, g: Any, *more: Any, _state: State) -> NDArray[Any]:
     """``between(x, g)``: the mean of x in the group of each row, as `within` has it."""
+    if more:
+        raise ValueError("between(x, g) is the mean of x in a group; for a range write I((x >= a) & (x <= b))")
     x = _numeric(x)
-    column = read_column("g", g)
-    codes, levels = column.categories("a group", whole=False)
+    codes, levels = _groups(g)
     if "levels" not in _state:
         _state["means"], _state["levels"] = _group_means(x, codes, len(levels)), levels
     known = np.append(positions(_state["levels"], levels), -1)[codes]
@@ -162,6 +163,17 @@ def between(x: Any, g: Any, *, _state: State) -> NDArray[Any]:
             "data['x_mean'] = data.groupby('g')['x'].transform('mean'), and fit x_mean and I(x - x_mean)"
         )
     return np.asarray(np.append(_state["means"], np.nan)[known])
+
+
+def _groups(g: Any) -> tuple[NDArray[Any], pd.Index]:
+    if isinstance(g, Categories):
+        return g.codes, g.levels
+    if np.ndim(g) != 1:
+        raise TypeError("the group of within(x, g) and between(x, g) is a column")
+    column = read_column("g", g)
+    if column.kind == "other":
+        raise ValueError("the group holds neither numbers nor categories; make one of these of it first")
+    return column.categories("a group", whole=False)
 
 
 def _group_means(x: NDArray[Any], codes: NDArray[Any], n_levels: int) -> NDArray[Any]:

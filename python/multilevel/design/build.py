@@ -26,6 +26,7 @@ from ..formula.parse import parse_formula
 from .design import Design
 from .fixed import fixed_part, without_intercept
 from .identifiability import check_identifiable
+from .kinds import build_mixed_response, check_kinds, kind_column
 from .names import checked_contrasts, columns_used
 from .new_data import DesignCoding
 from .offset import Offset, offset_values, read_offset
@@ -121,6 +122,8 @@ def build_design(
         raise DataError("the data have no rows")
     own = UserFunctions(functions)
     used = columns_used(parsed, (*parsed.response, *parsed.predictor_atoms), parsed.bars, frame, own)
+    if family.kinds:
+        used.append(kind_column(family, frame))
     for _, _, part in beside:
         used += columns_used(part, part.predictor_atoms, part.bars, frame, own)
     weight_column = argument_column("weights", weights, frame)
@@ -130,7 +133,10 @@ def build_design(
     columns += [column for column in (weight_column, given_offset.column) if column is not None]
     selection = select_rows(columns, frame.n_rows, missing, weight_column)
     rows = Rows(frame, selection.rows, own)
-    response, row_weights = build_response(parsed, rows, family, selection.weights, levels)
+    if family.kinds:
+        response, row_weights = build_mixed_response(parsed, rows, family, selection.weights)
+    else:
+        response, row_weights = build_response(parsed, rows, family, selection.weights, levels)
     n_zero_weight = selection.n_zero_weight
     if response.size is not None and not response.size.all():
         # Rows without trials say nothing: they leave as rows of weight zero do.
@@ -167,6 +173,8 @@ def build_design(
             check_items(random_terms, design_parts[0].fixed, response.values, response.levels or ())
     of_mean = tuple(term for term in random_terms if not term.parameter)
     check_identifiable(parsed.bars, factors, of_mean, rows.n, family, single, fixed)
+    if family.kinds:
+        check_kinds(parsed.bars, factors, of_mean, family, response, row_weights)
     check_part_terms(bars, factors)
     if of_thresholds is not None:
         fixed, fixed_terms = without_intercept(fixed, fixed_terms)
@@ -174,6 +182,7 @@ def build_design(
         for of_scale in design_parts[1:]:
             check_scale_columns(of_scale.fixed)
     argument = () if offset_coding.column is None else (offset_coding.column,)
+    of_kinds = (kind_column(family, frame),) if family.kinds else ()
     predictors = (atom for each in formulas for atom in each.predictor_atoms)
     return Design(
         formula=parsed,
@@ -194,5 +203,5 @@ def build_design(
         thresholds=None
         if of_thresholds is None
         else make_thresholds(thresholds or "flexible", response.levels or (), family.most_thresholds),
-        source=source_columns(predictors, (*given_offset.needs, *argument), rows),
+        source=source_columns(predictors, (*given_offset.needs, *argument, *of_kinds), rows),
     )

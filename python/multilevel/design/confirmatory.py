@@ -39,7 +39,7 @@ def confirmatory_structure(source: str, bar: Bar, names: Sequence[str]) -> str:
     for factor, (_, items) in enumerate(bar.factors):
         for item in items:
             loads[factor, _column(source, bar, names, item)] = True
-    without = [name for name, some in zip(names, loads.any(0), strict=True) if not some]
+    without = [name for name, some in zip(names, np.any(loads, axis=0), strict=True) if not some]
     if without:
         complain(source, bar.position, f"'{without[0]}' loads on no factor: add it to one, or leave its rows out")
     _check_identified(source, bar, loads)

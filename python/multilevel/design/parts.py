@@ -60,6 +60,11 @@ def read_parts(given: Mapping[str, str], family: Family) -> tuple[tuple[str, str
     """Name, parameter and formula of each part that is more than a constant."""
     read = []
     for name, text in given.items():
+        if family.kinds:
+            raise DataError(
+                f"{name}={text!r}: where each kind of rows has a family of its own, its parameters are the same for "
+                "all rows of the kind; rows that differ can be kinds of their own"
+            )
         parameter = next((own for own in family.parameters if own.part == name), None)
         if parameter is None:
             own = ", ".join(repr(p.name) for p in family.parameters) or "none"

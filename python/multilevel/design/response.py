@@ -15,6 +15,7 @@ from ..columns.frame import Frame
 from ..columns.levels import drop_unused, label_of, positions
 from ..columns.transforms import Categories
 from ..errors import DataError, DataWarning, warn_caller
+from ..family.mixed import MixedFamily
 from ..family.response_kinds import (
     TOLERANCE,
     check_not_negative,
@@ -48,7 +49,10 @@ class Response:
         Trials; None is one each.
     other_end : ndarray of float64, or None
         Of a response that is known in part: the same number where it is known, minus infinity where it lies below
-        `values`, infinity where it lies above, and otherwise the upper end of where it is.
+        `values`, infinity where it lies above, and otherwise the upper end of where it is. NaN in rows of kinds whose
+        family knows its responses.
+    kinds : ndarray of int64, or None
+        Numbers of the rows' kinds, where each kind has a family of its own.
     levels : tuple of str, or None
         The labels of failure and success, when the response was a text, categorical or bool column; or of ordered
         categories, whose `values` are 1, 2, ...
@@ -59,6 +63,14 @@ class Response:
     size: NDArray[np.float64] | None = None
     levels: tuple[str, ...] | None = None
     other_end: NDArray[np.float64] | None = None
+    kinds: NDArray[np.int64] | None = None
+
+    @property
+    def second(self) -> NDArray[np.float64] | None:
+        """What a family takes beside the values: the other end where it is known in part, else trials; None is one."""
+        if self.other_end is None:
+            return self.size
+        return np.where(np.isnan(self.other_end), 1.0 if self.size is None else self.size, self.other_end)
 
     def take(self, keep: NDArray[np.int64]) -> Response:
         """The response of some of its rows."""
@@ -67,6 +79,7 @@ class Response:
             values=self.values[keep],
             size=None if self.size is None else self.size[keep],
             other_end=None if self.other_end is None else self.other_end[keep],
+            kinds=None if self.kinds is None else self.kinds[keep],
         )
 
 
@@ -342,10 +355,25 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
     if values.shape != (n_rows,):
         meant = f"successes of '{given.name}'" if family.support == "trials" else f"values of '{given.name}'"
         raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
+    if isinstance(family, MixedFamily):
+        assert given.kinds is not None
+        _check_kinds(family, values, given)
+        return replace(given, values=values)
     check_response(family, "y", values, given.size, "at position {}".format)
     if family.support == "categories":
         _check_all_occur(values, given.levels or ())
     return replace(given, values=values)
+
+
+def _check_kinds(family: MixedFamily, values: NDArray[np.float64], given: Response) -> None:
+    for code, (kind, own) in enumerate(zip(family.kinds, family.members, strict=True)):
+        rows = np.flatnonzero(given.kinds == code)
+        size = None if given.size is None else given.size[rows]
+        check_response(own, f"y of kind {kind!r}", values[rows], size, _at_position(rows))
+
+
+def _at_position(rows: NDArray[np.int64]) -> Callable[[int], str]:
+    return lambda row: f"at position {rows[row]}"
 
 
 def _check_all_occur(values: NDArray[np.float64], levels: tuple[str, ...]) -> None:

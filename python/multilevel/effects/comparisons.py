@@ -20,7 +20,7 @@ from ..design.source import SourceColumn
 from ..errors import DataError, NotEstimableWarning, warn_caller
 from .directions import check_number, direction
 from .estimated import Estimated
-from .means import Question, RowMeans, needs_of, row_means, row_slopes
+from .means import LINEAR, Question, RowMeans, needs_of, row_means, row_slopes
 from .samples import over_rows, sample_of
 from .variables import (
     checked_values,
@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 KINDS = ("difference", "ratio", "odds_ratio")
 CONTRASTS = ("reference", "pairwise", "consecutive")
 CHANGES = ("sd", "iqr", "range")
+OF_CATEGORIES = {
+    "response": "the mean category",
+    "latent": "the latent response",
+    "cuts": "thresholds less predictors",
+}
 WORDS = {"difference": "Differences", "ratio": "Ratios", "odds_ratio": "Odds ratios"}
 
 
@@ -112,7 +117,7 @@ def comparisons(
     Estimated
     """
     check_choice("kind", kind, KINDS)
-    if outcome in ("link", "latent") and kind != "difference":
+    if outcome in LINEAR and kind != "difference":
         raise DataError(f"kind={kind!r} compares means; linear predictors have differences")
     own = column_of(fit, column)
     settings, pairs = _settings(fit, own, contrast, change, kind)
@@ -331,12 +336,12 @@ def _of_what(fit: Fit, outcome: str) -> str:
     if outcome == "link" and not fit.is_linear:
         return "the linear predictor"
     if fit.design.thresholds is not None:
-        return {"response": "the mean category", "latent": "the latent response"}.get(outcome, "probabilities")
+        return OF_CATEGORIES.get(outcome, "probabilities")
     return "probabilities" if fit.family.support == "trials" else "means"
 
 
 def _notes(fit: Fit, random: str, outcome: str) -> tuple[str, ...]:
-    if not fit.design.random_terms or fit.is_linear or (fit.design.thresholds is not None and outcome == "latent"):
+    if not fit.design.random_terms or fit.is_linear or outcome in ("latent", "cuts"):
         return ()
     words = {
         "zero": "random effects of zero",

@@ -20,7 +20,7 @@ from . import rows as coded
 from .directions import check_number, direction
 from .grid import reference_grid
 from .mean_table import MarginalMeans
-from .means import OF_CATEGORIES, Question, RowMeans, needs_of, row_means, row_slopes
+from .means import LINEAR, OF_CATEGORIES, Question, RowMeans, needs_of, row_means, row_slopes
 from .variables import column_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def marginal_means(
     over, within = _names(columns), _names(by)
     question = _question(fit, kind, random)
     ordered = fit.design.thresholds is not None
-    plain = kind in ("link", "latent")
+    plain = kind in LINEAR
     simple = plain or (fit.family.mean_is_response and not ordered)
     default = "link" if simple and (random == "zero" or (plain and random == "marginal")) else "response"
     average = default if average is None else average
@@ -104,9 +104,9 @@ def marginal_means(
     shown = "mean" if kind == "response" and average == "link" and not fit.is_linear else "as they are"
     what = "Marginal means"
     if plain and not fit.is_linear:
-        of = "of the latent response less the mean threshold, " if kind == "latent" else ""
-        what = f"Marginal means {of}on the scale of the {fit.family.link} link"
-    if questions[0].sums is not None:
+        of = {"latent": "of the latent response less the mean threshold, ", "cuts": "of thresholds less predictors, "}
+        what = f"Marginal means {of.get(kind, '')}on the scale of the {fit.family.link} link"
+    elif questions[0].sums is not None:
         what, shown = (
             ("Mean categories", shown) if kind == "response" else ("Probabilities of categories", "probability")
         )
@@ -141,7 +141,7 @@ def marginal_slopes(
     check_number(fit, own, "slope")
     over = _names(by)
     question = _question(fit, kind, random)
-    if kind in ("link", "latent") and random == "marginal":
+    if kind in LINEAR and random == "marginal":
         question = Question(outcome=kind, random="zero")
     needs = needs_of(fit, question)
     grid = reference_grid(fit, over, at or {}, weights, needs, slope=column)
@@ -154,7 +154,7 @@ def marginal_slopes(
     towards = direction(fit, own, code, np.asarray(data[column], dtype=np.float64))
     questions = question.each(fit)
     means = [_over_groups(fit, rows, own, towards) for own in questions]
-    scale = f" on the scale of the {fit.family.link} link" if kind in ("link", "latent") and not fit.is_linear else ""
+    scale = f" on the scale of the {fit.family.link} link" if kind in LINEAR and not fit.is_linear else ""
     notes = _notes(fit, grid, weights, question, "link" if kind == "link" else "response", kind)
     return _collected(
         fit, grid, towards if kind == "link" else rows, means, [own.label for own in questions], "as they are",
@@ -194,7 +194,7 @@ def _over_groups(fit: Fit, rows: CodedRows, question: Question, towards: CodedRo
 
 def _undetermined_later(rows: CodedRows, question: Question) -> CodedRows:
     """Averages of linear predictors may be determined where single ones are not: that is asked of the averages."""
-    if question.outcome not in ("link", "latent"):
+    if question.outcome not in LINEAR:
         return rows
     return replace(rows, unknown=np.zeros(rows.n, dtype=np.bool_))
 
@@ -298,7 +298,7 @@ def _notes(fit: Fit, grid: Grid, weights: str, question: Question, average: str,
         notes.append(f"averaged over {', '.join(over)} with {weights} weights")
     if fixed:
         notes.append(f"at {', '.join(fixed)}")
-    if kind not in ("link", "latent") and fit.design.random_terms and not fit.is_linear:
+    if kind not in LINEAR and fit.design.random_terms and not fit.is_linear:
         words = {
             "zero": "random effects of zero",
             "conditional": "averaged over the groups of the fit",

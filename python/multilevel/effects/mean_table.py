@@ -130,7 +130,7 @@ class MarginalMeans(Estimated):
                 estimate = np.log(estimate)
         value, slope = _combine(matrix, estimate), _combine(matrix, jacobian)
         value[self._undetermined(matrix)] = np.nan
-        unit = "ratio of probabilities" if "category" in self.by else ratio_word(self.fit, self.logarithms)
+        unit = "ratio of probabilities" if self.shown == "probability" else ratio_word(self.fit, self.logarithms)
         what = _plural(unit).capitalize() if ratios else f"Differences of {self._unit()}"
         return Estimated(
             fit=self.fit,
@@ -162,7 +162,7 @@ class MarginalMeans(Estimated):
     def _unit(self) -> str:
         if self.slopes:
             return "slopes"
-        if "category" in self.by:
+        if self.shown == "probability":
             return "probabilities"
         return "means" if self.logarithms or self.fit.is_linear else "linear predictors"
 

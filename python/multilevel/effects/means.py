@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 RANDOM = ("zero", "conditional", "marginal")
 OUTCOMES = ("response", "mean", "link")
-OF_CATEGORIES = ("response", "link", "latent", *TABLES)
+LINEAR = ("link", "latent", "cuts")  # in the parameters
+OF_CATEGORIES = ("response", *LINEAR, *TABLES)
 STEP = 0.02  # of differences, on the scale of a linear predictor
 POINTS = np.arange(-3, 4)
 FIRST = np.array([-1.0, 9.0, -45.0, 0.0, 45.0, -9.0, 1.0]) / 60.0  # errors of sixth order
@@ -46,8 +47,8 @@ CHUNK = 16_384  # rows at a time: what is made of them stays in cache
 class Question:
     """Which mean: its scale, and what becomes of the random effects.
 
-    Of ordered categories `sums` is what the probabilities are multiplied by and added, (C,), and `label` says what of
-    them that is; without it the mean is that of one predictor.
+    Of ordered categories `sums` is what the probabilities, (C,), or the thresholds, (C - 1,), are multiplied by and
+    added, and `label` says what of them that is; without it the mean is that of one predictor.
     """
 
     outcome: str
@@ -62,8 +63,12 @@ class Question:
 
     def each(self, fit: Fit) -> list[Question]:
         """The question of each outcome: of ordered categories there may be several."""
-        if fit.design.thresholds is None or self.outcome in ("link", "latent"):
+        made = fit.design.thresholds
+        if made is None or self.outcome in ("link", "latent"):
             return [self]
+        if self.outcome == "cuts":
+            cuts = zip(made.names, np.eye(len(made.names)), strict=True)
+            return [replace(self, label=name, sums=own) for name, own in cuts]
         sign = {"cumulative": "<= ", "exceedance": "> "}.get(self.outcome, "")
         names, sums = outcomes(fit, self.outcome)
         return [replace(self, label=f"{sign}{name}", sums=own) for name, own in zip(names, sums, strict=True)]
@@ -107,15 +112,14 @@ def row_means(fit: Fit, rows: CodedRows, question: Question) -> RowMeans:
     RowMeans
         NaN in rows with a missing value, and in those that the rows of the fit do not determine.
     """
+    _check_kinds(fit, question)
     eta = _eta(fit, rows, question)
     total = np.zeros((rows.n, len(fit.psi)))
     p = len(fit.beta)
-    if question.sums is not None:
+    if question.outcome in LINEAR:
+        value = _linear(fit, rows, eta, question, total)
+    elif question.sums is not None:
         value = _of_categories(fit, rows, eta, question, total)
-    elif question.outcome in ("link", "latent"):
-        value, total[:, :p] = eta, rows.x
-        if question.outcome == "latent":
-            value = value - _middle(fit, rows, total)
     elif _is_smooth(fit, question):
         variance = _variance(fit, rows, question)
         found = averages(fit.family.link, eta, variance, 2) if variance is not None else None
@@ -129,15 +133,23 @@ def row_means(fit: Fit, rows: CodedRows, question: Question) -> RowMeans:
     return _known(rows, value, total)
 
 
+def _check_kinds(fit: Fit, question: Question) -> None:
+    """Means of several kinds have several units, and no average."""
+    if question.outcome != "link":
+        fit.need_one_family(
+            "averages of means",
+            "linear predictors, on the scale of the link, have them; predict(newdata) has means of rows of one kind",
+        )
+
+
 def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Question) -> RowMeans:
     """Derivatives of the means of rows as their columns move; `direction` has the derivatives of the columns."""
+    _check_kinds(fit, question)
     p = len(fit.beta)
     rise = _eta(fit, direction, question)
     total = np.zeros((rows.n, len(fit.psi)))
-    if question.outcome in ("link", "latent"):
-        value, total[:, :p] = rise, direction.x
-        if question.outcome == "latent":
-            value = value - _middle(fit, direction, total)
+    if question.outcome in LINEAR:
+        value = _linear(fit, direction, rise, question, total)
         return _known(rows, value, total)
     if question.sums is not None or not _is_smooth(fit, question):
         return _slopes_by_differences(fit, rows, direction, rise, question)
@@ -164,7 +176,7 @@ def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Questi
 
 def _is_plain(fit: Fit, question: Question) -> bool:
     """Whether random effects of mean zero leave the mean as it is."""
-    return question.outcome in ("link", "latent") or (fit.family.link == "identity" and _is_smooth(fit, question))
+    return question.outcome in LINEAR or (fit.family.link == "identity" and _is_smooth(fit, question))
 
 
 def _is_smooth(fit: Fit, question: Question) -> bool:
@@ -239,11 +251,19 @@ def _of_categories(fit: Fit, rows: CodedRows, eta: Array, question: Question, to
     return np.asarray(law.by_eta[0] @ question.sums)
 
 
-def _middle(fit: Fit, rows: CodedRows, total: Array) -> Array:
-    """The mean of the thresholds, (n,); less its derivatives are added to `total`."""
+def _linear(fit: Fit, rows: CodedRows, eta: Array, question: Question, total: Array) -> Array:
+    """Predictors, less the mean of the thresholds ("latent"), or a threshold less these; derivatives go to `total`."""
+    total[:, : len(fit.beta)] = rows.x
+    if question.outcome == "link":
+        return eta
     found = thresholds_of(fit, rows)
-    _add_thresholds(fit, rows, np.full_like(found, -1.0 / found.shape[1]), total)
-    return np.asarray(found.mean(axis=1))
+    share = np.full(found.shape[1], 1.0 / found.shape[1]) if question.sums is None else question.sums
+    _add_thresholds(fit, rows, np.broadcast_to(-share, found.shape), total)
+    value = eta - found @ share
+    if question.outcome == "cuts":
+        np.negative(total, out=total)
+        value = -value
+    return np.asarray(value)
 
 
 def thresholds_of(fit: Fit, rows: CodedRows) -> Array:

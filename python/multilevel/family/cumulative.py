@@ -79,6 +79,15 @@ def interval(
     n = len(eta)
     phi = np.broadcast_to(phi, (n, phi.shape[-1])) if phi.size else np.empty((n, 0))
     trials = np.ones(n) if size is None else size
+    if family.kinds:
+        whole = np.empty((4, n))
+        for _, own_family, at, own_phi in family.split(phi):
+            of_rows = None if weights is None else weights[at]
+            end = other_end[at] if other_end is not None and own_family.censored else None
+            whole[:, at] = interval(
+                own_family, eta[at], own_phi, y[at], size=trials[at], other_end=end, weights=of_rows
+            )
+        return Interval(*whole)
     parameters = _natural(family, phi, weights)
     result = np.empty((4, n))
     for rows in _batches(family, phi, y):

@@ -66,6 +66,12 @@ def draw(
         A mean lies outside what the family can have, as links such as the identity allow; or nothing is drawn from the
         family, as from one of the user's own.
     """
+    if family.kinds:
+        y = np.empty(eta.shape)
+        for _, member, rows, parameters in family.split(phi):
+            some = None if trials is None else trials[rows]
+            y[rows] = draw(member, eta[rows], parameters, rng, some, None if weights is None else weights[rows])
+        return y
     if family.support == "categories":
         scale = phi[:, -1] if family.scaled else None
         return _category(rng, family.category_probabilities(eta, phi[:, :-1] if family.scaled else phi, scale))

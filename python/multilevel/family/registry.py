@@ -14,7 +14,7 @@ from multilevel import _core
 from ..errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,7 @@ Support = Literal[
     "open unit",
     "closed unit",
     "categories",
+    "by row",
 ]
 Zero = Literal["", "inflation", "hurdle"]
 Scale = Literal["log", "reciprocal", "logit", "power", "plain", "slant"]
@@ -299,13 +300,31 @@ class Family:
                 raise DataError(f"{name}={value!r} cannot be: {own[name].range}")
         return float(value)
 
+    @property
+    def members(self) -> tuple[Family, ...]:
+        """The families of the kinds of rows; without kinds this one."""
+        return (self,)
+
+    @property
+    def label(self) -> str:
+        """The family with its link, in a word."""
+        return f"{self.name}({self.link})"
+
     in_python = False  # whether the density is the user's, computed in Python
     scaled = False
+    kinds: tuple[str, ...] = ()  # labels of kinds of rows, of `MixedFamily`, where each has a family of its own
 
     @property
     def has_variance(self) -> bool:
         """Whether the variance of a response is known."""
         return True
+
+    def split(self, phi: NDArray[np.float64]) -> Iterator[tuple[str, Family, NDArray[np.int64], NDArray[np.float64]]]:
+        """Of each kind that has rows: its label, its family, the rows, and their parameters of it, (rows, n_phi).
+
+        `phi` is (n, n_phi), as `Fit.row_phi` has it. Without kinds all rows are of one.
+        """
+        yield "", self, np.arange(len(phi)), phi
 
     def with_link(self, link: str) -> Family:
         """The same family, where that is its link.
@@ -321,6 +340,10 @@ class Family:
 
     def check_rows(self, y: NDArray[np.float64], trials: NDArray[np.float64] | None) -> None:
         """Refuses responses that the density is not for: of families that are built in, `response_kinds` has them."""
+
+    def with_given(self, name: str, value: float) -> Family:
+        """The same family with a parameter given."""
+        return Family(self.name, self.link, self.zero, {name: value}, self.censored)
 
     def with_zero(self, zero: Zero) -> Family:
         """The same family with a zero part."""
@@ -348,8 +371,8 @@ class Family:
     @property
     def support(self) -> Support:
         """What a response may be: any numbers, positive ones, those and zero, counts, counts above zero, successes out
-        of trials, numbers between zero and one, with these ends or without, or ordered categories. A zero part adds
-        zero (`takes_zeros`).
+        of trials, numbers between zero and one, with these ends or without, or ordered categories; or that of the
+        family of each row. A zero part adds zero (`takes_zeros`).
         """
         return self._core.support
 
@@ -534,6 +557,20 @@ class Family:
         core = self.core_of(phi)
         at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
         return at["d1"], at["expected_information"]
+
+    def cumulants(
+        self,
+        eta: NDArray[np.float64],
+        y: NDArray[np.float64],
+        trials: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Third and fourth cumulants of the score of each row, (n,), of families with a canonical link and without
+        parameters: there they are derivatives of the log density.
+        """
+        one = np.ones_like(eta)
+        at = self._core.derivatives(eta, y, one if trials is None else trials, one if weights is None else weights, [])
+        return -at["d3"], -at["d4"]
 
     def log_density_lacks(
         self,

@@ -23,7 +23,7 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         family.core_name,
         family.link,
         design.n_rows,
-        design.response.size if design.response.other_end is None else design.response.other_end,
+        design.response.second,
         design.weights,
         design.offset,
         [column.values for column in design.fixed],
@@ -34,7 +34,7 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         [_phi(design, family, parameter) for parameter in family.parameters],
         [_variable(family, term.parameter) for term in design.random_terms],
         family.zero,
-        family._core if family.in_python else None,
+        family._core if family.in_python or family.kinds else None,
         np.zeros((0, 0)) if design.thresholds is None else design.thresholds.matrix,
     )
 
@@ -48,6 +48,9 @@ def _phi(
     design: Design, family: Family, parameter: Parameter
 ) -> tuple[list[NDArray[Any] | None], NDArray[np.float64] | None, float | None]:
     """Columns and offset of what makes one of the family's parameters, or its given value; nothing for a constant."""
+    if parameter.part == "kind":
+        assert design.response.kinds is not None
+        return [], design.response.kinds.astype(np.float64), 0.0
     if parameter.name in family.given:
         return [], None, parameter.phi(family.given[parameter.name])
     for part in design.parts:

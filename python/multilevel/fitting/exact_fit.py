@@ -31,6 +31,8 @@ def exact_parameters(design: Design, family: Family, kept: tuple[str, ...], n_pa
     -------
     ndarray, (n_parameters,)
     """
+    if family.kinds:  # one kind's dispersion has vanished; nothing is known of the others
+        return np.full(n_parameters, np.nan)
     n, names = design.n_rows, set(kept)
     columns = [column.values for column in design.fixed if column.name in names]
     eta = family.link_of_mean(design.response.values) - (0.0 if design.offset is None else design.offset)

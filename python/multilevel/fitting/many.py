@@ -151,6 +151,9 @@ def fit_many(
         if refused[j]:
             message[j] = refused[j]
             continue
+        if absent := _absent_category(design, responses[:, j]):
+            status[j], message[j] = "not converged", absent
+            continue
         record, own = many.record(int(j)), cut(int(j))
         here = replace(design, response=replace(design.response, values=responses[:, j]))
         verdict = judge(
@@ -192,6 +195,8 @@ def _to_be_judged(
     ending: NDArray[np.object_],
 ) -> NDArray[np.bool_]:
     """Fits of which the verdict may be another than "converged"; all others need no look."""
+    if family.kinds:
+        return np.ones(len(ending), dtype=bool)
     asked = (ending != "converged") | ~(many.least_eigenvalue > LEAST_EIGENVALUE) | (family.link == "sqrt")
     if not psi.shape[1]:
         asked = ending != "converged"
@@ -210,4 +215,14 @@ def _to_be_judged(
             asked |= ~(sd * size <= LARGE_EFFECT).all(axis=1)
     if family.support == "counts":
         asked |= ~(responses != 0).any(axis=0)
+    asked |= np.array([bool(_absent_category(design, column)) for column in responses.T], dtype=np.bool_)
     return asked
+
+
+def _absent_category(design: Design, response: Array) -> str:
+    """That an ordered category does not occur, whose thresholds have no maximum then; empty where all do."""
+    if design.thresholds is None:
+        return ""
+    labels = design.thresholds.categories
+    absent = ~np.isin(np.arange(1, len(labels) + 1), response)
+    return f"no row has category {labels[int(np.argmax(absent))]!r}" if absent.any() else ""

@@ -73,7 +73,8 @@ def parts(
         factors.append(factor(term.structure, values[-1], len(term.names)))
         at += len(own)
     share = float(np.sqrt(variance_share(design, family, len(kept))))
-    phi, components = dict(family.given), []
+    kind = family.parameters[0].name if family.kinds else None  # of a row, and no number of the model
+    phi, components = {name: value for name, value in family.given.items() if name != kind}, []
     by_parameter = {part.parameter: part for part in design.parts}
     for parameter in family.parameters:
         if parameter.name in family.given:

@@ -96,6 +96,8 @@ def _check(design: Design, family: Family) -> None:
         why = "the formula has no random effects"
     elif family.is_linear:
         why = "a linear mixed model has its exact likelihood"
+    elif family.kinds:
+        why = "rows are of several kinds, each with a family of its own"
     elif design.parts or any(term.parameter for term in design.random_terms):
         why = "it has no other parts beside the mean, and the model has some"
     elif family.zero or not family.mean_is_response or design.response.other_end is not None:

@@ -184,6 +184,21 @@ class Fit:
                 "other data than the response); use method='ml'"
             )
 
+    def need_one_family(self, what: str, instead: str = "") -> None:
+        """Refuses what has no meaning, or none yet, where rows are of several kinds with a family each.
+
+        Raises
+        ------
+        DataError
+            They are.
+        """
+        if self.family.kinds:
+            kinds = ", ".join(map(repr, self.family.kinds))
+            raise DataError(
+                f"{what}: rows are of several kinds ({kinds}), each with a family and a link of its own"
+                f"{f'; {instead}' if instead else ''}"
+            )
+
     @property
     def term_columns(self) -> tuple[NDArray[np.int64], ...]:
         """Per random-effects term, its columns in the `modes` of its grouping factor."""
@@ -314,9 +329,15 @@ class Fit:
                 phi[:, at] += self.random_part(own.name, modes)
         return phi
 
-    def phi_of(self, parts: Mapping[str, DesignPart], n_rows: int) -> NDArray[np.float64]:
-        """The same for rows whose parts are coded, by parameter of the family."""
+    def phi_of(
+        self, parts: Mapping[str, DesignPart], n_rows: int, kinds: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """The same for rows whose parts are coded, by parameter of the family; `kinds` are those of new rows."""
         common = [own.phi(self.phi[own.name]) if own.name in self.phi else 0.0 for own in self.family.parameters]
+        if self.family.kinds:
+            kinds = self.design.response.kinds if kinds is None else kinds
+            assert kinds is not None
+            return np.column_stack([kinds, np.tile(common[1:], (n_rows, 1))])
         if not self.components:
             return np.array(common)
         rows = np.tile(common, (n_rows, 1))

@@ -14,9 +14,25 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000  # distinct rows beyond which the step's own direction must do
 MOVING_SHARE = 1e-3  # of the column that moves furthest
+ENDS = {"trials": (True, True), "counts": (True, False)}  # whether a mean can reach the lower and the upper end
 
 
-def separating_columns(design: Design, trials: bool, kept: tuple[str, ...], step: NDArray[np.float64]) -> list[str]:
+def sides(design: Design, family: Family) -> NDArray[np.int64]:
+    """-1 for rows whose response is at the lower end of what it may be, 1 at the upper end, else 0; (n,)."""
+    response = design.response
+    size = np.ones(design.n_rows) if response.size is None else response.size
+    lower, upper = (np.zeros(design.n_rows, dtype=bool) for _ in range(2))
+    if response.kinds is None:
+        lower[:], upper[:] = True, family.support == "trials"
+    else:
+        for code, own in enumerate(family.members):
+            lower[response.kinds == code], upper[response.kinds == code] = ENDS.get(own.support, (False, False))
+    return np.where(lower & (response.values == 0), -1, np.where(upper & (response.values == size), 1, 0))
+
+
+def separating_columns(
+    design: Design, side: NDArray[np.int64], kept: tuple[str, ...], step: NDArray[np.float64]
+) -> list[str]:
     """Names of the fixed-effect columns whose coefficients are infinite.
 
     The coefficients d with x'd >= 0 where the response is at its upper end, x'd <= 0 at its lower end and x'd = 0 in
@@ -25,8 +41,8 @@ def separating_columns(design: Design, trials: bool, kept: tuple[str, ...], step
     Parameters
     ----------
     design : Design
-    trials : bool
-        Whether the response has an upper end (binomial), or only a lower one (counts).
+    side : ndarray, (n,)
+        Of the rows, as `sides` has them.
     kept : tuple of str
         Columns in the fit.
     step : ndarray, (p,)
@@ -41,9 +57,6 @@ def separating_columns(design: Design, trials: bool, kept: tuple[str, ...], step
     x = np.column_stack([np.ones(n) if c.values is None else np.asarray(c.values, dtype=float) for c in columns])
     scale = np.where(x.std(axis=0) > 0, x.std(axis=0), np.abs(x).max(axis=0))
     x = x / np.where(scale > 0, scale, 1.0)
-    y = design.response.values
-    size = np.ones(n) if design.response.size is None else design.response.size
-    side = np.where(y == 0, -1, np.where(trials & (y == size), 1, 0))
     rows = np.unique(np.column_stack([side, x]), axis=0)
     found: NDArray[np.float64] | None = None
     if len(rows) <= MOST_ROWS:

@@ -19,7 +19,7 @@ from ..errors import (
 )
 from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
-from .separation import columns_separating_categories, separating_columns
+from .separation import columns_separating_categories, separating_columns, sides
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,8 +92,10 @@ def judge(
     if record.ending in VANISHING and design.random_terms and not design.parts:
         if is_linear(design, family):
             vanishing = _vanishing_residual(design, record, names)
+        elif family.kinds:
+            vanishing = _vanishing_of_a_kind(design, family, record, parts.phi)
         else:
-            vanishing = _vanishing_dispersion(design, family, record, parts.phi)
+            vanishing = _vanishing_dispersion(family, design.response.values, record.hessian[-1, -1], parts.phi)
     largest_sd = _largest_random_sd(design, parts.random_cov) if family.support == "trials" else 0.0
     large = largest_sd > LARGE_EFFECT
     factor = constant_factor(design) if large else ""
@@ -178,6 +180,11 @@ def _folded(below: int, above: int) -> str:
 
 
 def _at_limit(family: Family, parameter: Parameter) -> str:
+    if family.kinds:
+        return (
+            f"'{parameter.name}' is at its limit, where the family of that kind is the {parameter.becomes} family: the "
+            f"likelihood falls as it comes back; '{parameter.becomes}' there is the same model with a parameter less"
+        )
     return (
         f"'{parameter.name}' of the {family.name} family is at its limit, where it is the {parameter.becomes} family: "
         f"the likelihood falls as it comes back; family='{parameter.becomes}' is the same model with a parameter less"
@@ -225,11 +232,28 @@ def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...
     return f"{text}; fewer random effects would leave residuals"
 
 
-def _vanishing_dispersion(design: Design, family: Family, record: FitRecord, phi: dict[str, float]) -> str:
+def _vanishing_of_a_kind(design: Design, family: Family, record: FitRecord, phi: dict[str, float]) -> str:
+    """The same where each kind of rows has a family of its own."""
+    free = [own.name for own in family.parameters[1:] if own.name not in family.given]
+    at = {name: place for place, name in enumerate(free, len(record.psi) - len(free))}
+    for code, (kind, own) in enumerate(zip(family.kinds, family.members, strict=True)):
+        values = {parameter.name: phi[f"{kind}: {parameter.name}"] for parameter in own.parameters}
+        places = [at[f"{kind}: {name}"] for name in values if f"{kind}: {name}" in at]
+        if places:
+            response = design.response.values[design.response.kinds == code]
+            text = _vanishing_dispersion(own, response, record.hessian[places[0], places[0]], values)
+            if text:
+                return f"of kind {kind!r}, {text}"
+    return ""
+
+
+def _vanishing_dispersion(
+    family: Family, response: NDArray[np.float64], curvature: float, phi: dict[str, float]
+) -> str:
     """The same of a family with a dispersion that is not profiled out, where the likelihood levels off as well."""
     root = float(np.sqrt(family.dispersion(phi)[0]))
-    unit = float(np.std(design.response.values)) if family.has_residual else 1.0
-    if not root < SMALL * unit or not -record.hessian[-1, -1] < NO_INFORMATION:
+    unit = float(np.std(response)) if family.has_residual else 1.0
+    if not root < SMALL * unit or not -curvature < NO_INFORMATION:
         return ""
     name, value = next(iter(phi.items()))
     runs_off = "goes to zero" if family.has_residual else "grows without bound"
@@ -269,7 +293,7 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
     if trials and np.all(response.values == size):
         return f"the response '{response.name}' has no failure in any of {rows}"
     if design.thresholds is None:
-        columns = separating_columns(design, trials, names, record.step)
+        columns = separating_columns(design, sides(design, family), names, record.step)
     else:
         columns = columns_separating_categories(design, family, names, record.step)
     named = ", ".join(map(repr, columns))
@@ -295,6 +319,11 @@ def _nothing_counted(design: Design, family: Family) -> bool:
 def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str, ...]) -> str:
     if record.ending == "no_start":
         return _no_start(design, record)
+    if record.ending == "exact_fit" and family.kinds:
+        return (
+            f"of one kind of rows the model fits '{design.response.name}' exactly (kinds: "
+            f"{', '.join(map(repr, family.kinds))}): its dispersion vanishes, and the likelihood has no maximum"
+        )
     if record.ending == "exact_fit" and _nothing_left(family, record.psi):
         name, values = design.response.name, design.response.values
         constant = f"'{name}' is {values[0]:g} in all {len(values)} rows"

@@ -40,7 +40,7 @@ def f_test(fit: Fit, contrasts: ArrayLike, df_method: str | None = None, null: A
     ----------
     fit : Fit
     contrasts : (k, p) array_like
-    df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+    df_method : {"satterthwaite", "kenward-roger", "containment", "containment-sas", "residual", "normal"}, optional
         The model's default without it.
     null : (p,) array_like, optional
         The test is then one of ``contrasts @ (beta - null) = 0``.
@@ -68,7 +68,7 @@ def anova(
         freedom depend on how factors are coded: those of Satterthwaite's method, which turn with the rows that stand
         for a hypothesis of several, are of the rows in treatment coding with the first level as reference, as in
         lmerTest's tests of type 3.
-    df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+    df_method : {"satterthwaite", "kenward-roger", "containment", "containment-sas", "residual", "normal"}, optional
         Denominators of F. The default is Satterthwaite's for linear mixed models, "residual" for linear models without
         random effects and "normal" (chi-square tests) for everything else, which has no other.
     robust : Robust, optional

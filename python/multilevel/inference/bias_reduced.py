@@ -196,7 +196,7 @@ def _rows(fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[n
             residual = residual - design.offset
         weights = np.ones(n) if design.weights is None else design.weights
         return x, residual, fit.phi["sigma"] ** 2 / weights
-    second = design.response.size if design.response.other_end is None else design.response.other_end
+    second = design.response.second
     score, information = fit.family.score(fit.eta, design.response.values, second, design.weights, fit.row_phi)
     # CR2 depends on the scale of the residuals: it is that of the response, as clubSandwich has it.
     rise = derivatives(fit.family.link, fit.eta, 1)[1]

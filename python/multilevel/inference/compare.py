@@ -139,10 +139,10 @@ def check_comparable(first: Fit, other: Fit, any_family: bool = False) -> None:
         raise DataError(f"the fits {names} have different responses: their likelihoods are of different data")
     if not _same(a.weights, b.weights):
         raise DataError(f"the fits {names} have different weights: their likelihoods cannot be compared")
-    if not any_family and (first.family.name, first.family.link) != (other.family.name, other.family.link):
+    if not any_family and first.family.label != other.family.label:
         raise DataError(
-            f"the fits {names} are {first.family.name}({first.family.link}) and {other.family.name}"
-            f"({other.family.link}), neither a special case of the other: compare their AIC instead"
+            f"the fits {names} are {first.family.label} and {other.family.label}, neither a special case of the other: "
+            "compare their AIC instead"
         )
     if first.method != other.method:
         raise DataError(
@@ -224,7 +224,7 @@ def _at_boundary(small: Fit, large: Fit, chi2: float, df: int, added: int) -> tu
     if gone is not None:
         of_variances = sum(map(len, large.theta_values)) - sum(map(len, small.theta_values))
         parts = {large.design.random_terms[k].parameter for k in gone}
-        found, kind = mixture_of(large, small, gone, of_variances, "mean" if parts == {""} else "another")
+        found, kind = mixture_of(large.design, small, gone, of_variances, "mean" if parts == {""} else "another")
         # Fixed effects and covariances are independent: those that are tested, too, add their degrees of freedom.
         mixture = mixtures.shifted(found, df - of_variances)
         if kind == "mixture":

@@ -93,6 +93,7 @@ def median_odds_ratio(fit: Fit, level: float = 0.95) -> pd.DataFrame:
     DataError
         For links whose differences are no logarithms of ratios.
     """
+    fit.need_one_family("median_odds_ratio")
     if fit.family.link not in RATIOS:
         raise DataError(
             f"median_odds_ratio: differences with the {fit.family.link} link are no logarithms of ratios; links whose "
@@ -186,6 +187,7 @@ def rescale_to(fit: Fit, other: Fit, level: float = 0.95) -> pd.DataFrame:
         The scale is not latent, or the fits have other rows, families or links.
     """
     _comparable(fit, other)
+    fit.need_one_family("rescale_to")
     if not is_latent(fit):
         raise DataError(
             f"rescale_to: the scale of the {fit.family.name} family with the {fit.family.link} link is not latent; its "

@@ -46,6 +46,7 @@ def items_of(fit: Fit) -> Items:
         It is no model of items with one trait, ``y ~ 0 + item + rr(0 + item | person, d=1)``, cfa(...) with one factor
         or, with one discrimination for all, ``y ~ 0 + item + (1 | person)``.
     """
+    fit.need_one_family("items", "theta has the loadings of the kinds")
     term, first = _trait(fit)
     shared = len(term.names) == 1
     names = _intercepts(fit) if shared else term.names

@@ -103,6 +103,7 @@ def latent_variance(fit: Fit, mean: str | float = "null", approximation: str = "
         counted with the residual.
     """
     fit.need_likelihood("shares of the variance")
+    fit.need_one_family("shares of the variance", "vcov_table() has the variances of each kind's random effects")
     design = fit.design
     size, n = len(fit.psi), fit.n_rows
     names, values, rows = ["fixed"], [], []

@@ -93,8 +93,13 @@ def check_rankable(fits: list[Fit]) -> None:
     """
     for fit in fits[1:]:
         check_comparable(fits[0], fit, any_family=True)
-        if (fit.family.support in DISCRETE) != (fits[0].family.support in DISCRETE):
+        if _discrete(fit) != _discrete(fits[0]):
             raise DataError(
                 f"{fits[0].family.name} has probabilities and {fit.family.name} densities, or the other way round: "
                 "densities change with the unit of the response, so their criteria cannot be compared"
             )
+
+
+def _discrete(fit: Fit) -> tuple[bool, ...]:
+    """Whether a response has probabilities, and not densities; of each kind where rows are of several."""
+    return tuple(own.support in DISCRETE for own in fit.family.members)

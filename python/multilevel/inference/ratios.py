@@ -23,8 +23,10 @@ def ratio_word(fit: Fit, of_means: bool) -> str:
         return "ratio of means"
     if fit.family.link == "logit":
         return "odds ratio"
-    if fit.family.link == "cloglog":  # a category that is higher is one that is reached later
-        return "hazard ratio" if fit.design.thresholds is None else "inverse hazard ratio"
+    if fit.design.thresholds is not None:
+        return ""  # of the other links the exponential of the opposite, if any, is a ratio
+    if fit.family.link == "cloglog":
+        return "hazard ratio"
     if fit.family.link != "log":
         return ""
     if fit.family.support == "trials":

@@ -208,7 +208,7 @@ def _meat_of_rows(fit: Fit) -> NDArray[np.float64]:
             score *= design.weights
         columns.append(None)  # of log(sigma)
     else:
-        second = design.response.size if design.response.other_end is None else design.response.other_end
+        second = design.response.second
         score, _ = fit.family.score(fit.eta, design.response.values, second, design.weights, fit.row_phi)
     meat = np.zeros((len(columns), len(columns)))
     for start in range(0, n, CHUNK):

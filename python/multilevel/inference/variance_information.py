@@ -59,6 +59,73 @@ def efficient_information(
     (k, k) ndarray, or None
         None where there are more than `MOST_EFFECTS` random effects, or nothing is left of the information.
     """
+    found = _joint(small, design, tested, kept, others)
+    if found is None:
+        return None
+    information, _ = found
+    return _taken_out(information, len(tested))
+
+
+def score_and_information(
+    small: Fit,
+    design: Design,
+    tested: Sequence[Direction],
+    kept: Sequence[Sequence[int]],
+    others: Sequence[Direction] = (),
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Score and information of what is tested and of the others, that of the remaining parameters taken out.
+
+    Parameters
+    ----------
+    small, design, tested, kept, others
+        As in `efficient_information`; a fit that is not linear has no random effects, no parameters beside its
+        coefficients, and a canonical link.
+
+    Returns
+    -------
+    (k,) and (k, k) ndarray, or None
+        As there.
+    """
+    found = _joint(small, design, tested, kept, others)
+    if found is None:
+        return None
+    information, g = found
+    terms = [term for term in design.random_terms if not term.parameter]
+    at_null, nuisance = _null(small, terms, kept)
+    every = [*tested, *others, *nuisance]
+    response = small.design.response
+    second = response.size if response.other_end is None else response.other_end
+    weights = small.design.weights
+    s, _ = small.family.score(small.eta, response.values, second, weights, small.row_phi)
+    sums = [_sums(design, term, s) for term in terms]
+    score = np.array(
+        [0.5 * (np.einsum("la,ab,lb->", sums[d.term], d.change, sums[d.term]) - _single(g, d)) for d in every]
+    )
+    k = len(tested) + len(others)
+    if small.is_linear:
+        assert small.sigma is not None
+        of_random = sum(_single(g, Direction(own, covariance)) for own, covariance in enumerate(at_null))
+        expected = (small.n_rows - len(small.beta) - of_random) / small.sigma**2
+        squares = s**2 if weights is None else s**2 / weights
+        score = np.append(score, 0.5 * (squares.sum() - expected))
+    else:
+        information = information + _of_cumulants(small, design, terms, every)
+    whole = _taken_out(information, k)
+    if whole is None:
+        return None
+    if len(information) > k:
+        score = score[:k] - information[:k, k:] @ np.linalg.solve(information[k:, k:], score[k:])
+    return score, whole
+
+
+def _joint(
+    small: Fit,
+    design: Design,
+    tested: Sequence[Direction],
+    kept: Sequence[Sequence[int]],
+    others: Sequence[Direction],
+) -> tuple[NDArray[np.float64], list[list[NDArray[np.float64]]]] | None:
+    """Information of what is tested, the others, and all else; G."""
     terms = [term for term in design.random_terms if not term.parameter]
     n_levels = [len(design.grouping_factors[term.grouping_factor].levels) for term in terms]
     if sum(m * len(term.names) for m, term in zip(n_levels, terms, strict=True)) > MOST_EFFECTS:
@@ -69,7 +136,11 @@ def efficient_information(
     information = np.array([[_trace(g, a, b) for b in every] for a in every])
     if small.is_linear:
         information = _with_residual(information, g, every, at_null, small)
-    k = len(tested)
+    return information, g
+
+
+def _taken_out(information: NDArray[np.float64], k: int) -> NDArray[np.float64] | None:
+    """Of the first k parameters, that of the rest taken out; None where nothing is left."""
     try:
         result = information[:k, :k]
         if len(information) > k:
@@ -78,6 +149,33 @@ def efficient_information(
     except np.linalg.LinAlgError:
         return None
     return np.asarray(result, dtype=np.float64)
+
+
+def _sums(design: Design, term: RandomTerm, s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Z's of a term, (levels, q)."""
+    factor = design.grouping_factors[term.grouping_factor]
+    columns = [s if column is None else s * column for column in term.columns]
+    return np.column_stack([np.bincount(factor.codes, own, len(factor.levels)) for own in columns])
+
+
+def _of_cumulants(
+    small: Fit, design: Design, terms: Sequence[RandomTerm], every: Sequence[Direction]
+) -> NDArray[np.float64]:
+    """What the third and fourth cumulants of the scores of rows add to the information, which is that of normal ones;
+    the third through the coefficients.
+    """
+    response, n = small.design.response, small.n_rows
+    third, fourth = small.family.cumulants(small.eta, response.values, response.size, small.design.weights)
+    diagonals = []
+    for direction in every:
+        z = np.column_stack([np.ones(n) if c is None else c for c in terms[direction.term].columns])
+        diagonals.append(np.einsum("ia,ab,ib->i", z, direction.change, z))
+    a = np.array(diagonals)
+    kept = set(small.fixed_names)
+    x = dense([column.values for column in design.fixed if column.name in kept], slice(0, n), n)
+    through = 0.5 * (a * third) @ x
+    gained = 0.25 * (a * fourth) @ a.T - through @ small.beta_covariance @ through.T
+    return np.asarray(gained, dtype=np.float64)
 
 
 def _null(
@@ -113,7 +211,7 @@ def _projected(
     from scipy.sparse import csr_array, hstack
 
     response = small.design.response
-    second = response.size if response.other_end is None else response.other_end
+    second = response.second
     weights = small.family.information(small.eta, response.values, second, small.design.weights, small.row_phi)
     n, blocks = design.n_rows, []
     for term, m in zip(terms, n_levels, strict=True):
@@ -173,6 +271,11 @@ def _trace(g: list[list[NDArray[np.float64]]], a: Direction, b: Direction) -> fl
     return 0.5 * float(np.sum(one * two))
 
 
+def _single(g: list[list[NDArray[np.float64]]], a: Direction) -> float:
+    """tr(P V_a)."""
+    return float(np.einsum("ab,lbla->", a.change, g[a.term][a.term]))
+
+
 def _with_residual(
     information: NDArray[np.float64],
     g: list[list[NDArray[np.float64]]],
@@ -187,12 +290,8 @@ def _with_residual(
     variance = small.sigma**2
     whole = [Direction(k, covariance) for k, covariance in enumerate(at_null)]
 
-    def single(direction: Direction) -> float:  # tr(P V_a)
-        block = g[direction.term][direction.term]
-        return float(np.einsum("ab,lbla->", direction.change, block))
-
-    mixed = np.array([0.5 * single(a) - sum(_trace(g, a, b) for b in whole) for a in every]) / variance
-    of_whole = [0.5 * single(a) - sum(_trace(g, a, b) for b in whole) for a in whole]
-    left = 0.5 * (small.n_rows - len(small.beta) - sum(single(a) for a in whole)) / variance
+    mixed = np.array([0.5 * _single(g, a) - sum(_trace(g, a, b) for b in whole) for a in every]) / variance
+    of_whole = [0.5 * _single(g, a) - sum(_trace(g, a, b) for b in whole) for a in whole]
+    left = 0.5 * (small.n_rows - len(small.beta) - sum(_single(g, a) for a in whole)) / variance
     own = (left - sum(of_whole) / variance) / variance
     return np.block([[information, mixed[:, None]], [mixed[None, :], np.array([[own]])]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .variance_information import Direction, efficient_information
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..design.design import Design
     from ..design.random_terms import RandomTerm
     from ..fitting.record import Fit
 
@@ -115,7 +116,7 @@ def variance_test(fit: Fit, group: str | Sequence[str], *effects: str, part: str
     fit.need_likelihood("a likelihood ratio test")
     if not np.isfinite(fit.loglik):
         raise DataError(f"the fit has no finite log-likelihood to compare ({fit.message or fit.status})")
-    gone = _chosen(fit, group, effects, part)
+    gone = chosen(fit, group, effects, part)
     design = without_random_effects(fit.design, gone)
     small = refit(fit, design, "ml" if not design.random_terms else None)
     loglik = small.loglik
@@ -130,7 +131,7 @@ def variance_test(fit: Fit, group: str | Sequence[str], *effects: str, part: str
             f"{fit.loglik:.6f}), so that this fit is not at its maximum; fit it again with start= or more iterations"
         )
     chi2 = max(chi2, 0.0)
-    mixture, kind = mixture_of(fit, small, gone, df, part)
+    mixture, kind = mixture_of(fit.design, small, gone, df, part)
     note = in_words(mixture, kind, df)
     for own in (fit, small):
         if not own.converged:
@@ -141,7 +142,7 @@ def variance_test(fit: Fit, group: str | Sequence[str], *effects: str, part: str
 # ---- what is tested ----------------------------------------------------------------------------------------------
 
 
-def _chosen(fit: Fit, group: str | Sequence[str], effects: Sequence[str], part: str) -> dict[int, list[int]]:
+def chosen(fit: Fit, group: str | Sequence[str], effects: Sequence[str], part: str) -> dict[int, list[int]]:
     """Per term, the positions of the columns that are tested."""
     parameter = "" if part == "mean" else fit.component(part).parameter
     groups = [group] if isinstance(group, str) else list(group)
@@ -192,21 +193,70 @@ def _group(fit: Fit, term: int) -> str:
 # ---- its distribution --------------------------------------------------------------------------------------------
 
 
+class Tested(NamedTuple):
+    """Directions of what is tested, of covariances with effects that stay, and per term of the mean the columns that
+    the smaller model has, too; how many covariance matrices are tested as a whole, and how many variances.
+    """
+
+    tested: list[Direction]
+    others: list[Direction]
+    kept: list[list[int]]
+    n_whole: int
+    n_variances: int
+
+
+def directions(design: Design, gone: dict[int, list[int]]) -> Tested | None:
+    """What is zero in the model without these columns; None where a structure leaves a correlation undefined, or has
+    none of its own for what is tested.
+    """
+    terms = design.random_terms
+    of_mean = [k for k, term in enumerate(terms) if not term.parameter]
+    tested: list[Direction] = []
+    whole = n_variances = 0  # covariance matrices that are zero as a whole, or in more than one row
+    for k, own in gone.items():
+        term, q = terms[k], len(terms[k].names)
+        at = of_mean.index(k) if k in of_mean else k
+        if term.structure == "homogeneous diagonal":
+            tested.append(Direction(at, np.eye(q)))
+            n_variances += 1
+            continue
+        if len(own) > 1 and term.structure not in ("unstructured", "diagonal"):
+            return None
+        n_variances += len(own)
+        pairs = [(j, j) for j in own]
+        if term.structure == "unstructured" and len(own) > 1:
+            whole += 1
+            pairs = [(own[0], own[0]), (own[0], own[1]), (own[1], own[1])] if len(own) == 2 else []
+        tested += [Direction(at, _change(q, a, b)) for a, b in pairs]
+    # covariances between an effect that is tested and one that stays are free to be anything
+    free = {k: [(a, b) for a in own for b in range(len(terms[k].names)) if b not in own] for k, own in gone.items()}
+    others = [
+        Direction(of_mean.index(k), _change(len(terms[k].names), a, b))
+        for k, pairs in free.items()
+        if terms[k].structure == "unstructured" and k in of_mean
+        for a, b in pairs
+    ]
+    kept = [[j for j in range(len(terms[k].names)) if j not in gone.get(k, ())] for k in of_mean]
+    return Tested(tested, others, kept, whole, n_variances)
+
+
 def mixture_of(
-    fit: Fit, small: Fit, gone: dict[int, list[int]], df: int, part: str = "mean"
+    design: Design, small: Fit, gone: dict[int, list[int]], df: int, part: str = "mean"
 ) -> tuple[mixtures.Mixture, str]:
     """The mixture, and the kind that `VarianceTest` says it is, where `small` lacks these columns of these terms.
 
     Parameters
     ----------
-    fit, small : Fit
-        The terms of the smaller one stand in the order of those of `fit`.
+    design : Design
+        Of the larger model.
+    small : Fit
+        Its terms stand in the order of those of `design`.
     gone : dict of int to list of int
     df : int
         Parameters of random effects that are tested.
     part : str
     """
-    terms = fit.design.random_terms
+    terms = design.random_terms
     undefined = any(
         len(own) == len(terms[k].names) > 1
         and terms[k].structure not in ("unstructured", "diagonal", "homogeneous diagonal")
@@ -214,46 +264,21 @@ def mixture_of(
     )
     if undefined:
         return {df: 1.0}, "approximate"
-    of_mean = [k for k, term in enumerate(terms) if not term.parameter]
-    tested: list[Direction] = []
-    whole = 0  # covariance matrices that are zero as a whole, or in more than one row
-    n_variances = 0
-    for k, own in gone.items():
-        q = len(terms[k].names)
-        at = of_mean.index(k) if k in of_mean else k
-        if terms[k].structure == "homogeneous diagonal":
-            tested.append(Direction(at, np.eye(q)))
-            n_variances += 1
-            continue
-        n_variances += len(own)
-        pairs = [(j, j) for j in own]
-        if terms[k].structure == "unstructured" and len(own) > 1:
-            whole += 1
-            pairs = [(own[0], own[0]), (own[0], own[1]), (own[1], own[1])] if len(own) == 2 else []
-        elif terms[k].structure == "compound symmetry" and len(own) > 1:
-            return mixtures.upper_bound(df), "bound"
-        tested += [Direction(at, _change(q, a, b)) for a, b in pairs]
-    if n_variances == 1:
+    own = directions(design, gone)
+    if own is None:
+        return mixtures.upper_bound(df), "bound"
+    if own.n_variances == 1:
         return {df - 1: 0.5, df: 0.5}, "mixture"
-    simple = (whole == 0 and n_variances <= 3) or (whole == 1 and n_variances == 2)
+    simple = (own.n_whole == 0 and own.n_variances <= 3) or (own.n_whole == 1 and own.n_variances == 2)
     if part != "mean" or not simple:
         return mixtures.upper_bound(df), "bound"
-    # covariances between an effect that is tested and one that stays are free to be anything
-    free = {k: [(a, b) for a in own for b in range(len(terms[k].names)) if b not in own] for k, own in gone.items()}
-    others = [
-        Direction(of_mean.index(k), _change(len(terms[k].names), a, b))
-        for k, pairs in free.items()
-        if terms[k].structure == "unstructured"
-        for a, b in pairs
-    ]
-    kept = [[j for j in range(len(terms[k].names)) if j not in gone.get(k, ())] for k in of_mean]
-    information = efficient_information(small, fit.design, tested, kept, others)
+    information = efficient_information(small, design, own.tested, own.kept, own.others)
     if information is None:
         return mixtures.upper_bound(df), "bound"
-    found = mixtures.of_covariance_matrix(information) if whole else mixtures.of_variances(information)
+    found = mixtures.of_covariance_matrix(information) if own.n_whole else mixtures.of_variances(information)
     if found is None:
         return mixtures.upper_bound(df), "bound"
-    return mixtures.shifted(found, df - len(tested)), "mixture"
+    return mixtures.shifted(found, df - len(own.tested)), "mixture"
 
 
 def _change(q: int, a: int, b: int) -> np.ndarray:

@@ -85,7 +85,7 @@ def coefficient_table(
     fit : Fit
     level : float
         Coverage of the intervals, between 0 and 1.
-    df_method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+    df_method : {"satterthwaite", "kenward-roger", "containment", "containment-sas", "residual", "normal"}, optional
         Degrees of freedom; the model's default without it. Kenward and Roger's come with their own standard errors.
     robust : Robust, optional
         A robust covariance in place of the model's, with its own degrees of freedom.

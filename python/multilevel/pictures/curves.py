@@ -40,6 +40,7 @@ def predictions(
     ax: Axes | None = None,
 ) -> Axes:
     """Means over `x`: of a typical group (solid, with a band), of the population (dashed), and of each group."""
+    fit.need_one_family("curves of means", "predict(newdata) has those of rows of one kind")
     check_by(fit, by)
     column = column_of(fit, x)
     number = is_number(fit, column)
@@ -98,6 +99,8 @@ def _group_curves(fit: Fit, at: dict[str, Any], x: str, places: NDArray[np.float
     """Curves of the levels of the first grouping factor, at their conditional modes: the typical one's, shifted."""
     if not fit.design.grouping_factors or not fit.family.mean_is_response:
         return
+    if fit.design.thresholds is not None and len(fit.design.parts[0].fixed) > 1:
+        return  # thresholds that move with columns of their own
     eta = marginal_means(fit, [x], None, "link", at=at, random="zero").table["estimate"].to_numpy(dtype=float)
     shift = np.zeros((len(fit.design.grouping_factors[0].levels), len(places)))
     for term, columns in zip(fit.design.random_terms, fit.term_columns, strict=True):
@@ -108,8 +111,16 @@ def _group_curves(fit: Fit, at: dict[str, Any], x: str, places: NDArray[np.float
                 return  # what stands there in other rows is not known
             shift += np.multiply.outer(fit.modes[0][:, k], np.ones(len(places)) if name == "(Intercept)" else places)
     lines = (eta + shift)[:: max(1, len(shift) // MOST_GROUPS)]
-    lines = lines if kind == "link" else np.array([fit.family.mean(np.ascontiguousarray(line)) for line in lines])
+    if kind != "link":
+        lines = np.array([_means(fit, np.ascontiguousarray(line)) for line in lines])
     ax.plot(places, lines.T, color=canvas.FAINT, linewidth=0.6, alpha=0.6, zorder=1)
+
+
+def _means(fit: Fit, eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    if fit.design.thresholds is None:
+        return np.asarray(fit.family.mean(eta))
+    thresholds = np.tile(fit.thresholds[0], (len(eta), 1))
+    return np.asarray(fit.family.category_probabilities(eta, thresholds) @ fit.scores)
 
 
 def _observed(fit: Fit, column: SourceColumn, number: bool, ax: Axes) -> None:

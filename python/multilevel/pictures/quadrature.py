@@ -74,7 +74,7 @@ def _log_density(fit: Fit, level: int, u: NDArray[np.float64], sd: float) -> NDA
     fixed = fit.eta[rows] - z * fit.modes[0][level, 0]
     eta = (fixed + np.multiply.outer(u, z)).ravel()
     response, weights = fit.design.response, fit.design.weights
-    n, second = len(u), response.size if response.other_end is None else response.other_end
+    n, second = len(u), response.second
     log_density = fit.family.log_density(
         eta,
         np.tile(response.values[rows], n),

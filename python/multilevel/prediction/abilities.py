@@ -42,6 +42,7 @@ def abilities(fit: Fit) -> pd.DataFrame:
         There is more than one random-effects term, or it is neither an intercept nor made of loadings on up to three
         traits.
     """
+    fit.need_one_family("abilities", "random_effects() has the modes of what the kinds share")
     loadings = _loadings(fit)
     d = loadings.shape[1]
     inverse = np.linalg.pinv(loadings)
@@ -96,7 +97,7 @@ def _correlated(fit: Fit) -> Array:
     """The lower factor of the correlations of confirmatory factors, (d, d)."""
     structure = fit.design.random_terms[0].structure
     found, _ = factor_correlations(structure, fit.theta_values[0], len(fit.design.random_terms[0].names))
-    return np.linalg.cholesky(found)
+    return np.asarray(np.linalg.cholesky(found), dtype=np.float64)
 
 
 def _log_likelihood(fit: Fit, loadings: Array, at: Array) -> Array:
@@ -109,7 +110,7 @@ def _log_likelihood(fit: Fit, loadings: Array, at: Array) -> Array:
         slope += own if column is None else np.asarray(column, dtype=np.float64)[:, None] * own
     if design.thresholds is not None:
         return _of_categories(fit, fixed, slope, at)
-    second = design.response.size if design.response.other_end is None else design.response.other_end
+    second = design.response.second
     one = np.ones(n)
     y = np.ascontiguousarray(design.response.values, dtype=np.float64)
     given = (y, one if second is None else second, one if design.weights is None else design.weights, fit.row_phi)

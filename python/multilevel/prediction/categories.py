@@ -86,6 +86,11 @@ def predict_categories(
         )
     use, reach = treatments(fit, random), reach_of(level)
     rows = rows_of(fit, newdata, use, new_levels, offset, ("",), None, None)
+    if interval == "prediction" and rows.weights is not None and np.any(rows.weights != 1.0):
+        raise DataError(
+            'interval="prediction": a row with a prior weight other than one stands for several responses, which have '
+            "no distribution of one; give the rows as newdata for responses of unit weight"
+        )
     own = moments(fit, rows, variances=not known) if se or interval is not None else None
     centre, variance = centres(fit, rows) if own is None else (own.centre, own.variance)
     eta = np.ascontiguousarray(centre[:, 0])

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import DataError
 from ..family.draws import check_weights
-from ..family.registry import Family
 from ..fitting.natural import Natural
 from ..fitting.parameters import parts
 from .simulate import Law
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..design.design import Design
     from ..design.random_terms import RandomTerm
+    from ..family.registry import Family
     from ..fitting.parameters import Component
 
     Array = NDArray[np.float64]
@@ -146,10 +146,14 @@ def _phi(design: Design, family: Family, components: tuple[Component, ...], give
                     value = given[f"{component.name}: {column.name}"]
                     rows[:, at] += value if column.values is None else value * column.values
             continue
+        if parameter.part == "kind":
+            assert design.response.kinds is not None
+            rows[:, at] = design.response.kinds
+            continue
         value = family.given[parameter.name] if parameter.name in family.given else given[parameter.name]
-        Family(family.name, family.link, family.zero, {parameter.name: value})  # refuses what cannot be
+        family.with_given(parameter.name, value)  # refuses what cannot be
         rows[:, at] = parameter.phi(value)
-    return rows if beside else rows[0]
+    return rows if beside or family.kinds else rows[0]
 
 
 def _thresholds(design: Design, component: Component, given: Mapping[str, float]) -> Array:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..family.registry import Family
     from ..fitting.record import Fit
 
     Array = NDArray[np.float64]
@@ -35,7 +36,15 @@ def reach_of(level: float) -> float:
     return float(ndtri(0.5 + 0.5 * level))
 
 
-def limits(fit: Fit, kind: str, value: Array, error: Array, link: tuple[Array, Array] | None, reach: float) -> Array:
+def limits(
+    fit: Fit,
+    kind: str,
+    value: Array,
+    error: Array,
+    link: tuple[Array, Array] | None,
+    reach: float,
+    parameters: Array | None = None,
+) -> Array:
     """Ends of the intervals, (n, 2).
 
     Parameters
@@ -49,8 +58,19 @@ def limits(fit: Fit, kind: str, value: Array, error: Array, link: tuple[Array, A
         The linear predictors and their standard errors, where the value follows from nothing else.
     reach : float
         Standard errors from the estimate to an end.
+    parameters : ndarray, (n, n_phi), optional
+        The family's, of rows of several kinds, each of which has a scale of its own.
     """
-    back, at, size = _scaled(fit, kind, value, error, link)
+    if fit.family.kinds and kind == "response":
+        assert parameters is not None
+        ends = np.empty((len(value), 2))
+        for _, family, rows, _ in fit.family.split(parameters):
+            ends[rows] = _ends(*_of_mean(family, kind, value[rows], error[rows], None), reach)
+        return ends
+    return _ends(*_scaled(fit, kind, value, error, link), reach)
+
+
+def _ends(back: Callable[[Array], Array], at: Array, size: Array, reach: float) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         ends = np.column_stack([back(at - reach * size), back(at + reach * size)])
     return np.sort(ends, axis=1)
@@ -70,7 +90,12 @@ def _scaled(
         at = np.array([parameter.phi(float(own)) if np.isfinite(own) else np.nan for own in value])
         slopes = np.array([parameter.slope(float(own)) for own in at])
         return parameter.naturals, at, error / np.abs(slopes)
-    family = fit.family
+    return _of_mean(fit.family, kind, value, error, link)
+
+
+def _of_mean(
+    family: Family, kind: str, value: Array, error: Array, link: tuple[Array, Array] | None
+) -> tuple[Callable[[Array], Array], Array, Array]:
     of_link = family.link in WHOLE_LINE if family.support in UNIT else family.link == "log"
     of_link = (of_link or family.support == "numbers") and (kind == "mean" or family.mean_is_response)
     if of_link:

@@ -79,7 +79,8 @@ class Joint:
         self.fit = fit
         design, family = fit.design, fit.family
         self.core = family.core_of(fit.row_phi)
-        self.parameters = ["", *(own["name"] for own in self.core.parameters)]
+        own_thresholds = [own["name"] for own in self.core.parameters] if family.all_thresholds else None
+        self.parameters = ["", *(own_thresholds or [own.name for own in family.parameters])]
         self.first: list[int] = []
         at = 0
         for term in design.random_terms:
@@ -93,7 +94,7 @@ class Joint:
         """First and second derivatives of the rows' log densities by their predictors."""
         fit, design = self.fit, self.fit.design
         response = design.response
-        second = response.size if response.other_end is None else response.other_end
+        second = response.second
         one = np.ones(fit.n_rows)
         found = self.core.derivatives(
             fit.eta,

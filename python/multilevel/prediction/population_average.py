@@ -74,6 +74,7 @@ def population_average(
         raise ValueError(f"kind={kind!r} is not available; choose one of {', '.join(map(repr, kinds))}")
     if kind == "coefficients" and by is not None:
         raise ValueError('by= goes with kind="mean"' + (", or one of probabilities" if ordered else ""))
+    fit.need_one_family("population_average", 'predict(random="marginal") has the mean of each row')
     reach = reach_of(level)
     whole = kind == "mean" and not fit.family.mean_is_response and not ordered
     parameters = ("", *(own.name for own in fit.family.parameters)) if whole else ("",)

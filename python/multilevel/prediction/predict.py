@@ -110,6 +110,10 @@ def predict(
             raise DataError("ordered categories have no trials, and predictions of them no weights; leave both out")
         how: dict[str, Any] = {"se": se, "interval": interval, "level": level, "known": variances == "known"}
         return predict_categories(fit, newdata, kind, random, new_levels, offset, **how)
+    if kind == "mean":
+        fit.need_one_family('kind="mean"', 'kind="response" is the mean of each row')
+    if interval == "prediction":
+        fit.need_one_family('interval="prediction"', "quantiles of simulate() have new responses of each row")
     _choose("kind", kind, ("response", "mean", "link", *(own.name for own in fit.components)))
     use = treatments(fit, random)
     _choose("new_levels", new_levels, NEW_LEVELS)
@@ -170,7 +174,7 @@ def _with_errors(
             ones = np.zeros_like(own.centre)
             ones[:, 0] = 1.0
             link = own.centre[:, 0], delta(own, Means(own.centre[:, 0], ones, np.zeros_like(ones)))
-        ends = limits(fit, kind, means.value, error, link, reach)
+        ends = limits(fit, kind, means.value, error, link, reach, own.centre[:, 1:])
     if interval == "prediction":
         ends = quantiles(fit, rows, own, (0.5 - 0.5 * level, 0.5 + 0.5 * level))
         if fit.family.support == "trials" and rows.trials is not None:

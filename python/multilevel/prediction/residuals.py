@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
+from ..fitting.kinds import rows_by_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..fitting.record import Fit
 
 
@@ -45,7 +48,17 @@ def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
     """
     if kind not in KINDS:
         raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {', '.join(map(repr, KINDS))}")
-    return KINDS[kind](fit)
+    return _by_kind(fit, KINDS[kind])
+
+
+def _by_kind(fit: Fit, function: Callable[[Fit], np.ndarray]) -> np.ndarray:
+    """Of rows of several kinds each kind's by its own family."""
+    if not fit.family.kinds:
+        return function(fit)
+    result = np.empty(fit.n_rows)
+    for _, rows, own in rows_by_kind(fit):
+        result[rows] = function(own)
+    return result
 
 
 def response(fit: Fit) -> np.ndarray:
@@ -90,6 +103,8 @@ def scaled(fit: Fit) -> np.ndarray:
 
     These are the "Scaled residuals" of `summary()` in lme4 and here; NaN where that is zero.
     """
+    if fit.family.kinds:
+        return _by_kind(fit, scaled)
     sigma = np.sqrt(fit.family.dispersion(fit.row_phi)) if fit.sigma is None else fit.sigma
     return pearson(fit) / np.where(sigma > 0, sigma, np.nan)
 
@@ -144,7 +159,7 @@ def _weights(fit: Fit) -> np.ndarray | float:
 
 def pearson_chi2(fit: Fit) -> float:
     """Sum of squared Pearson residuals."""
-    return float(np.sum(pearson(fit) ** 2))
+    return float(np.sum(_by_kind(fit, pearson) ** 2))
 
 
 KINDS = {"pearson": pearson, "deviance": deviance, "response": response}

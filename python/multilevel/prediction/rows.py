@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..columns.expressions import Rows as ExpressionRows
 from ..columns.frame import Frame
 from ..columns.selection import argument_column
+from ..design.kinds import codes_of_rows
 from ..errors import DataError, NotEstimableWarning, warn_caller
 from .estimability import not_estimable
 
@@ -178,7 +180,7 @@ def _own_rows(fit: Fit, random: Sequence[str], parameters: Collection[str]) -> P
     design, n = fit.design, fit.n_rows
     fixed = {"": (design.fixed, design.offset)}
     fixed |= {part.parameter: (part.fixed, part.offset) for part in design.parts}
-    predictors = _predictors(fit, fixed, parameters, n)
+    predictors = _predictors(fit, fixed, parameters, n, design.response.kinds)
     codes = [factor.codes for factor in design.grouping_factors]
     columns = [term.columns for term in design.random_terms]
     terms = _terms(fit, random, [p.parameter for p in predictors], codes, columns, n, "zero")
@@ -215,10 +217,15 @@ def _new_rows(
         check_levels(fit, new, [own == "conditional" for own in random])
     n = new.n_rows
     fixed = {"": (new.fixed, new.offset)} | {part.parameter: (part.fixed, part.offset) for part in new.parts}
-    predictors = _predictors(fit, fixed, parameters, n)
+    kinds = None
+    if fit.family.kinds and any(parameters):
+        kinds = codes_of_rows(fit.family, ExpressionRows(Frame(newdata), None))
+    predictors = _predictors(fit, fixed, parameters, n, kinds)
     terms = _terms(fit, random, [p.parameter for p in predictors], new.codes, new.random_columns, n, new_levels)
     index = new.index if new.index is not None else pd.RangeIndex(n)
     unknown = new.missing.copy()
+    if kinds is not None:
+        unknown |= kinds < 0
     if "" in parameters:
         places = not_estimable(fit, new.fixed, new.fixed_terms, n, new.missing)
         if places is not None:
@@ -256,8 +263,9 @@ def _predictors(
     fixed: Mapping[str, tuple[Sequence[FixedColumn], Array | None]],
     parameters: Collection[str],
     n: int,
+    kinds: NDArray[np.int64] | None = None,
 ) -> tuple[Predictor, ...]:
-    """In the order: the mean, then the family's parameters."""
+    """In the order: the mean, then the family's parameters; that of rows of several kinds is their number."""
     found = []
     if "" in parameters:
         places = {name: at for at, name in enumerate(fit.fixed_names)}
@@ -266,7 +274,10 @@ def _predictors(
     for own in fit.family.parameters:
         if own.name not in parameters:
             continue
-        if own.name in components:
+        if own.part == "kind":
+            assert kinds is not None
+            found.append(Predictor(own.name, np.maximum(kinds, 0).astype(np.float64), ()))
+        elif own.name in components:
             part = components[own.name]
             places = {name: part.first + at for at, name in enumerate(part.names)}
             found.append(_predictor(own.name, *fixed[own.name], places, fit.psi, n))

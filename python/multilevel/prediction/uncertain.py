@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..family.registry import Family
     from ..fitting.record import Fit
     from .rows import PredictionRows
 
@@ -156,7 +157,11 @@ def quantity(fit: Fit, kind: str, own: tuple[Array, Array], trials: Array | None
         if closed is None:
             return _integrated(lambda points, _: _mean(fit, points[..., 0]), centre[:, :1], sd[:, :1], steps[:, :1])
         return closed
-    check_domain(fit, centre[:, 0], sd[:, 0])
+    if fit.family.kinds:
+        for _, own_family, rows, _ in fit.family.split(centre[:, 1:]):
+            _check_domain(own_family, centre[rows, 0], sd[rows, 0])
+    else:
+        check_domain(fit, centre[:, 0], sd[:, 0])
 
     def response(points: Array, at: slice) -> Array:
         flat = points.reshape(-1, points.shape[-1])
@@ -220,9 +225,17 @@ def _slopes_of_flat(function: Callable[[Array, slice], Array], centre: Array, sd
 
 def steps_of(fit: Fit, eta: Array) -> Array:
     """Steps of differences by the mean's predictor: small beside its distance to zero where the link ends there."""
-    ends = fit.family.link in NO_MEAN or (fit.family.support != "numbers" and fit.family.link in ("identity", "sqrt"))
-    ends = ends or (fit.family.support in UNIT and fit.family.link == "log")
+    ends = any(map(_link_ends, fit.family.members))
     return np.where(eta == 0, STEP, np.minimum(STEP, STEP * np.abs(eta))) if ends else np.full_like(eta, STEP)
+
+
+def _link_ends(family: Family) -> bool:
+    """Whether linear predictors on one side of zero have no mean."""
+    return (
+        family.link in NO_MEAN
+        or (family.support != "numbers" and family.link in ("identity", "sqrt"))
+        or (family.support in UNIT and family.link == "log")
+    )
 
 
 def check_domain(fit: Fit, centre: Array, sd: Array) -> None:
@@ -233,8 +246,12 @@ def check_domain(fit: Fit, centre: Array, sd: Array) -> None:
     DataError
         Says how probable that is, and what to do.
     """
+    _check_domain(fit.family, centre, sd)
+
+
+def _check_domain(family: Family, centre: Array, sd: Array) -> None:
     spread = sd > NO_SPREAD
-    link, support = fit.family.link, fit.family.support
+    link, support = family.link, family.support
     if not spread.any() or support == "numbers":
         return
     remedy = 'predict for groups in the data, or a typical one by random="zero", or fit with another link'

@@ -59,6 +59,7 @@ def equation(fit: Fit, style: str = "levels", format: str = "text", estimates: b
     Equation
         A str.
     """
+    fit.need_one_family("equation", "each kind has equations of its own")
     check_choice("style", style, STYLES)
     check_choice("format", format, FORMATS)
     words = Latex() if format == "latex" else Text()

@@ -32,6 +32,7 @@ def exponentiate(fit: Fit, tables: list[pd.DataFrame], part: str) -> None:
     DataError
         The exponentials of none of them have a meaning.
     """
+    fit.need_one_family("exponentiate=True", "take the exponentials of the coefficients of one kind")
     done = False
     scales = {own.name: own.parameter for own in fit.components}
     for table in tables:
@@ -52,6 +53,11 @@ def exponentiate(fit: Fit, tables: list[pd.DataFrame], part: str) -> None:
             for column in ("estimate", "conf_low", "conf_high"):
                 table[column] = np.exp(table[column].to_numpy(dtype=np.float64))
         table["std_error"] = table["estimate"] * table["std_error"]
+    if not done and fit.design.thresholds is not None and fit.family.link == "cloglog":
+        raise DataError(
+            "exponentiate=True: positive coefficients move to higher categories, so that with the cloglog link the "
+            "ratio of hazards is the exponential of a coefficient with its sign changed"
+        )
     if not done:
         raise DataError(
             f"exponentiate=True: exponentials of the coefficients of {part} have no meaning with the {fit.family.link} "

@@ -47,13 +47,16 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
     Page
         A paragraph for the mean and one for each other part with a formula.
     """
+    fit.need_one_family("interpret", "read the coefficients of each kind on the scale of its link")
     table = wald.coefficient_table(fit, level, df_method)
     blocks = [Paragraph(tuple(_sentences(fit.design.fixed, fit.design.fixed_terms, table, _of_mean(fit), level)))]
     for component in fit.components:
         part = next(own for own in fit.design.parts if own.name == component.name)
         own_table = component_table(fit, component, level)
-        scale = _of_part(fit, component.parameter)
-        lines = _sentences(part.fixed, part.fixed_terms, own_table, scale, level)
+        if fit.design.thresholds is not None:
+            lines = _of_thresholds(fit, own_table, level)
+        else:
+            lines = _sentences(part.fixed, part.fixed_terms, own_table, _of_part(fit, component.parameter), level)
         blocks.append(Paragraph(tuple(lines), title=f"{component.name}:"))
     return Page(tuple(blocks))
 
@@ -66,6 +69,10 @@ def _of_mean(fit: Fit) -> Scale:
     elif fit.family.name.startswith("truncated"):
         mean += " before truncation"
     link, trials = fit.family.link, fit.family.support == "trials"
+    if fit.design.thresholds is not None:
+        if link == "logit":
+            return Scale(f"the odds of a higher category of {response}", True, _grouped(fit, ""))
+        return Scale(f"the latent {response}, on the scale of the {link} link,", False, _grouped(fit, ""))
     subject, times = f"the linear predictor of {response}, on the scale of the {link} link,", False
     if link == "logit":
         subject, times = f"the odds of {response if trials else mean}", True
@@ -88,6 +95,30 @@ def _of_part(fit: Fit, name: str) -> Scale:
     if parameter.scale == "log":
         return Scale(name, True, grouped)
     return Scale(f"what the fit moves {name} by", False, grouped)
+
+
+def _of_thresholds(fit: Fit, table: pd.DataFrame, level: float) -> list[str]:
+    """A sentence for each threshold: of logit models the odds of a category above it, else where it lies."""
+    made, part, response = fit.design.thresholds, fit.design.parts[0], fit.design.formula.response[0].text
+    assert made is not None
+    component, terms = fit.component(part.name), (*fit.design.fixed_terms, *part.fixed_terms)
+    term_of = {k: term for term in part.fixed_terms for k in term.columns}
+    odds = fit.family.link == "logit" and made.structure == "flexible"
+    sizes = iter(table[["estimate", "conf_low", "conf_high"]].to_numpy(dtype=np.float64).tolist())
+    names, lines = iter(table.index), []
+    for k, column in enumerate(part.fixed):
+        if column.name in component.redundant:
+            continue
+        for own, lower in zip(made.coefficients, made.categories, strict=False):
+            size, name = next(sizes), next(names)
+            if odds:
+                scale = Scale(f"the odds of {response} above {lower}", True, _grouped(fit, ""))
+                size = [-size[0], -size[2], -size[1]]
+            else:
+                what = f"{own} of the thresholds" if made.structure != "flexible" else f"the threshold {own}"
+                scale = Scale(f"{what} of the latent {response}", False, False)
+            lines.append(f"{name}: {_sentence(term_of[k], k, terms, scale, size, level)}")
+    return lines
 
 
 def _grouped(fit: Fit, parameter: str) -> bool:

@@ -30,6 +30,7 @@ DF_NAMES = {
     "satterthwaite": "Satterthwaite's degrees of freedom",
     "kenward-roger": "Kenward and Roger's degrees of freedom and standard errors",
     "containment": "containment degrees of freedom",
+    "containment-sas": "containment degrees of freedom as SAS counts them",
     "residual": "residual degrees of freedom",
 }
 HOMOGENEOUS = ("homogeneous diagonal", "homogeneous compound symmetry", "ar1")  # one variance for all

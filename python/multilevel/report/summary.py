@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from ..fitting.kinds import rows_by_kind
 from ..fitting.parameters import is_exact
 from ..formula.structures import factor_names
 from ..inference import wald
@@ -43,6 +44,8 @@ def page(numbers: Numbers) -> Iterator[Paragraph | Table]:
     yield heading(fit)
     if fit.has_likelihood:
         yield _fit_statistics(fit, numbers.criteria)
+    if fit.family.kinds:
+        yield _kinds(fit)
     if numbers.residuals is not None:
         yield _scaled_residuals(numbers.residuals)
     if fit.design.random_terms or fit.sigma is not None:
@@ -125,7 +128,7 @@ def one_line(fit: Fit) -> str:
     """The formula, the family, the log-likelihood and how it went."""
     status = "" if fit.status == "converged" else f", {fit.status}"
     likelihood = f"logLik {fit.loglik:.6g}" if fit.has_likelihood else fit.method
-    return f"{fit.design.formula}, {fit.family.name}({fit.family.link}), {likelihood}{status}"
+    return f"{fit.design.formula}, {fit.family.label}, {likelihood}{status}"
 
 
 def heading(fit: Fit) -> Paragraph:
@@ -136,7 +139,10 @@ def heading(fit: Fit) -> Paragraph:
 def _heading(fit: Fit) -> Iterator[str]:
     yield title(fit)
     python = ", a density in Python" if fit.family.in_python else ""
-    yield f" Family: {fit.family.name} ( {fit.family.link} ){python}"
+    if fit.family.kinds:
+        yield " Family: one for each kind of rows"
+    else:
+        yield f" Family: {fit.family.name} ( {fit.family.link} ){python}"
     yield f"Formula: {fit.design.formula}"
     thresholds = fit.design.thresholds
     if thresholds is not None:
@@ -148,7 +154,7 @@ def _heading(fit: Fit) -> Iterator[str]:
             yield f"Nominal: {part.formula}"
     other = fit.design.response.other_end
     if other is not None:
-        n = int(np.sum(other != fit.design.response.values))
+        n = int(np.sum((other != fit.design.response.values) & ~np.isnan(other)))
         yield f"Known in part: {n} of {fit.n_rows} responses"
     levels = fit.design.response.levels
     if levels is not None and thresholds is None:
@@ -158,6 +164,15 @@ def _heading(fit: Fit) -> Iterator[str]:
         given.append("an offset")  # those in the formula can be seen there
     if given:
         yield f"With {' and '.join(given)}"
+
+
+def _kinds(fit: Fit) -> Table:
+    """The families of kinds of rows, each with its rows."""
+    rows = []
+    for kind, at, own in rows_by_kind(fit):
+        zero = f" (zero {own.family.zero})" if own.family.zero else ""
+        rows.append((kind, f"{own.family.name} ( {own.family.link} ){zero}", str(len(at))))
+    return Table(("", "Family", "Rows"), tuple(rows), title="Kinds of rows:", n_labels=2)
 
 
 def _fit_statistics(fit: Fit, criteria: Mapping[str, float]) -> Table:
@@ -236,7 +251,7 @@ def _family_parameters(fit: Fit, table: pd.DataFrame) -> Table:
     return Table(
         ("", "Estimate", "Std. Error", "Meaning"),
         rows,
-        title=f"Parameters of the {fit.family.name} family:",
+        title="Parameters of the families:" if fit.family.kinds else f"Parameters of the {fit.family.name} family:",
         n_labels=1,
     )
 

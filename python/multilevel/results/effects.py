@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..adapters.to_marginaleffects import marginaleffects_model
+from ..adapters.to_pymmeans import pymmeans_model
 from ..arguments import understands
 from ..effects import comparisons, marginal_means
 from ..effects.estimated import noted
@@ -209,6 +211,47 @@ class Effects(Part):
             ),
             note,
         )
+
+    @understands
+    def to_marginaleffects(
+        self,
+        random: str = "marginal",
+        outcome: str = "response",
+        df_method: str | None = None,
+        robust: str | None = None,
+        cluster: Any = None,
+    ) -> Any:
+        """The fit as a model of the package marginaleffects, as in ``predictions(results.to_marginaleffects())``.
+
+        Its coefficients are all parameters of the model, so that its standard errors know the variances as those of
+        `comparisons` do; its tests are normal. Arguments are those of `comparisons`.
+
+        Raises
+        ------
+        ImportError
+            The package is not installed: ``pip install "multilevel[adapters]"``.
+        DataError
+            An offset given as an array, a parameter at infinity, a mean of ordered categories.
+        """
+        fit, method, _ = self._with_covariance(df_method, robust, cluster)
+        return marginaleffects_model(fit, random, outcome, method, [str(name) for name in fit.parameter_names])
+
+    @understands
+    def to_pymmeans(self, df_method: str | None = None, robust: str | None = None, cluster: Any = None) -> Any:
+        """The fit as a model of the package pymmeans: ``emmeans(results.to_pymmeans(), "f")`` and the like.
+
+        It has the fixed effects, at random effects of zero; its tests are normal. `results.marginal_means` also knows
+        degrees of freedom, averages over random effects, and what formulas hold besides columns.
+
+        Raises
+        ------
+        ImportError
+            The package is not installed: ``pip install "multilevel[adapters]"``.
+        DataError
+            patsy, which that package codes columns by, has other columns than the fit.
+        """
+        fit, method, _ = self._with_covariance(df_method, robust, cluster)
+        return pymmeans_model(fit, method)
 
     def _with_covariance(self, df_method: str | None, robust: str | None, cluster: Any) -> tuple[Fit, str | None, str]:
         """The fit with the covariance that was asked for, the degrees of freedom that go with it, and a note."""

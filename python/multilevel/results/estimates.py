@@ -62,10 +62,11 @@ class Estimates(Part):
 
         Parameters
         ----------
-        method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}, optional
+        method : {"satterthwaite", "kenward-roger", "containment", "containment-sas", "residual", "normal"}, optional
             Without it what `summary()` uses: Satterthwaite's for linear mixed models, residual ones for linear models
-            without random effects, normal tests for all others. "containment" is what nlme prints, "residual"
-            rows minus coefficients. All but "normal" need a linear model, and Kenward and Roger's a fit by REML.
+            without random effects, normal tests for all others. "containment" is what nlme prints, "containment-sas"
+            what SAS prints, "residual" rows minus coefficients. All but "normal" need a linear model, and Kenward and
+            Roger's a fit by REML.
         """
         return wald.degrees_table(self.fit, method)
 

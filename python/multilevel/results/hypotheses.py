@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..arguments import understands
-from ..inference import anova, compare, drop1, ranking, variance_test, wald_test
+from ..arguments import check_choice, understands
+from ..errors import DataError
+from ..inference import anova, compare, drop1, ranking, variance_score, variance_test, wald_test
 from .part import Part
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from ..inference.variance_score import VarianceScoreTest
     from ..inference.variance_test import VarianceTest
     from ..inference.wald_test import WaldTest
     from .results import MixedModelResults
@@ -116,8 +118,11 @@ class Hypotheses(Part):
         """
         return drop1.drop1(self.fit, test, df_method, part, adjust)
 
-    def test_variance(self, group: str | Sequence[str], *effects: str, part: str = "mean") -> VarianceTest:
-        """Tests whether variances of random effects are zero, by likelihood ratio against the model without them.
+    @understands
+    def test_variance(
+        self, group: str | Sequence[str], *effects: str, part: str = "mean", method: str = "lrt"
+    ) -> VarianceTest | VarianceScoreTest:
+        """Tests whether variances of random effects are zero, by likelihood ratio or score.
 
         Parameters
         ----------
@@ -127,14 +132,23 @@ class Hypotheses(Part):
             Random effects of the one grouping factor; all of them without any.
         part : str
             The part of the model that has them: "mean", "dispersion", "zero".
+        method : {"lrt", "score"}
+            Against the model without them, which is fitted; or by that model alone. A score test is also one of random
+            effects that this fit does not have: of a column of the data as grouping factor, or of a slope.
 
         Returns
         -------
-        VarianceTest
+        VarianceTest or VarianceScoreTest
             chi2, df, p_value, and the `mixture` of chi-square distributions that it is of, since zero is at the
             boundary of what a variance can be.
         """
-        return variance_test.variance_test(self.fit, group, *effects, part=part)
+        check_choice("method", method, ("lrt", "score"))
+        if method == "lrt":
+            return variance_test.variance_test(self.fit, group, *effects, part=part)
+        if part != "mean":
+            raise DataError("method='score' is of random effects of the mean; use method='lrt'")
+        data = None if self.model is None else self.model.data
+        return variance_score.variance_score_test(self.fit, group, *effects, data=data)
 
     @understands
     def compare(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import understands
-from ..pictures import caterpillar, check_panels, curves, forest, profiles, residual_plots
+from ..pictures import categories, caterpillar, check_panels, curves, forest, profiles, residual_plots, two_scales
 from ..pictures import items as item_pictures
+from ..pictures import latent as latent_picture
 from ..pictures import quadrature as quadrature_picture
 
 if TYPE_CHECKING:
@@ -145,11 +146,57 @@ class Plot:
         level : float
             Of the band.
         kind : {"response", "link"}
+            Of ordered categories "response" is the mean of their numbers; `probabilities` has the categories.
         groups, data : bool
             Whether curves of groups, and means of the data, are drawn.
         ax : Axes, optional
         """
         return curves.predictions(self.fit, x, by, at, level, kind, groups, data, ax)
+
+    @understands
+    def categories(
+        self,
+        x: str,
+        at: Mapping[str, Any] | None = None,
+        level: float = 0.95,
+        random: str = "zero",
+        style: str = "stacked",
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Probabilities of ordered categories over a predictor.
+
+        Parameters
+        ----------
+        x : str
+            A column of the data, a number or a factor.
+        at : mapping, optional
+            Values of other columns, as in `marginal_means`.
+        level : float
+            Of the bands.
+        random : {"zero", "marginal", "conditional"}
+            A typical group, the population, or the average of the groups of the fit.
+        style : {"stacked", "lines"}
+            Areas (bars of a factor) on top of each other that fill the picture; or a line with a band for each.
+        ax : Axes, optional
+        """
+        return categories.probabilities(self.fit, x, at, level, random, style, ax)
+
+    @understands
+    def thresholds(self, at: Mapping[str, Any] | None = None, level: float = 0.95, ax: Axes | None = None) -> Axes:
+        """The density of the latent response around its predictor, cut by the thresholds into the categories.
+
+        Random effects are zero, other columns at their means, factors averaged over: areas are the probabilities there.
+        Short bars at the top are intervals of the thresholds beside the predictor.
+
+        Parameters
+        ----------
+        at : mapping, optional
+            A value for each of some columns, as in `marginal_means`.
+        level : float
+            Of the intervals.
+        ax : Axes, optional
+        """
+        return categories.thresholds(self.fit, at, level, ax)
 
     @understands
     def profile(self, which: Which = None, level: float = 0.95, ax: Axes | None = None) -> Axes | Figure:
@@ -195,6 +242,49 @@ class Plot:
         ax : Axes, optional
         """
         return check_panels.influence(self.fit, group, exact, ax)
+
+    @understands
+    def probability(
+        self,
+        x: str,
+        by: str | None = None,
+        at: Mapping[str, Any] | None = None,
+        level: float = 0.95,
+        groups: bool = True,
+        data: bool = True,
+    ) -> Figure:
+        """The curves of `predictions` over a predictor twice: of linear predictors, and of probabilities or means.
+
+        Parameters
+        ----------
+        x, by, at, level, groups, data
+            As in `predictions`. Lines mark the probability of one half.
+        """
+        return two_scales.probability(self.fit, x, by, at, level, groups, data)
+
+    @understands
+    def latent(
+        self, by: str | None = None, at: Mapping[str, Any] | None = None, groups: bool = True, ax: Axes | None = None
+    ) -> Axes:
+        """The density of the latent response of a binary model: the part above zero is the probability of success.
+
+        The latent response is the linear predictor and a logistic (logit), normal (probit), extreme-value (cloglog)
+        or Cauchy variable (cauchit). Solid is a group whose random effects are zero; dashed, without `by`, the
+        population, whose random effects are in the density, too; thin the levels of the first grouping factor.
+
+        Parameters
+        ----------
+        by : str, optional
+            A column of the data, a density for each level or (of many numbers) for its 10 %, 50 % and 90 % quantiles;
+            or a grouping factor, for seven of its levels from the lowest to the highest.
+        at : mapping, optional
+            Values of columns, in place of all levels of a factor and of the mean of a number. Random slopes are at the
+            means of their columns.
+        groups : bool
+            Whether to draw the levels of the first grouping factor, without `by`.
+        ax : Axes, optional
+        """
+        return latent_picture.latent(self.fit, by, at, groups, ax)
 
     def items(self) -> Figure:
         """Characteristic and information curves of the items of a latent trait, see `results.item_curves`."""

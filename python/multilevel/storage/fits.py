@@ -112,6 +112,12 @@ def _check(fit: Fit, design: Design) -> None:
                 _codes(part.values[0], len(part.levels))
         if not all(0 <= k < len(design.fixed) for k in term.columns):
             raise ValueError("a term has columns that are not there")
+    kinds = design.response.kinds
+    if (kinds is not None) != bool(fit.family.kinds):
+        raise ValueError("kinds of rows and families do not agree")
+    if kinds is not None:
+        _column(kinds, n)
+        _codes(kinds, len(fit.family.kinds))
     for own in design.source:
         _column(own.values, n)
         if own.levels is not None:

@@ -33,6 +33,7 @@ from ..design.source import SourceColumn
 from ..design.thresholds import Thresholds
 from ..design.times import Times
 from ..errors import DataError
+from ..family.mixed import MixedFamily
 from ..family.registry import Family
 from ..fitting.certificate import BoundaryScore, Certificate, Optimization, QuadratureCheck
 from ..fitting.parameters import Component
@@ -100,6 +101,7 @@ RECORDS = {
                 "scaled": bool,
             },
         ),
+        Kind(MixedFamily, fields={"column": str, "families": Mapping[Any, Family]}),
         Kind(DesignPart),
         Kind(Component),
         Kind(Design),

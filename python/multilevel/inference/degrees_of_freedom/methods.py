@@ -3,6 +3,7 @@
     "satterthwaite"   from the variance of an estimated variance (Fai & Cornelius for several rows at once)
     "kenward-roger"   the same with expected information, a larger covariance matrix and a scaled F; REML only
     "containment"     levels minus parameters of the stratum at which a column varies, as nlme prints them
+    "containment-sas" ranks of the random effects of a column's name, as SAS prints them
     "residual"        rows minus coefficients
     "normal"          infinite: Wald tests
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from ...fitting.record import Fit
 
-METHODS = ("satterthwaite", "kenward-roger", "containment", "residual", "normal")
+METHODS = ("satterthwaite", "kenward-roger", "containment", "containment-sas", "residual", "normal")
 RANK_TOLERANCE = 1e-10  # singular values of a hypothesis below this share of the largest are none
 
 
@@ -75,7 +76,7 @@ def degrees_of_freedom(fit: Fit, method: str, contrasts: ArrayLike | None = None
     Parameters
     ----------
     fit : Fit
-    method : {"satterthwaite", "kenward-roger", "containment", "residual", "normal"}
+    method : {"satterthwaite", "kenward-roger", "containment", "containment-sas", "residual", "normal"}
     contrasts : (k, p) array_like, optional
         Each row is a linear combination of the coefficients in `fit.fixed_names`, by itself.
 
@@ -95,8 +96,8 @@ def degrees_of_freedom(fit: Fit, method: str, contrasts: ArrayLike | None = None
         return np.full(len(rows), np.inf)
     if method == "residual" or not fit.design.random_terms:
         return np.full(len(rows), _residual(fit))
-    if method == "containment":
-        return containment.of_rows(fit, rows)
+    if method in ("containment", "containment-sas"):
+        return containment.of_rows(fit, rows, names=method == "containment-sas")
     if method == "kenward-roger":
         return kenward_roger.of_rows(fit, rows)
     return satterthwaite.of_rows(fit, rows)
@@ -134,8 +135,8 @@ def denominator_df(fit: Fit, contrasts: ArrayLike, method: str) -> tuple[float, 
         return np.nan, 1.0, covariance
     if method in ("residual", "normal") or not fit.design.random_terms:
         return float(degrees_of_freedom(fit, method, rows[:1])[0]), 1.0, covariance
-    if method == "containment":
-        return float(containment.of_rows(fit, rows).min()), 1.0, covariance
+    if method in ("containment", "containment-sas"):
+        return float(containment.of_rows(fit, rows, names=method == "containment-sas").min()), 1.0, covariance
     if method == "kenward-roger":
         df, scale = kenward_roger.of_hypothesis(fit, independent)
         return df, scale, covariance

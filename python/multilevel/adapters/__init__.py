@@ -1,0 +1,1 @@
+"""Fits as the models of other packages; these are imported when they are asked for, not before."""
