@@ -54,6 +54,9 @@ def test_what_the_registry_says() -> None:
         "cumulative": "categories",
         "multinomial": "choices",
         "conditional": "choices",
+        "adjacent": "categories",
+        "continuation": "categories",
+        "reverse_continuation": "categories",
     }
     assert table.loc["gamma", "links"] == "log, inverse, identity"
     assert table.loc["negative_binomial", "parameters"] == "size: the variance is mu + mu^2 / size"

@@ -190,10 +190,11 @@ py::array_t<double> supremum(const Family& f, const DoubleArray& y, const Double
 
 void bind_family(py::module_& module) {
   py::class_<Family, std::shared_ptr<Family>>(module, "Family")
-      .def(py::init([](const std::string& name, const std::string& link, const std::string& zero) {
-             return family::make_family(name, link, zero);
+      .def(py::init([](const std::string& name, const std::string& link, const std::string& zero, int categories) {
+             auto made = family::make_family(name, link, zero);
+             return categories > 2 && made->all_thresholds() ? made->of_categories(categories) : std::move(made);
            }),
-           py::arg("name"), py::arg("link"), py::arg("zero") = "")
+           py::arg("name"), py::arg("link"), py::arg("zero") = "", py::arg("categories") = 0)
       .def_static("of", &python_family, py::arg("callbacks"),
                   "A family whose density is computed in Python: see multilevel.family.callbacks.Callbacks.")
       .def_static("by_row", &family::make_by_row, py::arg("names"), py::arg("members"),
@@ -223,6 +224,7 @@ void bind_family(py::module_& module) {
                                return list;
                              })
       .def_property_readonly("is_linear", &Family::is_linear)
+      .def_property_readonly("all_thresholds", &Family::all_thresholds)
       .def_property_readonly("log_concave", &Family::log_concave)
       .def_property_readonly("two_numbers", &Family::two_numbers)
       .def("supremum", &supremum, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))

@@ -63,8 +63,8 @@ class PythonFamily final : public family::Family {
       parameters_.push_back(parameter);
       start_phi_.push_back(own.attr("start").cast<double>());
     }
-    if (parameters_.size() > static_cast<std::size_t>(family::max_phi))
-      throw std::invalid_argument("a family has at most " + std::to_string(family::max_phi) + " parameters");
+    if (parameters_.size() > static_cast<std::size_t>(family::few_phi))
+      throw std::invalid_argument("a family has at most " + std::to_string(family::few_phi) + " parameters");
   }
   ~PythonFamily() override {
     const py::gil_scoped_acquire acquire;

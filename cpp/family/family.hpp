@@ -11,8 +11,10 @@
 
 namespace multilevel::family {
 
-/// The most parameters that a family may have of its own.
-inline constexpr int max_phi = 8;
+/// The most parameters that a family may have of its own: twelve ordered categories have eleven thresholds.
+inline constexpr int max_phi = 11;
+/// The most of families that others modify or hold, and of the user's own.
+inline constexpr int few_phi = 8;
 inline constexpr int max_phi_pairs = max_phi * (max_phi + 1) / 2;
 
 /// Position of the pair (a, b), a >= b, among the second derivatives with respect to phi.
@@ -236,6 +238,36 @@ class Family {
   virtual int recession(const Observation& row) const {
     (void)row;
     return 0;
+  }
+
+  /// The same family with one more parameter, what divides the distances of eta from the thresholds; null where there
+  /// is none.
+  virtual std::unique_ptr<Family> with_scale() const { return nullptr; }
+
+  // Of ordered categories whose densities depend on all thresholds: these are the parameters then, in place of the two
+  // ends of a row's category.
+  virtual bool all_thresholds() const { return false; }
+  /// The same family for so many categories.
+  virtual std::unique_ptr<Family> of_categories(int n) const {
+    (void)n;
+    return nullptr;
+  }
+  /// Whether second derivatives by two thresholds are zero.
+  virtual bool separate_thresholds() const { return false; }
+  /// Threshold k + 1 where categories, one more than thresholds, have these frequencies and nothing moves eta.
+  virtual double frequency_threshold(const std::vector<double>& counts, std::size_t k) const {
+    double below = 0.0, all = 0.0;
+    for (std::size_t m = 0; m < counts.size(); ++m) {
+      all += counts[m];
+      if (m <= k) below += counts[m];
+    }
+    return link_of_mean(below / all);
+  }
+  /// From how far each threshold moves away from eta to what must not be negative for the density of a row of this
+  /// category not to fall, however far the move goes on.
+  virtual void away(int category, double* moves) const {
+    (void)category;
+    (void)moves;
   }
 
   // Rows of several kinds, each with a family of its own (Support::by_row): a member for each kind. The first parameter

@@ -24,11 +24,12 @@ std::unique_ptr<Family> make_family(const std::string& name, const std::string& 
 
 // Every family file defines NAME_entries(): the family with each of its links, default link first. A new family is one
 // line in this list.
-#define MULTILEVEL_FAMILIES(entry)                                                                                \
-  entry(binomial) entry(poisson) entry(gaussian) entry(gamma) entry(negative_binomial) entry(negative_binomial_1) \
-      entry(geometric) entry(generalized_poisson) entry(conway_maxwell_poisson) entry(beta) entry(beta_binomial)  \
-          entry(ordered_beta) entry(lognormal) entry(inverse_gaussian) entry(exponential) entry(weibull)          \
-              entry(student_t) entry(skew_normal) entry(tweedie) entry(cumulative) entry(choice)
+#define MULTILEVEL_FAMILIES(entry)                                                                                     \
+  entry(binomial) entry(poisson) entry(gaussian) entry(gamma) entry(negative_binomial) entry(negative_binomial_1)      \
+      entry(geometric) entry(generalized_poisson) entry(conway_maxwell_poisson) entry(beta) entry(beta_binomial)       \
+          entry(ordered_beta) entry(lognormal) entry(inverse_gaussian) entry(exponential) entry(weibull)               \
+              entry(student_t) entry(skew_normal) entry(tweedie) entry(cumulative) entry(adjacent) entry(continuation) \
+                  entry(reverse_continuation) entry(choice)
 
 #define MULTILEVEL_DECLARE_FAMILY(name) std::vector<Entry> name##_entries();
 MULTILEVEL_FAMILIES(MULTILEVEL_DECLARE_FAMILY)

@@ -117,8 +117,8 @@ inline Lanes take(const double* from, int i, int n) {
 }
 
 /// The rows from i on that fit the lanes, with so many of the family's parameters.
-template <int n_phi = 0, bool two_numbers = false>
-inline Block block(const Rows& rows, int i) {
+template <bool two_numbers = false>
+inline Block block(const Rows& rows, int i, int n_phi) {
   Block b;
   b.n = std::min(lane_count, rows.n - i);
   b.eta = take(rows.eta, i, b.n);
@@ -129,6 +129,11 @@ inline Block block(const Rows& rows, int i) {
     b.phi[r] =
         rows.data.phi.step[r] ? take(rows.data.phi.value[r], i, b.n) : numeric::broadcast(*rows.data.phi.value[r]);
   return b;
+}
+
+template <int n_phi = 0, bool two_numbers = false>
+inline Block block(const Rows& rows, int i) {
+  return block<two_numbers>(rows, i, n_phi);
 }
 
 /// Whether a density takes a second number.
@@ -163,7 +168,7 @@ inline void by_eta(const Rows& rows, const RowDerivatives& out) {
   const T zero = variable<D>(numeric::broadcast(0.0), Lanes{});
   for (int i = 0; i < rows.n; i += lane_count) {
     const Block b = block<Density::n_phi, takes_two<Density>()>(rows, i);
-    T phi[Density::n_phi + 1] = {};
+    T phi[std::max(1, Density::n_phi)] = {};
     for (int r = 0; r < Density::n_phi; ++r) phi[r] = numeric::constant_like(zero, b.phi[r]);
     const T value = Density::value(variable<D>(b.eta, Lanes{}), b, phi);
     put(out.value, i, b.n, value.c[0]);

@@ -108,6 +108,11 @@ Model::Model(const Specification& s, int threads)
     : family_(s.own_family ? s.own_family : family::make_family(s.family, s.link, s.zero)), n_rows_(s.n_rows) {
   if (n_rows_ < 1 || n_rows_ > std::numeric_limits<std::int32_t>::max())
     throw std::invalid_argument("the number of rows must be between 1 and 2^31 - 1");
+  if (s.thresholds.size() > 0 && family_->all_thresholds()) {
+    if (s.thresholds.rows() > family::max_phi)
+      throw std::invalid_argument("the family takes at most " + std::to_string(family::max_phi + 1) + " categories");
+    family_ = family_->of_categories(static_cast<int>(s.thresholds.rows()) + 1);
+  }
   lay_out_terms(s);
   find_nesting(s);
   sort_rows(s);
@@ -439,7 +444,7 @@ void Model::lay_out_phi(std::vector<std::vector<Column>>& columns, const std::ve
     Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(p, p);
     for (const auto& panel : panels_) add_gram(panel, own, gram);
     phi_redundant_.push_back(p > 0 ? drop_redundant(own, gram, raw_norm[r]) : std::vector<int>());
-    const bool ends = thresholds_.size() > 0 && r < 2;  // of an ordered category
+    const bool ends = static_cast<int>(r) < n_threshold_parts();
     const bool constant = !ends && !given[r] && phi_offset_slot_[r] == no_slot &&
                           (own.empty() || (own.size() == 1 && own[0].slot == ones_slot));
     if (ends && r == 0) {
@@ -505,7 +510,14 @@ family::Phi Model::phi_rows(const Panel& panel, const Response& response, int fi
 void Model::phi_part_rows(const Panel& panel, const Response& response, int part, int first, int n, const double* phi,
                           double* to) const {
   const auto r = static_cast<std::size_t>(part);
-  if (r < 2 && n_thresholds() > 0) {
+  if (part < n_threshold_parts() && family_->all_thresholds()) {
+    std::fill(to, to + n, 0.0);
+    for (int g = 0; g < n_thresholds(); ++g)
+      for (const auto& use : phi_uses(panel, response, g))
+        if (use.part == part) numeric::add_multiple(n, phi[g], use.column + first, to);
+    return;
+  }
+  if (part < n_threshold_parts()) {
     const double outside = r == 0 ? n_categories() : 1.0, infinity = std::numeric_limits<double>::infinity();
     const double* category = response.value.get() + panel.first_row + first;
     for (int j = 0; j < n; ++j) to[j] = category[j] == outside ? (r == 0 ? infinity : -infinity) : 0.0;
@@ -602,7 +614,7 @@ UserScale Model::user_scale(const Response& response) const {
     u.matrix(phi + g, phi + g) = c.scale;
     if (g >= m) u.matrix(phi + g % m, phi + g) = -c.scale * c.shift;
   }
-  for (std::size_t r = n_thresholds() > 0 ? 2 : 0; r < phi_parts_.size(); ++r) {
+  for (std::size_t r = static_cast<std::size_t>(n_threshold_parts()); r < phi_parts_.size(); ++r) {
     const PhiPart& part = phi_parts_[r];
     if (part.constant && r == 0) u.shift[phi + part.first] = -std::log(response.scale);
     for (int g = part.first; g < part.last && !part.constant; ++g) {

@@ -92,9 +92,10 @@ struct PhiUse {
   const double* column = nullptr;
 };
 
-/// All places of a coefficient. Only thresholds have two: a category's upper end is the lower end of the next one.
+/// All places of a coefficient. Only thresholds have several: a category's upper end is the lower end of the next one,
+/// and where all thresholds are parameters of the family, one that ties them together is in many.
 struct PhiUses {
-  std::array<PhiUse, 2> use;
+  std::array<PhiUse, family::max_phi> use;
   int n = 1;
 
   const PhiUse* begin() const { return use.data(); }
@@ -127,8 +128,10 @@ struct Response {
   std::unique_ptr<double[]> value, second, weight;  ///< sorted rows, see family::Observation; second may be null
   numeric::CompensatedSum constant;                 ///< sum of what no parameter changes
   double shift = 0.0, scale = 1.0;                  ///< value = (y - offset - shift) * scale where the family is linear
-  std::unique_ptr<double[]> ends;  ///< per threshold's coefficient, its columns in upper and lower ends
-  Eigen::VectorXd thresholds;      ///< coefficients that give the frequencies of the categories
+  /// Per threshold's coefficient, its columns in upper and lower ends; where all thresholds are parameters of the
+  /// family, its columns in each of them.
+  std::unique_ptr<double[]> ends;
+  Eigen::VectorXd thresholds;  ///< coefficients that give the frequencies of the categories
 
   /// From a sorted row on, with these parameters of the family.
   family::Observations from(std::int64_t row, const family::Phi& phi) const {
@@ -209,6 +212,7 @@ class Model {
   }
   /// Of coefficient g of the family's parameters, from the panel's first row.
   PhiUses phi_uses(const Panel& panel, const Response& response, int g) const {
+    if (g < n_thresholds() && family_->all_thresholds()) return threshold_uses(panel, response, g);
     if (g < n_thresholds()) {
       const double* upper = response.ends.get() + 2 * g * n_rows_ + panel.first_row;
       return {{PhiUse{0, upper}, PhiUse{1, upper + n_rows_}}, 2};
@@ -221,10 +225,16 @@ class Model {
   /// Coefficients of the thresholds between ordered categories, the first of phi; each is in two of its parts.
   int n_thresholds() const { return static_cast<int>(thresholds_.cols()) * n_threshold_columns_; }
   int n_categories() const { return static_cast<int>(thresholds_.rows()) + 1; }
+  /// The family's parameters that thresholds make, its first.
+  int n_threshold_parts() const {
+    return thresholds_.size() == 0 ? 0 : family_->all_thresholds() ? n_categories() - 1 : 2;
+  }
   /// Whether some row can have both place a of coefficient g and place b of coefficient h.
   bool phi_meet(int g, int a, int h, int b) const {
     if (g >= n_thresholds() || h >= n_thresholds()) return true;
     const auto m = thresholds_.cols();
+    if (family_->all_thresholds())
+      return !family_->separate_thresholds() || threshold_part(g, a) == threshold_part(h, b);
     return meet_[static_cast<std::size_t>(((g % m) * 2 + a) * 2 * m + (h % m) * 2 + b)];
   }
   /// The numbers of the rows' kinds, where kinds have families of their own; null elsewhere.
@@ -302,6 +312,11 @@ class Model {
   void lay_out_phi(std::vector<std::vector<Column>>& columns, const std::vector<std::vector<double>>& raw_norm,
                    std::vector<std::optional<double>> given);
   void lay_out_thresholds();
+  PhiUses threshold_uses(const Panel& panel, const Response& response, int g) const;
+  int threshold_part(int g, int place) const {
+    return threshold_parts_[static_cast<std::size_t>(g) % threshold_parts_.size()][static_cast<std::size_t>(place)];
+  }
+  void set_scaled_columns(Response& response) const;
   void check_kinds() const;
   void set_ends(const double* y, Response& response, int threads) const;
   Eigen::VectorXd frequency_thresholds(const Response& response) const;
@@ -321,9 +336,10 @@ class Model {
   std::vector<int> phi_part_of_;                      ///< of each coefficient
   Eigen::MatrixXd thresholds_;                        ///< see Specification
   int n_threshold_columns_ = 0;
-  Eigen::VectorXd threshold_level_;     ///< coefficients that move all thresholds by one; empty where none do
-  std::vector<bool> meet_;              ///< see phi_meet
-  std::vector<Source> stored_sources_;  ///< while the columns are being laid out
+  Eigen::VectorXd threshold_level_;  ///< coefficients that move all thresholds by one; empty where none do
+  std::vector<bool> meet_;           ///< see phi_meet
+  std::vector<std::vector<int>> threshold_parts_;  ///< where all are parameters: those that each coefficient is in
+  std::vector<Source> stored_sources_;             ///< while the columns are being laid out
   std::vector<Column> plan_;
   Eigen::MatrixXd random_basis_;
   double random_overlap_ = 0.0;

@@ -28,6 +28,13 @@ void Model::lay_out_thresholds() {
   if (m == 0) return;
   const Eigen::VectorXd ones = Eigen::VectorXd::Ones(n), level = least_squares(thresholds_, ones);
   if ((linear_algebra::apply(thresholds_, level) - ones).cwiseAbs().maxCoeff() < rounding) threshold_level_ = level;
+  if (family_->all_thresholds()) {
+    threshold_parts_.resize(static_cast<std::size_t>(m));
+    for (Eigen::Index g = 0; g < m; ++g)
+      for (Eigen::Index r = 0; r < n; ++r)
+        if (thresholds_(r, g) != 0.0) threshold_parts_[static_cast<std::size_t>(g)].push_back(static_cast<int>(r));
+    return;
+  }
   meet_.assign(static_cast<std::size_t>(4 * m * m), false);
   for (Eigen::Index category = 0; category <= n; ++category)
     for (Eigen::Index g = 0; g < 2 * m; ++g)
@@ -39,12 +46,43 @@ void Model::lay_out_thresholds() {
       }
 }
 
+/// Where all thresholds are parameters of the family: a coefficient's column in each of them, times what stands there
+/// in the thresholds' matrix.
+PhiUses Model::threshold_uses(const Panel& panel, const Response& response, int g) const {
+  const auto m = thresholds_.cols();
+  const auto& parts = threshold_parts_[static_cast<std::size_t>(g % m)];
+  PhiUses uses;
+  uses.n = static_cast<int>(parts.size());
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    const bool plain = thresholds_(parts[k], g % m) == 1.0;
+    const auto at = (static_cast<std::int64_t>(parts[k]) * n_thresholds() + g) * n_rows_ + panel.first_row;
+    uses.use[k] = {parts[k], plain ? column(panel, phi_[static_cast<std::size_t>(g)].slot) : response.ends.get() + at};
+  }
+  return uses;
+}
+
+/// Those columns that are not the coefficient's own.
+void Model::set_scaled_columns(Response& response) const {
+  const auto m = thresholds_.cols(), n = thresholds_.rows();
+  if ((thresholds_.array() == 0.0 || thresholds_.array() == 1.0).all()) return;
+  response.ends.reset(new double[static_cast<std::size_t>(n * n_thresholds() * n_rows_)]);
+  for (const auto& panel : panels_)
+    for (int g = 0; g < n_thresholds(); ++g)
+      for (Eigen::Index r = 0; r < n; ++r) {
+        const double* x = column(panel, phi_[static_cast<std::size_t>(g)].slot);
+        double* to = response.ends.get() + (r * n_thresholds() + g) * n_rows_ + panel.first_row;
+        for (int j = 0; j < panel.n_rows; ++j) to[j] = thresholds_(r, g % m) * x[j];
+      }
+}
+
 /// The thresholds' columns of all rows, given their categories 1, 2, ...
 void Model::set_ends(const double* y, Response& response, int threads) const {
   const auto m = thresholds_.cols();
   for (std::int64_t j = 0; j < n_rows_; ++j)
     if (!(y[j] >= 1.0 && y[j] <= n_categories() && y[j] == std::floor(y[j])))
       throw std::invalid_argument("a category is a whole number from 1 to " + std::to_string(n_categories()));
+  response.thresholds = frequency_thresholds(response);
+  if (family_->all_thresholds()) return set_scaled_columns(response);
   response.ends.reset(new double[static_cast<std::size_t>(2 * n_thresholds() * n_rows_)]);
   numeric::parallel_for(static_cast<int>(panels_.size()), threads, [&](int i, int) {
     const Panel& panel = panels_[static_cast<std::size_t>(i)];
@@ -60,20 +98,18 @@ void Model::set_ends(const double* y, Response& response, int threads) const {
       }
     }
   });
-  response.thresholds = frequency_thresholds(response);
 }
 
 /// Half a row is added to each category, so that every threshold is finite.
 Eigen::VectorXd Model::frequency_thresholds(const Response& response) const {
   const auto n = thresholds_.rows();
-  Eigen::VectorXd counts = Eigen::VectorXd::Constant(n + 1, 0.5), quantiles(n);
+  std::vector<double> counts(static_cast<std::size_t>(n) + 1, 0.5);
+  Eigen::VectorXd quantiles(n);
   for (std::int64_t j = 0; j < n_rows_; ++j) {
     const auto row = static_cast<std::size_t>(j);
-    counts[static_cast<Eigen::Index>(response.value[row]) - 1] += response.weight[row];
+    counts[static_cast<std::size_t>(response.value[row]) - 1] += response.weight[row];
   }
-  double below = 0.0;
-  const double total = counts.sum();
-  for (Eigen::Index k = 0; k < n; ++k) quantiles[k] = family_->link_of_mean((below += counts[k]) / total);
+  for (Eigen::Index k = 0; k < n; ++k) quantiles[k] = family_->frequency_threshold(counts, static_cast<std::size_t>(k));
   Eigen::VectorXd all = Eigen::VectorXd::Zero(n_thresholds());
   all.head(thresholds_.cols()) = least_squares(thresholds_, quantiles);
   return all;

@@ -61,11 +61,40 @@ bool separates_choices(const model::Model& model, const model::Response& respons
   return forwards > 0.0 && against <= tolerance * forwards;
 }
 
+/// The same of families whose rows depend on all thresholds.
+bool separates_by_all_thresholds(const model::Model& model, const model::Response& response,
+                                 const Eigen::VectorXd& direction, double tolerance) {
+  double forwards = 0.0, against = 0.0;
+  const int n = model.n_threshold_parts();
+  std::vector<double> eta(static_cast<std::size_t>(model.largest_panel())), own(static_cast<std::size_t>(n));
+  std::vector<std::vector<double>> moves(static_cast<std::size_t>(n), eta);
+  const double* thresholds = direction.data() + model.p() + model.n_theta();
+  for (const auto& panel : model.panels()) {
+    std::fill(eta.begin(), eta.end(), 0.0);
+    for (int k = 0; k < model.p(); ++k)
+      numeric::add_multiple(panel.n_rows, direction[k], model.fixed_column(panel, k), eta.data());
+    for (int r = 0; r < n; ++r)
+      model.phi_part_rows(panel, response, r, 0, panel.n_rows, thresholds, moves[static_cast<std::size_t>(r)].data());
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
+      for (std::size_t r = 0; r < own.size(); ++r) own[r] = moves[r][j] - eta[j];
+      const double category = response.value[static_cast<std::size_t>(panel.first_row) + j];
+      model.family().away(static_cast<int>(category), own.data());
+      for (const double move : own) {
+        forwards = std::max(forwards, move);
+        against = std::max(against, -move);
+      }
+    }
+  }
+  return forwards > 0.0 && against <= tolerance * forwards;
+}
+
 }  // namespace
 
 bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
                double tolerance) {
   if (model.has_sets()) return separates_choices(model, response, direction, tolerance);
+  if (model.n_thresholds() > 0 && model.family().all_thresholds())
+    return separates_by_all_thresholds(model, response, direction, tolerance);
   if (model.n_thresholds() > 0) return separates_categories(model, response, direction, tolerance);
   double forwards = 0.0, against = 0.0;
   std::vector<double> move(static_cast<std::size_t>(model.largest_panel()));

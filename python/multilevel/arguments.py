@@ -33,6 +33,11 @@ _RANDOM = (
     "random: 'conditional' with random effects, 'zero' without, 'marginal' over them, or a list of grouping factors"
 )
 _NOT_YET = "not offered"
+_NORMAL = (
+    "no argument: random effects are normal and have no mass points (no nonparametric maximum likelihood); "
+    "n_quadrature='auto' has as many points as the integral takes, check() looks at the distribution of the random "
+    "effects, and software for latent classes fits discrete ones"
+)
 
 # What an argument of another package is here: its name, a colon, and more. `{value}` is what was given, `{rest}` what
 # is left of one.
@@ -57,6 +62,7 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("dispformula", "disp", "sigma", "varIdent"), "dispersion: a formula such as '~ x'"),
     **dict.fromkeys(("baseline", "baseoutcome", "refLevel"), "base: the category that the others are compared with"),
     **dict.fromkeys(("chid_var", "ids", "choice"), "choice_set: the column that tells which rows are one choice"),
+    **dict.fromkeys(("n_mass_points", "mass_points", "n_classes", "nclass", "random_distribution", "nip"), _NORMAL),
     "correlation": _NOT_YET,
     "exposure": "offset: it is not transformed, so write offset='log(t)'",
     "random": _TERM,

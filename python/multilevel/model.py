@@ -71,8 +71,9 @@ class MixedModel:
         The same, where a part of its own decides between zero and more, and the family, without its zeros, how much
         more.
     levels : sequence, optional
-        Of a response of ordered categories (``family="cumulative"``), its labels in their order, lowest first. An
-        ordered categorical column and whole numbers have theirs already. Of categories without an order, their labels.
+        Of a response of ordered categories (``family="cumulative"``, ``"adjacent"``, ...), its labels in their order,
+        lowest first. An ordered categorical column and whole numbers have theirs already. Of categories without an
+        order, their labels.
     thresholds : {"flexible", "equidistant", "symmetric"}, optional
         Whether the thresholds between ordered categories are free (as without it), equally far apart, or the same to
         either side of the middle.
@@ -84,6 +85,9 @@ class MixedModel:
     choice_set : str, optional
         Where rows are alternatives (``family="conditional"``), the column whose values tell which rows are those of one
         choice. The response is 1, or true, in the row that was chosen.
+    scale : str, optional
+        A formula without a response, such as "~ x", of the logarithm of what the distances of the linear predictor from
+        the thresholds are divided by, with random effects in them. It has no intercept; the family is "cumulative".
     contrasts : mapping, optional
         Coding of categorical columns by name: "treatment" (the default, of ordered columns too), "sum", "helmert",
         "poly" (R's default for ordered ones), "diff"; or codes: a list for two levels, a mapping of levels to their
@@ -131,6 +135,7 @@ class MixedModel:
         nominal: str | None = None,
         base: Any = None,
         choice_set: str | None = None,
+        scale: str | None = None,
         contrasts: Mapping[str, Any] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: str = "drop",
@@ -138,6 +143,10 @@ class MixedModel:
     ) -> None:
         self.family: Family = as_family(family, link)
         self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
+        if scale is not None:
+            self.family, parts["scale"] = self.family.with_scale(), scale
+        elif self.family.scaled:
+            raise DataError(f"{self.family!r} needs scale= the formula of its scale")
         if parse_formula(formula).limits:
             self.family = self.family.with_censoring()
         self.design: Design = build_design(
@@ -511,6 +520,7 @@ def fit(
     nominal: str | None = None,
     base: Any = None,
     choice_set: str | None = None,
+    scale: str | None = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -553,6 +563,7 @@ def fit(
         nominal=nominal,
         base=base,
         choice_set=choice_set,
+        scale=scale,
         contrasts=contrasts,
         functions=functions,
         missing=missing,

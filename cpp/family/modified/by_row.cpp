@@ -183,9 +183,9 @@ std::shared_ptr<Family> make_by_row(const std::vector<std::string>& names,
                                   " link gives eta and -eta one mean, and cannot be among others");
     n_phi += own->n_phi();
   }
-  if (n_phi > max_phi)
+  if (n_phi > few_phi)
     throw std::invalid_argument("the families of all kinds have " + std::to_string(n_phi - 1) +
-                                " parameters; at most " + std::to_string(max_phi - 1) + " can be");
+                                " parameters; at most " + std::to_string(few_phi - 1) + " can be");
   return std::make_shared<ByRow>(names, members);
 }
 

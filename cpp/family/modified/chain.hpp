@@ -12,8 +12,8 @@ inline constexpr int block_rows = 64;
 struct BlockDerivatives {
   alignas(64) double value[block_rows];
   double eta[4][block_rows];
-  double phi[max_phi][4][block_rows];
-  double phi_phi[max_phi_pairs][3][block_rows];
+  double phi[few_phi][4][block_rows];
+  double phi_phi[few_phi * (few_phi + 1) / 2][3][block_rows];
 
   /// Where a family with `n_phi` parameters writes them.
   RowDerivatives arrays(Order order, int n_phi) {

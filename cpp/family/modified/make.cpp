@@ -15,7 +15,7 @@ std::vector<std::string> modifiers(const Family& family) {
   if (family.support() == Support::counts) all.push_back("truncated");
   // A truncated count gets its zeros back by the hurdle of the count itself.
   if (zero_among(family.support()) == Zero::ordinary || family.support() == Support::positive_counts) return all;
-  if (family.n_phi() == max_phi) return all;
+  if (family.n_phi() == few_phi) return all;
   all.push_back("inflation");
   // Zeros and numbers are two questions to the Tweedie family too, but its numbers without zeros are nobody's.
   if (family.support() != Support::nonnegative) all.push_back("hurdle");
@@ -24,6 +24,11 @@ std::vector<std::string> modifiers(const Family& family) {
 
 std::unique_ptr<Family> make_family(const std::string& name, const std::string& link, const std::string& zero) {
   std::string by = zero, base_name = name;
+  if (const std::string scaled = "scaled_"; name.compare(0, scaled.size(), scaled) == 0) {
+    auto base = make_family(name.substr(scaled.size()), link)->with_scale();
+    if (!base || !zero.empty()) throw std::invalid_argument("family '" + name + "' does not exist");
+    return base;
+  }
   for (const std::string word : {"truncated", "censored"}) {
     if (name.compare(0, word.size() + 1, word + "_") != 0) continue;
     if (!zero.empty()) throw std::invalid_argument("family '" + name + "' has no zero part");

@@ -9,7 +9,7 @@
 
 namespace multilevel::family {
 
-/// `name` may begin with "truncated_" or "censored_"; `zero` is empty, "inflation" or "hurdle". Throws
+/// `name` may begin with "truncated_", "censored_" or "scaled_"; `zero` is empty, "inflation" or "hurdle". Throws
 /// std::invalid_argument that says what there is, or why this cannot be modified so.
 std::unique_ptr<Family> make_family(const std::string& name, const std::string& link, const std::string& zero);
 

@@ -170,7 +170,7 @@ void add_log_complement(Order order, int n_rows, int n_phi, double sign, const B
     chain_eta(own.g, z, highest, to);
     for (int a = 0; a < highest; ++a) add(density.eta[a], i, n, sign * to[a]);
     if (order == Order::step) continue;
-    Inwards v[max_phi];
+    Inwards v[few_phi];
     for (int r = 0; r < n_phi; ++r) {
       v[r] = inwards(u.phi[r], by_phi);
       chain_phi(own.g, z, v[r], by_phi, to);

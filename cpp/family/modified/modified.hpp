@@ -15,7 +15,7 @@ struct Picked {
   int row[block_rows];
   alignas(64) double eta[block_rows];
   double response[block_rows], second[block_rows], unit[block_rows], weight[block_rows];
-  double parameter[max_phi][block_rows];
+  double parameter[few_phi][block_rows];
   Phi phi;
 
   /// Adds a row of the block that begins at `first`.

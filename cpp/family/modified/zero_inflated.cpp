@@ -85,7 +85,7 @@ class ZeroInflated final : public ZeroPart {
       chain_eta(own.by_u, by_eta, highest, to);
       for (int a = 0; a < highest; ++a) put(out.eta[a], to[a]);
       if (order == Order::step) continue;
-      Inwards v[max_phi];
+      Inwards v[few_phi];
       for (int r = 0; r < n_base_; ++r) {
         v[r] = inwards(u.phi[r], by_phi);
         chain_phi(own.by_u, by_eta, v[r], by_phi, to);

@@ -181,10 +181,10 @@ double JointObjective::phi_sum(const model::Panel& panel, int g, int order, cons
 double JointObjective::phi_sum(const model::Panel& panel, int first, int n, int g, int order,
                                const double* factor) const {
   const auto uses = model_.phi_uses(panel, response_, g).from(first);
-  auto sum = [&](const model::PhiUse& use) {
-    return column_sum(n, at_mode_.phi[use.part][order] + panel.first_row + first, use.column, factor);
-  };
-  return uses.n == 1 ? sum(uses.use[0]) : sum(uses.use[0]) + sum(uses.use[1]);
+  double sum = 0.0;
+  for (const auto& use : uses)
+    sum += column_sum(n, at_mode_.phi[use.part][order] + panel.first_row + first, use.column, factor);
+  return sum;
 }
 
 /// The log-likelihood at the modes, with all that depends on the rows alone, and H's factor. False when there is none.

@@ -64,10 +64,10 @@ class NestedRows {
   /// `origin`.
   double phi_sum(Range r, int g, const double* const (*derivatives)[4], int order, const double* factor = nullptr,
                  int origin = 0) const {
-    const auto& [first, second] = phi[static_cast<std::size_t>(g)].use;
-    const double sum = column_sum(r, derivatives[first.part][order] - origin, first.column, factor);
-    if (phi[static_cast<std::size_t>(g)].n == 1) return sum;
-    return sum + column_sum(r, derivatives[second.part][order] - origin, second.column, factor);
+    double sum = 0.0;
+    for (const auto& use : phi[static_cast<std::size_t>(g)])
+      sum += column_sum(r, derivatives[use.part][order] - origin, use.column, factor);
+    return sum;
   }
   static double column_sum(Range r, const double* d, const double* column, const double* factor) {
     const int n = r.last - r.first;

@@ -33,7 +33,7 @@ from .choices import (
     whole_sets,
 )
 from .design import Design
-from .fixed import fixed_part
+from .fixed import fixed_part, without_intercept
 from .identifiability import check_identifiable
 from .kinds import build_mixed_response, check_kinds, kind_column
 from .names import checked_contrasts, column_named, columns_used
@@ -45,12 +45,14 @@ from .response import build_response
 from .source import source_columns
 from .thresholds import (
     PART,
+    SCALE,
     check_items,
     check_nominal,
+    check_scale,
+    check_scale_columns,
     make_thresholds,
     read_nominal,
     with_intercept,
-    without_intercept,
 )
 
 if TYPE_CHECKING:
@@ -122,6 +124,10 @@ def build_design(
     of_thresholds = read_nominal(nominal, family)
     if of_thresholds is not None:
         parsed = with_intercept(parsed)
+        for name, _, part in beside:
+            if name == SCALE:
+                check_scale(part)
+        beside = tuple((name, own, with_intercept(part)) for name, own, part in beside)
         beside = ((PART, family.parameters[0].name, of_thresholds), *beside)
     elif (levels is not None and family.name != "multinomial") or thresholds is not None:
         raise DataError(f"levels= and thresholds= go with ordered categories; the family is {family.name}")
@@ -201,6 +207,9 @@ def build_design(
     check_part_terms(bars, factors)
     if of_thresholds is not None:
         fixed, fixed_terms = without_intercept(fixed, fixed_terms)
+        design_parts = tuple(own.without_intercept() if own.name == SCALE else own for own in design_parts)
+        for of_scale in design_parts[1:]:
+            check_scale_columns(of_scale.fixed)
     if choices is not None and choices.by_category:
         fixed, fixed_terms = choices.spread_fixed(fixed, fixed_terms)
         random_terms = choices.spread_random(random_terms)
@@ -226,7 +235,9 @@ def build_design(
         index=frame.index if frame.index is None or rows.rows is None else frame.index.take(rows.rows),
         coding=DesignCoding(coding, random_coding, offset_coding),
         parts=design_parts,
-        thresholds=None if of_thresholds is None else make_thresholds(thresholds or "flexible", response.levels or ()),
+        thresholds=None
+        if of_thresholds is None
+        else make_thresholds(thresholds or "flexible", response.levels or (), family.most_thresholds),
         source=source_columns(predictors, (*given_offset.needs, *argument, *of_kinds), rows),
         choices=choices,
     )

@@ -13,13 +13,13 @@ import pandas as pd
 from ..columns.grouping import GroupingFactor, Relation, relations
 from ..formula.parse import Formula
 from .choices import Choices, keep_fixed
-from .fixed import FixedColumn, FixedTerm
+from .fixed import FixedColumn, FixedTerm, without_intercept
 from .new_data import DesignCoding, NewDesign, code_new
 from .parts import DesignPart
 from .random_terms import RandomTerm
 from .response import Response
 from .source import SourceColumn
-from .thresholds import Thresholds, without_intercept
+from .thresholds import SCALE, Thresholds
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -130,7 +130,8 @@ class Design:
         if self.thresholds is None:
             return new
         fixed, fixed_terms = without_intercept(new.fixed, new.fixed_terms)
-        return replace(new, fixed=fixed, fixed_terms=fixed_terms)
+        coded = tuple(own.without_intercept() if own.name == SCALE else own for own in new.parts)
+        return replace(new, fixed=fixed, fixed_terms=fixed_terms, parts=coded)
 
 
 def _of_choices(choices: Choices, new: NewDesign) -> NewDesign:

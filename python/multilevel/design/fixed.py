@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..columns.coding import CodedTerm, TermPart
 
@@ -62,3 +64,14 @@ def fixed_part(coded: list[CodedTerm]) -> tuple[tuple[FixedColumn, ...], tuple[F
         columns += [FixedColumn(name, values) for name, values in term.columns]
         terms.append(FixedTerm(term.label, term.parts, tuple(range(first, len(columns)))))
     return tuple(columns), tuple(terms)
+
+
+def without_intercept(
+    columns: tuple[FixedColumn, ...], terms: tuple[FixedTerm, ...]
+) -> tuple[tuple[FixedColumn, ...], tuple[FixedTerm, ...]]:
+    """The columns and terms of a fixed part without the constant one, which the thresholds are."""
+    place = np.cumsum([column.values is not None for column in columns]) - 1
+    return (
+        tuple(column for column in columns if column.values is not None),
+        tuple(replace(term, columns=tuple(int(place[k]) for k in term.columns)) for term in terms if term.parts),
+    )

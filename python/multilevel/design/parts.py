@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, FormulaError
 from ..formula.parse import Formula, parse_part
-from .fixed import FixedColumn, FixedTerm
+from .fixed import FixedColumn, FixedTerm, without_intercept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,11 @@ class DesignPart:
     fixed_terms: tuple[FixedTerm, ...]
     offset: NDArray[np.float64] | None
 
+    def without_intercept(self) -> DesignPart:
+        """The same without the constant column."""
+        fixed, terms = without_intercept(self.fixed, self.fixed_terms)
+        return replace(self, fixed=fixed, fixed_terms=terms)
+
 
 def is_constant(formula: Formula) -> bool:
     """Whether the formula of a part is the intercept alone."""
@@ -70,6 +75,6 @@ def read_parts(given: Mapping[str, str], family: Family) -> tuple[tuple[str, str
             formula = parse_part(text)
         except FormulaError as error:
             raise FormulaError(f"{name}: {error}") from None
-        if not is_constant(formula):
+        if name == "scale" or not is_constant(formula):
             read.append((name, parameter.name, formula))
     return tuple(read)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, FormulaError
 from ..formula.parse import Formula, parse_part
 from ..formula.structures import rank_of
-from .fixed import FixedColumn, FixedTerm
+from .fixed import FixedColumn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .random_terms import RandomTerm
 
 STRUCTURES = ("flexible", "equidistant", "symmetric")
-PART = "thresholds"
+PART, SCALE = "thresholds", "scale"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Thresholds:
         return total
 
 
-def make_thresholds(structure: str, categories: Sequence[str]) -> Thresholds:
+def make_thresholds(structure: str, categories: Sequence[str], most: int = 10**6) -> Thresholds:
     """The thresholds between these categories.
 
     Parameters
@@ -75,15 +75,22 @@ def make_thresholds(structure: str, categories: Sequence[str]) -> Thresholds:
         Each on its own; the first one, and how far it is from one to the next; or the middle one (the middle two of an
         even number), and how far from it those on either side are.
     categories : sequence of str
+    most : int
+        Thresholds that the family can have.
 
     Raises
     ------
     DataError
-        There is no such structure.
+        There is no such structure, or too many categories.
     """
     if structure not in STRUCTURES:
         raise DataError(f"thresholds={structure!r} is not known; there are {', '.join(map(repr, STRUCTURES))}")
     n = len(categories) - 1
+    if n > most:
+        raise DataError(
+            f"the response has {n + 1} categories, and the family takes at most {most + 1}: join some, or take "
+            "family='cumulative'"
+        )
     if structure == "flexible":
         matrix, names = np.eye(n), _between(categories)
     elif structure == "equidistant":
@@ -123,15 +130,25 @@ def with_intercept(formula: Formula) -> Formula:
     return formula if formula.fixed.intercept else replace(formula, fixed=replace(formula.fixed, intercept=True))
 
 
-def without_intercept(
-    columns: tuple[FixedColumn, ...], terms: tuple[FixedTerm, ...]
-) -> tuple[tuple[FixedColumn, ...], tuple[FixedTerm, ...]]:
-    """The columns and terms of a fixed part without the constant one, which the thresholds are."""
-    place = np.cumsum([column.values is not None for column in columns]) - 1
-    return (
-        tuple(column for column in columns if column.values is not None),
-        tuple(replace(term, columns=tuple(int(place[k]) for k in term.columns)) for term in terms if term.parts),
-    )
+def check_scale(formula: Formula) -> None:
+    """Refuses what the part "scale" cannot have."""
+    if formula.bars:
+        raise FormulaError(f"scale={str(formula)!r}: the scale has no random effects")
+    if not formula.fixed.atoms and not formula.offsets:
+        raise FormulaError(
+            f"scale={str(formula)!r}: a scale that is the same for all rows is in thresholds and coefficients already"
+        )
+
+
+def check_scale_columns(fixed: Sequence[FixedColumn]) -> None:
+    """Refuses columns that are one scale for all rows."""
+    for column in fixed:
+        values = np.asarray(column.values, dtype=np.float64)
+        if len(values) and values.min() == values.max():
+            raise DataError(
+                f"scale=: column {column.name!r} is {values[0]:g} in all rows, and a scale that is the same for all "
+                "rows is in thresholds and coefficients already; leave it out"
+            )
 
 
 def check_items(

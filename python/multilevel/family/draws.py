@@ -48,7 +48,8 @@ def draw(
     eta : ndarray, (n,)
         Linear predictors.
     phi : ndarray, (n_phi,) or (n, n_phi)
-        The family's parameters as a fit moves them; of ordered categories the thresholds between them, (n, C - 1).
+        The family's parameters as a fit moves them; of ordered categories the thresholds between them, (n, C - 1),
+        and the logarithm of a scale after them.
     rng : numpy.random.Generator
     trials : ndarray, (n,), optional
     weights : ndarray, (n,), optional
@@ -72,7 +73,8 @@ def draw(
             y[rows] = draw(member, eta[rows], parameters, rng, some, None if weights is None else weights[rows])
         return y
     if family.support == "categories":
-        return _category(rng, family.category_probabilities(eta, phi))
+        scale = phi[:, -1] if family.scaled else None
+        return _category(rng, family.category_probabilities(eta, phi[:, :-1] if family.scaled else phi, scale))
     name = family.name.removeprefix("truncated_")
     if name not in DRAWS:
         raise DataError(

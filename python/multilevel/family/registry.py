@@ -96,7 +96,19 @@ ELSEWHERE = {
     "conditional_logit": "conditional",
     "mixed_logit": "conditional",
     "xlogit": "conditional",
+    "acat": "adjacent",
+    "adjacent_category": "adjacent",
+    "adjacent_categories": "adjacent",
+    "partial_credit": "adjacent",
+    "sratio": "continuation",
+    "cratio": "continuation",
+    "stopping": "continuation",
+    "stopping_ratio": "continuation",
+    "continuation_ratio": "continuation",
+    "sequential": "continuation",
+    "reverse": "reverse_continuation",
 }
+MOST_THRESHOLDS = 10  # of families that have all as parameters, in the core
 LEAST_SLOPE = 0.02  # of the scale "slant"
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
@@ -236,6 +248,8 @@ class Family:
         Values of parameters of the family that are not to be estimated, by name, on their natural scale.
     censored : bool, default False
         Whether some responses are known to lie in a range only; ``censored()`` and ``interval()`` in a formula set it.
+    scaled : bool, default False
+        Whether the distances of eta from thresholds are divided by a scale; ``scale=`` of a model sets it.
     **values : float
         The same as arguments: ``Family("gaussian", sigma=1)``.
 
@@ -253,6 +267,7 @@ class Family:
         zero: Zero = "",
         given: Mapping[str, float] | None = None,
         censored: bool = False,
+        scaled: bool = False,
         **values: float,
     ) -> None:
         table = names_and_links()
@@ -276,6 +291,9 @@ class Family:
         self.link = link
         self.zero: Zero = zero
         self.censored = censored
+        self.scaled = scaled
+        if scaled and name != "cumulative":
+            raise DataError(f"scale= is of the cumulative family, whose thresholds cut one variable; this is {name}")
         if censored and (zero or "censored" not in _core.Family(name, link).modifiers):
             able = [own for own, links in table.items() if "censored" in _core.Family(own, links[0]).modifiers]
             what = "with a zero part" if zero else f"of the {name} family"
@@ -308,6 +326,7 @@ class Family:
         return f"{self.name}({self.link})"
 
     in_python = False  # whether the density is the user's, computed in Python
+    scaled = False
     kinds: tuple[str, ...] = ()  # labels of kinds of rows, of `MixedFamily`, where each has a family of its own
 
     @property
@@ -343,16 +362,26 @@ class Family:
 
     def with_zero(self, zero: Zero) -> Family:
         """The same family with a zero part."""
-        return Family(self.name, self.link, zero, self.given, self.censored)
+        return Family(self.name, self.link, zero, self.given, self.censored, self.scaled)
 
     def with_censoring(self) -> Family:
         """The same family for responses of which some are known to lie in a range only."""
         return Family(self.name, self.link, self.zero, self.given, True)
 
+    def with_scale(self) -> Family:
+        """The same family with a scale that the distances of eta from thresholds are divided by.
+
+        Raises
+        ------
+        DataError
+            It is not that of cumulative probabilities.
+        """
+        return Family(self.name, self.link, self.zero, self.given, self.censored, True)
+
     @property
     def core_name(self) -> str:
         """What the core calls it."""
-        return f"censored_{self.name}" if self.censored else self.name
+        return f"censored_{self.name}" if self.censored else f"scaled_{self.name}" if self.scaled else self.name
 
     @property
     def support(self) -> Support:
@@ -381,6 +410,16 @@ class Family:
     def parameters(self) -> tuple[Parameter, ...]:
         """The family's own parameters."""
         return tuple(Parameter(**facts) for facts in self._core.parameters)
+
+    @property
+    def most_thresholds(self) -> int:
+        """The most thresholds between ordered categories."""
+        return MOST_THRESHOLDS if self.all_thresholds else 10**6
+
+    @property
+    def all_thresholds(self) -> bool:
+        """Whether the probability of an ordered category depends on all thresholds, and not on its two ends alone."""
+        return bool(self._core.all_thresholds)
 
     @property
     def independent_trials(self) -> bool:
@@ -428,22 +467,45 @@ class Family:
         """Variance of the response itself, of a row of unit weight; arguments as of `response_mean`."""
         return self._core.response_variance(*rows_for_core(eta, phi, trials))
 
-    def category_probabilities(self, eta: ArrayLike, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    def category_probabilities(
+        self, eta: ArrayLike, thresholds: NDArray[np.float64], log_scale: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
         """Probabilities of ordered categories, (n, C), with their digits where they are close to zero.
 
         Parameters
         ----------
         eta : array_like, (n,)
         thresholds : ndarray, (n, C - 1)
+        log_scale : ndarray, (n,), optional
+            Logarithm of what the distances of eta from the thresholds are divided by.
         """
         at = np.ascontiguousarray(eta, dtype=np.float64)
-        n, one = len(at), np.ones(len(at))
-        ends = np.hstack([np.full((n, 1), -np.inf), thresholds, np.full((n, 1), np.inf)])
-        columns = [
-            self._core.derivatives(at, one, one, one, np.ascontiguousarray(ends[:, [k + 1, k]]))["value"]
-            for k in range(ends.shape[1] - 1)
-        ]
-        return np.exp(np.column_stack(columns))
+        if log_scale is not None:
+            per = np.exp(-log_scale)
+            at, thresholds = at * per, thresholds * per[:, None]
+        return np.exp(np.column_stack([own["value"] for own in self.category_derivatives(at, thresholds)]))
+
+    def category_derivatives(
+        self, eta: NDArray[np.float64], thresholds: NDArray[np.float64]
+    ) -> list[dict[str, NDArray[np.float64]]]:
+        """Of each ordered category, without a scale, its log probability with the core's derivatives.
+
+        They are by eta, and by all thresholds, (n, C - 1), or by the two ends of a category, the upper one first.
+        """
+        n, one = len(eta), np.ones(len(eta))
+        categories = range(thresholds.shape[1] + 1)
+        if self.all_thresholds:
+            core = self.core_of(thresholds)
+            phi = [np.ascontiguousarray(thresholds) for _ in categories]
+        else:
+            core = _core.Family(self.name, self.link)
+            ends = np.hstack([np.full((n, 1), -np.inf), thresholds, np.full((n, 1), np.inf)])
+            phi = [np.ascontiguousarray(ends[:, [k + 1, k]]) for k in categories]
+        return [core.derivatives(eta, one + k, one, one, phi[k]) for k in categories]
+
+    def core_of(self, phi: NDArray[np.float64]) -> _core.Family:
+        """The core's family, of as many thresholds as there are where these are its parameters."""
+        return _core.Family(self.name, self.link, "", phi.shape[-1] + 1) if self.all_thresholds else self._core
 
     def link_of_mean(self, mu: ArrayLike) -> NDArray[np.float64]:
         """Linear predictor at the mean `mu`."""
@@ -465,7 +527,8 @@ class Family:
 
         One number, (1,), or one for each row of `phi`.
         """
-        return self._core.dispersion(self._phi(phi))
+        given = self._phi(phi)
+        return (self.core_of(given) if isinstance(given, np.ndarray) else self._core).dispersion(given)
 
     def unit_deviance(
         self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]
@@ -491,7 +554,8 @@ class Family:
         shape (n_phi,), or a row of parameters for each.
         """
         one = np.ones_like(eta)
-        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        core = self.core_of(phi)
+        at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
         total: NDArray[np.float64] = at["value"] + at["constant"]
         return total
 
@@ -505,7 +569,8 @@ class Family:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Derivative of the log density by eta and the expected information on eta, (n,) each; as `log_density`."""
         one = np.ones_like(eta)
-        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        core = self.core_of(phi)
+        at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
         return at["d1"], at["expected_information"]
 
     def cumulants(
@@ -550,7 +615,8 @@ class Family:
         `second` are the trials, or the other end of what is known of the response; `phi` as of `response_mean`.
         """
         one = np.ones_like(eta)
-        at = self._core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
+        core = self.core_of(phi)
+        at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
         return at["expected_information"] if expected else -at["d2"]
 
     def _phi(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64] | list[float]:
@@ -576,21 +642,21 @@ class Family:
     def __repr__(self) -> str:
         zero = f", zero={self.zero!r}" if self.zero else ""
         given = "".join(f", {name}={value:g}" for name, value in self.given.items())
-        censored = ", censored=True" if self.censored else ""
+        censored = ", censored=True" if self.censored else ", scaled=True" if self.scaled else ""
         return f"Family({self.name!r}, {self.link!r}{zero}{censored}{given})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Family) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((*self._key[:3], self.censored, *self.given.items()))
+        return hash((*self._key[:3], self.censored, self.scaled, *self.given.items()))
 
     def __reduce__(self) -> tuple[type[Family], tuple[Any, ...]]:
         return (Family, self._key)
 
     @property
-    def _key(self) -> tuple[str, str, Zero, dict[str, float], bool]:
-        return (self.name, self.link, self.zero, self.given, self.censored)
+    def _key(self) -> tuple[str, str, Zero, dict[str, float], bool, bool]:
+        return (self.name, self.link, self.zero, self.given, self.censored, self.scaled)
 
 
 def rows_for_core(

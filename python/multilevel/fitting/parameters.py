@@ -79,8 +79,8 @@ def parts(
     for parameter in family.parameters:
         if parameter.name in family.given:
             continue
-        if design.thresholds is not None and parameter.name == family.parameters[1].name:
-            continue  # the thresholds again, seen from above
+        if parameter.part == "thresholds" and parameter.name != family.parameters[0].name:
+            continue  # the thresholds are one part of the model
         if parameter.name in by_parameter:
             component = _component(by_parameter[parameter.name], dropped[parameter.name], at)
             if design.thresholds is not None and parameter.name == family.parameters[0].name:

@@ -262,12 +262,21 @@ class Fit:
 
     def category_probabilities_at(self, eta: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same at other linear predictors of the rows used."""
-        return self.family.category_probabilities(eta, self.thresholds)
+        return self.family.category_probabilities(eta, self.thresholds, self.log_scale)
 
     @cached_property
     def thresholds(self) -> NDArray[np.float64]:
         """Thresholds between ordered categories in the rows used, (n, C - 1)."""
         return self.thresholds_of(self.design.parts[0], self.n_rows)
+
+    @cached_property
+    def log_scale(self) -> NDArray[np.float64] | None:
+        """Logarithm of what distances of eta from thresholds are divided by, (n,); None where nothing divides them."""
+        return self.log_scale_of(self.design.parts[-1], self.n_rows) if self.family.scaled else None
+
+    def log_scale_of(self, part: DesignPart, n_rows: int) -> NDArray[np.float64]:
+        """The same of rows with these columns of the part "scale"."""
+        return self.linear_predictor_of(self.component(part.name), part.fixed, part.offset, n_rows)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -325,17 +334,20 @@ class Fit:
     @cached_property
     def row_phi(self) -> NDArray[np.float64]:
         """The family's parameters as the fit moves them: (n_phi,), or (n, n_phi) where they differ from row to row. Of
-        ordered categories they are the thresholds above and below the row's own.
+        ordered categories they are the thresholds above and below the row's own (and the scale), or all of them.
         """
         return self.phi_at(self.modes)
 
     def phi_at(self, modes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
         """The same at other random effects, one array per grouping factor."""
+        if self.family.all_thresholds:
+            return self.thresholds
         if self.design.thresholds is not None:
             none = np.full((self.n_rows, 1), np.inf)
             ends, rows = np.hstack([-none, self.thresholds, none]), np.arange(self.n_rows)
             above = self.design.response.values.astype(np.int64)
-            return np.column_stack([ends[rows, above], ends[rows, above - 1]])
+            both = [ends[rows, above], ends[rows, above - 1]]
+            return np.column_stack(both if self.log_scale is None else [*both, self.log_scale])
         phi = self.phi_of({part.parameter: part for part in self.design.parts}, self.n_rows)
         for at, own in enumerate(self.family.parameters):
             if any(term.parameter == own.name for term in self.design.random_terms):

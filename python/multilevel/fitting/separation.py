@@ -70,10 +70,13 @@ def separating_columns(
     return named or moving
 
 
-def columns_separating_categories(design: Design, kept: tuple[str, ...], step: NDArray[np.float64]) -> list[str]:
+def columns_separating_categories(
+    design: Design, family: Family, kept: tuple[str, ...], step: NDArray[np.float64]
+) -> list[str]:
     """Names of the columns that separate ordered categories, those of nominal effects too: thresholds move with them.
 
-    The cone is that of the directions in which no row's category loses an end: d_upper - x'd >= 0 >= d_lower - x'd.
+    The cone is that of the directions in which no row's category loses an end: d_upper - x'd >= 0 >= d_lower - x'd;
+    where all thresholds are in a row's probability, what `_away` says of them.
     Arguments as of `separating_columns`.
     """
     assert design.thresholds is not None
@@ -83,20 +86,22 @@ def columns_separating_categories(design: Design, kept: tuple[str, ...], step: N
     x = x - x.mean(axis=0)
     scale = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
     x = x / scale
-    ends = np.vstack([np.zeros_like(matrix[:1]), matrix, np.zeros_like(matrix[:1])])
     values = [None if c.values is None else np.asarray(c.values, dtype=float) for c in design.parts[0].fixed]
-    upper, lower = (
-        np.hstack([own if v is None else v[:, None] * own for v in values]) for own in (ends[y], ends[y - 1])
+    # how far each threshold moves away from eta, (n, C - 1, coefficients)
+    moves = np.stack(
+        [np.hstack([-x, *(np.outer(np.ones(n) if v is None else v, own) for v in values)]) for own in matrix],
+        axis=1,
     )
-    below, above = y < len(matrix) + 1, y > 1
-    signed = np.unique(np.vstack([np.hstack([-x, upper])[below], np.hstack([x, -lower])[above]]).round(12), axis=0)
+    signed = np.unique(np.vstack(_away(family, y, moves)).round(12), axis=0)
     direction = _furthest(signed, signed[:0]) if len(signed) <= MOST_ROWS else None
     if direction is None:
-        direction = np.concatenate([step[: len(columns)] * scale, step[len(step) - upper.shape[1] :]])
+        last = len(step) - sum(len(part.fixed) for part in design.parts[1:])
+        thresholds = step[last - matrix.shape[1] * len(values) : last]
+        direction = np.concatenate([step[: len(columns)] * scale, thresholds])
     reach = np.abs(direction)
-    moves = reach > MOVING_SHARE * reach.max()
-    names = [c.name for c, moving in zip(columns, moves, strict=False) if moving]
-    nominal = moves[len(columns) :].reshape(len(values), -1).any(axis=1)
+    moving_most = reach > MOVING_SHARE * reach.max()
+    names = [c.name for c, moving in zip(columns, moving_most, strict=False) if moving]
+    nominal = moving_most[len(columns) :].reshape(len(values), -1).any(axis=1)
     of_thresholds = zip(design.parts[0].fixed, nominal, strict=True)
     return names + [c.name for c, moving in of_thresholds if moving and c.values is not None]
 
@@ -126,6 +131,28 @@ def columns_separating_choices(
     moving = [name for name, own in zip(names, reach, strict=True) if own > MOVING_SHARE * reach.max()]
     named = [name for name in moving if not name.endswith("(Intercept)")]
     return named or moving
+
+
+def _away(family: Family, y: NDArray[np.int64], moves: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """What must not be negative for no row to lose: of thresholds that move away from eta, (n, C - 1, m)."""
+    n_thresholds = moves.shape[1]
+    rows = []
+    for k in range(1, n_thresholds + 1):
+        own = moves[:, k - 1]
+        if family.name == "cumulative":
+            rows += [own[y == k], -own[y == k + 1]]
+        elif family.name == "continuation":
+            rows += [own[y == k], -own[y > k]]
+        elif family.name == "reverse_continuation":
+            rows += [own[y <= k], -own[y == k + 1]]
+        else:  # each other category loses to the row's own
+            for category in range(1, n_thresholds + 2):
+                here = moves[y == category]
+                if category <= k:
+                    rows.append(here[:, category - 1 : k].sum(axis=1))
+                else:
+                    rows.append(-here[:, k - 1 : category - 1].sum(axis=1))
+    return rows
 
 
 def _cone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64] | None:

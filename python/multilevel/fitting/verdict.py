@@ -298,7 +298,7 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
     elif design.thresholds is None:
         columns = separating_columns(design, sides(design, family), names, record.step)
     else:
-        columns = columns_separating_categories(design, names, record.step)
+        columns = columns_separating_categories(design, family, names, record.step)
     named = ", ".join(map(repr, columns))
     predict = f"columns {named} predict" if len(columns) > 1 else f"column {named} predicts"
     of_mean = sum(column.name in names for column in design.fixed)

@@ -176,17 +176,17 @@ def _categories_of_items(fit: Fit) -> tuple[RandomTerm, NDArray[np.int64], NDArr
 def _category_curves(fit: Fit, at: NDArray[np.float64]) -> pd.DataFrame:
     """Item curves of ordered categories."""
     assert fit.design.thresholds is not None
+    if fit.family.scaled:
+        raise DataError("items have no curves with a scale that differs from row to row; leave scale= out")
     term, loadings, lines = _categories_of_items(fit)
     slope = np.repeat(fit.psi[loadings], len(at))
     eta = slope * np.tile(at, len(term.names))
     thresholds = np.repeat(lines @ fit.psi, len(at), axis=0)
     probabilities = fit.family.category_probabilities(eta, thresholds)
     # The information of the response is the mean square of the score, which the thresholds' own densities make.
-    n, one = len(eta), np.ones(len(eta))
-    ends = np.hstack([np.full((n, 1), -np.inf), thresholds, np.full((n, 1), np.inf)])
-    information = np.zeros(n)
-    for k, probability in enumerate(probabilities.T):
-        score = fit.family._core.derivatives(eta, one, one, one, np.ascontiguousarray(ends[:, [k + 1, k]]))["d1"]
+    information = np.zeros(len(eta))
+    for own, probability in zip(fit.family.category_derivatives(eta, thresholds), probabilities.T, strict=True):
+        score = own["d1"]
         information += np.where(probability > 0.0, probability * score**2, 0.0)
     columns = {
         "item": np.repeat(term.names, len(at)),

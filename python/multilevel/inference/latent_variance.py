@@ -152,7 +152,9 @@ def _of_factor(fit: Fit, factor: int) -> tuple[float, Array]:
 
 
 def is_latent(fit: Fit) -> bool:
-    """Whether the response is a latent one, cut in two or at thresholds."""
+    """Whether the response is a latent one of one variance, cut in two or at thresholds."""
+    if fit.design.thresholds is not None and (fit.family.all_thresholds or fit.family.scaled):
+        return False
     return _is_cut(fit) and not fit.family.zero and fit.family.link in THEORY
 
 
@@ -174,6 +176,12 @@ def _residual(fit: Fit, mean: str | float, approximation: str) -> tuple[float, A
         return THEORY[family.link], none
     if _is_cut(fit) and family.link == "cauchit":
         raise DataError("the latent distribution of the cauchit link has no variance, so that no share of it exists")
+    if fit.design.thresholds is not None:
+        why = "with a scale" if family.scaled else f"of the {family.name} family"
+        raise DataError(
+            f"ordered categories {why} have no latent response of one variance, whose shares could be told; "
+            "the cumulative family without scale= has"
+        )
     if approximation == "trigamma" and (family.link != "log" or family.name not in TRIGAMMA or family.zero):
         raise ValueError(f"approximation='trigamma' is of the families {', '.join(TRIGAMMA)} with the log link")
     phi = fit.row_phi

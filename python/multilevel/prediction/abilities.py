@@ -130,7 +130,8 @@ def _of_categories(fit: Fit, fixed: Array, slope: Array, at: Array) -> Array:
     weights = np.ones(fit.n_rows) if design.weights is None else design.weights
     total = np.empty(at.shape[:2])
     for k in range(at.shape[1]):
-        probability = fit.family.category_probabilities(fixed + (slope * at[codes, k]).sum(1), thresholds)[chosen]
+        eta = fixed + (slope * at[codes, k]).sum(1)
+        probability = fit.family.category_probabilities(eta, thresholds, fit.log_scale)[chosen]
         with np.errstate(divide="ignore"):
             values = np.where(weights > 0.0, np.log(probability), 0.0)
         total[:, k] = np.bincount(codes, weights * values, minlength=at.shape[0])

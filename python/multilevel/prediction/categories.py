@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from ..arguments import check_choice
 from ..errors import DataError
-from .category_law import probabilities
+from .category_law import CategoryLaw, probabilities
 from .intervals import limits, reach_of
 from .joint import threshold_directions
 from .normal_mean import NO_SPREAD, Means
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from ..design.parts import DesignPart
     from ..fitting.record import Fit
-    from .category_law import CategoryLaw
     from .rows import PredictionRows
 
     Array = NDArray[np.float64]
@@ -103,8 +102,18 @@ def predict_categories(
     spread = variance[:, 0] if (np.sqrt(variance[:, 0]) > NO_SPREAD).any() else None
     if kind == "link":
         return _link(fit, rows, eta, own, reach if interval is not None else None, lost)
+    if fit.family.scaled:
+        if own is not None or spread is not None:
+            raise DataError(
+                "predictions of ordered categories with a scale have no standard errors, no intervals and no averages "
+                "over random effects; predict(kind='probabilities') has the probabilities themselves"
+            )
+        log_scale, missing = scale_of(fit, newdata, rows.n)
+        lost, log_scale = lost | missing, np.where(missing, 0.0, log_scale)
+        law = CategoryLaw((fit.family.category_probabilities(eta, thresholds, log_scale),), ())
+    else:
+        law = probabilities(fit.family, eta, thresholds, spread, 0 if own is None else 2)
     directions = [] if own is None else list(threshold_directions(fit, part, rows.n))
-    law = probabilities(fit.family, eta, thresholds, spread, 0 if own is None else 2)
     if interval == "prediction":
         assert own is not None
         ends = _categories_expected(fit, eta, thresholds, own, directions, level)
@@ -177,6 +186,15 @@ def thresholds_part(fit: Fit, newdata: Any) -> tuple[DesignPart, NDArray[np.bool
         return part, np.zeros(fit.n_rows, dtype=np.bool_)
     new = fit.design.code_new(newdata, need_random=False, need_parts=(part.name,), need_mean=False)
     return new.parts[0], new.missing
+
+
+def scale_of(fit: Fit, newdata: Any, n_rows: int) -> tuple[Array, NDArray[np.bool_]]:
+    """The logarithm of the scale of rows, those of the fit or new ones, and which rows lack some of it."""
+    part, lost = fit.design.parts[-1], np.zeros(n_rows, dtype=np.bool_)
+    if newdata is not None:
+        new = fit.design.code_new(newdata, need_random=False, need_parts=(part.name,), need_mean=False)
+        part, lost = new.parts[0], new.missing
+    return fit.log_scale_of(part, n_rows), lost
 
 
 def slopes_of(own: Moments, law: CategoryLaw, directions: list[tuple[int, Array]], weights: Array) -> Array:

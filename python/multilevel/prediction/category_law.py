@@ -8,6 +8,7 @@ function in `LAWS`, and nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+NODES = tuple(np.polynomial.hermite_e.hermegauss(61))
+NODES = (NODES[0], NODES[1] / NODES[1].sum())
 MIRRORED = {"cloglog": "loglog", "loglog": "cloglog"}  # links of 1 - F(-x); the others are their own
 
 
@@ -73,6 +76,11 @@ def probabilities(
     DataError
         No law of the family's categories is known.
     """
+    if family.scaled:
+        raise DataError(
+            "with a scale there are no averages, derivatives or errors of the probabilities of categories; "
+            "predict(kind='probabilities') has the probabilities themselves"
+        )
     if family.name not in LAWS:
         raise DataError(
             f"of the categories of the {family.name} family there are no averages, derivatives or errors; "
@@ -108,4 +116,62 @@ def _cumulative(family: Family, eta: Array, thresholds: Array, variance: Array |
     return CategoryLaw(tuple(by_eta), tuple(by_thresholds))
 
 
-LAWS: dict[str, Callable[[Family, Array, Array, Array | None, int], CategoryLaw]] = {"cumulative": _cumulative}
+def _by_densities(family: Family, eta: Array, thresholds: Array, variance: Array | None, order: int) -> CategoryLaw:
+    """From the log densities of families of which all thresholds are parameters; averages by Gauss-Hermite rules."""
+    if variance is None:
+        return _at(family, eta, thresholds, order)
+    sums: CategoryLaw | None = None
+    for node, weight in zip(*NODES, strict=True):
+        own = _at(family, eta + node * np.sqrt(variance), thresholds, order)
+        scaled = CategoryLaw(tuple(weight * x for x in own.by_eta), tuple(weight * x for x in own.by_thresholds))
+        sums = (
+            scaled
+            if sums is None
+            else CategoryLaw(
+                tuple(a + b for a, b in zip(sums.by_eta, scaled.by_eta, strict=True)),
+                tuple(a + b for a, b in zip(sums.by_thresholds, scaled.by_thresholds, strict=True)),
+            )
+        )
+    assert sums is not None
+    return sums
+
+
+def _at(family: Family, eta: Array, thresholds: Array, order: int) -> CategoryLaw:
+    """At one linear predictor a row."""
+    densities = family.category_derivatives(eta, thresholds)
+    by_eta = [[_products(own["value"], [own[f"d{k}"] for k in range(1, 5)], k) for own in densities] for k in range(5)]
+    by_thresholds = [
+        np.stack(
+            [
+                np.column_stack(
+                    [
+                        sum(comb(k, j) * by_eta[k - j][c] * own[f"phi{r}_d{j}"] for j in range(k + 1))
+                        for r in range(thresholds.shape[1])
+                    ]
+                )
+                for c, own in enumerate(densities)
+            ],
+            axis=1,
+        )
+        for k in range(order)
+    ]
+    return CategoryLaw(tuple(np.column_stack(by_eta[k]) for k in range(order + 1)), tuple(by_thresholds))
+
+
+def _products(log: Array, d: list[Array], k: int) -> Array:
+    """The k-th derivative of exp(l), from l and its derivatives."""
+    one, two, three, four = d
+    factor = (
+        np.ones_like(log),
+        one,
+        one**2 + two,
+        one**3 + 3.0 * one * two + three,
+        one**4 + 6.0 * one**2 * two + 3.0 * two**2 + 4.0 * one * three + four,
+    )[k]
+    return np.asarray(np.exp(log) * factor)
+
+
+LAWS: dict[str, Callable[[Family, Array, Array, Array | None, int], CategoryLaw]] = {
+    "cumulative": _cumulative,
+    **dict.fromkeys(("adjacent", "continuation", "reverse_continuation"), _by_densities),
+}

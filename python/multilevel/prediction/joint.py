@@ -79,7 +79,9 @@ class Joint:
         fit.need_rows("draws and errors of random effects")
         self.fit = fit
         design, family = fit.design, fit.family
-        self.parameters = ["", *(own.name for own in family.parameters)]
+        self.core = family.core_of(fit.row_phi)
+        own_thresholds = [own["name"] for own in self.core.parameters] if family.all_thresholds else None
+        self.parameters = ["", *(own_thresholds or [own.name for own in family.parameters])]
         self.first: list[int] = []
         at = 0
         for term in design.random_terms:
@@ -95,8 +97,7 @@ class Joint:
         response = design.response
         second = response.second
         one = np.ones(fit.n_rows)
-        core = fit.family._core
-        found = core.derivatives(
+        found = self.core.derivatives(
             fit.eta,
             np.ascontiguousarray(response.values, dtype=np.float64),
             one if second is None else np.ascontiguousarray(second, dtype=np.float64),
@@ -204,8 +205,16 @@ class Joint:
         none = np.zeros((fit.n_rows, 1))
         own = response.values.astype(np.int64)
         for place, moved in threshold_directions(fit, fit.design.parts[0], fit.n_rows):
+            if fit.family.all_thresholds:
+                yield place, {k + 1: own_threshold for k, own_threshold in enumerate(moved.T)}
+                continue
             ends = np.hstack([none, moved, none])
             yield place, {1: ends[np.arange(fit.n_rows), own], 2: ends[np.arange(fit.n_rows), own - 1]}
+        if fit.family.scaled:
+            component, part = fit.components[-1], fit.design.parts[-1]
+            kept = [column for column in part.fixed if column.name in component.names]
+            for k, column in enumerate(kept):
+                yield component.first + k, {3: np.asarray(column.values, dtype=np.float64)}
 
     @cached_property
     def beta_by_variances(self) -> Array:

@@ -77,7 +77,9 @@ def law(fit: Fit, random: str = "new") -> Law:
 
 
 def _phi(fit: Fit, modes: tuple[Array, ...]) -> Array:
-    return fit.thresholds if fit.design.thresholds is not None else fit.phi_at(modes)
+    if fit.design.thresholds is None:
+        return fit.phi_at(modes)
+    return fit.thresholds if fit.log_scale is None else np.column_stack([fit.thresholds, fit.log_scale])
 
 
 def warn_not_converged(fit: Fit) -> None:

@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     from ..fitting.record import Fit
 
 NEGLIGIBLE_GAIN = 1e-9  # below it the digits are rounding
-PART_TITLES = {"dispersion": "Dispersion model", "zero": "Zero part", "thresholds": "Thresholds"}
-DIRECTION = "P(y <= k) = F(threshold k - eta): positive coefficients move to higher categories"
+PART_TITLES = {"dispersion": "Dispersion model", "zero": "Zero part", "thresholds": "Thresholds", "scale": "Scale"}
+HIGHER = "positive coefficients move to higher categories"
+DIRECTION = {
+    "cumulative": "P(y <= k) = F(threshold k - eta)",
+    "adjacent": "log P(y = k + 1) / P(y = k) = eta - threshold k",
+    "continuation": "P(y = k | y >= k) = F(threshold k - eta)",
+    "reverse_continuation": "P(y <= k | y <= k + 1) = F(threshold k - eta)",
+}
+SCALED = "P(y <= k) = F((threshold k - eta) / scale)"
 LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too little
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
@@ -142,7 +149,7 @@ def _heading(fit: Fit) -> Iterator[str]:
     if thresholds is not None:
         yield f"Categories: {' < '.join(thresholds.categories)} ({thresholds.structure} thresholds)"
     for part in fit.design.parts:
-        if thresholds is None:
+        if thresholds is None or part.name != "thresholds":
             yield f"{part.name.capitalize()}: {part.formula}"
         elif len(part.fixed) > 1:
             yield f"Nominal: {part.formula}"
@@ -357,8 +364,13 @@ def _component(fit: Fit, component: Component, table: pd.DataFrame, layout: Layo
     parameter = next(own for own in fit.family.parameters if own.name == component.parameter)
     ratios = parameter.scale in ("logit", "log")
     headings, cells = layout(table, ratios, False)
-    ordered = fit.design.thresholds is not None
-    notes = [DIRECTION if ordered else f"on the scale of {parameter.scale_in_words}: {parameter.meaning}"]
+    of_thresholds = parameter.part == "thresholds"
+    direction = SCALED if fit.family.scaled else DIRECTION.get(fit.family.name, "")
+    notes = [
+        f"{direction}: {HIGHER}"
+        if of_thresholds
+        else f"on the scale of {parameter.scale_in_words}: {parameter.meaning}"
+    ]
     if component.redundant:
         notes.append(f"dropped as linear combinations of earlier columns: {', '.join(component.redundant)}")
     title = f"{PART_TITLES.get(component.name, component.name.capitalize())}:"

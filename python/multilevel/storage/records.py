@@ -91,7 +91,17 @@ RECORDS = {
     kind.name: kind
     for kind in (
         Kind(Fit, omitted={"model_core": None}),  # built again from the design
-        Kind(Family, fields={"name": str, "link": str, "zero": str, "given": Mapping[str, float], "censored": bool}),
+        Kind(
+            Family,
+            fields={
+                "name": str,
+                "link": str,
+                "zero": str,
+                "given": Mapping[str, float],
+                "censored": bool,
+                "scaled": bool,
+            },
+        ),
         Kind(MixedFamily, fields={"column": str, "families": Mapping[Any, Family]}),
         Kind(DesignPart),
         Kind(Component),
