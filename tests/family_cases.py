@@ -18,8 +18,10 @@ from multilevel import _core
 Array = NDArray[np.float64]
 Phi = tuple[float, ...]  # the family's parameters as the fit moves them: logarithms
 
-# Ordered categories have no mean, and thresholds that differ from row to row: test_ordinal.py has their tests.
-_TABLE = [own for own in _core.families() if _core.Family(own[0], own[1][0]).support != "categories"]
+# Ordered categories have no mean, and thresholds that differ from row to row: test_ordinal.py has their tests. Choices
+# are of sets of rows: test_multinomial.py and test_conditional.py.
+_OTHERS = ("categories", "choices")
+_TABLE = [own for own in _core.families() if _core.Family(own[0], own[1][0]).support not in _OTHERS]
 PAIRS = [(family, link) for family, links in _TABLE for link in links]
 FAMILIES = [family for family, _ in _TABLE]
 # families whose response may be one column; trials that are not independent take two

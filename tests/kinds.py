@@ -47,6 +47,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "homogeneous compound symmetry": ("y ~ x + homcs(0 + f | g)", {}),
     "autoregressive": ("y ~ x + ar1(0 + t | g)", {}),
     "reduced rank": ("y ~ x + rr(0 + f | g, d=1)", {}),
+    "confirmatory": ("y ~ x + cfa(0 + item | g, one = i0 + i1 + i2, two = i3 + i4 + i5)", {}),
     "nested": ("y ~ x + (1 | town/g)", {}),
     "crossed": ("y ~ x + (1 + x | g) + (1 | item)", {}),
     "redundant": ("y ~ x + I(2 * x) + (1 | g)", {}),

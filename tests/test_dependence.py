@@ -220,3 +220,65 @@ def test_median_odds_ratio_of_proportions() -> None:
     sd = np.sqrt(results.random_cov["g"].iloc[0, 0])
     expected = np.exp(np.sqrt(2) * sd * stats.norm.ppf(0.75))
     assert results.median_odds_ratio().loc["g", "estimate"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_intervals_by_profile_and_bootstrap() -> None:
+    """The profile is that of the quantity itself; replicates are those of the standard deviations."""
+    sleep = ml.fit("Reaction ~ Days + (1 | Subject)", ml.datasets.sleepstudy(), method="ml")
+    use = ml.fit("use ~ age + (1 | district)", ml.datasets.contraception(), family="binomial")
+    for results, residual in ((sleep, None), (use, np.pi**2 / 3)):
+        own = results.icc(method="profile").iloc[0]
+        expected = results.profile("icc", 0.95).conf_int().iloc[0]
+        assert own[["lower", "upper"]].to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-6)
+        boot = results.bootstrap(60, seed=3)
+        group = results.fit.design.grouping_factors[0].name
+        variance = boot.replicates[f"{group}: sd__(Intercept)"] ** 2
+        rest = boot.replicates["sigma"] ** 2 if residual is None else residual
+        found = results.icc(method="bootstrap", n=60, seed=3).iloc[0]
+        share = (variance / (variance + rest)).to_numpy()
+        ends = np.quantile(share, [0.025, 0.975], method="weibull")
+        assert found[["lower", "upper"]].to_numpy() == pytest.approx(ends, rel=1e-8)
+        assert found["std_error"] == pytest.approx(share.std(ddof=1), rel=1e-8)
+        effect = results.design_effect(method="profile").iloc[0]
+        assert effect["upper"] == pytest.approx(1 + (effect["mean_size"] - 1) * own["upper"])
+    odds = use.median_odds_ratio(method="profile").iloc[0]
+    sd = use.profile("district: sd (Intercept)", 0.95).conf_int().iloc[0]
+    expected = np.exp(np.sqrt(2) * sd.to_numpy() * stats.norm.ppf(0.75))
+    assert odds[["lower", "upper"]].to_numpy() == pytest.approx(expected, rel=1e-6)
+    again = use.median_odds_ratio(method="bootstrap", n=60, seed=3).iloc[0]
+    assert again["lower"] < odds["estimate"] < again["upper"]
+    marginal = sleep.r2(method="bootstrap", n=60, seed=3).loc["marginal"]
+    assert 0 < marginal["lower"] < marginal["estimate"] < marginal["upper"] < 1
+
+
+def test_a_variance_of_zero_says_why_there_are_no_limits() -> None:
+    data = pd.DataFrame({"g": np.repeat(np.arange(12), 3), "y": np.tile([1.0, 2.0, 3.5], 12)})
+    with pytest.warns(ml.SingularFitWarning):
+        results = ml.fit("y ~ 1 + (1 | g)", data, method="ml")
+    with pytest.warns(ml.NotEstimableWarning, match="a variance is zero"):
+        assert np.isnan(results.icc()["lower"].iloc[0])
+    own = results.icc(method="profile").iloc[0]
+    assert own["lower"] == 0.0
+    assert 0.0 < own["upper"] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "call", "message"),
+    [
+        ("y ~ x + (1 | g)", "gaussian", lambda r: r.r2(method="profile"), "no profile of one"),
+        ("y ~ x + (1 | g)", "gaussian", lambda r: r.icc(adjusted=False, method="profile"), "adjusted correlation"),
+        ("y ~ x + (x | g)", "gaussian", lambda r: r.icc(method="profile"), "one random intercept"),
+        ("n ~ x + (1 | g)", "poisson", lambda r: r.icc(method="profile"), "one random intercept"),
+        ("n ~ x + (1 | g)", "poisson", lambda r: r.icc(method="bootstrap", n=20), "give a number"),
+        ("n ~ x + (x | g)", "poisson", lambda r: r.median_odds_ratio(method="profile"), "other random effects"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::multilevel.FitWarning")
+def test_intervals_that_are_refused(formula: str, family: str, call: Any, message: str) -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"g": np.repeat(np.arange(15), 6), "x": rng.normal(size=90)})
+    data["y"] = rng.normal(size=15)[data["g"]] + rng.normal(size=90)
+    data["n"] = rng.poisson(np.exp(0.5 * rng.normal(size=15)[data["g"]] + 0.5))
+    results = ml.fit(formula, data, family)
+    with pytest.raises(ml.DataError, match=message):
+        call(results)

@@ -11,7 +11,7 @@ import pytest
 
 import multilevel as ml
 
-from .kinds import KINDS, fitted
+from .kinds import KINDS, fitted, frame
 
 mpl.use("Agg")
 
@@ -69,6 +69,12 @@ def test_three_levels_and_factors_that_cross() -> None:
     assert "Level 2 (class_, school, item):" in text
     assert "beta_0jkl = gamma_00 + gamma_01 * size_j + gamma_02 * hard_l + u_0j" in " ".join(text.split())
     assert expanded(crossed) == combined(crossed)
+
+
+def test_means_of_groups_stand_at_their_level() -> None:
+    text = str(ml.fit("y ~ within(x, g) * w + between(x, g) + (1 | g)", frame()).equation())
+    assert "y_ij = beta_0j + beta_1j * within(x, g)_ij + e_ij" in text
+    assert "beta_0j = gamma_00 + gamma_01 * w_j + gamma_02 * between(x, g)_j + u_0j" in text
 
 
 # ---- they say what was fitted ----------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ def test_what_the_registry_says() -> None:
         "adjacent": "categories",
         "continuation": "categories",
         "reverse_continuation": "categories",
+        "multinomial": "choices",
+        "conditional": "choices",
     }
     assert table.loc["gamma", "links"] == "log, inverse, identity"
     assert table.loc["negative_binomial", "parameters"] == "size: the variance is mu + mu^2 / size"

@@ -254,3 +254,36 @@ def test_other_models_are_refused(formula: str, method: str, message: str) -> No
     results = ml.fit(formula, data, "poisson")
     with pytest.raises(ml.DataError, match=message):
         getattr(results, method)()
+
+
+def test_too_few_items_for_their_loadings_are_refused(law: pd.DataFrame) -> None:
+    two, three = (law[law["item"].isin(["i1", "i2", "i3"][:k])] for k in (2, 3))
+    with pytest.raises(ml.DataError, match="1 are left for 2 loadings; use more items, or one loading for all"):
+        ml.MixedModel(FORMULA, two, "binomial")
+    with pytest.raises(ml.DataError, match="4 are left for 5 loadings; use more items, or fewer dimensions"):
+        ml.MixedModel(FORMULA.replace("d=1", "d=2"), three, "binomial")
+    ml.MixedModel(FORMULA, three, "binomial")
+
+
+def test_an_item_that_all_have_right_is_named(law: pd.DataFrame) -> None:
+    some = law[law["person"].isin(law["person"].unique()[::10])]
+    easy = some.assign(y=np.where(some["item"] == "i2", 1, some["y"]))
+    with pytest.warns(ml.SeparationWarning, match=r"'item\[i2\]' predicts some responses perfectly"):
+        assert not ml.fit(FORMULA, easy, "binomial", n_quadrature=7).converged
+
+
+def test_covariates_of_persons_and_of_items(law: pd.DataFrame) -> None:
+    """An explanatory model is the integral over the trait with the covariates in the linear predictor."""
+    some = law[law["person"].isin(law["person"].unique()[::50])].copy()
+    some["age"] = some.groupby("person").ngroup() % 7 / 7
+    some["long"] = some["item"].isin(["i2", "i5"]) * 1.0
+    model = ml.MixedModel("y ~ age + long + rr(0 + item | person, d=1)", some, "binomial", link="probit")
+    psi = np.array([1.2, 0.4, -0.3, 0.5, 0.8, 0.6, 0.3, 0.9])
+    value = _core.evaluate(model._core, some["y"].to_numpy(float), psi, 41)[0]
+    trait, weight = special.roots_hermitenorm(80)
+    loading = some["item"].map(dict(zip(["i1", "i2", "i3", "i4", "i5"], psi[3:], strict=True))).to_numpy()
+    eta = (psi[0] + psi[1] * some["age"] + psi[2] * some["long"]).to_numpy()[:, None] + loading[:, None] * trait
+    rows = special.log_ndtr(np.where(some["y"].to_numpy()[:, None] == 1, eta, -eta))
+    by_person = pd.DataFrame(rows).groupby(some["person"].to_numpy()).sum().to_numpy()
+    expected = special.logsumexp(by_person + np.log(weight / np.sqrt(2 * np.pi)), axis=1).sum()
+    assert value == pytest.approx(expected, abs=1e-8)

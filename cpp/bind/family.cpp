@@ -93,6 +93,8 @@ const char* support_name(family::Support support) {
       return "categories";
     case family::Support::by_row:
       return "by row";
+    case family::Support::choices:
+      return "choices";
   }
   return "";
 }

@@ -62,7 +62,8 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
                             const std::vector<CodeArray>& codes, const std::vector<std::int32_t>& n_levels,
                             const std::vector<TermTuple>& terms, int threads, const std::vector<PhiTuple>& phi,
                             const std::vector<int>& variables, const std::string& zero, const FamilyPointer& own_family,
-                            const Eigen::MatrixXd& thresholds) {
+                            const Eigen::MatrixXd& thresholds, const std::optional<CodeArray>& sets,
+                            const std::vector<int>& centres) {
   model::Specification s;
   std::vector<py::object> keep;
   s.n_rows = n_rows;
@@ -71,6 +72,13 @@ std::unique_ptr<Model> make(const std::string& family, const std::string& link, 
   s.zero = zero;
   s.own_family = own_family;
   s.thresholds = thresholds;
+  if (sets) {
+    if (sets->ndim() != 1 || sets->shape(0) != n_rows) throw std::invalid_argument("sets must have one value per row");
+    s.sets = sets->data();
+  }
+  if (!centres.empty() && centres.size() != fixed.size())
+    throw std::invalid_argument("centres must have one number per fixed column");
+  s.centres = centres;
   s.second = optional_doubles(second, n_rows, "second");
   s.weights = optional_doubles(weights, n_rows, "weights");
   s.offset = optional_doubles(offset, n_rows, "offset");
@@ -140,7 +148,8 @@ void bind_model(py::module_& module) {
            py::arg("weights").none(true), py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"),
            py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0, py::arg("phi") = std::vector<PhiTuple>(),
            py::arg("variables") = std::vector<int>(), py::arg("zero") = "", py::arg("own_family") = FamilyPointer(),
-           py::arg("thresholds") = Eigen::MatrixXd())
+           py::arg("thresholds") = Eigen::MatrixXd(), py::arg("sets") = std::nullopt,
+           py::arg("centres") = std::vector<int>())
       .def_property_readonly("n_rows", &Model::n_rows)
       .def_property_readonly("n_clusters", &Model::n_clusters)
       .def_property_readonly("n_beta", &Model::p)

@@ -91,6 +91,7 @@ enum class Support {
   closed_unit,      ///< those, zero and one
   categories,       ///< ordered ones, 1, 2, 3, ...: the first two parameters are the ends of a row's category
   by_row,           ///< that of the row's own family: the first parameter is the number of its kind
+  choices,          ///< one of the rows of a set is one, the others are zero
 };
 
 /// What a zero is among such responses.
@@ -112,6 +113,7 @@ inline Zero zero_among(Support support) {
     case Support::closed_unit:
     case Support::categories:
     case Support::by_row:
+    case Support::choices:
     case Support::numbers:
       return Zero::ordinary;
   }

@@ -29,7 +29,7 @@ std::unique_ptr<Family> make_family(const std::string& name, const std::string& 
       entry(geometric) entry(generalized_poisson) entry(conway_maxwell_poisson) entry(beta) entry(beta_binomial)       \
           entry(ordered_beta) entry(lognormal) entry(inverse_gaussian) entry(exponential) entry(weibull)               \
               entry(student_t) entry(skew_normal) entry(tweedie) entry(cumulative) entry(adjacent) entry(continuation) \
-                  entry(reverse_continuation)
+                  entry(reverse_continuation) entry(choice)
 
 #define MULTILEVEL_DECLARE_FAMILY(name) std::vector<Entry> name##_entries();
 MULTILEVEL_FAMILIES(MULTILEVEL_DECLARE_FAMILY)

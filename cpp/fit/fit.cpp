@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "fit/start.hpp"
+#include "likelihood/choice/objective.hpp"
 #include "likelihood/joint/objective.hpp"
 #include "likelihood/linear/objective.hpp"
 #include "likelihood/nested/objective.hpp"
@@ -202,7 +203,8 @@ search::Optimum search(const model::Model& model, const model::Response& respons
     modes = first.modes;
   };
   if (options.start.size() == 0) {
-    const int stride = model.factors().size() == 1 && !model.several_predictors() ? subsample_stride(model) : 1;
+    const int stride =
+        model.factors().size() == 1 && !model.several_predictors() && !model.has_sets() ? subsample_stride(model) : 1;
     if (stride > 1) {
       likelihood::PanelObjective part(model, response, 1, likelihood::Derivatives::hessian, true, options.threads,
                                       quiet);
@@ -261,6 +263,10 @@ FitRecord empty_record(const model::Model& model) {
 std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model, const model::Response& response,
                                                       int n_quadrature, int threads, const likelihood::Monitor& monitor,
                                                       likelihood::Derivatives derivatives, double most_bytes) {
+  if (model.has_sets()) {
+    if (model.factors().size() > 1) throw std::invalid_argument("choices need a single grouping factor");
+    return std::make_unique<likelihood::ChoiceObjective>(model, response, n_quadrature, true, threads, monitor);
+  }
   if (model.several_predictors()) {
     if (model.factors().size() > 1)
       throw std::invalid_argument("random effects of the family's parameters need a single grouping factor");

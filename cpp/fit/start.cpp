@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "likelihood/choice/objective.hpp"
 #include "likelihood/one_factor/objective.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/row_sums.hpp"
@@ -196,10 +197,35 @@ void spread_phi(const model::Model& model, const model::Response& response, cons
   }
 }
 
+/// Choices are concave in beta, so that any place serves to start from.
+Start start_of_choices(const model::Model& model, const model::Response& response, int threads,
+                       const likelihood::Monitor& monitor) {
+  const int p = model.p();
+  likelihood::ChoiceObjective objective(model, response, 1, false, threads, monitor);
+  search::NewtonOptions options;
+  options.gain_tolerance = 1e-2;
+  options.most_iterations = 8;
+  options.look_for_separation = false;
+  likelihood::Monitor quiet;
+  quiet.keep_going = monitor.keep_going;
+  const search::Optimum found = search::maximize(objective, response, Eigen::VectorXd::Zero(p), {},
+                                                 std::vector<bool>(static_cast<std::size_t>(p), true), options, quiet);
+  Start start;
+  start.psi = Eigen::VectorXd::Zero(p + model.n_theta());
+  start.psi.head(p) = found.psi;
+  if (found.ending == search::Ending::no_start)
+    start.ending = search::Ending::no_start;
+  else
+    start.value = found.sums.value;
+  model::Layout(model).start(objective.scatter(found.psi), start.psi.data() + p);
+  return start;
+}
+
 }  // namespace
 
 Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
                       const likelihood::Monitor& monitor) {
+  if (model.has_sets()) return start_of_choices(model, response, threads, monitor);
   const int p = model.p(), n_theta = model.n_theta(), n_phi = model.n_phi();
   Eigen::VectorXd glm = Eigen::VectorXd::Zero(p + n_phi);
   // Thresholds start from the frequencies of the categories, with nothing that moves a row.

@@ -17,9 +17,10 @@ constexpr double least_parallel_work = 20000.0;
 }  // namespace
 
 GradientObjective::GradientObjective(const model::Model& model, const model::Response& response, double nodes,
-                                     int threads, const Monitor& monitor)
-    : Objective(model, model.p(), model.n_theta(), model.n_phi(), monitor),
+                                     int threads, const Monitor& monitor, bool with_random_effects)
+    : Objective(model, model.p(), with_random_effects ? model.n_theta() : 0, model.n_phi(), monitor),
       response_(response),
+      with_random_effects_(with_random_effects && model.q() > 0),
       nodes_(nodes),
       threads_(threads) {
   if (static_cast<double>(model.n_rows()) * nodes < least_parallel_work) threads_ = 1;
@@ -32,10 +33,10 @@ bool GradientObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>
                                  double* mode_covariance, Derivatives wanted) {
   ++evaluations_;
   // The clusters know the entries of Lambda, not what makes them.
-  const int n_entries = layout_.n_entries(), P = n_beta_ + n_entries + n_phi_;
+  const int n_entries = with_random_effects_ ? layout_.n_entries() : 0, P = n_beta_ + n_entries + n_phi_;
   sums.start(P, n_entries, wanted);
   if (!psi.allFinite()) return false;
-  const Eigen::VectorXd at = layout_.entry_parameters(psi, n_beta_);
+  const Eigen::VectorXd at = with_random_effects_ ? layout_.entry_parameters(psi, n_beta_) : psi;
   if (contributions_) contributions_->start(P);
   const auto& chunks = model_.chunks();
   const bool finished = numeric::parallel_for(
@@ -59,7 +60,8 @@ bool GradientObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>
   sums.complete(n_beta_);
   const Eigen::MatrixXd information = sums.hessian;  // beta and phi
   sums.hessian.resize(0, 0);
-  layout_.theta_derivatives(n_beta_, psi.data() + n_beta_, sums.gradient, sums.hessian, sums.theta_information);
+  if (with_random_effects_)
+    layout_.theta_derivatives(n_beta_, psi.data() + n_beta_, sums.gradient, sums.hessian, sums.theta_information);
   if (wanted == Derivatives::hessian) {
     set_information(information, sums);
   }

@@ -14,11 +14,11 @@ class GradientObjective : public Objective {
  public:
   /// `nodes`: evaluations of a row's density per evaluation of the objective.
   GradientObjective(const model::Model& model, const model::Response& response, double nodes, int threads,
-                    const Monitor& monitor);
+                    const Monitor& monitor, bool with_random_effects = true);
 
   bool evaluate(const Eigen::VectorXd& psi, std::vector<double>& modes, Sums& sums, double* mode_covariance = nullptr,
                 Derivatives wanted = Derivatives::hessian) final;
-  bool has_exact_hessian() const final { return false; }
+  bool has_exact_hessian() const override { return false; }
   double work() const final { return 10.0 * static_cast<double>(model_.n_rows()) * nodes_; }
 
  protected:
@@ -27,6 +27,7 @@ class GradientObjective : public Objective {
   virtual std::unique_ptr<PanelLikelihood> make_worker() const = 0;
 
   const model::Response& response_;
+  bool with_random_effects_;
 
  private:
   void set_information(const Eigen::MatrixXd& information, Sums& sums) const;

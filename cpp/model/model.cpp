@@ -116,6 +116,7 @@ Model::Model(const Specification& s, int threads)
   lay_out_terms(s);
   find_nesting(s);
   sort_rows(s);
+  if (s.sets) find_sets(s.sets);
   cut_panels(!s.codes.empty());
   fill_columns(s, threads);
   check_kinds();
@@ -178,12 +179,15 @@ void Model::find_nesting(const Specification& s) {
   for (int c = 0; c < s.n_levels[outer]; ++c) nesting_.outer_level.push_back(c);
 }
 
-/// Counting sort by cluster: stable, one pass to count and one to place.
+/// Counting sort by cluster, of choices by set before: stable, one pass to count and one to place.
 void Model::sort_rows(const Specification& s) {
   const auto n = static_cast<std::size_t>(n_rows_);
   order_.resize(n);
+  std::vector<std::int32_t> given(n);
+  for (std::size_t j = 0; j < n; ++j) given[j] = static_cast<std::int32_t>(j);
+  if (s.sets) std::stable_sort(given.begin(), given.end(), [&](auto a, auto b) { return s.sets[a] < s.sets[b]; });
   if (s.codes.empty()) {
-    for (std::size_t j = 0; j < n; ++j) order_[j] = static_cast<std::int32_t>(j);
+    order_ = std::move(given);
     return;
   }
   const auto leading = static_cast<std::size_t>(leading_);
@@ -198,9 +202,9 @@ void Model::sort_rows(const Specification& s) {
     start[i] += start[i - 1];
   }
   cluster_start_ = start;
-  for (std::size_t j = 0; j < n; ++j) {
+  for (const std::int32_t j : given) {
     const auto at = static_cast<std::size_t>(cluster[static_cast<std::size_t>(code[j])]);
-    order_[static_cast<std::size_t>(start[at]++)] = static_cast<std::int32_t>(j);
+    order_[static_cast<std::size_t>(start[at]++)] = j;
   }
   levels_.resize(s.codes.size());
   for (std::size_t f = 0; f < s.codes.size(); ++f) {
@@ -210,9 +214,27 @@ void Model::sort_rows(const Specification& s) {
   }
 }
 
+/// Sets keep their order and their rows within a cluster, because the sort is stable.
+void Model::find_sets(const std::int32_t* sets) {
+  std::int32_t last = -1, most = -1;
+  for (std::size_t j = 0; j < order_.size(); ++j) {
+    const std::int32_t own = sets[order_[j]];
+    if (j == 0 || own != last) set_start_.push_back(static_cast<std::int64_t>(j));
+    last = own;
+    most = std::max(most, own);
+  }
+  if (static_cast<std::int64_t>(set_start_.size()) != std::int64_t{most} + 1)
+    throw std::invalid_argument("the rows of a set are in one level of the grouping factor, and every set has rows");
+  set_start_.push_back(n_rows_);
+}
+
 void Model::cut_panels(bool grouped) {
-  if (!grouped) {  // no random effects: any cut of the rows will do
-    for (std::int64_t row = 0; row < n_rows_; row += panel_rows) cluster_start_.push_back(row);
+  if (!grouped) {  // no random effects: any cut of the rows will do, but through a set
+    for (std::int64_t row = 0; row < n_rows_;) {
+      cluster_start_.push_back(row);
+      row += panel_rows;
+      if (has_sets() && row < n_rows_) row = *std::lower_bound(set_start_.begin(), set_start_.end(), row);
+    }
     cluster_start_.push_back(n_rows_);
   }
   // Of nested factors a panel holds whole levels of the outer one.
@@ -246,6 +268,12 @@ void Model::cut_panels(bool grouped) {
     }
   }
   ones_.assign(static_cast<std::size_t>(largest_panel), 1.0);
+  for (std::size_t c = 0, set = 0; has_sets() && c < cluster_start_.size(); ++c) {
+    while (set_start_[set] < cluster_start_[c]) ++set;
+    if (set_start_[set] != cluster_start_[c])
+      throw std::invalid_argument("the rows of a set are in one level of the grouping factor");
+    cluster_set_.push_back(static_cast<int>(set));
+  }
 }
 
 /// Root mean square.
@@ -278,13 +306,53 @@ std::vector<Model::Column> Model::plan_fixed(const std::vector<Source>& sources,
   return columns;
 }
 
+/// Fixed columns that another one takes up shifts of are moved by the multiple of it that is nearest to them.
+void Model::centre_columns(const Specification& s, std::vector<double>& raw_norm) {
+  for (std::size_t k = 0; k < s.centres.size(); ++k) {
+    const int at = s.centres[k];
+    if (at < 0 || fixed_[k].slot == ones_slot) continue;
+    const Column& centre = fixed_.at(static_cast<std::size_t>(at));
+    if (centre.slot == ones_slot || (s.centres[static_cast<std::size_t>(at)] >= 0))
+      throw std::invalid_argument("a column that takes up shifts is stored and not shifted itself");
+    std::vector<double> x(static_cast<std::size_t>(n_rows_)), c(x);
+    gather(s.fixed[k], order_.data(), static_cast<int>(n_rows_), 0.0, 1.0, x.data());
+    gather(s.fixed[static_cast<std::size_t>(at)], order_.data(), static_cast<int>(n_rows_), 0.0, 1.0, c.data());
+    double cross = 0.0, square = 0.0, left = 0.0;
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      cross += x[j] * c[j];
+      square += c[j] * c[j];
+    }
+    const double shift = square > 0.0 ? cross / square : 0.0;
+    for (std::size_t j = 0; j < x.size(); ++j) left += (x[j] - shift * c[j]) * (x[j] - shift * c[j]);
+    Column& own = fixed_[k];
+    const double scale = scale_for(std::sqrt(left / static_cast<double>(n_rows_)));
+    raw_norm[k] *= scale / own.scale;
+    own = {own.slot, shift, scale, centre.slot};
+    plan_[static_cast<std::size_t>(own.slot)].scale = scale;
+  }
+}
+
+/// What all alternatives of a set share decides nothing.
+void Model::take_out_set_means(const Panel& panel, double* x) const {
+  for (int set = cluster_set(panel.first_cluster); set < cluster_set(panel.last_cluster); ++set) {
+    const auto first = set_start(set) - panel.first_row, last = set_start(set + 1) - panel.first_row;
+    double mean = 0.0;
+    for (auto j = first; j < last; ++j) mean += x[j];
+    mean /= static_cast<double>(last - first);
+    for (auto j = first; j < last; ++j) x[j] -= mean;
+  }
+}
+
 /// Adds the cross-products of columns over the rows of a panel, the lower triangle of them.
 void Model::add_gram(const Panel& panel, const std::vector<Column>& columns, Eigen::MatrixXd& gram) const {
   const int p = static_cast<int>(columns.size());
   auto at = [&](int k) { return column(panel, columns[static_cast<std::size_t>(k)].slot); };
-  if (p > wide) {
+  if (p > wide || has_sets()) {
     Eigen::MatrixXd block(panel.n_rows, p);
-    for (int a = 0; a < p; ++a) block.col(a) = Eigen::Map<const Eigen::VectorXd>(at(a), panel.n_rows);
+    for (int a = 0; a < p; ++a) {
+      block.col(a) = Eigen::Map<const Eigen::VectorXd>(at(a), panel.n_rows);
+      if (has_sets()) take_out_set_means(panel, block.col(a).data());
+    }
     linear_algebra::add_gram(block, gram);
     return;
   }
@@ -305,6 +373,7 @@ void Model::fill_columns(const Specification& s, int threads) {
   thresholds_ = s.thresholds;
   lay_out_thresholds();
   fixed_ = plan_fixed(s.fixed, threads, threshold_level_.size() > 0, raw_norm);
+  centre_columns(s, raw_norm);
   choose_basis(s);
   random_.resize(static_cast<std::size_t>(random_basis_.rows()));
   bool mixed = false;  // whether columns of a term are combined
@@ -343,6 +412,10 @@ void Model::fill_columns(const Specification& s, int threads) {
       for (std::size_t k = 0; k < plan_.size(); ++k)
         gather(stored_sources_[k], order_.data() + panel.first_row, panel.n_rows, plan_[k].shift, plan_[k].scale,
                stored(panel, plan_[k].slot));
+      for (const Column& x : fixed_)
+        if (x.centre_slot != no_slot)
+          numeric::add_multiple(panel.n_rows, -x.shift * x.scale / plan_[static_cast<std::size_t>(x.centre_slot)].scale,
+                                stored(panel, x.centre_slot), stored(panel, x.slot));
       if (mixed) combine_random_columns(panel);
       add_gram(panel, fixed_, grams[static_cast<std::size_t>(c)]);
     }
@@ -507,6 +580,8 @@ UserScale Model::user_scale(const Response& response) const {
   for (int k = 0; k < p(); ++k) {
     const Column& c = fixed_[static_cast<std::size_t>(k)];
     u.matrix(k, k) = c.scale / response.scale;
+    for (int m = 0; m < p() && c.centre_slot != no_slot; ++m)
+      if (fixed_[static_cast<std::size_t>(m)].slot == c.centre_slot) u.matrix(m, k) = -c.scale * c.shift;
     if (intercept_ >= 0 && k != intercept_) u.matrix(intercept_, k) = -c.scale * c.shift / response.scale;
   }
   if (intercept_ >= 0) u.shift[intercept_] = response.shift;
@@ -591,7 +666,13 @@ void Model::linear_predictor(const double* beta, const double* modes, double* et
         const Column& x = fixed_[static_cast<std::size_t>(k)];
         const double* from = column(panel, x.slot);
         for (int j = 0; j < panel.n_rows; ++j)
-          sum[static_cast<std::size_t>(j)] += beta[k] * (from[j] / x.scale + x.shift);
+          sum[static_cast<std::size_t>(j)] +=
+              beta[k] * (from[j] / x.scale + (x.centre_slot == no_slot ? x.shift : 0.0));
+        if (x.centre_slot == no_slot) continue;
+        const auto centre = std::find_if(fixed_.begin(), fixed_.end(),
+                                         [&](const Column& other) { return other.slot == x.centre_slot; });
+        numeric::add_multiple(panel.n_rows, beta[k] * x.shift / centre->scale, column(panel, x.centre_slot),
+                              sum.data());
       }
       for (std::size_t f = 0; modes && f < factors_.size(); ++f)
         for (int a = 0; a < factors_[f].q; ++a) {

@@ -50,6 +50,11 @@ struct Specification {
   const double* weights = nullptr;                   ///< prior weights; null: one each
   const double* offset = nullptr;
   std::vector<Source> fixed;
+  /// Per fixed column, the one that takes up a shift of it, as an intercept does, or -1; empty: no column does so.
+  std::vector<int> centres;
+  /// Of choices, the set of each row, from 0 on; the rows of a set are in one level of the grouping factor. Null: rows
+  /// are independent given the random effects.
+  const std::int32_t* sets = nullptr;
   std::vector<PhiSpecification> phi;       ///< of each of the family's parameters; empty: one number each
   std::vector<const std::int32_t*> codes;  ///< per grouping factor, the level of each row
   std::vector<std::int32_t> n_levels;
@@ -182,6 +187,14 @@ class Model {
   }
   std::int64_t cluster_start(int cluster) const { return cluster_start_[static_cast<std::size_t>(cluster)]; }
   int largest_cluster() const { return largest_cluster_; }
+  /// The caller's position of a sorted row.
+  std::int32_t caller_row(std::int64_t row) const { return order_[static_cast<std::size_t>(row)]; }
+  /// Whether rows are alternatives of which one is chosen: sorted rows [set_start(s), set_start(s + 1)) are those of
+  /// set s, and the sets of a cluster are [cluster_set(cluster), cluster_set(cluster + 1)).
+  bool has_sets() const { return !set_start_.empty(); }
+  const std::int64_t* set_starts() const { return set_start_.data(); }
+  std::int64_t set_start(int set) const { return set_start_[static_cast<std::size_t>(set)]; }
+  int cluster_set(int cluster) const { return cluster_set_[static_cast<std::size_t>(cluster)]; }
   int largest_panel() const { return static_cast<int>(ones_.size()); }
   /// Columns of the fixed part that are linear combinations of earlier ones; they take no part.
   const std::vector<int>& redundant() const { return redundant_; }
@@ -265,17 +278,20 @@ class Model {
 
   struct Column {
     int slot;
-    double shift, scale;  ///< stored = (x - shift) * scale
+    double shift, scale;        ///< stored = (x - shift) * scale
+    int centre_slot = no_slot;  ///< of the column, not shifted itself, that the shift is a multiple of; none: of ones
   };
 
   void lay_out_terms(const Specification& specification);
   void find_nesting(const Specification& specification);
   void sort_rows(const Specification& specification);
+  void find_sets(const std::int32_t* sets);
   void cut_panels(bool grouped);
   void fill_columns(const Specification& specification, int threads);
   double column_size(const Source& source) const;
   void choose_basis(const Specification& specification);
   void combine_random_columns(const Panel& panel);
+  void take_out_set_means(const Panel& panel, double* x) const;
   std::vector<double> stored_modes(const double* modes) const;
   int variable(int column) const;
   std::vector<int> drop_redundant(std::vector<Column>& columns, const Eigen::MatrixXd& gram,
@@ -289,6 +305,7 @@ class Model {
   double residual_norm(const std::vector<Column>& columns, int k, const std::vector<int>& kept,
                        Eigen::VectorXd coefficients, const Eigen::MatrixXd& gram) const;
   void add_gram(const Panel& panel, const std::vector<Column>& columns, Eigen::MatrixXd& gram) const;
+  void centre_columns(const Specification& specification, std::vector<double>& raw_norm);
   std::vector<Column> plan_fixed(const std::vector<Source>& sources, int threads, bool centre,
                                  std::vector<double>& raw_norm);
   Column store(const Source& source, double shift, double scale);
@@ -307,7 +324,8 @@ class Model {
   std::shared_ptr<const family::Family> family_;
   std::int64_t n_rows_;
   std::vector<std::int32_t> order_;  ///< sorted row -> the caller's row
-  std::vector<std::int64_t> cluster_start_;
+  std::vector<std::int64_t> cluster_start_, set_start_;
+  std::vector<int> cluster_set_;
   int largest_cluster_ = 0;
   std::vector<Panel> panels_;
   std::vector<Chunk> chunks_;

@@ -37,6 +37,7 @@ double Model::residual_norm(const std::vector<Column>& columns, int k, const std
             coefficients[a] *
             Eigen::Map<const Eigen::VectorXd>(
                 column(panel, columns[static_cast<std::size_t>(kept[static_cast<std::size_t>(a)])].slot), panel.n_rows);
+      if (has_sets()) take_out_set_means(panel, residual.data());
       norm += residual.squaredNorm();
       for (Eigen::Index a = 0; a < m; ++a)
         cross[a] += residual.dot(Eigen::Map<const Eigen::VectorXd>(

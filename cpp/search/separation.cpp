@@ -64,12 +64,37 @@ bool separates_by_all_thresholds(const model::Model& model, const model::Respons
   return forwards > 0.0 && against <= tolerance * forwards;
 }
 
+/// The same where one of the alternatives of a set is chosen: none may gain on it.
+bool separates_choices(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
+                       double tolerance) {
+  double forwards = 0.0, against = 0.0;
+  std::vector<double> move(static_cast<std::size_t>(model.largest_panel()));
+  for (const auto& panel : model.panels()) {
+    std::fill(move.begin(), move.end(), 0.0);
+    for (int k = 0; k < model.p(); ++k)
+      numeric::add_multiple(panel.n_rows, direction[k], model.fixed_column(panel, k), move.data());
+    for (int set = model.cluster_set(panel.first_cluster); set < model.cluster_set(panel.last_cluster); ++set) {
+      const auto first = model.set_start(set), last = model.set_start(set + 1);
+      const auto at = [&](std::int64_t row) { return move[static_cast<std::size_t>(row - panel.first_row)]; };
+      for (auto chosen = first; chosen < last; ++chosen) {
+        if (response.value[static_cast<std::size_t>(chosen)] == 0.0) continue;
+        for (auto row = first; row < last; ++row) {
+          forwards = std::max(forwards, at(chosen) - at(row));
+          against = std::max(against, at(row) - at(chosen));
+        }
+      }
+    }
+  }
+  return forwards > 0.0 && against <= tolerance * forwards;
+}
+
 }  // namespace
 
 bool separates(const model::Model& model, const model::Response& response, const Eigen::VectorXd& direction,
                double tolerance) {
   if (model.n_thresholds() > 0 && model.family().all_thresholds())
     return separates_by_all_thresholds(model, response, direction, tolerance);
+  if (model.has_sets()) return separates_choices(model, response, direction, tolerance);
   if (model.n_thresholds() > 0) return separates_categories(model, response, direction, tolerance);
   double forwards = 0.0, against = 0.0;
   std::vector<double> move(static_cast<std::size_t>(model.largest_panel()));

@@ -28,6 +28,8 @@ class Model:
         zero: str = "",
         own_family: Family | None = None,
         thresholds: NDArray[float64] = ...,
+        sets: NDArray[int32] | None = None,
+        centres: list[int] = ...,
     ) -> None: ...
     @property
     def n_rows(self) -> int: ...

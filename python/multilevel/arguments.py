@@ -61,6 +61,8 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("ziformula", "zi", "zi_fixed", "zero"), "zero_inflation: a formula such as '~ x', or True"),
     **dict.fromkeys(("dispformula", "disp", "sigma", "varIdent"), "dispersion: a formula such as '~ x'"),
     **dict.fromkeys(("n_mass_points", "mass_points", "n_classes", "nclass", "random_distribution", "nip"), _NORMAL),
+    **dict.fromkeys(("baseline", "baseoutcome", "refLevel"), "base: the category that the others are compared with"),
+    **dict.fromkeys(("chid_var", "ids", "choice"), "choice_set: the column that tells which rows are one choice"),
     "correlation": _NOT_YET,
     "exposure": "offset: it is not transformed, so write offset='log(t)'",
     "random": _TERM,

@@ -72,7 +72,8 @@ class MixedModel:
         more.
     levels : sequence, optional
         Of a response of ordered categories (``family="cumulative"``, ``"adjacent"``, ...), its labels in their order,
-        lowest first. An ordered categorical column and whole numbers have theirs already.
+        lowest first. An ordered categorical column and whole numbers have theirs already. Of
+        categories without an order, their labels.
     thresholds : {"flexible", "equidistant", "symmetric"}, optional
         Whether the thresholds between ordered categories are free (as without it), equally far apart, or the same to
         either side of the middle.
@@ -81,6 +82,12 @@ class MixedModel:
     scale : str, optional
         A formula without a response, such as "~ x", of the logarithm of what the distances of the linear predictor from
         the thresholds are divided by, with random effects in them. It has no intercept; the family is "cumulative".
+    base : label, optional
+        Of a response of categories without an order (``family="multinomial"``), the one that the others are compared
+        with; the first of `levels`, of the categorical column or of the sorted values without it.
+    choice_set : str, optional
+        Where rows are alternatives (``family="conditional"``), the column whose values tell which rows are those of one
+        choice. The response is 1, or true, in the row that was chosen.
     contrasts : mapping, optional
         Coding of categorical columns by name: "treatment" (the default, of ordered columns too), "sum", "helmert",
         "poly" (R's default for ordered ones), "diff"; or codes: a list for two levels, a mapping of levels to their
@@ -127,6 +134,8 @@ class MixedModel:
         thresholds: str | None = None,
         nominal: str | None = None,
         scale: str | None = None,
+        base: Any = None,
+        choice_set: str | None = None,
         contrasts: Mapping[str, Any] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: str = "drop",
@@ -153,6 +162,8 @@ class MixedModel:
             levels=levels,
             thresholds=thresholds,
             nominal=nominal,
+            base=base,
+            choice_set=choice_set,
         )
         self.data: Any = data  # as it was given, for columns that the formula does not name
         self._core: Any = build_core(self.design, self.family, whole_number(threads, "threads"))
@@ -407,7 +418,7 @@ class MixedModel:
         }
         try:
             if method in QUASI:
-                _check_quasi(n_quadrature, start)
+                _check_quasi(self.family, n_quadrature, start)
                 fit = quasi(design, self.family, **limits)
             else:
                 fit = run(
@@ -462,7 +473,9 @@ class MixedModel:
         self._core = build_core(self.design, self.family)
 
 
-def _check_quasi(n_quadrature: int | str, start: ArrayLike | None) -> None:
+def _check_quasi(family: Family, n_quadrature: int | str, start: ArrayLike | None) -> None:
+    if family.support == "choices":
+        raise DataError("quasi-likelihood needs a mean and a variance in each row, which choices have not; use 'ml'")
     if n_quadrature != 1:
         raise DataError(
             "n_quadrature= goes with method='ml'; quasi-likelihood has no integral that points could approximate"
@@ -506,6 +519,8 @@ def fit(
     thresholds: str | None = None,
     nominal: str | None = None,
     scale: str | None = None,
+    base: Any = None,
+    choice_set: str | None = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -547,6 +562,8 @@ def fit(
         thresholds=thresholds,
         nominal=nominal,
         scale=scale,
+        base=base,
+        choice_set=choice_set,
         contrasts=contrasts,
         functions=functions,
         missing=missing,

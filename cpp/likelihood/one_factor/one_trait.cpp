@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <unordered_map>
 #include <vector>
 
 #include "likelihood/contributions.hpp"
 #include "likelihood/one_factor/conditional_mode.hpp"
 #include "likelihood/one_factor/strip.hpp"
+#include "likelihood/one_factor/touches.hpp"
 #include "model/spherical_effects.hpp"
 
 namespace multilevel::likelihood {
@@ -17,22 +17,8 @@ namespace {
 
 constexpr int strip_node_rows = 32768;  // rows x nodes of a strip: its arrays stay in the second-level cache
 constexpr int least_strip_rows = 64;
-constexpr std::size_t most_kept = 4'000'000;  // touches that are kept from one evaluation to the next
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
-/// What a row touches: a column of the fixed part, of the term, or of one of the family's parameters, and its value.
-struct Touch {
-  int parameter;
-  int part;  ///< of the family's parameters, -1 of others
-  double value;
-};
-
-/// Those of the rows of a strip, row by row.
-struct Touches {
-  std::vector<Touch> all;
-  std::vector<int> first;
-};
 
 class OneTrait final : public PanelLikelihood {
  public:
@@ -93,12 +79,12 @@ class OneTrait final : public PanelLikelihood {
  private:
   void add_strip(const double* psi, double* all_modes, Sums& sums, double* mode_covariance) {
     const int n = strip_.n_rows, m = strip_.n_clusters();
-    list_touches();
+    touches_.set(strip_, layout_, phi_);
     double* o = rows_.fixed_eta;
     for (int j = 0; j < n; ++j) {
       double fixed = strip_.offset ? strip_.offset[j] : 0.0, own = 0.0;
-      for (int e = first_touch(j); e < first_touch(j + 1); ++e) {
-        const Touch& touch = touches_->all[at(e)];
+      for (int e = touches_.first(j); e < touches_.first(j + 1); ++e) {
+        const Touch& touch = touches_[e];
         if (touch.parameter < p_)
           fixed += psi[touch.parameter] * touch.value;
         else if (touch.parameter < phi_)
@@ -147,44 +133,6 @@ class OneTrait final : public PanelLikelihood {
     flush(sums.hessian);
   }
 
-  int first_touch(int row) const { return touches_->first[at(row)]; }
-
-  /// Every column of the strip: its parameter, the part that this one makes, and the values; null is the constant one.
-  template <class Function>
-  void each_column(Function&& function) const {
-    for (int k = 0; k < p_; ++k) function(k, -1, strip_.x[at(k)]);
-    for (int e = 0; e < phi_ - p_; ++e) function(p_ + e, -1, strip_.z[at(layout_.entries()[at(e)].row)]);
-    for (int g = 0; g < P_ - phi_; ++g)
-      for (const auto& use : strip_.phi[at(g)]) function(phi_ + g, use.part, use.column);
-  }
-
-  /// Columns of items are zero in nearly all rows: what is not is found once.
-  void list_touches() {
-    const auto found = kept_.find(strip_.first_cluster);
-    if (found != kept_.end()) {
-      touches_ = &found->second;
-      return;
-    }
-    const int n = strip_.n_rows;
-    Touches own;
-    own.first.assign(at(n) + 1, 0);
-    each_column([&](int, int, const double* column) {
-      for (int j = 0; j < n; ++j) own.first[at(j) + 1] += !column || column[j] != 0.0;
-    });
-    for (int j = 0; j < n; ++j) own.first[at(j) + 1] += own.first[at(j)];
-    own.all.resize(at(own.first.back()));
-    std::vector<int> next(own.first.begin(), own.first.end() - 1);
-    each_column([&](int parameter, int part, const double* column) {
-      for (int j = 0; j < n; ++j)
-        if (!column || column[j] != 0.0) own.all[at(next[at(j)]++)] = {parameter, part, column ? column[j] : 1.0};
-    });
-    const bool keep = n_kept_ + own.all.size() <= most_kept;
-    if (keep) n_kept_ += own.all.size();
-    Touches& place = keep ? kept_[strip_.first_cluster] : spare_;
-    place = std::move(own);
-    touches_ = &place;
-  }
-
   // The derivatives at the nodes: by eta once and twice, by each of the family's parameters alone and with eta, and by
   // pairs of these.
   int by_phi(int part) const { return 2 + 2 * part; }
@@ -225,11 +173,11 @@ class OneTrait final : public PanelLikelihood {
 
     // The parameters that the cluster's rows touch, side by side.
     touched_.clear();
-    for (int e = first_touch(first); e < first_touch(last); ++e) {
-      int& place = local_[at(touches_->all[at(e)].parameter)];
+    for (int e = touches_.first(first); e < touches_.first(last); ++e) {
+      int& place = local_[at(touches_[e].parameter)];
       if (place >= 0) continue;
       place = static_cast<int>(touched_.size());
-      touched_.push_back(touches_->all[at(e)].parameter);
+      touched_.push_back(touches_[e].parameter);
     }
     const int A = static_cast<int>(touched_.size());
     for (auto* array : {&v_psi_, &H_psi_, &H_psi_v_, &E0_, &E1_}) std::fill_n(array->data(), A, 0.0);
@@ -253,8 +201,8 @@ class OneTrait final : public PanelLikelihood {
       numeric::add_multiple(K_, w2, d2, f2_.data());
       const Mixed by_share = mixed(share_.data(), d1, d2, w), by_tilt = mixed(tilted_.data(), d1, d2, w);
       row_[at(j - first)] = by_share;
-      for (int e = first_touch(j); e < first_touch(j + 1); ++e) {
-        const Touch& touch = touches_->all[at(e)];
+      for (int e = touches_.first(j); e < touches_.first(j + 1); ++e) {
+        const Touch& touch = touches_[e];
         const auto to = at(local_[at(touch.parameter)]);
         const double value = touch.value;
         double* __restrict F = F_.data() + to * at(S_);
@@ -458,9 +406,9 @@ class OneTrait final : public PanelLikelihood {
                  zz = n2 + by_v * (m3 * w * v * v + 2.0 * m2 * v) -
                       by_H * (m4 * v * v * w * w + 4.0 * m3 * w * v + 2.0 * m2);
     add_row_phi(j, row, v, by_v, by_H);
-    for (int e = first_touch(j); e < first_touch(j + 1); ++e)
-      for (int g = first_touch(j); g <= e; ++g) {
-        const Touch &x = touches_->all[at(e)], &y = touches_->all[at(g)];
+    for (int e = touches_.first(j); e < touches_.first(j + 1); ++e)
+      for (int g = touches_.first(j); g <= e; ++g) {
+        const Touch &x = touches_[e], &y = touches_[g];
         double second;
         if (x.part >= 0) {  // the family's parameters come last
           if (y.part >= 0)
@@ -510,12 +458,12 @@ class OneTrait final : public PanelLikelihood {
     for (int j = first; j < last; ++j) {
       const double W = -rows_.at_mode.eta[1][j], w = w_[at(j)];
       all += W * w * w;
-      for (int e = first_touch(j); e < first_touch(j + 1); ++e) {
-        const Touch& x = touches_->all[at(e)];
+      for (int e = touches_.first(j); e < touches_.first(j + 1); ++e) {
+        const Touch& x = touches_[e];
         if (x.parameter < p_ || x.parameter >= phi_) continue;
         tilt_[x.parameter - p_] += W * w * x.value;
-        for (int g = first_touch(j); g <= e; ++g)
-          if (const Touch& y = touches_->all[at(g)]; y.parameter >= p_)
+        for (int g = touches_.first(j); g <= e; ++g)
+          if (const Touch& y = touches_[g]; y.parameter >= p_)
             T_(x.parameter - p_, y.parameter - p_) += W * x.value * y.value;
       }
     }
@@ -568,10 +516,7 @@ class OneTrait final : public PanelLikelihood {
   std::unique_ptr<ConditionalModes<1>> finder_;
   std::vector<double> w_, node_value_;
   std::vector<double> mode_, scale_, node_f_;  // of the strip's clusters
-  const Touches* touches_ = nullptr;
-  Touches spare_;
-  std::unordered_map<int, Touches> kept_;  // by a strip's first cluster
-  std::size_t n_kept_ = 0;
+  Touches touches_;
   std::vector<int> local_, touched_;  // where a parameter stands among those of the cluster, and which these are
   std::vector<double> t_, share_, tilted_, v_, f1_, f2_;  // of the nodes
   std::vector<double> nodes_;                             // of the strip's rows at the nodes

@@ -97,6 +97,7 @@ def check(fit: Fit, seed: int | None = 0) -> Checks:
         The fit has no distribution of its rows.
     """
     fit.need_likelihood("check()")
+    fit.need_rows("check()")
     if not np.isfinite(fit.loglik) or not np.isfinite(fit.psi).all():
         raise DataError(f"the fit has no distribution of its rows to check ({fit.message or fit.status})")
     rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ import pandas as pd
 from multilevel import _core
 
 from ..errors import DataError
-from ..fitting.core_model import build_core
+from ..fitting.core_model import build_core, core_response
 from ..fitting.parameters import parts
 from ..fitting.refit import of_rows, refit
 from ..inference.wald import standard_errors
@@ -141,6 +141,8 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
         why = fit.message or "it has no coefficients with standard errors"
         raise DataError(f"the fit has no covariance of its coefficients to measure changes by ({why})")
     by_refit = exact or fit.is_linear or not fit.has_likelihood
+    if group is None and fit.design.choices is not None and not fit.design.choices.by_category:
+        raise DataError("a row is one alternative of a set and cannot be left out; group= leaves out levels")
     if group is None:
         labels = row_index(fit.design)
         units: Iterable[NDArray[np.int64]] = (np.array([k]) for k in range(fit.n_rows))
@@ -230,7 +232,7 @@ def _one_step(fit: Fit, design: Design) -> _Without:
     if core.n_beta + core.n_theta + core.n_phi != len(fit.psi):
         raise DataError("the other rows do not determine all coefficients")
     value, gradient, hessian = _core.evaluate(
-        core, design.response.values, fit.psi, fit.n_quadrature, fit.optimization.threads
+        core, core_response(design), fit.psi, fit.n_quadrature, fit.optimization.threads
     )
     # parameters at a boundary or a limit have no covariance, and stay
     free = np.isfinite(np.diag(fit.covariance))

@@ -50,6 +50,7 @@ def lack_of_fit(fit: Fit, seed: int | None = 0) -> RowTest:
             "(check() tests dispersion and residuals of all families)"
         )
     fit.need_likelihood("lack_of_fit()")
+    fit.need_rows("lack_of_fit()")
     if not np.isfinite(fit.loglik):
         raise DataError(f"the fit has no probabilities to test ({fit.message or fit.status})")
     eta = fit.linear_predictor(drawn_effects(fit, np.random.default_rng(seed)))

@@ -41,6 +41,7 @@ def linktest(fit: Fit) -> pd.DataFrame:
     Pregibon (1980) Appl. Statist. 29:15-24.
     """
     fit.need_one_family("linktest", "fit the kind in question alone")
+    fit.need_rows("linktest()")
     fixed = np.zeros(fit.n_rows)
     own = dict(zip(fit.fixed_names, fit.beta, strict=True))
     for column in fit.design.fixed:

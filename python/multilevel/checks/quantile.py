@@ -40,6 +40,7 @@ def all_residuals(fit: Fit, kind: str, random: str = "conditional", seed: int | 
     ValueError
         Another kind, or another `random` than "conditional" with a kind that has no other.
     """
+    fit.need_rows("residuals")
     if kind == "quantile":
         return quantile_residuals(fit, random, seed)
     if random != "conditional":
@@ -94,6 +95,7 @@ def row_intervals(fit: Fit, random: str, rng: np.random.Generator) -> Interval:
     if random not in RANDOM:
         raise DataError(f"random={random!r} is not known; there are {', '.join(map(repr, RANDOM))}")
     fit.need_likelihood("a quantile residual")
+    fit.need_rows("a quantile residual")
     if not np.isfinite(fit.psi).all() or not np.isfinite(fit.loglik):
         raise DataError(f"the fit has no distribution of its rows ({fit.message or fit.status})")
     if random == "marginal":

@@ -23,11 +23,20 @@ from ..columns.selection import argument_column, select_rows
 from ..columns.transforms import UserFunctions
 from ..errors import DataError
 from ..formula.parse import parse_formula
+from .choices import (
+    alternative_choices,
+    alternatives_only,
+    category_choices,
+    check_choice_arguments,
+    check_within_groups,
+    read_sets,
+    whole_sets,
+)
 from .design import Design
 from .fixed import fixed_part, without_intercept
 from .identifiability import check_identifiable
 from .kinds import build_mixed_response, check_kinds, kind_column
-from .names import checked_contrasts, columns_used
+from .names import checked_contrasts, column_named, columns_used
 from .new_data import DesignCoding
 from .offset import Offset, offset_values, read_offset
 from .parts import DesignPart, read_parts
@@ -68,6 +77,8 @@ def build_design(
     levels: Sequence[Any] | None = None,
     thresholds: str | None = None,
     nominal: str | None = None,
+    choice_set: str | None = None,
+    base: Any = None,
 ) -> Design:
     """Read a formula and a data frame into the arrays of a model.
 
@@ -97,6 +108,10 @@ def build_design(
         What ties the thresholds between ordered categories together; flexible ones are free.
     nominal : str, optional
         A formula of what moves each threshold between ordered categories by itself.
+    choice_set : str, optional
+        Where rows are alternatives, the column that tells which are those of one choice.
+    base : label, optional
+        Of categories without an order, the one that the others are compared with.
 
     Returns
     -------
@@ -114,8 +129,11 @@ def build_design(
                 check_scale(part)
         beside = tuple((name, own, with_intercept(part)) for name, own, part in beside)
         beside = ((PART, family.parameters[0].name, of_thresholds), *beside)
-    elif levels is not None or thresholds is not None:
+    elif (levels is not None and family.name != "multinomial") or thresholds is not None:
         raise DataError(f"levels= and thresholds= go with ordered categories; the family is {family.name}")
+    check_choice_arguments(family, choice_set, base, parsed, offset is not None)
+    if choice_set is not None:
+        parsed = with_intercept(parsed)  # alternatives are coded as beside one, though it moves them all alike
 
     frame = Frame(data)
     if frame.n_rows == 0:
@@ -128,16 +146,27 @@ def build_design(
         used += columns_used(part, part.predictor_atoms, part.bars, frame, own)
     weight_column = argument_column("weights", weights, frame)
     given_offset, offset_coding = read_offset(offset, frame, own)
+    if choice_set is not None:
+        used.append(column_named(choice_set, "choice_set", frame))
 
     columns = [frame[name] for name in dict.fromkeys((*used, *given_offset.needs))]
     columns += [column for column in (weight_column, given_offset.column) if column is not None]
     selection = select_rows(columns, frame.n_rows, missing, weight_column)
+    sets = None if choice_set is None else read_sets(choice_set, frame)
+    if sets is not None:
+        selection = whole_sets(selection, sets, frame.n_rows)
     rows = Rows(frame, selection.rows, own)
     if family.kinds:
         response, row_weights = build_mixed_response(parsed, rows, family, selection.weights)
     else:
         response, row_weights = build_response(parsed, rows, family, selection.weights, levels)
     n_zero_weight = selection.n_zero_weight
+    choices = None
+    if sets is not None and choice_set is not None:
+        own_sets = sets if rows.rows is None else sets[rows.rows]
+        choices = alternative_choices(choice_set, own_sets, response, row_weights, rows)
+    elif family.support == "choices":
+        choices = category_choices(response, base)
     if response.size is not None and not response.size.all():
         # Rows without trials say nothing: they leave as rows of weight zero do.
         keep = np.flatnonzero(response.size)
@@ -181,6 +210,12 @@ def build_design(
         design_parts = tuple(own.without_intercept() if own.name == SCALE else own for own in design_parts)
         for of_scale in design_parts[1:]:
             check_scale_columns(of_scale.fixed)
+    if choices is not None and choices.by_category:
+        fixed, fixed_terms = choices.spread_fixed(fixed, fixed_terms)
+        random_terms = choices.spread_random(random_terms)
+    elif choices is not None:
+        check_within_groups(choices, factors)
+        fixed, fixed_terms, random_terms, choices = alternatives_only(choices, fixed, fixed_terms, random_terms)
     argument = () if offset_coding.column is None else (offset_coding.column,)
     of_kinds = (kind_column(family, frame),) if family.kinds else ()
     predictors = (atom for each in formulas for atom in each.predictor_atoms)
@@ -204,4 +239,5 @@ def build_design(
         if of_thresholds is None
         else make_thresholds(thresholds or "flexible", response.levels or (), family.most_thresholds),
         source=source_columns(predictors, (*given_offset.needs, *argument, *of_kinds), rows),
+        choices=choices,
     )

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..columns.grouping import GroupingFactor, Relation, relations
 from ..formula.parse import Formula
+from .choices import Choices, keep_fixed
 from .fixed import FixedColumn, FixedTerm, without_intercept
 from .new_data import DesignCoding, NewDesign, code_new
 from .parts import DesignPart
@@ -56,6 +57,9 @@ class Design:
         Of a response of ordered categories. Its part "thresholds" has the columns of nominal effects, after a constant.
     source : tuple of SourceColumn
         Columns of the data that predictors and offsets were made from; empty in results that an older version saved.
+    choices : Choices or None
+        Of a response of categories without an order, whose columns stand here category by category; or of rows that
+        are alternatives.
     """
 
     formula: Formula
@@ -75,6 +79,7 @@ class Design:
     parts: tuple[DesignPart, ...] = ()
     thresholds: Thresholds | None = None
     source: tuple[SourceColumn, ...] = ()
+    choices: Choices | None = None
 
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
@@ -120,8 +125,22 @@ class Design:
         """
         parts = tuple((part.name, part.parameter, part.formula) for part in self.parts)
         new = code_new(self.formula, self.coding, data, need_random, offset, parts, need_parts, need_mean, need_levels)
+        if self.choices is not None:
+            return _of_choices(self.choices, new)
         if self.thresholds is None:
             return new
         fixed, fixed_terms = without_intercept(new.fixed, new.fixed_terms)
         coded = tuple(own.without_intercept() if own.name == SCALE else own for own in new.parts)
         return replace(new, fixed=fixed, fixed_terms=fixed_terms, parts=coded)
+
+
+def _of_choices(choices: Choices, new: NewDesign) -> NewDesign:
+    """The columns of all categories, or those that differ between alternatives."""
+    if choices.by_category:
+        fixed, fixed_terms = choices.spread_fixed(new.fixed, new.fixed_terms) if new.fixed else ((), ())
+        columns = tuple(own * len(choices.others) for own in new.random_columns)
+        return replace(new, fixed=fixed, fixed_terms=fixed_terms, random_columns=columns)
+    fixed, fixed_terms = keep_fixed(new.fixed, new.fixed_terms, choices.kept[0]) if new.fixed else ((), ())
+    kept = zip(new.random_columns, choices.kept[1:], strict=False)
+    columns = tuple(tuple(own[k] for k in keep) if own else () for own, keep in kept)
+    return replace(new, fixed=fixed, fixed_terms=fixed_terms, random_columns=columns)

@@ -76,6 +76,8 @@ def check_identifiable(
         _check_number(bar, factor, term, n_rows, family, single)
         _check_slopes(bar, factor, term)
         _check_fixed(bar, factor, term, fixed, n_rows, family)
+        if family.support == "trials" and single:
+            _check_loadings(bar, factor, term, fixed)
 
 
 # ---- grouping factors --------------------------------------------------------------------------------------------
@@ -280,7 +282,7 @@ def _check_number(
 ) -> None:
     """As many effects as rows cannot be told from residuals, nor as many levels as rows from `single` trials."""
     n_levels = len(factor.levels)
-    if family.support == "categories" and single and n_levels >= n_rows:
+    if (family.support == "categories" or family.name == "multinomial") and single and n_levels >= n_rows:
         raise DataError(
             f"{bar.text}: '{factor.name}' has {n_levels} levels in {n_rows} rows of one category each, "
             "so its effects cannot be told from how far the categories spread"
@@ -310,6 +312,24 @@ def _check_number(
     if term.structure == "homogeneous compound symmetry" and with_residuals and _holds_constant(term):
         remedy = f"write (1 | {factor.name}), which together with the residuals is the same covariance"
     raise DataError(f"{bar.text} has {n_effects} random effects ({number}) for {n_rows} rows: {reason}; {remedy}")
+
+
+def _check_loadings(bar: Bar, factor: GroupingFactor, term: RandomTerm, fixed: Sequence[FixedColumn]) -> None:
+    """Binary items, one answer each, have no more to tell than the frequencies of their patterns."""
+    rank, q = rank_of(term.structure), len(term.names)
+    if rank is None or len(fixed) > q or any(column is None or column.dtype != bool for column in term.columns):
+        return
+    loadings = q * rank - rank * (rank - 1) // 2
+    left = 2**q - 1 - q
+    if bar.factors or left >= loadings:
+        return
+    if any(np.bincount(factor.codes[column]).max(initial=0) > 1 for column in term.columns if column is not None):
+        return
+    raise DataError(
+        f"{bar.text}: {q} binary items have {2**q - 1} frequencies of patterns, of which {q} tell how easy the items "
+        f"are and {left} are left for {loadings} loadings; use more items"
+        + (f", or one loading for all: (1 | {factor.name})" if rank == 1 else ", or fewer dimensions")
+    )
 
 
 def _n_present(factor: GroupingFactor, column: NDArray[Any] | None) -> int:

@@ -26,6 +26,19 @@ def columns_used(
     return list(dict.fromkeys((*names, *groups)))
 
 
+def column_named(name: Any, argument: str, frame: Frame) -> str:
+    """The name of a column that an argument gives.
+
+    Raises
+    ------
+    DataError
+        The data have no such column.
+    """
+    if name not in frame:
+        raise DataError(f"{argument}={name!r} is no column of the data; there are {', '.join(map(str, frame.names))}")
+    return str(name)
+
+
 def checked_contrasts(contrasts: Mapping[str, Any] | None, formulas: Iterable[Formula]) -> Mapping[str, Any]:
     """The argument, when it is a mapping from variables of the formulas."""
     if contrasts is not None and not isinstance(contrasts, Mapping):

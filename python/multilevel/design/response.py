@@ -96,6 +96,10 @@ def build_response(
     """
     if family.support == "categories":
         return build_categories(formula, rows, levels), weights
+    if family.name == "multinomial":
+        return _categories_without_order(formula, rows, levels), weights
+    if family.support == "choices":
+        return _chosen(formula, rows), weights
     response, left = _build_response(formula, rows, family, weights)
     check_trials(family, f"the response '{response.name}'", response.size)
     return response, left
@@ -168,6 +172,65 @@ def build_categories(formula: Formula, rows: Rows, levels: Sequence[Any] | None)
             f"categories are three or more{advice}"
         )
     return Response(name, codes.astype(np.float64) + 1.0, None, tuple(label_of(level) for level in known))
+
+
+def _categories_without_order(formula: Formula, rows: Rows, levels: Sequence[Any] | None) -> Response:
+    """A response of categories as 1, 2, ..., with their labels, those of a text or of numbers sorted."""
+    name = formula.response_text
+    if formula.limits or len(formula.response) != 1:
+        raise DataError(f"'{name}': categories are one column, and known")
+    value = evaluate(formula.response[0], rows, {})
+    if isinstance(value, Categories):
+        codes, known = value.codes, value.levels
+    else:
+        values = _one_column(name, value)
+        row = first(values != np.floor(values))
+        if row is not None and levels is None:
+            raise DataError(
+                f"the response '{name}' is {values[row]:g} in {rows.at(row)}; categories are texts, a categorical "
+                "column, whole numbers, or any labels with levels= what they are"
+            )
+        unique, codes = np.unique(values, return_inverse=True)
+        known = pd.Index(unique)
+    if levels is not None:
+        codes, known = _in_order(name, codes, known, levels, rows)
+    counts = np.bincount(codes, minlength=len(known))
+    unseen = [label_of(level) for level, count in zip(known, counts, strict=True) if count == 0]
+    if unseen and (levels is not None or (isinstance(value, Categories) and value.declared)):
+        raise DataError(
+            f"no row has category {unseen[0]!r} of the response '{name}': its coefficients go to minus infinity; leave "
+            "it out of the categories, such as by Series.cat.remove_unused_categories()"
+        )
+    if unseen:
+        codes, known = drop_unused(codes, known)
+    if len(known) < 3:
+        shown = ", ".join(repr(label_of(level)) for level in known)
+        advice = "; of two it is family='binomial'" if len(known) == 2 else ""
+        raise DataError(
+            f"the response '{name}' has {len(known)} categor{'y' if len(known) == 1 else 'ies'} ({shown}); the "
+            f"multinomial family takes three or more{advice}"
+        )
+    return Response(name, codes.astype(np.float64) + 1.0, None, tuple(label_of(level) for level in known))
+
+
+def _chosen(formula: Formula, rows: Rows) -> Response:
+    """Whether each row was chosen."""
+    name = formula.response_text
+    if formula.limits or len(formula.response) != 1:
+        raise DataError(f"'{name}': which alternative was chosen is one column")
+    value = evaluate(formula.response[0], rows, {})
+    if isinstance(value, Categories) and not value.logical:
+        raise DataError(
+            f"the response '{name}' holds categories; with family='conditional' it is 1 or true in the row that was "
+            "chosen and 0 or false in the others of its set"
+        )
+    values = value.codes.astype(np.float64) if isinstance(value, Categories) else _one_column(name, value)
+    row = first((values != 0.0) & (values != 1.0))
+    if row is not None:
+        raise DataError(
+            f"the response '{name}' is {values[row]:g} in {rows.at(row)}; it is 1 where a row was chosen, or 0"
+        )
+    return Response(name, values)
 
 
 def _how_to_order(name: str, known: pd.Index) -> str:
@@ -351,6 +414,8 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
         y = y.reindex(index)
     if given.other_end is not None:
         raise DataError(f"'{given.name}' is known in part, and y would be numbers: make a model of the new response")
+    if family.name == "conditional":
+        raise DataError("another response of alternatives has one chosen row in each set: make a model of it")
     values, n_rows = finite_numbers(y, "y"), len(given.values)
     if values.shape != (n_rows,):
         meant = f"successes of '{given.name}'" if family.support == "trials" else f"values of '{given.name}'"
@@ -360,8 +425,8 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
         _check_kinds(family, values, given)
         return replace(given, values=values)
     check_response(family, "y", values, given.size, "at position {}".format)
-    if family.support == "categories":
-        _check_all_occur(values, given.levels or ())
+    if given.levels is not None and family.support in ("categories", "choices"):
+        _check_all_occur(values, given.levels)
     return replace(given, values=values)
 
 
@@ -385,8 +450,7 @@ def _check_all_occur(values: NDArray[np.float64], levels: tuple[str, ...]) -> No
     unseen = [level for level, count in zip(levels, counts, strict=True) if count == 0]
     if unseen:
         raise DataError(
-            f"no value of y is in category {unseen[0]!r}: its thresholds have no estimate; make a model of the new "
-            "response"
+            f"no value of y is in category {unseen[0]!r}, which then has no estimate; make a model of the new response"
         )
 
 

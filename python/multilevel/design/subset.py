@@ -49,6 +49,7 @@ def take_rows(design: Design, rows: NDArray[np.int64], drawn: NDArray[np.int64] 
         factors.append(GroupingFactor(factor.name, pd.RangeIndex(len(new)), kept.astype(np.int32)))
     return replace(
         design,
+        choices=None if design.choices is None else design.choices.take(rows, drawn),
         response=design.response.take(rows),
         fixed=tuple(replace(own, values=column(own.values)) for own in design.fixed),
         grouping_factors=tuple(factors),

@@ -20,7 +20,7 @@ from ..design.source import SourceColumn
 from ..errors import DataError, NotEstimableWarning, warn_caller
 from .directions import check_number, direction
 from .estimated import Estimated
-from .means import LINEAR, Question, RowMeans, needs_of, row_means, row_slopes
+from .means import LINEAR, Question, RowMeans, all_means, all_slopes, needs_of
 from .samples import over_rows, sample_of
 from .variables import (
     checked_values,
@@ -129,7 +129,7 @@ def comparisons(
             n = chunk.stop - chunk.start
             values = setting.of(own, None if setting.shift is None else sample.own(own, chunk), n)
             here = sample.coded({**changes, column: values}, chunk)
-            rows += [row_means(fit, here, question) for question in questions]
+            rows += all_means(fit, here, questions)
         return rows
 
     questions = sample.question.each(fit)
@@ -237,7 +237,7 @@ def slopes(
             return sample.coded({**changes, column: values}, chunk)
 
         rows, towards = code(here), direction(fit, own, code, here)
-        return [row_slopes(fit, rows, towards, question) for question in questions]
+        return all_slopes(fit, rows, towards, questions)
 
     questions = sample.question.each(fit)
     found, labels = over_rows(sample, at, average, len(questions), values)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..family.registry import Parameter
     from ..fitting.record import Fit
+    from ..prediction.category_law import CategoryLaw
 
     Array = NDArray[np.float64]
 
@@ -89,6 +90,7 @@ class RowMeans:
 
 def needs_of(fit: Fit, question: Question) -> Needs:
     """What rows must have for a question."""
+    fit.need_rows("what follows from the estimates for a predictor")
     has_random = bool(fit.design.random_terms)
     conditional = question.random == "conditional" and has_random
     marginal = question.random == "marginal" and has_random and not _is_plain(fit, question)
@@ -97,7 +99,7 @@ def needs_of(fit: Fit, question: Question) -> Needs:
     return Needs(random=conditional or marginal, levels=conditional, parts=parts)
 
 
-def row_means(fit: Fit, rows: CodedRows, question: Question) -> RowMeans:
+def row_means(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | None = None) -> RowMeans:
     """The means of rows.
 
     Parameters
@@ -106,6 +108,8 @@ def row_means(fit: Fit, rows: CodedRows, question: Question) -> RowMeans:
     rows : CodedRows
         With what `needs_of` says.
     question : Question
+    law : CategoryLaw, optional
+        Of ordered categories at these rows, as `category_law` has it.
 
     Returns
     -------
@@ -119,7 +123,7 @@ def row_means(fit: Fit, rows: CodedRows, question: Question) -> RowMeans:
     if question.outcome in LINEAR:
         value = _linear(fit, rows, eta, question, total)
     elif question.sums is not None:
-        value = _of_categories(fit, rows, eta, question, total)
+        value = _of_categories(fit, rows, question, law or category_law(fit, rows, question), total)
     elif _is_smooth(fit, question):
         variance = _variance(fit, rows, question)
         found = averages(fit.family.link, eta, variance, 2) if variance is not None else None
@@ -142,6 +146,20 @@ def _check_kinds(fit: Fit, question: Question) -> None:
         )
 
 
+def all_means(fit: Fit, rows: CodedRows, questions: list[Question]) -> list[RowMeans]:
+    """The means of several outcomes of ordered categories, whose probabilities are made once; or of one question."""
+    shared = len(questions) > 1 and questions[0].outcome not in LINEAR
+    law = category_law(fit, rows, questions[0]) if shared else None
+    return [row_means(fit, rows, question, law) for question in questions]
+
+
+def all_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, questions: list[Question]) -> list[RowMeans]:
+    """The slopes of the same; arguments as of `row_slopes`."""
+    if len(questions) == 1 or questions[0].outcome in LINEAR:
+        return [row_slopes(fit, rows, direction, question) for question in questions]
+    return _slopes_by_differences(fit, rows, direction, _eta(fit, direction, questions[0]), questions)
+
+
 def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Question) -> RowMeans:
     """Derivatives of the means of rows as their columns move; `direction` has the derivatives of the columns."""
     _check_kinds(fit, question)
@@ -152,7 +170,7 @@ def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Questi
         value = _linear(fit, direction, rise, question, total)
         return _known(rows, value, total)
     if question.sums is not None or not _is_smooth(fit, question):
-        return _slopes_by_differences(fit, rows, direction, rise, question)
+        return _slopes_by_differences(fit, rows, direction, rise, [question])[0]
     eta, variance = _eta(fit, rows, question), _variance(fit, rows, question)
     if variance is None:
         mean = derivatives(fit.family.link, eta, 2)
@@ -236,15 +254,19 @@ def _variance_derivatives(fit: Fit, one: CodedRows, two: CodedRows, parameter: s
 # ---- ordered categories ------------------------------------------------------------------------------------------
 
 
-def _of_categories(fit: Fit, rows: CodedRows, eta: Array, question: Question, total: Array) -> Array:
+def category_law(fit: Fit, rows: CodedRows, question: Question) -> CategoryLaw:
+    """Probabilities of the categories of rows with the derivatives that means need."""
+    variance = _variance(fit, rows, question)
+    eta, order = _eta(fit, rows, question), 1 if variance is None else 2
+    return probabilities(fit.family, eta, thresholds_of(fit, rows), variance, order)
+
+
+def _of_categories(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw, total: Array) -> Array:
     """A sum of probabilities of categories, and its derivatives, which are written into `total`."""
     assert question.sums is not None
-    variance = _variance(fit, rows, question)
-    law = probabilities(fit.family, eta, thresholds_of(fit, rows), variance, 1 if variance is None else 2)
     total[:, : len(fit.beta)] = (law.by_eta[1] @ question.sums)[:, None] * rows.x
-    by_thresholds = np.einsum("nck,c->nk", law.by_thresholds[0], question.sums)
-    _add_thresholds(fit, rows, by_thresholds, total)
-    if variance is not None:
+    _add_thresholds(fit, rows, law.along_thresholds(question.sums), total)
+    if len(law.by_eta) > 2:
         bend = 0.5 * (law.by_eta[2] @ question.sums)
         for at, own in _variance_derivatives(fit, rows, rows):
             total[:, at] += bend * own
@@ -382,10 +404,10 @@ def _averaged_share(
 
 
 def _slopes_by_differences(
-    fit: Fit, rows: CodedRows, direction: CodedRows, rise: Array, question: Question
-) -> RowMeans:
+    fit: Fit, rows: CodedRows, direction: CodedRows, rise: Array, questions: list[Question]
+) -> list[RowMeans]:
     """The same where no derivative of the mean is at hand: differences of sixth order along the direction."""
-    speed = np.abs(rise)
+    question, speed = questions[0], np.abs(rise)
     for k, term in enumerate(fit.design.random_terms if direction.z else ()):
         # random slopes move variances, at the speed of their standard deviation
         if not term.parameter or term.parameter in direction.parts:
@@ -398,12 +420,13 @@ def _slopes_by_differences(
         component = next(own for own in fit.components if own.parameter == name)
         speed = np.maximum(speed, np.abs(x @ fit.psi[component.first : component.first + len(component.names)]))
     step = 2.0 * STEP / np.maximum(speed, np.finfo(float).tiny ** 0.5)
-    value, total = np.zeros(rows.n), np.zeros((rows.n, len(fit.psi)))
+    found = [RowMeans(np.zeros(rows.n), np.zeros((rows.n, len(fit.psi))), rows.missing, rows.places) for _ in questions]
     still = speed == 0.0
     step[still] = 1.0
     for point, weight in zip(POINTS, FIRST, strict=True):
         if point:
-            at = row_means(fit, rows.moved(direction, point * step), question)
-            value += weight / step * at.value
-            total += (weight / step)[:, None] * at.jacobian
-    return RowMeans(value, total, rows.missing, rows.places)
+            at = all_means(fit, rows.moved(direction, point * step), questions)
+            for own, moved in zip(found, at, strict=True):
+                own.value[:] += weight / step * moved.value
+                own.jacobian[:] += (weight / step)[:, None] * moved.jacobian
+    return found

@@ -255,6 +255,8 @@ def distribution(family: Family, mu: ArrayLike, phi: Mapping[str, ArrayLike], tr
         The family is one of the user's own, or of ordered categories, which have no mean:
         `Family.category_probabilities` has theirs.
     """
+    if family.support == "choices":
+        raise DataError(f"the {family.name} family has no mean that a distribution could have: it is of choices")
     if family.support == "categories":
         raise DataError(
             f"the {family.name} family has no mean that a distribution could have: "

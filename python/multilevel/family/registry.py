@@ -30,6 +30,7 @@ Support = Literal[
     "closed unit",
     "categories",
     "by row",
+    "choices",
 ]
 Zero = Literal["", "inflation", "hurdle"]
 Scale = Literal["log", "reciprocal", "logit", "power", "plain", "slant"]
@@ -92,6 +93,20 @@ ELSEWHERE = {
     "continuation_ratio": "continuation",
     "sequential": "continuation",
     "reverse": "reverse_continuation",
+    "multinom": "multinomial",
+    "mnl": "multinomial",
+    "mlogit": "multinomial",
+    "mblogit": "multinomial",
+    "categorical": "multinomial",
+    "nominal": "multinomial",
+    "baseline_category_logit": "multinomial",
+    "clogit": "conditional",
+    "mclogit": "conditional",
+    "cmclogit": "conditional",
+    "asclogit": "conditional",
+    "conditional_logit": "conditional",
+    "mixed_logit": "conditional",
+    "xlogit": "conditional",
 }
 MOST_THRESHOLDS = 10  # of families that have all as parameters, in the core
 LEAST_SLOPE = 0.02  # of the scale "slant"
@@ -316,8 +331,8 @@ class Family:
 
     @property
     def has_variance(self) -> bool:
-        """Whether the variance of a response is known."""
-        return True
+        """Whether the variance of a response is known: choices have none."""
+        return self.support != "choices"
 
     def split(self, phi: NDArray[np.float64]) -> Iterator[tuple[str, Family, NDArray[np.int64], NDArray[np.float64]]]:
         """Of each kind that has rows: its label, its family, the rows, and their parameters of it, (rows, n_phi).
@@ -371,8 +386,8 @@ class Family:
     @property
     def support(self) -> Support:
         """What a response may be: any numbers, positive ones, those and zero, counts, counts above zero, successes out
-        of trials, numbers between zero and one, with these ends or without, or ordered categories; or that of the
-        family of each row. A zero part adds zero (`takes_zeros`).
+        of trials, numbers between zero and one, with these ends or without, ordered categories, or choices: categories
+        without an order, and alternatives; or that of the family of each row. A zero part adds zero (`takes_zeros`).
         """
         return self._core.support
 
@@ -681,8 +696,8 @@ def families() -> pd.DataFrame:
     -------
     DataFrame
         family, links (the default first), response ("numbers", "positive", "nonnegative", "counts", "positive counts",
-        "trials", "open unit", "closed unit" or "categories"), parameters (the family's own, with their meaning),
-        modified_by (which zero parts it may have) and reference.
+        "trials", "open unit", "closed unit", "categories" or "choices"), parameters (the family's own, with their
+        meaning), modified_by (which zero parts it may have) and reference.
     """
     import pandas as pd
 

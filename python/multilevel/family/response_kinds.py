@@ -27,7 +27,8 @@ def check_values(
 
     Parameters
     ----------
-    support : {"numbers", "positive", "nonnegative", "counts", "positive counts", "trials", "open unit", "closed unit"}
+    support : {"numbers", "positive", "nonnegative", "counts", "positive counts", "trials", "open unit", "closed unit",
+        "categories", "choices"}
     what : str
         The response, as messages call it.
     values : ndarray of float64
@@ -48,10 +49,10 @@ def check_values(
     """
     if support == "numbers":
         return
-    if support == "categories":
+    if support in ("categories", "choices"):
         row = first((values < 1) | (values != np.floor(values)))
         if row is not None:
-            raise DataError(f"{what} is {values[row]:g} {place(row)}; ordered categories are numbered 1, 2, ...")
+            raise DataError(f"{what} is {values[row]:g} {place(row)}; categories are numbered 1, 2, ...")
         return
     if support == "positive":
         row = first(~(values > 0))

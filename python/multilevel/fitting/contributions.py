@@ -10,7 +10,7 @@ import numpy as np
 from multilevel import _core
 
 from ..errors import DataError
-from .core_model import build_core
+from .core_model import build_core, core_response
 from .parameters import is_exact
 from .quadrature import check_points, n_nodes
 
@@ -166,9 +166,12 @@ def _call(fit: Fit, points: int, row_part: NDArray[np.int32] | None, *, moments:
         raise DataError(f"there are no estimates to evaluate the likelihood at: {fit.message or fit.status}")
     threads = fit.optimization.threads
     core = fit.model_core if fit.model_core is not None else build_core(fit.design, fit.family, threads)
+    choices = fit.design.choices
+    if row_part is not None and choices is not None:
+        row_part = choices.rows_of(row_part)
     record = _core.contributions(
         core,
-        fit.design.response.values,
+        core_response(fit.design),
         fit.psi,
         points,
         moments,

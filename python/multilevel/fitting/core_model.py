@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..design.choices import Choices
     from ..design.design import Design
     from ..family.registry import Family, Parameter
 
 
 def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
     """The core's model: rows sorted by cluster, columns scaled, redundant columns found."""
+    if design.choices is not None:
+        return _build_choices(design, design.choices, family, threads)
     return _core.Model(
         family.core_name,
         family.link,
@@ -36,6 +39,33 @@ def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:
         family.zero,
         family._core if family.in_python or family.kinds else None,
         np.zeros((0, 0)) if design.thresholds is None else design.thresholds.matrix,
+    )
+
+
+def core_response(design: Design) -> NDArray[np.float64]:
+    """The response as the core takes it: a number for each of its rows."""
+    values = design.response.values
+    return values if design.choices is None else design.choices.response_of(values)
+
+
+def _build_choices(design: Design, choices: Choices, family: Family, threads: int) -> _core.Model:
+    """The same where rows are alternatives, or each row is as many as there are categories."""
+    n, fixed = design.n_rows, [column.values for column in design.fixed]
+    columns = choices.columns_of(fixed, n)
+    return _core.Model(
+        family.core_name,
+        family.link,
+        n * max(1, len(choices.categories)),
+        None,
+        None if design.weights is None else choices.rows_of(design.weights),
+        design.offset,
+        columns,
+        [choices.rows_of(factor.codes) for factor in design.grouping_factors],
+        [len(factor.levels) for factor in design.grouping_factors],
+        [(term.grouping_factor, choices.columns_of(term.columns, n), term.structure) for term in design.random_terms],
+        threads,
+        sets=choices.sets_of(n),
+        centres=choices.centres_of(fixed),
     )
 
 

@@ -120,7 +120,7 @@ def fit_many(
     try:
         many = _core.fit_many(
             core,
-            np.asfortranarray(responses, dtype=np.float64),
+            _for_core(design, responses),
             method,
             1 if exact else int(n_quadrature),
             np.zeros(0) if start is None else start,
@@ -183,6 +183,14 @@ def fit_many(
         message=tuple(message),
         n_evaluations=many.n_evaluations.astype(np.int64),
     )
+
+
+def _for_core(design: Design, responses: Array) -> Array:
+    """A number for each row of the core."""
+    choices = design.choices
+    if choices is not None and choices.by_category:
+        responses = np.column_stack([choices.response_of(own) for own in responses.T])
+    return np.asfortranarray(responses, dtype=np.float64)
 
 
 def _to_be_judged(

@@ -134,6 +134,12 @@ class Fit:
         return self.design.n_rows
 
     @property
+    def n_observations(self) -> int:
+        """Responses: rows used, or the choices that they are the alternatives of."""
+        choices = self.design.choices
+        return self.design.n_rows if choices is None or choices.by_category else choices.n_sets
+
+    @property
     def n_groups(self) -> dict[str, int]:
         """Levels of each grouping factor."""
         return {factor.name: len(factor.levels) for factor in self.design.grouping_factors}
@@ -146,7 +152,7 @@ class Fit:
     @property
     def df_resid(self) -> int:
         """Rows minus parameters; of linear models without random effects rows minus coefficients, as lm() has it."""
-        return self.n_rows - (len(self.beta) if self.is_least_squares else self.df_model)
+        return self.n_observations - (len(self.beta) if self.is_least_squares else self.df_model)
 
     @property
     def is_least_squares(self) -> bool:
@@ -169,6 +175,20 @@ class Fit:
     def has_likelihood(self) -> bool:
         """Whether a likelihood was maximized, and not quasi-likelihood."""
         return self.method in ("ml", "reml")
+
+    def need_rows(self, what: str) -> None:
+        """Refuses what needs a response with a mean in each row.
+
+        Raises
+        ------
+        DataError
+            Responses are choices.
+        """
+        if self.design.choices is not None:
+            raise DataError(
+                f"{what}: a choice among categories or alternatives is no number with a mean; "
+                "predict(kind='probabilities') has the probabilities of all of them"
+            )
 
     def need_likelihood(self, what: str) -> None:
         """Refuses what needs a likelihood.
@@ -216,16 +236,21 @@ class Fit:
         return self.linear_predictor(self.modes)
 
     def linear_predictor(self, modes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
-        """Linear predictor of the rows used at other random effects, one array per grouping factor, (n,)."""
+        """Linear predictor of the rows used at other random effects, one array per grouping factor, (n,); of categories
+        without an order (n, K), zero for the base.
+        """
         threads = self.optimization.threads
         core = self.model_core if self.model_core is not None else build_core(self.design, self.family, threads)
-        return core.linear_predictor(self.beta, [np.ascontiguousarray(own) for own in modes], threads)
+        eta = core.linear_predictor(self.beta, [np.ascontiguousarray(own) for own in modes], threads)
+        choices = self.design.choices
+        return eta.reshape(self.n_rows, -1) if choices is not None and choices.by_category else eta
 
     @cached_property
     def mu(self) -> NDArray[np.float64]:
         """Mean of the response of the rows used, given the conditional modes, (n,): zeros of a zero part are in it. Of
         ordered categories it is that of their numbers 1, 2, ...
         """
+        self.need_rows("means of the rows")
         if self.design.thresholds is not None:
             return self.category_probabilities @ self.scores
         return self.family.response_mean(self.eta, self.row_phi, self.design.response.size)

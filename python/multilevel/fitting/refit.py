@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DataError
 from .core_model import build_core
 from .quasi import QUASI, quasi
 from .run import run
@@ -57,6 +58,11 @@ def without_fixed_term(design: Design, label: str, part: str = "mean") -> Design
     Where there is no intercept, the first factor stands for it, with a column for each level. When that term goes the
     next factor takes over, as it would have done in a formula without the term.
     """
+    if part == "mean" and design.choices is not None and design.choices.by_category:
+        choices = design.choices
+        one = _without_term(choices.of_one(design.fixed), choices.terms_of_one(design.fixed_terms), label)
+        columns, terms = choices.spread_fixed(*one)
+        return replace(design, fixed=columns, fixed_terms=terms)
     if part == "mean":
         columns, terms = _without_term(design.fixed, design.fixed_terms, label)
         return replace(design, fixed=columns, fixed_terms=terms)
@@ -120,6 +126,8 @@ def without_random_effects(design: Design, gone: Mapping[int, Collection[int]]) 
         if len(left) == len(term.names):
             terms.append(term)
         elif left:
+            if design.choices is not None and design.choices.by_category:
+                raise DataError("random effects of categories without an order are left out all together: name none")
             names, columns = tuple(term.names[j] for j in left), tuple(term.columns[j] for j in left)
             structure = "unstructured" if len(left) == 1 else term.structure
             terms.append(replace(term, names=names, columns=columns, structure=structure))
@@ -151,6 +159,7 @@ def of_rows(design: Design, keep: NDArray[np.int64]) -> Design:
 
     return replace(
         design,
+        choices=None if design.choices is None else design.choices.take(keep),
         response=design.response.take(keep),
         fixed=columns(design.fixed),
         fixed_terms=terms(design.fixed_terms),

@@ -11,6 +11,7 @@ from multilevel import _core
 from ..arguments import finite_numbers
 from ..errors import DataError
 from .certificate import certificate, optimization, quadrature_check
+from .core_model import core_response
 from .exact_fit import exact_parameters
 from .folded import folded
 from .parameters import is_exact, parts, variance_share
@@ -62,7 +63,7 @@ def run(
         try:
             return _core.fit(
                 core,
-                design.response.values,
+                core_response(design),
                 method,
                 1 if exact else points,  # one point is exact there
                 psi,

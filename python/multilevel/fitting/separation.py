@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..design.choices import Choices
     from ..design.design import Design
     from ..family.registry import Family
 
@@ -125,6 +126,33 @@ def _away(family: Family, y: NDArray[np.int64], moves: NDArray[np.float64]) -> l
                 else:
                     rows.append(-here[:, k - 1 : category - 1].sum(axis=1))
     return rows
+
+
+def columns_separating_choices(
+    design: Design, choices: Choices, kept: tuple[str, ...], step: NDArray[np.float64]
+) -> list[str]:
+    """Names of the columns that separate choices.
+
+    The cone is that of the directions in which no alternative gains on the chosen one of its set. Arguments as of
+    `separating_columns`.
+    """
+    n = design.n_rows
+    wide = choices.columns_of([column.values for column in design.fixed], n)
+    names = [column.name for column in design.fixed]
+    x = np.column_stack([np.asarray(c, float) for name, c in zip(names, wide, strict=True) if name in set(kept)])
+    names = [name for name in names if name in set(kept)]
+    scale = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
+    sets, chosen = choices.sets_of(n), choices.response_of(design.response.values) == 1.0
+    of_chosen = np.empty((int(sets.max()) + 1, x.shape[1]))
+    of_chosen[sets[chosen]] = x[chosen]
+    gains = np.unique(((of_chosen[sets] - x)[~chosen] / scale).round(12), axis=0)
+    direction = _furthest(gains, gains[:0]) if len(gains) <= MOST_ROWS else None
+    if direction is None:
+        direction = step[: len(names)] * scale
+    reach = np.abs(direction)
+    moving = [name for name, own in zip(names, reach, strict=True) if own > MOVING_SHARE * reach.max()]
+    named = [name for name in moving if not name.endswith("(Intercept)")]
+    return named or moving
 
 
 def _cone(x: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -19,7 +19,7 @@ from ..errors import (
 )
 from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
-from .separation import columns_separating_categories, separating_columns, sides
+from .separation import columns_separating_categories, columns_separating_choices, separating_columns, sides
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -288,11 +288,14 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
     rows = f"{len(response.values)} rows: the likelihood has no maximum (the intercept runs off)"
     size = 1.0 if response.size is None else response.size
     trials = family.support == "trials"
-    if np.all(response.values == 0):
+    choices = design.choices
+    if choices is None and np.all(response.values == 0):
         return f"the response '{response.name}' is zero in all {rows}"
     if trials and np.all(response.values == size):
         return f"the response '{response.name}' has no failure in any of {rows}"
-    if design.thresholds is None:
+    if choices is not None:
+        columns = columns_separating_choices(design, choices, names, record.step)
+    elif design.thresholds is None:
         columns = separating_columns(design, sides(design, family), names, record.step)
     else:
         columns = columns_separating_categories(design, family, names, record.step)

@@ -29,9 +29,12 @@ def model_clusters(fit: Fit) -> Clusters:
     """What the model itself takes as independent.
 
     Levels of the only grouping factor; of several factors the sets of levels that rows connect, which are the levels of
-    the outermost where they nest; rows where there are no random effects.
+    the outermost where they nest; rows where there are no random effects, or the sets of alternatives that they are.
     """
     factors = fit.design.grouping_factors
+    choices = fit.design.choices
+    if not factors and choices is not None and choices.sets is not None:
+        return Clusters(choices.sets, pd.RangeIndex(choices.n_sets), choices.name)
     if not factors:
         return Clusters(np.arange(fit.n_rows, dtype=np.int32), pd.RangeIndex(fit.n_rows), "rows")
     if len(factors) == 1:

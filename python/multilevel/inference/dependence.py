@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from ..errors import DataError
+from .dependence_intervals import by_bootstrap, by_profile_of_sds, check, icc_by_profile, tell_of_missing
 from .latent_variance import is_latent, latent_variance
 from .wald import quantile
 
@@ -47,6 +48,10 @@ def icc(
     mean: str | float = "null",
     approximation: str = "lognormal",
     level: float = 0.95,
+    method: str = "wald",
+    n: int = 1000,
+    seed: int | None = None,
+    threads: int | None = None,
 ) -> pd.DataFrame:
     """Intraclass correlations: shares of the variance that lie between the levels of a grouping factor.
 
@@ -58,35 +63,78 @@ def icc(
     mean, approximation
         As in `latent_variance`.
     level : float
+    method : {"wald", "profile", "bootstrap"}
+        Of the intervals: on the logit scale, by the delta method; by the profile of the likelihood (of the fit by ML),
+        where there is one random intercept; percentiles of a parametric bootstrap.
+    n, seed, threads : int
+        Of the bootstrap.
 
     Returns
     -------
     DataFrame
         One row per grouping factor, and "all" where there are several: estimate, std_error, lower, upper.
     """
-    found = latent_variance(fit, mean, approximation)
-    groups = _groups(fit, found)
-    under = (*groups, "residual") if adjusted else found.names
-    rows = {name: _share(*found.ratio((name,), under), level) for name in groups}
-    if len(groups) > 1:
-        rows["all"] = _share(*found.ratio(groups, under), level)
-    return _table(rows, "group")
+    check(fit, method, mean)
+
+    def ratios(own: Fit) -> dict[str, tuple[float, float]]:
+        found = latent_variance(own, mean, approximation)
+        groups = _groups(own, found)
+        under = (*groups, "residual") if adjusted else found.names
+        rows = {name: found.ratio((name,), under) for name in groups}
+        return rows | ({"all": found.ratio(groups, under)} if len(groups) > 1 else {})
+
+    table = _table({name: _share(*own, level) for name, own in ratios(fit).items()}, "group")
+    if method == "bootstrap":
+        return by_bootstrap(fit, table, lambda own: _estimates(ratios(own)), level, n, seed, threads)
+    if method == "profile":
+        if not adjusted:
+            raise DataError("method='profile' is of the adjusted correlation; use method='bootstrap'")
+        return icc_by_profile(fit, table, level)
+    return tell_of_missing(table, "icc")
 
 
-def r2(fit: Fit, mean: str | float = "null", approximation: str = "lognormal", level: float = 0.95) -> pd.DataFrame:
-    """The share of the variance that the fixed part explains (marginal), and with the random effects (conditional)."""
-    found = latent_variance(fit, mean, approximation)
-    rows = {"marginal": _share(*found.ratio(("fixed",), found.names), level)}
-    if fit.design.random_terms:
-        rows["conditional"] = _share(*found.ratio(found.names[:-1], found.names), level)
-    return _table(rows, "r2")
+def r2(
+    fit: Fit,
+    mean: str | float = "null",
+    approximation: str = "lognormal",
+    level: float = 0.95,
+    method: str = "wald",
+    n: int = 1000,
+    seed: int | None = None,
+    threads: int | None = None,
+) -> pd.DataFrame:
+    """The share of the variance that the fixed part explains (marginal), and with the random effects (conditional).
+
+    `method` is "wald" or "bootstrap", as of `icc`.
+    """
+    check(fit, method, mean)
+    if method == "profile":
+        raise DataError("r2 is a function of all coefficients and variances, no profile of one; use method='bootstrap'")
+
+    def ratios(own: Fit) -> dict[str, tuple[float, float]]:
+        found = latent_variance(own, mean, approximation)
+        rows = {"marginal": found.ratio(("fixed",), found.names)}
+        return rows | ({"conditional": found.ratio(found.names[:-1], found.names)} if own.design.random_terms else {})
+
+    table = _table({name: _share(*own, level) for name, own in ratios(fit).items()}, "r2")
+    if method == "bootstrap":
+        return by_bootstrap(fit, table, lambda own: _estimates(ratios(own)), level, n, seed, threads)
+    return table
 
 
-def median_odds_ratio(fit: Fit, level: float = 0.95) -> pd.DataFrame:
+def median_odds_ratio(
+    fit: Fit,
+    level: float = 0.95,
+    method: str = "wald",
+    n: int = 1000,
+    seed: int | None = None,
+    threads: int | None = None,
+) -> pd.DataFrame:
     """The median of the ratio between two groups drawn at random, the larger over the smaller (Larsen and Merlo 2005).
 
     It is exp(sqrt(2 variance) q), q the upper quartile of the normal distribution: a ratio of odds with the logit link,
-    of hazards with cloglog, of rates or means with the log link.
+    of hazards with cloglog, of rates or means with the log link. `method` as of `icc`; the profile is that of the
+    standard deviation of random intercepts.
 
     Raises
     ------
@@ -94,15 +142,16 @@ def median_odds_ratio(fit: Fit, level: float = 0.95) -> pd.DataFrame:
         For links whose differences are no logarithms of ratios.
     """
     fit.need_one_family("median_odds_ratio")
+    fit.need_rows("median_odds_ratio")
     if fit.family.link not in RATIOS:
         raise DataError(
             f"median_odds_ratio: differences with the {fit.family.link} link are no logarithms of ratios; links whose "
             f"are: {', '.join(RATIOS)}"
         )
     # what it says of single rows, which depends on the mean, is not needed
-    found = (
-        latent_variance(fit) if is_latent(fit) else latent_variance(fit, mean=float(fit.family.mean(np.zeros(1))[0]))
-    )
+    mean: str | float = "null" if is_latent(fit) else float(fit.family.mean(np.zeros(1))[0])
+    check(fit, method, mean)
+    found = latent_variance(fit, mean=mean)
     reach, rows = float(quantile(level)), {}
     for name in _groups(fit, found):
         variance, error = found.total((name,))
@@ -110,7 +159,17 @@ def median_odds_ratio(fit: Fit, level: float = 0.95) -> pd.DataFrame:
         by_variance = ratio * float(ndtri(0.75)) / np.sqrt(2.0 * variance) if variance > 0 else np.nan
         steps = [variance * np.exp(sign * reach * error / variance) if variance > 0 else np.nan for sign in (-1, 1)]
         rows[name] = (ratio, by_variance * error, *(_ratio(own) for own in steps))
-    return _table(rows, "group")
+    table = _table(rows, "group")
+    if method == "profile":
+        return by_profile_of_sds(fit, table, lambda sd: _ratio(sd**2), level)
+    if method == "bootstrap":
+
+        def ratios(own: Fit) -> dict[str, float]:
+            variances = latent_variance(own, mean=mean)
+            return {name: _ratio(variances.total((name,))[0]) for name in table.index}
+
+        return by_bootstrap(fit, table, ratios, level, n, seed, threads)
+    return tell_of_missing(table, "median_odds_ratio")
 
 
 def _ratio(variance: float) -> float:
@@ -118,7 +177,14 @@ def _ratio(variance: float) -> float:
 
 
 def design_effect(
-    fit: Fit, mean: str | float = "null", approximation: str = "lognormal", level: float = 0.95
+    fit: Fit,
+    mean: str | float = "null",
+    approximation: str = "lognormal",
+    level: float = 0.95,
+    method: str = "wald",
+    n: int = 1000,
+    seed: int | None = None,
+    threads: int | None = None,
 ) -> pd.DataFrame:
     """What the variance of a mean of rows in groups is times that of as many independent rows (Kish 1965).
 
@@ -128,7 +194,7 @@ def design_effect(
         Per grouping factor mean_size (rows per level), icc, estimate = 1 + (mean_size - 1) icc with std_error, lower,
         upper, and unequal, the same with sum n^2 / sum n in place of the mean size.
     """
-    table = icc(fit, True, mean, approximation, level)
+    table = icc(fit, True, mean, approximation, level, method, n, seed, threads)
     rows = {}
     for factor in fit.design.grouping_factors:
         if factor.name not in table.index:
@@ -213,6 +279,10 @@ def _comparable(fit: Fit, other: Fit) -> None:
         raise DataError(f"the fits have different families, {fit.family!r} and {other.family!r}")
     if fit.n_rows != other.n_rows or not np.array_equal(fit.design.response.values, other.design.response.values):
         raise DataError("the fits have different responses or rows; fit both to the same data")
+
+
+def _estimates(ratios: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    return {name: own[0] for name, own in ratios.items()}
 
 
 def _table(rows: Mapping[str, tuple[float, ...]], name: str) -> pd.DataFrame:

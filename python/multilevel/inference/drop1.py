@@ -54,7 +54,9 @@ def drop1(
     check_adjustment(adjust)
     if test not in TESTS:
         raise DataError(f"test={test!r} is not known; there are {', '.join(map(repr, TESTS))}")
-    terms = fit.design.fixed_terms if part == "mean" else _terms_of_part(fit, part)
+    terms, choices = fit.design.fixed_terms if part == "mean" else _terms_of_part(fit, part), fit.design.choices
+    if choices is not None and choices.by_category:
+        terms = choices.terms_of_one(terms)  # all categories together
     labels = [term.label for term in terms if term.parts and not any(term.is_margin_of(other) for other in terms)]
     if test == "wald":
         if part != "mean":

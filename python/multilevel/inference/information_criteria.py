@@ -44,8 +44,8 @@ def information_criteria(fit: Fit, n: str = "rows") -> dict[str, float]:
     if n not in ("rows", "subjects"):
         raise ValueError(f"n={n!r}: the sample size is counted in 'rows' or 'subjects'")
     fit.need_likelihood("information criteria")
-    size = fit.n_rows if n == "rows" else n_subjects(fit)
-    return criteria(fit.loglik, fit.df_model, fit.n_rows, size)
+    size = fit.n_observations if n == "rows" else n_subjects(fit)
+    return criteria(fit.loglik, fit.df_model, fit.n_observations, size)
 
 
 def criteria(loglik: float, k: int, rows: int, size: int) -> dict[str, float]:
@@ -66,7 +66,7 @@ def n_subjects(fit: Fit) -> int:
     """The number of independent clusters: sets of rows that share no random effect; every row is one without any."""
     factors = fit.design.grouping_factors
     if not factors:
-        return fit.n_rows
+        return fit.n_observations
     if len(factors) == 1:
         return len(factors[0].levels)
     from scipy.sparse import coo_array

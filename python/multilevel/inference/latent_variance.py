@@ -104,6 +104,7 @@ def latent_variance(fit: Fit, mean: str | float = "null", approximation: str = "
     """
     fit.need_likelihood("shares of the variance")
     fit.need_one_family("shares of the variance", "vcov_table() has the variances of each kind's random effects")
+    fit.need_rows("shares of the variance")
     design = fit.design
     size, n = len(fit.psi), fit.n_rows
     names, values, rows = ["fixed"], [], []

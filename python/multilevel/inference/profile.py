@@ -18,7 +18,7 @@ import pandas as pd
 from multilevel import _core
 
 from ..errors import ConvergenceWarning, DataError, warn_caller
-from ..fitting.core_model import build_core
+from ..fitting.core_model import build_core, core_response
 from ..fitting.run import run
 from .quantities import Function, Quantity, derived, icc, quantities
 from .wald import quantile
@@ -196,7 +196,7 @@ def _traced(
     defined = [own for own in chosen if not own.undefined]
     record = _core.profile(
         core,
-        fit.design.response.values,
+        core_response(fit.design),
         fit.psi,
         [own.held for own in defined],
         float(quantile(level)),

@@ -187,7 +187,7 @@ def _meat(fit: Fit, groups: Clusters) -> NDArray[np.float64]:
         of_part = np.empty(len(own.scores), dtype=np.int32)
         of_part[own.row_part] = groups.codes
         scores = own.scores if len(own.scores) == m else sums_by(of_part, m, own.scores)
-    elif m == fit.n_rows and (fit.is_linear or len(fit.psi) == len(fit.beta)):
+    elif m == fit.n_rows and fit.design.choices is None and (fit.is_linear or len(fit.psi) == len(fit.beta)):
         return _meat_of_rows(fit)
     else:
         scores = contributions(fit, groups.codes).scores
@@ -230,7 +230,8 @@ def _enlarged(
     rank = k if m >= k else int(np.linalg.matrix_rank(inside))
     effect = max(LEAST_DESIGN_EFFECT, float(np.trace(inside)) / rank)
     share = k / (m - k) if m > (LARGEST_SHARE + 1) * k else 1.0 / LARGEST_SHARE
-    factor = (fit.n_rows - 1) / (fit.n_rows - k) if fit.n_rows > k else 1.0
+    n = fit.n_observations
+    factor = (n - 1) / (n - k) if n > k else 1.0
     return factor * sandwich + share * effect * bread
 
 

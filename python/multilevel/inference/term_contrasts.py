@@ -18,6 +18,7 @@ The rows that stand for a hypothesis are those of treatment coding, whatever the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..design.choices import Choices
     from ..design.design import Design
     from ..design.fixed import FixedTerm
     from ..fitting.record import Fit
@@ -46,12 +48,29 @@ def term_contrasts(fit: Fit, type: int) -> dict[str, NDArray[np.float64]]:  # no
     """
     if not any(term.parts for term in fit.design.fixed_terms):
         return {}
+    choices = fit.design.choices
+    if choices is not None and choices.by_category:
+        one = term_contrasts(_of_one_category(fit, choices), type)
+        return {label: np.asarray(np.kron(np.eye(len(choices.others)), rows)) for label, rows in one.items()}
     weights = fit.design.weights if fit.is_least_squares else None
     gram = cache(partial(cross_products, fit.design, weights))
     columns = treatment_columns(fit.design.fixed_terms, gram, kept_columns(fit))
     terms = [term for term in columns.terms if term.parts]
     rows = _type_3(columns, terms) if type == 3 else {term.label: _sequential(columns, term, type) for term in terms}
     return {label: own @ columns.to_fit for label, own in rows.items()}
+
+
+def _of_one_category(fit: Fit, choices: Choices) -> Fit:
+    """The fit as if it had one category beside the base: all have the same columns."""
+    design, blocks, first = fit.design, len(choices.others), choices.others[0]
+    fixed, terms = choices.of_one(design.fixed), choices.terms_of_one(design.fixed_terms)
+    redundant = tuple(choices.own_name(name, first) for name in fit.redundant[: len(fit.redundant) // blocks])
+    return replace(
+        fit,
+        design=replace(design, fixed=fixed, fixed_terms=terms, choices=None),
+        fixed_names=tuple(column.name for column in fixed if column.name not in redundant),
+        redundant=redundant,
+    )
 
 
 def _sequential(columns: Columns, term: FixedTerm, type: int) -> NDArray[np.float64]:  # noqa: A002

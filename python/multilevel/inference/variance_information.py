@@ -57,7 +57,8 @@ def efficient_information(
     Returns
     -------
     (k, k) ndarray, or None
-        None where there are more than `MOST_EFFECTS` random effects, or nothing is left of the information.
+        None where there are more than `MOST_EFFECTS` random effects, where nothing is left of the information, and of
+        choices.
     """
     found = _joint(small, design, tested, kept, others)
     if found is None:
@@ -126,6 +127,8 @@ def _joint(
     others: Sequence[Direction],
 ) -> tuple[NDArray[np.float64], list[list[NDArray[np.float64]]]] | None:
     """Information of what is tested, the others, and all else; G."""
+    if design.choices is not None:
+        return None  # rows are no independent pieces of information
     terms = [term for term in design.random_terms if not term.parameter]
     n_levels = [len(design.grouping_factors[term.grouping_factor].levels) for term in terms]
     if sum(m * len(term.names) for m, term in zip(n_levels, terms, strict=True)) > MOST_EFFECTS:

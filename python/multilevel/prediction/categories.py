@@ -201,7 +201,7 @@ def slopes_of(own: Moments, law: CategoryLaw, directions: list[tuple[int, Array]
     """Derivatives by psi of the sum of probabilities with these weights, (n, P)."""
     by_eta = (law.by_eta[1] @ weights)[:, None]
     gradient = gradients(own, Means(by_eta, by_eta, 0.5 * (law.by_eta[2] @ weights)[:, None]))
-    by_thresholds = np.einsum("nck,c->nk", law.by_thresholds[0], weights)
+    by_thresholds = law.along_thresholds(weights)
     for place, moved in directions:
         gradient[:, place] += (by_thresholds * moved).sum(axis=1)
     return gradient

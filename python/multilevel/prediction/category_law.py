@@ -39,12 +39,20 @@ class CategoryLaw:
     by_eta : tuple of ndarray, (n, C)
         The probabilities and their derivatives by the linear predictor, in their order. Half of the second one is the
         derivative by the variance of the linear predictor.
-    by_thresholds : tuple of ndarray, (n, C, C - 1)
-        Derivatives of the same by the thresholds; one order less.
+    by_thresholds : tuple of ndarray, (n, C, C - 1) or (n, C - 1)
+        Derivatives of the same by the thresholds; one order less. Where a threshold moves the two categories beside it
+        alone, and as much from the one as to the other, of the lower one only.
     """
 
     by_eta: tuple[Array, ...]
     by_thresholds: tuple[Array, ...]
+
+    def along_thresholds(self, weights: Array, order: int = 0) -> Array:
+        """Derivatives by the thresholds of the sum of probabilities with these weights, (n, C - 1)."""
+        own = self.by_thresholds[order]
+        if own.ndim == 2:
+            return np.asarray(own * (weights[:-1] - weights[1:]))
+        return np.einsum("nck,c->nk", own, weights)
 
 
 def probabilities(
@@ -101,13 +109,10 @@ def _cumulative(family: Family, eta: Array, thresholds: Array, variance: Array |
         else np.maximum(np.where(up[:, 1:] < 0.5, np.diff(up), -np.diff(down)), 0.0)
     ]
     by_thresholds = []
-    places = np.arange(between)
     for k, own in enumerate(below[1:]):
         sign = -1.0 if k % 2 else 1.0
         by_eta.append(-sign * np.diff(np.hstack([none, own, none])))
-        slopes = np.zeros((n, between + 1, between))
-        slopes[:, places, places], slopes[:, places + 1, places] = sign * own, -sign * own
-        by_thresholds.append(slopes)
+        by_thresholds.append(sign * own)
     return CategoryLaw(tuple(by_eta), tuple(by_thresholds))
 
 

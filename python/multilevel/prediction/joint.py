@@ -76,6 +76,7 @@ class Joint:
 
     def __init__(self, fit: Fit) -> None:
         fit.need_likelihood("standard errors of random effects at their conditional modes")
+        fit.need_rows("draws and errors of random effects")
         self.fit = fit
         design, family = fit.design, fit.family
         self.core = family.core_of(fit.row_phi)

@@ -68,6 +68,7 @@ def population_average(
     DataError
         A mean over random effects that does not exist, a missing value, columns without independent rows.
     """
+    fit.need_rows("population_average()")
     ordered = fit.design.thresholds is not None
     kinds = (*KINDS, *TABLES) if ordered else KINDS
     if kind not in kinds:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..errors import DataError
 from .categories import KINDS_OF_CATEGORIES, predict_categories
+from .choices import KINDS_OF_CHOICES, predict_choices
 from .intervals import follows, limits, reach_of
 from .normal_mean import NO_SPREAD, Means
 from .predictive import quantiles
@@ -102,6 +103,10 @@ def predict(
         New levels (with `new_levels="error"`), a column that is missing, an offset that cannot be known or that is
         given without `newdata`, a mean over random effects that does not exist.
     """
+    if fit.design.choices is not None:
+        _choose("kind", kind, KINDS_OF_CHOICES)
+        plain = not se and interval is None and trials is None and weights is None
+        return predict_choices(fit, newdata, kind, random, new_levels, offset, plain=plain)
     if fit.design.thresholds is not None:
         _choose("kind", kind, KINDS_OF_CATEGORIES)
         _choose("interval", interval, INTERVALS)

@@ -48,6 +48,7 @@ def residuals(fit: Fit, kind: str = "pearson") -> np.ndarray:
     """
     if kind not in KINDS:
         raise ValueError(f"residuals of kind {kind!r} are not available; choose one of {', '.join(map(repr, KINDS))}")
+    fit.need_rows("residuals")
     return _by_kind(fit, KINDS[kind])
 
 

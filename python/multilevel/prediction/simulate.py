@@ -65,6 +65,7 @@ def law(fit: Fit, random: str = "new") -> Law:
     """
     check_choice("random", random, ("new", "conditional"))
     fit.need_likelihood("drawing from a fit")
+    fit.need_rows("drawing from a fit")
     if not (np.isfinite(fit.psi).all() and all(np.isfinite(own).all() for own in fit.modes)):
         raise DataError(f"nothing can be drawn from a fit without estimates: {fit.message}")
     check_weights(fit.family, fit.design.weights)

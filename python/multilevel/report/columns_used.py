@@ -48,12 +48,13 @@ class Used:
 def used_columns(design: Design) -> dict[str, Used]:
     """The response first, then the columns of predictors, by name.
 
-    A response of trials is the proportion of successes, and ordered categories are their labels.
+    A response of trials is the proportion of successes, and categories are their labels.
     """
     response = design.response
     values = np.asarray(response.values, dtype=np.float64)
     levels = None
-    if design.thresholds is not None and response.levels is not None:
+    numbered = design.thresholds is not None or design.choices is not None
+    if numbered and response.levels is not None:
         values, levels = values - 1.0, pd.Index(response.levels)
     elif response.size is not None:
         values = values / response.size

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import check_choice
+from ..errors import DataError
+from ..formula.structures import factor_names
 from ..inference.wald import standard_errors
 from ..tables.page import WIDTH, format_numbers
 from .levels import Levels, products
@@ -60,6 +62,8 @@ def equation(fit: Fit, style: str = "levels", format: str = "text", estimates: b
         A str.
     """
     fit.need_one_family("equation", "each kind has equations of its own")
+    if fit.design.choices is not None:
+        raise DataError("equations of choices are not written out; summary() has the coefficients of each category")
     check_choice("style", style, STYLES)
     check_choice("format", format, FORMATS)
     words = Latex() if format == "latex" else Text()
@@ -447,7 +451,8 @@ class Writer:
                 matrix = words.symbol("T", number)
             yield Line(words.vector(symbols), words.distributed, (("+", words.normal(matrix)),))
             if not self.estimates and len(symbols) > 1 and term.structure != "unstructured":
-                text = words.word(f"{term.structure} structure")
+                factors = ", ".join(factor_names(term.structure))
+                text = words.word(f"the structure of factors {factors}" if factors else f"{term.structure} structure")
                 yield Line(words.symbol("T", number), words.has, (("+", text),))
 
     def _family(self) -> Iterator[Line]:

@@ -48,6 +48,7 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
         A paragraph for the mean and one for each other part with a formula.
     """
     fit.need_one_family("interpret", "read the coefficients of each kind on the scale of its link")
+    fit.need_rows("interpret()")
     table = wald.coefficient_table(fit, level, df_method)
     blocks = [Paragraph(tuple(_sentences(fit.design.fixed, fit.design.fixed_terms, table, _of_mean(fit), level)))]
     for component in fit.components:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..design.random_terms import all_bars, left_of
+from ..formula.structures import factor_names
 from ..tables.page import Paragraph, Table, abbreviate, format_fixed, format_numbers
 from . import summary
 
@@ -104,7 +105,9 @@ def _random_effects(fit: Fit) -> Iterator[Table]:
         lines = ["Random effects:"] if k == 0 else []
         lines.append(f" Formula: ~{left_of(own.bar)} | {group}" + (f" in {own.part}" if own.part else ""))
         if len(term.names) > 1:
-            lines.append(f" Structure: {STRUCTURES.get(term.structure, term.structure)}")
+            factors = ", ".join(factor_names(term.structure))
+            structure = STRUCTURES.get(term.structure, term.structure)
+            lines.append(f" Structure: {f'Factors {factors}' if factors else structure}")
         residual = [] if fit.sigma is None or k < len(terms) - 1 else [fit.sigma]
         yield _one_term(term, covariance, residual, "\n".join(lines))
 

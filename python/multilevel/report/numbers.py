@@ -193,6 +193,8 @@ class Numbers:
         rows = np.eye(len(self.fit.beta))[[name not in constant for name in self.fit.fixed_names]]
         if not len(rows) or not np.isfinite(self.judged.beta_covariance).all():
             return None
+        if self.robust is not None and self.robust.hotelling_df is not None:
+            return anova.hotelling_test(self.robust, rows)
         return anova.f_test(self.judged, rows, "normal" if self.robust is not None else self.method)
 
     @cached_property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..formula.structures import rank_of
 from ..tables.page import Paragraph, Table, format_fixed, format_numbers
 from . import summary
 from .covariance_table import each, short_label
@@ -59,7 +60,10 @@ def coefficients(table: pd.DataFrame, _: bool, __: bool) -> tuple[tuple[str, ...
 
 def _df(df: np.ndarray) -> list[str]:
     whole = [np.isfinite(own) and abs(own - round(own)) < 1e-9 for own in df]
-    return ["Infty" if np.isinf(own) else f"{own:.0f}" if w else f"{own:.4g}" for own, w in zip(df, whole, strict=True)]
+    return [
+        "." if np.isnan(own) else "Infty" if np.isinf(own) else f"{own:.0f}" if w else f"{own:.4g}"
+        for own, w in zip(df, whole, strict=True)
+    ]
 
 
 def _p(p: np.ndarray) -> list[str]:
@@ -126,8 +130,8 @@ def _covariance(numbers: Numbers) -> Table:
             for name, value, error in zip(table.index, table["estimate"], table["std_error"], strict=True)
         ]
     cells = tuple((label, group, *each([estimate, error])) for label, group, estimate, error in rows)
-    ranks = any(own.structure.startswith("reduced rank") for own in numbers.covariance)
-    notes = ("UN(i,j) of a reduced rank are entries of the covariance matrix that it makes.",) if ranks else ()
+    made = any(rank_of(own.structure) for own in numbers.covariance)
+    notes = ("UN(i,j) of factors are entries of the covariance matrix that they make.",) if made else ()
     columns = ("Cov Parm", "Subject", "Estimate", "Standard Error")
     return Table(columns, cells, title="Covariance Parameter Estimates", n_labels=2, notes=notes)
 

@@ -53,15 +53,17 @@ def _header(numbers: Numbers) -> Table:
         name = "Log restricted-likelihood" if fit.method == "reml" else "Log likelihood"
         rows.append((name, *format_numbers([fit.loglik], 8)))
     test = numbers.slopes
+    notes = [left] if (left := summary.left_out(fit)) else []
     if test is not None and test.num_df:
-        if np.isinf(test.den_df):
+        if np.isnan(test.f_value):
+            notes.append("No test of all slopes together: the clusters of the robust covariance are too few.")
+        elif np.isinf(test.den_df):
             rows.append((f"Wald chi2({test.num_df})", *format_fixed([test.num_df * test.f_value], 2)))
             rows.append(("Prob > chi2", *format_fixed([test.p_value], 4)))
         else:
             rows.append((f"F({test.num_df}, {test.den_df:.2f})", *format_fixed([test.f_value], 2)))
             rows.append(("Prob > F", *format_fixed([test.p_value], 4)))
-    left = summary.left_out(fit)
-    return Table(("", ""), tuple(rows), n_labels=1, notes=(left,) if left else ())
+    return Table(("", ""), tuple(rows), n_labels=1, notes=tuple(notes))
 
 
 def _covariance(numbers: Numbers) -> Table:

@@ -72,17 +72,18 @@ def coefficients(numbers: Numbers, layout: Layout, title: str = "Fixed effects:"
     """
     fit = numbers.fit
     if fit.fixed_names or fit.redundant or fit.design.thresholds is None:
-        yield _fixed_effects(numbers, layout, title)
+        yield from _by_category(fit, _fixed_effects(numbers, layout, title))
     for component in fit.components:
         yield _component(fit, component, numbers.of_component(component), layout)
 
 
 def correlations(numbers: Numbers, title: str = "Correlation of Fixed Effects:") -> Iterator[Paragraph | Table]:
     """Correlations of the fixed effects, where they are not too many."""
-    names = numbers.fit.fixed_names
-    if 1 < len(names) <= MOST_CORRELATIONS:
+    names, choices = numbers.fit.fixed_names, numbers.fit.design.choices
+    by_category = choices is not None and choices.by_category
+    if 1 < len(names) <= MOST_CORRELATIONS and not by_category:
         yield _correlations(names, numbers.correlation, title)
-    elif len(names) > MOST_CORRELATIONS:
+    elif len(names) > 1:
         text = f"Correlations of the {len(names)} fixed effects are not shown; cov_params() has their covariance."
         yield Paragraph((text,))
 
@@ -157,7 +158,13 @@ def _heading(fit: Fit) -> Iterator[str]:
         n = int(np.sum((other != fit.design.response.values) & ~np.isnan(other)))
         yield f"Known in part: {n} of {fit.n_rows} responses"
     levels = fit.design.response.levels
-    if levels is not None and thresholds is None:
+    choices = fit.design.choices
+    if choices is not None and choices.by_category:
+        named = [f"{own} (base)" if k == choices.base else own for k, own in enumerate(choices.categories)]
+        yield f"Categories: {', '.join(named)}"
+    elif choices is not None:
+        yield f"Choices: sets of alternatives with the same '{choices.name}'"
+    elif levels is not None and thresholds is None:
         yield f"Success: {levels[1]} (failure: {levels[0]})"
     given = ["prior weights"] if fit.design.weights is not None else []
     if fit.design.coding.offset.given:
@@ -192,7 +199,9 @@ def _scaled_residuals(quantiles: np.ndarray) -> Table:
 
 def counts(fit: Fit) -> str:
     """Rows, levels, and what was left out."""
-    text = f"Number of obs: {fit.n_rows}"
+    text = f"Number of obs: {fit.n_observations}"
+    if fit.n_observations != fit.n_rows:
+        text = f"Number of choices: {fit.n_observations}, of {fit.n_rows} alternatives"
     if fit.n_groups:
         text += ", groups: " + "; ".join(f"{name}, {count}" for name, count in fit.n_groups.items())
     left = left_out(fit)
@@ -328,6 +337,27 @@ def _fixed_effects(numbers: Numbers, layout: Layout, title: str) -> Table:
         notes.append(f"{', '.join(ordered)} {is_ordered} treatment contrasts; {polynomials}")
     rows = tuple(zip(numbers.coefficients.index, *cells, strict=True))
     return Table(("", *headings), rows, title=title, n_labels=1, notes=tuple(notes))
+
+
+def _by_category(fit: Fit, table: Table) -> Iterator[Table]:
+    """The coefficients of each category without an order in a table of their own."""
+    choices = fit.design.choices
+    if choices is None or not choices.by_category:
+        yield table
+        return
+    place = {column.name: k for k, column in enumerate(fit.design.fixed)}
+    owners = [choices.owner(place[name], len(place)) for name in fit.fixed_names]
+    base = choices.categories[choices.base]
+    for owner in choices.others:
+        name = choices.categories[owner]
+        rows = tuple(
+            (choices.own_name(str(row[0]), owner), *row[1:])
+            for row, own in zip(table.rows, owners, strict=True)
+            if own == owner
+        )
+        last = owner == choices.others[-1]
+        own_title = f"{table.title.removesuffix(':')}, {name} against {base}:"
+        yield Table(table.columns, rows, title=own_title, n_labels=1, notes=table.notes if last else ())
 
 
 def _component(fit: Fit, component: Component, table: pd.DataFrame, layout: Layout) -> Table:

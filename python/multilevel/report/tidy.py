@@ -115,7 +115,7 @@ def glance(fit: Fit) -> pd.DataFrame:
         "link": fit.family.link,
         "method": fit.method,
         "n_quadrature": fit.n_quadrature,
-        "nobs": fit.n_rows,
+        "nobs": fit.n_observations,
         **{f"n_{name}": count for name, count in fit.n_groups.items()},
         "df_model": fit.df_model,
         "df_resid": fit.df_resid,
@@ -139,6 +139,7 @@ def augment(fit: Fit) -> pd.DataFrame:
         The response (for binomial counts the proportion), `.fitted` (mean given the conditional modes), `.resid`
         (response minus `.fitted`) and `.fixed` (mean with the random effects at zero).
     """
+    fit.need_rows("augment()")
     return pd.DataFrame(
         {
             fit.design.response.name: observed(fit),

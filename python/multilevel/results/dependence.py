@@ -20,6 +20,10 @@ class Dependence(Part):
         mean: str | float = "null",
         approximation: str = "lognormal",
         level: float = 0.95,
+        method: str = "wald",
+        n: int = 1000,
+        seed: int | None = None,
+        threads: int | None = None,
     ) -> pd.DataFrame:
         """Intraclass correlations on the scale of the linear predictor, per grouping factor.
 
@@ -34,7 +38,12 @@ class Dependence(Part):
         approximation : {"lognormal", "delta", "trigamma"}
             Of that variance with the log link (Nakagawa, Johnson and Schielzeth 2017).
         level : float
-            Of the intervals, which are made on the logit scale.
+            Of the intervals.
+        method : {"wald", "profile", "bootstrap"}
+            Of the intervals: by the delta method on the logit scale; by the profile of the likelihood, where there is
+            one random intercept; percentiles of a parametric bootstrap.
+        n, seed, threads : int
+            Of the bootstrap: replicates, what makes them the same again, and fits made at a time.
 
         Returns
         -------
@@ -46,27 +55,53 @@ class Dependence(Part):
         DataError
             No random effects, or no variance on that scale.
         """
-        return dependence.icc(self.fit, adjusted, mean, approximation, level)
+        return dependence.icc(self.fit, adjusted, mean, approximation, level, method, n, seed, threads)
 
     @understands
-    def r2(self, *, mean: str | float = "null", approximation: str = "lognormal", level: float = 0.95) -> pd.DataFrame:
+    def r2(
+        self,
+        *,
+        mean: str | float = "null",
+        approximation: str = "lognormal",
+        level: float = 0.95,
+        method: str = "wald",
+        n: int = 1000,
+        seed: int | None = None,
+        threads: int | None = None,
+    ) -> pd.DataFrame:
         """Marginal and conditional R2 (Nakagawa and Schielzeth 2013, Johnson 2014), with the arguments of `icc`.
 
         With a latent scale the marginal one is that of McKelvey and Zavoina (1975).
         """
-        return dependence.r2(self.fit, mean, approximation, level)
+        return dependence.r2(self.fit, mean, approximation, level, method, n, seed, threads)
 
     @understands
-    def median_odds_ratio(self, *, level: float = 0.95) -> pd.DataFrame:
+    def median_odds_ratio(
+        self,
+        *,
+        level: float = 0.95,
+        method: str = "wald",
+        n: int = 1000,
+        seed: int | None = None,
+        threads: int | None = None,
+    ) -> pd.DataFrame:
         """The median odds ratio between two groups drawn at random; of hazards or rates with cloglog and log links."""
-        return dependence.median_odds_ratio(self.fit, level)
+        return dependence.median_odds_ratio(self.fit, level, method, n, seed, threads)
 
     @understands
     def design_effect(
-        self, *, mean: str | float = "null", approximation: str = "lognormal", level: float = 0.95
+        self,
+        *,
+        mean: str | float = "null",
+        approximation: str = "lognormal",
+        level: float = 0.95,
+        method: str = "wald",
+        n: int = 1000,
+        seed: int | None = None,
+        threads: int | None = None,
     ) -> pd.DataFrame:
         """Design effects per grouping factor, by the mean number of rows of a level and for unequal numbers."""
-        return dependence.design_effect(self.fit, mean, approximation, level)
+        return dependence.design_effect(self.fit, mean, approximation, level, method, n, seed, threads)
 
     @understands
     def variance_explained(self, other: Dependence, *, mean: str | float = "null") -> pd.DataFrame:

@@ -23,7 +23,13 @@ class RowValues(Part):
 
     @property
     def fittedvalues(self) -> pd.Series:
-        """Means of the rows used, given the conditional modes, (n,); of ordered categories those of their numbers."""
+        """Means of the rows used, given the conditional modes, (n,); of ordered categories those of their numbers.
+
+        Of categories without an order there are none: predict(kind="probabilities") has their probabilities.
+        """
+        choices = self.fit.design.choices
+        if choices is not None and choices.by_category:
+            self.fit.need_rows("fittedvalues")
         return pd.Series(self.predict(), name="fittedvalues")
 
     @understands
@@ -102,6 +108,8 @@ class RowValues(Part):
             makes, without those; linear predictors; or the family's parameter that a part of the model makes. Of
             ordered categories {"response", "link", "probabilities", "cumulative", "exceedance", "class"}: the mean of
             their numbers 1, 2, ..., eta, the probability of each, of no more than each, of more, the most probable one.
+            Of categories without an order {"response", "link", "probabilities", "class"}, the first being the
+            probabilities too; of alternatives a probability for each row, and whether it is the most probable one.
         random : {"conditional", "zero", "marginal"}, list of str, or dict
             Random effects at their conditional modes; at zero; or integrated over, as those of groups drawn anew. A
             list of grouping factors has theirs at the modes and the others at zero; a dict has a word for each.

@@ -75,7 +75,7 @@ class Statistics(Part):
     @property
     def nobs(self) -> int:
         """Rows used."""
-        return self.fit.n_rows
+        return self.fit.n_observations
 
     @property
     def n_groups(self) -> dict[str, int]:

@@ -104,6 +104,19 @@ def _check(fit: Fit, design: Design) -> None:
         _codes(np.asarray(design.response.values - 1.0, dtype=np.int64), categories)
         if not design.parts or not fit.components or fit.components[0].parameter != design.parts[0].parameter:
             raise ValueError("its thresholds have no coefficients")
+    if design.choices is not None:
+        choices, values = design.choices, np.asarray(design.response.values, dtype=np.int64)
+        blocks = max(1, len(choices.categories) - 1)
+        if choices.by_category:
+            _codes(values - 1, len(choices.categories))
+        elif choices.sets is None or len(choices.kept) != 1 + len(design.random_terms):
+            raise ValueError("its rows are in no sets")
+        else:
+            _column(choices.sets, n)
+        if not 0 <= choices.base < max(1, len(choices.categories)):
+            raise ValueError("its base is no category")
+        for columns in (design.fixed, *(term.names for term in design.random_terms)):
+            _agree(len(columns) % blocks, 0)
     for term in design.fixed_terms:
         for part in term.parts:
             for values in part.values:

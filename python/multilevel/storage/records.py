@@ -22,6 +22,7 @@ from .. import errors
 from ..columns.coding import Coding, TermPart, Variable
 from ..columns.grouping import GroupCoding, GroupingFactor
 from ..columns.transforms import Contrast, UserFunctions
+from ..design.choices import Choices
 from ..design.design import Design
 from ..design.fixed import FixedColumn, FixedTerm
 from ..design.new_data import DesignCoding
@@ -120,6 +121,7 @@ RECORDS = {
         Kind(Times),
         Kind(Response),
         Kind(Thresholds),
+        Kind(Choices),
         Kind(SourceColumn),
         Kind(Formula),
         Kind(Terms),
