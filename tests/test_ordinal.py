@@ -546,3 +546,18 @@ def test_checks_see_a_predictor_that_is_missing() -> None:
     bent, right = (ml.fit(f"y ~ {part} + (1 | g)", own, family="cumulative") for part in ("x", "x + I(x^2)"))
     assert "quarters along the fixed part" in set(bent.check().suspicious["check"])
     assert not len(right.check().suspicious)
+
+
+@pytest.mark.parametrize(("link", "side"), [("cloglog", 1.0), ("loglog", -1.0)])
+def test_rates_far_out_keep_their_digits(link: str, side: float) -> None:
+    """Beyond the last threshold log P is -exp(threshold - eta), and so are its derivatives, for small and huge rates."""
+    family, one = _core.Family("cumulative", link), np.ones(1)
+    for end in (-5.0, 1.0, 7.0, 39.0, 200.0):
+        ends = [np.inf, end] if side > 0 else [-end, -np.inf]
+        d = family.derivatives(0 * one, 3 * one, one, one, ends)
+        expected = [-np.exp(end) * (-side) ** k for k in range(5)]
+        np.testing.assert_allclose([d[k][0] for k in ("value", "d1", "d2", "d3", "d4")], expected, rtol=1e-13)
+    ends = [-40.0, -50.0] if side > 0 else [50.0, 40.0]
+    d = family.derivatives(0 * one, 2 * one, one, one, ends)
+    assert d["value"][0] == pytest.approx(-40 + np.log(-np.expm1(-10.0)), rel=1e-14)
+    assert d["d2"][0] == pytest.approx(-0.5 * (np.exp(-40.0) + np.exp(-50.0)), rel=1e-12)

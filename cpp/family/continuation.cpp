@@ -108,7 +108,7 @@ Entry entry() {
 template <Way way>
 std::vector<Entry> entries() {
   return {entry<way, link::Logit, Logistic>(), entry<way, link::Probit, FromDensity<Normal>>(),
-          entry<way, link::Cloglog, FromDensity<SmallestExtreme>>(), entry<way, Loglog, FromDensity<LargestExtreme>>(),
+          entry<way, link::Cloglog, SmallestExtreme>(), entry<way, Loglog, LargestExtreme>(),
           entry<way, link::Cauchit, FromDensity<Cauchy>>()};
 }
 

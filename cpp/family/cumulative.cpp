@@ -155,7 +155,7 @@ Entry entry() {
 
 std::vector<Entry> cumulative_entries() {
   return {entry<link::Logit, Logistic>(), entry<link::Probit, FromDensity<Normal>>(),
-          entry<link::Cloglog, FromDensity<SmallestExtreme>>(), entry<Loglog, FromDensity<LargestExtreme>>(),
+          entry<link::Cloglog, SmallestExtreme>(), entry<Loglog, LargestExtreme>(),
           entry<link::Cauchit, FromDensity<Cauchy>>()};
 }
 

@@ -11,7 +11,6 @@
 namespace multilevel::family::ordered {
 
 inline constexpr double beyond = 1e300;  // in place of an infinite end where F is the logistic function
-inline constexpr double log_overflow = 700.0;
 inline constexpr double log_sqrt_2pi = 0.91893853320467274178;
 inline constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -214,30 +213,60 @@ struct Normal {
   }
 };
 
-/// F(x) = 1 - exp(-e^x)
+/// F(x) = 1 - exp(-e^x). With A = e^a, B = e^b and S = A - B, log P = -B + G, G = log(1 - e^-S): rates add up, and none
+/// is squared. The derivative of G by what is added to a and b is g = S / (e^S - 1), and g' = g c with c = 1 - S - g.
 struct SmallestExtreme {
   static constexpr bool mirrored = false;
 
-  static Interval interval(double a, double b) {
-    const double below = b == -infinity ? 0.0 : std::exp(b);
-    if (a == infinity) return {-below, 0.0, below};
-    // e^a - e^b, and its logarithm where it is too small for a number
-    const double mass = b == -infinity ? std::exp(a) : below * std::expm1(a - b);
-    const double log_mass =
-        b == -infinity ? a : b + (a - b > 1.0 ? a - b + std::log1p(-std::exp(b - a)) : std::log(std::expm1(a - b)));
-    if (!(mass < log_overflow)) return {-below, 0.0, below};
-    const double log_part = mass < 1e-300 ? log_mass : std::log(-std::expm1(-mass));
-    const double upper = mass < 1e-300 ? std::exp(a - log_mass) : std::exp(a) / std::expm1(mass);
-    const double lower = b == -infinity ? 0.0 : mass < 1e-300 ? std::exp(b - log_mass) : below / -std::expm1(-mass);
-    return {-below + log_part, upper, lower};
-  }
-  /// exp(t - e^x (e^t - 1))
   template <int D>
-  static Taylor<D, Lanes> around(Lanes x) {
-    Taylor<D, Lanes> t{};
-    t.c[1] = numeric::broadcast(1.0);
-    return exp(t + -(numeric::exp(x) * expm1(t)));
+  static Taylor<D, Lanes> value(Lanes a, Lanes b) {
+    return at<D>(a, b).value;
   }
+  template <int D>
+  static Derivatives<D> at(Lanes a, Lanes b) {
+    Lanes log_s, share_a, share_b, rate;  // log S, A / S, B / S, B
+    for (int i = 0; i < lane_count; ++i) {
+      const bool first = b[i] == -infinity, last = a[i] == infinity;
+      const double width = a[i] - b[i];
+      const double own =
+          first ? a[i] : b[i] + (width > 1.0 ? width + std::log1p(-std::exp(-width)) : std::log(std::expm1(width)));
+      rate[i] = first ? 0.0 : std::exp(b[i]);
+      // Beyond it, at the latest where S is infinite, nothing is left of G.
+      const bool all = last || own > most_log_s;
+      log_s[i] = all ? most_log_s : own;
+      share_a[i] = all ? 0.0 : first ? 1.0 : std::exp(a[i] - own);
+      share_b[i] = all || first ? 0.0 : std::exp(b[i] - own);
+      if (!(a[i] > b[i])) log_s[i] = NAN;
+    }
+    const Lanes s = numeric::exp(log_s);
+    const numeric::CloglogParts own = numeric::cloglog_parts(log_s, s);
+    Taylor<D, Lanes> g, c, slope, below, e;
+    e.c[0] = numeric::broadcast(1.0);
+    g.c[0] = own.b;
+    c.c[0] = own.c;
+    slope.c[0] = own.b * own.c;
+    for (int k = 1; k <= D; ++k) {
+      e.c[k] = e.c[k - 1] * (1.0 / k);
+      g.c[k] = slope.c[k - 1] * (1.0 / k);
+      c.c[k] = -(s * e.c[k] + g.c[k]);
+      slope.c[k] = g.c[0] * c.c[k];
+      for (int j = 1; j <= k; ++j) slope.c[k] += g.c[j] * c.c[k - j];
+    }
+    for (int k = 0; k <= D; ++k) below.c[k] = rate * e.c[k];
+    Derivatives<D> d;
+    d.value.c[0] = own.log_mean - rate;
+    for (int k = 1; k <= D; ++k) d.value.c[k] = g.c[k - 1] * (1.0 / k) - below.c[k];
+    const Taylor<D, Lanes> from_below = below + share_b * g;
+    d.upper = share_a * g;
+    d.lower = -from_below;
+    d.upper_upper = d.upper * (c - from_below);
+    d.upper_lower = d.upper * from_below;
+    d.lower_lower = -(from_below + share_b * (g * from_below));
+    return d;
+  }
+
+ private:
+  static constexpr double most_log_s = 6.6;  // e^-S is below 1e-300
 };
 
 /// F(x) = exp(-e^-x): that one, seen from above.
