@@ -550,7 +550,7 @@ def test_checks_see_a_predictor_that_is_missing() -> None:
 
 @pytest.mark.parametrize(("link", "side"), [("cloglog", 1.0), ("loglog", -1.0)])
 def test_rates_far_out_keep_their_digits(link: str, side: float) -> None:
-    """Beyond the last threshold log P is -exp(threshold - eta), and so are its derivatives, for small and huge rates."""
+    """Beyond the last threshold log P is -exp(threshold - eta), and so are its derivatives, at any rate."""
     family, one = _core.Family("cumulative", link), np.ones(1)
     for end in (-5.0, 1.0, 7.0, 39.0, 200.0):
         ends = [np.inf, end] if side > 0 else [-end, -np.inf]
