@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import multilevel as ml
 from multilevel import _core
-from multilevel.family.registry import Parameter
+from multilevel.family.parameters import Parameter
 from multilevel.family.response_kinds import check_response, check_values
 
 from .family_cases import CASES, Phi

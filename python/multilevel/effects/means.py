@@ -26,7 +26,7 @@ from .rows import CodedRows, Needs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..family.registry import Parameter
+    from ..family.parameters import Parameter
     from ..fitting.record import Fit
     from ..prediction.category_law import CategoryLaw
 

@@ -11,7 +11,8 @@ from multilevel import _core
 
 from ..errors import DataError
 from .callbacks import WITH_ZEROS, Callbacks, OwnParameter, other_links
-from .registry import Family, Zero, names_and_links, rows_for_core
+from .names import names_and_links
+from .registry import Family, Zero, rows_for_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

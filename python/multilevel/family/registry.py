@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,6 +10,8 @@ import numpy as np
 from multilevel import _core
 
 from ..errors import DataError
+from .names import known_elsewhere, names_and_links
+from .parameters import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,203 +33,9 @@ Support = Literal[
     "choices",
 ]
 Zero = Literal["", "inflation", "hurdle"]
-Scale = Literal["log", "reciprocal", "logit", "power", "plain", "slant"]
 
-# other packages' names
-ELSEWHERE = {
-    "normal": "gaussian",
-    "bernoulli": "binomial",
-    "logistic": "binomial",
-    "nbinom2": "negative_binomial",
-    "negbin": "negative_binomial",
-    "negativebinomial": "negative_binomial",
-    "nb2": "negative_binomial",
-    "zip": "poisson",
-    "zinb": "negative_binomial",
-    "zigamma": "gamma",
-    "log-normal": "lognormal",
-    "log_normal": "lognormal",
-    "inverse.gaussian": "inverse_gaussian",
-    "inversegaussian": "inverse_gaussian",
-    "igaussian": "inverse_gaussian",
-    "wald": "inverse_gaussian",
-    "expon": "exponential",
-    "t": "student_t",
-    "t_family": "student_t",
-    "student": "student_t",
-    "tdist": "student_t",
-    "skewnormal": "skew_normal",
-    "skew-normal": "skew_normal",
-    "compound_poisson": "tweedie",
-    "nbinom1": "negative_binomial_1",
-    "nb1": "negative_binomial_1",
-    "genpois": "generalized_poisson",
-    "generalizedpoisson": "generalized_poisson",
-    "compois": "conway_maxwell_poisson",
-    "cmp": "conway_maxwell_poisson",
-    "com_poisson": "conway_maxwell_poisson",
-    "conwaymaxwellpoisson": "conway_maxwell_poisson",
-    "beta_family": "beta",
-    "betareg": "beta",
-    "ordbeta": "ordered_beta",
-    "ordbetareg": "ordered_beta",
-    "betabinomial": "beta_binomial",
-    "betabin": "beta_binomial",
-    "clm": "cumulative",
-    "clmm": "cumulative",
-    "polr": "cumulative",
-    "ordinal": "cumulative",
-    "ordered": "cumulative",
-    "proportional_odds": "cumulative",
-    "cumulative_logit": "cumulative",
-    "multinom": "multinomial",
-    "mnl": "multinomial",
-    "mlogit": "multinomial",
-    "mblogit": "multinomial",
-    "categorical": "multinomial",
-    "nominal": "multinomial",
-    "baseline_category_logit": "multinomial",
-    "clogit": "conditional",
-    "mclogit": "conditional",
-    "cmclogit": "conditional",
-    "asclogit": "conditional",
-    "conditional_logit": "conditional",
-    "mixed_logit": "conditional",
-    "xlogit": "conditional",
-    "acat": "adjacent",
-    "adjacent_category": "adjacent",
-    "adjacent_categories": "adjacent",
-    "partial_credit": "adjacent",
-    "sratio": "continuation",
-    "cratio": "continuation",
-    "stopping": "continuation",
-    "stopping_ratio": "continuation",
-    "continuation_ratio": "continuation",
-    "sequential": "continuation",
-    "reverse": "reverse_continuation",
-}
 MOST_THRESHOLDS = 10  # of families that have all as parameters, in the core
-LEAST_SLOPE = 0.02  # of the scale "slant"
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of a family's own.
-
-    Attributes
-    ----------
-    name : str
-        As results have it, on its natural scale.
-    meaning : str
-    limit : float
-        The phi from which on the density is for all purposes that of the family `becomes`; infinite without one.
-    becomes : str
-    scale : {"log", "reciprocal", "logit", "power", "plain", "slant"}
-        How the parameter follows from the phi that the fit moves: exp(phi), exp(-phi), 1 / (1 + exp(-phi)), one more
-        than that, phi itself, or the alpha with 1.02 alpha - alpha / (1 + alpha^2) = phi.
-    part : str
-        What a formula for it is called.
-    lower_limit : float
-        The same as `limit` at the other end; minus infinity without one.
-    """
-
-    name: str
-    meaning: str
-    limit: float
-    becomes: str
-    scale: Scale
-    part: str
-    lower_limit: float = float("-inf")
-
-    @property
-    def internal(self) -> str:
-        """The name of what is optimized."""
-        prefix = {"plain": "", "log": "log_", "reciprocal": "minus_log_", "slant": "slant_"}
-        return prefix.get(self.scale, "logit_") + self.name
-
-    def natural(self, phi: float) -> float:
-        """The parameter at phi; at its limits infinite, or the value that it has there."""
-        return float(self.naturals(np.array([phi]))[0])
-
-    def naturals(self, phi: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same of an array."""
-        with np.errstate(over="ignore"):
-            if self.scale in ("log", "reciprocal"):
-                values = np.exp(phi if self.scale == "log" else -np.asarray(phi))
-            elif self.scale == "plain":
-                values = np.array(phi)
-            elif self.scale == "slant":
-                values = np.array([_slant(own) for own in np.ravel(phi)]).reshape(np.shape(phi))
-            else:
-                least = np.exp(-np.abs(phi))
-                values = np.where(phi >= 0, 1.0, least) / (1.0 + least) + (1.0 if self.scale == "power" else 0.0)
-        values = np.where(phi <= self.lower_limit, {"plain": -np.inf, "power": 1.0}.get(self.scale, 0.0), values)
-        return np.where(phi >= self.limit, {"power": 2.0, "reciprocal": 0.0}.get(self.scale, np.inf), values)
-
-    def slope(self, phi: float) -> float:
-        """Derivative of the parameter with respect to phi."""
-        if self.scale == "reciprocal":
-            return float(-np.exp(-phi))
-        if self.scale == "slant":
-            square = _slant(phi) ** 2
-            return float(1.0 / (1.0 + LEAST_SLOPE - (1.0 - square) / (1.0 + square) ** 2))
-        if self.scale in ("log", "plain"):
-            return float(np.exp(phi)) if self.scale == "log" else 1.0
-        return float(0.25 / np.cosh(0.5 * phi) ** 2)
-
-    @property
-    def scale_in_words(self) -> str:
-        """What a formula for it is a model of."""
-        return {"log": "log ", "plain": "", "slant": ""}.get(self.scale, "logit ") + self.name
-
-    @property
-    def range(self) -> str:
-        """The values that it may have, in words."""
-        return {
-            "log": "it is a number above zero",
-            "logit": "it is a number between zero and one",
-            "power": "it is a number between one and two",
-            "plain": "it is a number",
-            "slant": "it is a number",
-        }[self.scale]
-
-    def phi(self, value: float) -> float:
-        """The phi of a value of the parameter; the limit's where it is there."""
-        if self.scale == "slant":
-            return float((1.0 + LEAST_SLOPE) * value - value / (1.0 + value**2))
-        with np.errstate(divide="ignore"):
-            if self.scale == "plain":
-                phi = value
-            elif self.scale in ("log", "reciprocal"):
-                phi = float(np.log(value)) * (1.0 if self.scale == "log" else -1.0)
-            else:
-                share = value - 1.0 if self.scale == "power" else value
-                phi = float(np.log(share) - np.log1p(-share)) if share < np.inf else np.inf
-        return max(min(phi, self.limit), self.lower_limit)
-
-    def is_at_limit(self, value: float) -> bool:
-        """Whether a value of the parameter makes the family the one that it `becomes`."""
-        return bool(self.becomes) and not self.lower_limit < self.phi(value) < self.limit
-
-
-def _slant(phi: float) -> float:
-    """The one real root of a cubic equation that rises."""
-    if phi == 0 or not np.isfinite(phi):
-        return float(phi)
-    roots = np.roots([1.0 + LEAST_SLOPE, -phi, LEAST_SLOPE, -phi])
-    return float(roots[np.argmin(np.abs(roots.imag))].real)
-
-
-@functools.cache
-def names_and_links() -> dict[str, list[str]]:
-    """Names and links: the core's registry, and its families truncated."""
-    table = dict(_core.families())
-    for name, links in _core.families():
-        truncated = [link for link in links if "truncated" in _core.Family(name, link).modifiers]
-        if truncated:
-            table[f"truncated_{name}"] = truncated
-    return table
 
 
 class Family:
@@ -276,7 +82,7 @@ class Family:
         name, link = name.lower(), link.lower() if isinstance(link, str) else link
         if name not in table:
             word, call, _ = name.partition("(")
-            near = _known_elsewhere(word) or difflib.get_close_matches(word, table, n=1)
+            near = known_elsewhere(word) or difflib.get_close_matches(word, table, n=1)
             hint = f"; did you mean {near[0]!r}{' with link=' if call else ''}?" if near else ""
             raise DataError(f"there is no family {name!r}; there are {', '.join(table)}{hint}")
         if link is None:
@@ -665,13 +471,6 @@ def rows_for_core(
     """As the core takes them."""
     second = None if trials is None else np.ascontiguousarray(trials, dtype=np.float64)
     return np.ascontiguousarray(eta, dtype=np.float64), np.ascontiguousarray(phi, dtype=np.float64), second
-
-
-def _known_elsewhere(word: str) -> list[str]:
-    """The name here of a family that other packages call otherwise; of its truncated form, too."""
-    prefix = "truncated_" if word.startswith("truncated_") else ""
-    name = ELSEWHERE.get(word.removeprefix(prefix))
-    return [prefix + name] if name and prefix + name in names_and_links() else []
 
 
 def _no_zero_part(name: str, link: str, zero: str) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from ..design.choices import Choices
     from ..design.design import Design
-    from ..family.registry import Family, Parameter
+    from ..family.parameters import Parameter
+    from ..family.registry import Family
 
 
 def build_core(design: Design, family: Family, threads: int = 0) -> _core.Model:

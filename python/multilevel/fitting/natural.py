@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..design.design import Design
-    from ..family.registry import Family, Parameter
+    from ..family.parameters import Parameter
+    from ..family.registry import Family
     from .parameters import Component
 
     Array = NDArray[np.float64]

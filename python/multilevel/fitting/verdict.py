@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from .._core import FitRecord
     from ..design.design import Design
-    from ..family.registry import Family, Parameter
+    from ..family.parameters import Parameter
+    from ..family.registry import Family
     from .certificate import BoundaryScore, Certificate
     from .parameters import Parts, is_linear
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..design.random_terms import RandomTerm
-    from ..family.registry import Parameter
+    from ..family.parameters import Parameter
     from ..fitting.record import Fit
 
 LARGEST_TAU = 12.0  # where the core takes a correlation to have reached its end
