@@ -223,7 +223,7 @@ def test_subjects_of_crossed_and_nested_factors() -> None:
         return SimpleNamespace(codes=np.array(codes, dtype=np.int32), levels=np.unique(codes))
 
     def count(*factors: SimpleNamespace) -> int:
-        fit: Any = SimpleNamespace(n_rows=4, design=SimpleNamespace(grouping_factors=factors))
+        fit: Any = SimpleNamespace(n_observations=4, design=SimpleNamespace(grouping_factors=factors))
         return n_subjects(fit)
 
     assert count() == 4

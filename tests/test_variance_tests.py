@@ -67,7 +67,7 @@ def test_criteria_as_sas() -> None:
 
     design = SimpleNamespace(grouping_factors=(SimpleNamespace(levels=range(94)),))
     record = SimpleNamespace(
-        design=design, n_rows=13_082, df_model=2, loglik=-13173.52 / 2, need_likelihood=lambda what: None
+        design=design, n_observations=13_082, df_model=2, loglik=-13173.52 / 2, need_likelihood=lambda what: None
     )
     found = information_criteria(record, n="subjects")  # type: ignore[arg-type]
     expected = {"aic": 13177.52, "aicc": 13177.52, "bic": 13182.61, "caic": 13184.61, "hqic": 13179.58}
