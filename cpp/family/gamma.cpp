@@ -3,25 +3,15 @@
 // large cancels when the shape is large. The prior weight multiplies the log density.
 #include <cmath>
 
+#include "family/gamma_density.hpp"
 #include "family/link.hpp"
 #include "family/registry.hpp"
 #include "family/series_kernel.hpp"
-#include "family/tail_integral.hpp"
 #include "numeric/log_gamma.hpp"
 
 namespace multilevel::family {
 
 namespace {
-
-/// Of log y, without what does not depend on mu and k.
-template <class T>
-T log_density(const T& log_ratio, const T& log_shape) {
-  const T shape = of_parameter(log_shape, [](const auto& own) { return exp(own); });
-  const T constant = of_parameter(log_shape, [](const auto& own) {
-    return 0.5 * own - numeric::stirling_remainder(exp(own)) + -0.91893853320467274178;
-  });
-  return shape * (log_ratio - expm1(log_ratio)) + constant;
-}
 
 template <class Link>
 struct Density {
@@ -29,33 +19,9 @@ struct Density {
   template <class T>
   static T value(const T& eta, const Row& row, const T* phi) {
     const T log_ratio = numeric::constant_like(eta, numeric::log(row.response)) - Link::log_mean(eta);
-    const T value = weighted(row.weight, log_density(log_ratio, phi[0]));
+    const T value = weighted(row.weight, gamma::log_density(log_ratio, phi[0]));
     return only_where(Link::feasible_rate(numeric::constant_term(eta)), value);
   }
-};
-
-/// The response is log y here, which may lie further down than the logarithm of any number.
-template <class Link>
-struct DensityOfLog {
-  static constexpr int n_phi = 1;
-  template <class T>
-  static T value(const T& eta, const Row& row, const T* phi) {
-    return log_density(numeric::constant_like(eta, row.response) - Link::log_mean(eta), phi[0]);
-  }
-};
-
-/// Along log y - log mu, where the log density is k (v - e^v).
-template <class Link>
-struct Path {
-  template <class T>
-  Path(const T& eta, const T* phi)
-      : log_mean(numeric::constant_term(Link::log_mean(eta))), shape(numeric::exp(numeric::constant_term(phi[0]))) {}
-  double start(int i, double response) const { return std::log(response) - log_mean[i]; }
-  double fall(int i, double v) const { return shape[i] * (std::expm1(v) - v); }
-  double response(int i, double v) const { return log_mean[i] + v; }
-  double log_slope(int, double) const { return 0.0; }
-
-  Lanes log_mean, shape;
 };
 
 template <class Link>
@@ -79,7 +45,7 @@ class Gamma final : public Family {
   bool has_tails() const override { return true; }
   bool shifts() const override { return std::is_same_v<Link, link::Log>; }
   void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const override {
-    series_derivatives<TailIntegral<DensityOfLog<Link>, Path<Link>>>(order, rows, out);
+    gamma::log_tail<Link>(order, rows, out);
   }
 
   void expected_information(const Rows& rows, double* out) const override {

@@ -7,54 +7,14 @@
 #include "family/link.hpp"
 #include "family/registry.hpp"
 #include "family/series_kernel.hpp"
-#include "family/tail_integral.hpp"
+#include "family/student_t_density.hpp"
 #include "numeric/log_gamma.hpp"
 
 namespace multilevel::family {
 
 namespace {
 
-constexpr double half_log_two_pi = 0.91893853320467274178, log_two = 0.69314718055994530942;
 constexpr double gaussian_from = 30.0;  // of log df: differences from the Gaussian are below 1e-13 r^4
-
-template <class Link>
-struct Density {
-  static constexpr int n_phi = 2;
-  template <class T>
-  static T value(const T& eta, const Row& row, const T* phi) {
-    const T constant = of_parameter(phi[1], [](const auto& own) {
-      const auto half = 0.5 * exp(own);
-      return half * log1p(exp(-own)) + numeric::stirling_remainder(half + 0.5) - numeric::stirling_remainder(half) +
-             -0.5;
-    });
-    // half of n + 1, and what a squared residual is multiplied by
-    const T half = of_parameter(phi[1], [](const auto& own) { return 0.5 * exp(own) + 0.5; });
-    const T precision = of_parameter(-2.0 * phi[0] - phi[1], [](const auto& own) { return exp(own); });
-    const T residual = Link::mean(eta) + (-row.response);
-    const T square = row.weight * (residual * residual * precision);
-    return constant - half * log1p(square) - phi[0];
-  }
-};
-
-/// Along v with y = mu + sigma sqrt(n) sinh(v): there the log density is -n log cosh v.
-template <class Link>
-struct Path {
-  template <class T>
-  Path(const T& eta, const T* phi)
-      : mean(numeric::constant_term(Link::mean(eta))),
-        df(numeric::exp(numeric::constant_term(phi[1]))),
-        log_scale(numeric::constant_term(phi[0]) + 0.5 * numeric::constant_term(phi[1])) {}
-  double start(int i, double response) const { return std::asinh((response - mean[i]) * std::exp(-log_scale[i])); }
-  double fall(int i, double v) const { return df[i] * log_cosh(v); }
-  double response(int i, double v) const { return mean[i] + std::exp(log_scale[i]) * std::sinh(v); }
-  double log_slope(int i, double v) const { return log_scale[i] + log_cosh(v) - half_log_two_pi; }
-  static double log_cosh(double v) {
-    const double half = std::sinh(0.5 * v);
-    return std::fabs(v) > 30.0 ? std::fabs(v) - log_two : std::log1p(2.0 * half * half);
-  }
-
-  Lanes mean, df, log_scale;
-};
 
 template <class Link>
 class StudentT final : public Family {
@@ -71,18 +31,18 @@ class StudentT final : public Family {
   std::string reference() const override { return "Lange, Little and Taylor (1989), JASA 84, 881-896"; }
 
   Observation prepare(double y, double, double prior_weight, double* constant) const override {
-    *constant = -half_log_two_pi + (prior_weight == 1.0 ? 0.0 : 0.5 * std::log(prior_weight));
+    *constant = -student_t::half_log_two_pi + (prior_weight == 1.0 ? 0.0 : 0.5 * std::log(prior_weight));
     return {y, 1.0, prior_weight};
   }
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
-    series_derivatives<Density<Link>>(order, rows, out);
+    series_derivatives<student_t::Density<Link>>(order, rows, out);
   }
 
   bool has_tails() const override { return true; }
   bool shifts() const override { return std::is_same_v<Link, link::Identity>; }
   void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const override {
-    series_derivatives<TailIntegral<Density<Link>, Path<Link>>>(order, rows, out);
+    student_t::log_tail<Link>(order, rows, out);
   }
 
   /// The weights of iteratively reweighted least squares, whose steps always ascend, rather than the expectation.

@@ -1,5 +1,6 @@
 // The log probability of a tail where the distribution function has no closed form: the integral of the density beyond
-// the response by Gauss-Legendre rules. They run on series, so that its derivatives are those of the sum, and exact.
+// the response by Gauss-Legendre rules. They run on series, so that its derivatives are those of the sum, and exact. A
+// tail is compiled in a file of its own: beside a density it takes the compiler's allowance of inlining away from it.
 //
 // A path leads away from the mode, along a variable in which the density falls off smoothly:
 //   struct Path {
