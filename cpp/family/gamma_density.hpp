@@ -8,7 +8,7 @@ namespace multilevel::family::gamma {
 
 /// Of log y, without what does not depend on mu and k.
 template <class T>
-T log_density(const T& log_ratio, const T& log_shape) {
+[[gnu::always_inline]] inline T log_density(const T& log_ratio, const T& log_shape) {
   const T shape = of_parameter(log_shape, [](const auto& own) { return exp(own); });
   const T constant = of_parameter(log_shape, [](const auto& own) {
     return 0.5 * own - numeric::stirling_remainder(exp(own)) + -0.91893853320467274178;
