@@ -168,6 +168,57 @@ def test_nlme_by_reml() -> None:
     np.testing.assert_allclose(np.exp(results.params_of("dispersion")), [18.30291972, 1.721474166], rtol=1e-6)
 
 
+@pytest.mark.parametrize("given", [None, 0.8])
+def test_variances_of_a_reml_fit_are_tested_against_the_restricted_likelihood_without_them(given: float | None) -> None:
+    """The smaller model by brute force from the definition, weights and offset in it."""
+    data = grouped(3, "gaussian", n=120, w=np.random.default_rng(1).uniform(0.5, 2.0, 120))
+    how: dict[str, Any] = {"family": ml.Family("gaussian", sigma=given)} if given else {"dispersion": "~ f"}
+    results = ml.fit("y ~ x + offset(o) + (1 | g)", data, weights="w", method="reml", **how)
+    x = np.column_stack([np.ones(120), data["x"]])
+    y, f, w = (data["y"] - data["o"]).to_numpy(), (data["f"] == "b").to_numpy(), data["w"].to_numpy()
+
+    def restricted(gamma: Array) -> float:
+        v = np.full(120, given**2) / w if given else np.exp(2 * (gamma[0] + gamma[1] * f)) / w
+        gram = x.T @ (x / v[:, None])
+        residual = y - x @ np.linalg.solve(gram, x.T @ (y / v))
+        logs = np.log(v).sum() + np.linalg.slogdet(gram)[1] + 118 * np.log(2 * np.pi)
+        return float(-0.5 * (logs + (residual**2 / v).sum()))
+
+    best = restricted(np.zeros(2))
+    if not given:
+        best = -optimize.minimize(lambda gamma: -restricted(gamma), [0.3, 0.8], tol=1e-10).fun
+    found = results.test_variance("g")
+    assert found.chi2 == pytest.approx(2 * (results.llf - best), abs=1e-7)
+    assert found.p_value == pytest.approx(0.5 * stats.chi2.sf(found.chi2, 1), rel=1e-9)
+    for style in ("sas", "stata"):
+        assert f"{found.chi2:.2f}" in str(results.summary(style=style))
+
+
+def test_a_reml_fit_of_several_variances_has_a_kind_in_refusals() -> None:
+    data = grouped(3, "gaussian", n=120)
+    results = ml.fit("y ~ x + (1 | g)", data, dispersion="~ f", method="reml")
+    with pytest.raises(
+        ml.DataError, match=r"one estimated residual variance; this is .* with a model of its dispersion"
+    ):
+        results.summary(df_method="satterthwaite")
+    given = ml.fit("y ~ x + (1 | g)", data, ml.Family("gaussian", sigma=0.8), method="reml")
+    with pytest.raises(ml.DataError, match="with a given sigma"):
+        given.bootstrap(3, kind="residual")
+
+
+def test_a_given_residual_variance_has_no_standard_error() -> None:
+    """It had that of another parameter, the last in line."""
+    data = grouped(3, "gaussian", n=120)
+    for method in ("ml", "reml"):
+        results = ml.fit("y ~ x + (1 | g)", data, ml.Family("gaussian", sigma=0.8), method=method)
+        table = results.vcov_table().set_index(["group", "quantity"])
+        assert table.loc[("Residual", "variance"), "estimate"] == pytest.approx(0.64, rel=1e-14)
+        assert table.loc["Residual", "std_error"].isna().all()
+        assert table.loc["g", "std_error"].notna().all()
+        for style in ("sas", "spss", "stata"):
+            assert "nan" not in str(results.summary(style=style))
+
+
 def test_nlme() -> None:
     """lme(distance ~ age + Sex, ~ 1 | Subject, Orthodont, weights = varIdent(form = ~ 1 | Sex), method = "ML"), nlme
     3.1-162 with tolerance 1e-12. The data are those of Potthoff & Roy (1964)."""

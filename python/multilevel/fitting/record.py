@@ -165,6 +165,16 @@ class Fit:
         return is_linear(self.design, self.family)
 
     @property
+    def kind(self) -> str:
+        """Family and link in words, with what makes a Gaussian model no linear one, for messages."""
+        words = f"{self.family.name}({self.family.link})"
+        if self.components:
+            words += f" with a model of its {' and its '.join(own.name for own in self.components)}"
+        elif self.family.given:
+            words += " with " + ", ".join(f"a given {name}" for name in self.family.given)
+        return words
+
+    @property
     def sigma(self) -> float | None:
         """The residual standard deviation, of families that have one; of quasi-likelihood the root of its scale."""
         if not self.has_likelihood:

@@ -101,7 +101,8 @@ def item_parameters(fit: Fit) -> pd.DataFrame:
         std_error; a loading that the model has at zero has a standard error of zero. Of ordered categories (the graded
         response model, Samejima 1969), discrimination and the difficulty of each threshold, "difficulty 1|2": the trait
         at which a category above it is as probable as not, of items that are told apart by ``nominal=`` or in the
-        formula.
+        formula. Of adjacent categories (the generalized partial credit model, Muraki 1992) the categories 1 and 2 are
+        equally probable there.
     """
     if len(fit.design.random_terms) == 1 and len(factor_names(fit.design.random_terms[0].structure)) > 1:
         return _factor_loadings(fit)

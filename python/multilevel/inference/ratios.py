@@ -21,6 +21,8 @@ def ratio_word(fit: Fit, of_means: bool) -> str:
     """
     if of_means:
         return "ratio of means"
+    if fit.family.scaled:
+        return ""  # how far a coefficient moves a row depends on the scale there
     if fit.family.link == "logit":
         return "odds ratio"
     if fit.design.thresholds is not None:

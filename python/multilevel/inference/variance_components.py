@@ -65,7 +65,7 @@ def vcov_table(fit: Fit) -> pd.DataFrame:
         std_error. A Gaussian model ends with the group "Residual". Independent effects have no pairs. Standard errors
         are NaN where there is none: on the boundary, for a variance of zero and what it makes undefined, and for a
         correlation at an end of its range; for correlations that the structure fixes at 1 or -1, as rank one does; and
-        for all of a fit whose parameters are not identified.
+        for all of a fit whose parameters are not identified; for a residual variance that is given.
     """
     rows: list[tuple[str, str, str, str, float, float]] = []
     factors = fit.design.grouping_factors
@@ -85,7 +85,8 @@ def vcov_table(fit: Fit) -> pd.DataFrame:
             rows.append((group, *row))
     if fit.sigma is not None:
         sigma, place = fit.sigma, len(fit.psi) - 1
-        relative = float(np.sqrt(fit.covariance[place, place]))
+        given = fit.has_likelihood and fit.family.parameters[0].name in fit.family.given
+        relative = np.nan if given else float(np.sqrt(fit.covariance[place, place]))
         rows.append(("Residual", "", "", "variance", sigma**2, 2 * sigma**2 * relative))
         rows.append(("Residual", "", "", "sd", sigma, sigma * relative))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -11,6 +11,7 @@ from ..errors import DataError
 from ..fitting.refit import refit, without_random_effects
 from ..tables.page import Page, Paragraph, format_p
 from . import mixtures
+from .restricted import restricted_loglik
 from .variance_information import Direction, efficient_information
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def variance_test(fit: Fit, group: str | Sequence[str], *effects: str, part: str
     small = refit(fit, design, "ml" if not design.random_terms else None)
     loglik = small.loglik
     if fit.method == "reml" and not design.random_terms:
-        loglik = _restricted(small)
+        loglik = restricted_loglik(small)
     df = fit.df_model - small.df_model
     chi2 = 2.0 * (fit.loglik - loglik)
     names = tuple(f"{_group(fit, k)}: {fit.design.random_terms[k].names[j]}" for k, own in gone.items() for j in own)
@@ -297,17 +298,3 @@ def in_words(mixture: mixtures.Mixture, kind: str, df: int) -> str:
     numbers = ", ".join(map(str, mixture))
     words = f"p by a mixture of chi-squares with {numbers} df in the shares {shares}"
     return words + (", which is no less than that of the unknown one" if kind == "bound" else "")
-
-
-def _restricted(small: Fit) -> float:
-    """The restricted log-likelihood of a linear model without random effects."""
-    from .term_contrasts import cross_products, kept_columns
-
-    n, p, weights = small.n_rows, len(small.beta), small.design.weights
-    assert small.sigma is not None
-    residual = (n - p) * small.sigma**2
-    own = kept_columns(small)
-    gram = cross_products(small.design, weights)[np.ix_(own, own)]
-    log_weights = 0.0 if weights is None else float(np.log(weights).sum())
-    log_gram = float(np.linalg.slogdet(gram)[1]) if p else 0.0
-    return 0.5 * (log_weights - log_gram - (n - p) * (np.log(2 * np.pi * residual / (n - p)) + 1.0))

@@ -33,7 +33,10 @@ def check(fit: Fit, seed: int | None = 0) -> Figure:
     if grouped:
         group = fit.design.grouping_factors[0].name
         qq(fit, group, panels[2]).set_title(f"random effects of {canvas.short(group)}", fontsize="medium")
-        influence(fit, group, ax=panels[3], most=FEWER)
+        if fit.fixed_names:
+            influence(fit, group, ax=panels[3], most=FEWER)
+        else:  # no coefficients, no changes of them
+            panels[3].set_axis_off()
     return figure
 
 

@@ -210,7 +210,7 @@ def mode_errors(fit: Fit, errors: str) -> list[NDArray[np.float64]]:
         if not fit.is_linear or (fit.design.grouping_factors and not fit.projection):
             raise DataError(
                 f"errors={errors!r} needs the covariance of the conditional modes over samples, which linear mixed "
-                f"models alone have in closed form; this is {fit.family.name}({fit.family.link}). Use "
+                f"models alone have in closed form; this is {fit.kind}. Use "
                 "errors='conditional', or kind='mean' for the mean and its interval given the data"
             )
         for index, own in enumerate(variances):

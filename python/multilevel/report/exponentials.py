@@ -58,6 +58,8 @@ def exponentiate(fit: Fit, tables: list[pd.DataFrame], part: str) -> None:
             "exponentiate=True: positive coefficients move to higher categories, so that with the cloglog link the "
             "ratio of hazards is the exponential of a coefficient with its sign changed"
         )
+    if not done and not fit.fixed_names:
+        raise DataError("exponentiate=True: the fixed part has no coefficients whose exponentials could be taken")
     if not done:
         raise DataError(
             f"exponentiate=True: exponentials of the coefficients of {part} have no meaning with the {fit.family.link} "

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from ..fitting.record import Fit
 
 
+# With the logit link: what linear predictors of ordered categories move the odds of, and what thresholds have odds of.
+ODDS = {
+    "cumulative": ("a higher category of {}", "{0} above {1}"),
+    "adjacent": ("each category of {} against the one below it", "{0} being {2} rather than {1}"),
+    "continuation": ("going beyond a category of {} that was reached", "{0} above {1} where it is {1} or above"),
+    "reverse_continuation": ("a category of {} against all below it", "{0} being {2} rather than {1} or below"),
+}
+
+
 class Scale(NamedTuple):
     """What a coefficient changes, in words, and how: by a factor (its exponential), or by so much; and whether random
     effects are in it.
@@ -54,7 +63,7 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
     for component in fit.components:
         part = next(own for own in fit.design.parts if own.name == component.name)
         own_table = component_table(fit, component, level)
-        if fit.design.thresholds is not None:
+        if component.name == "thresholds":
             lines = _of_thresholds(fit, own_table, level)
         else:
             lines = _sentences(part.fixed, part.fixed_terms, own_table, _of_part(fit, component.parameter), level)
@@ -71,8 +80,8 @@ def _of_mean(fit: Fit) -> Scale:
         mean += " before truncation"
     link, trials = fit.family.link, fit.family.support == "trials"
     if fit.design.thresholds is not None:
-        if link == "logit":
-            return Scale(f"the odds of a higher category of {response}", True, _grouped(fit, ""))
+        if link == "logit" and not fit.family.scaled:
+            return Scale(f"the odds of {ODDS[fit.family.name][0].format(response)}", True, _grouped(fit, ""))
         return Scale(f"the latent {response}, on the scale of the {link} link,", False, _grouped(fit, ""))
     subject, times = f"the linear predictor of {response}, on the scale of the {link} link,", False
     if link == "logit":
@@ -87,6 +96,8 @@ def _of_mean(fit: Fit) -> Scale:
 
 
 def _of_part(fit: Fit, name: str) -> Scale:
+    if fit.design.thresholds is not None:
+        return Scale(f"the spread of the latent {fit.design.formula.response[0].text}", True, False)
     parameter = next(own for own in fit.family.parameters if own.name == name)
     grouped = _grouped(fit, name)
     if parameter.scale == "logit":
@@ -104,16 +115,18 @@ def _of_thresholds(fit: Fit, table: pd.DataFrame, level: float) -> list[str]:
     assert made is not None
     component, terms = fit.component(part.name), (*fit.design.fixed_terms, *part.fixed_terms)
     term_of = {k: term for term in part.fixed_terms for k in term.columns}
-    odds = fit.family.link == "logit" and made.structure == "flexible"
+    odds = fit.family.link == "logit" and made.structure == "flexible" and not fit.family.scaled
     sizes = iter(table[["estimate", "conf_low", "conf_high"]].to_numpy(dtype=np.float64).tolist())
     names, lines = iter(table.index), []
+    pairs = list(zip(made.categories, made.categories[1:], strict=False))
     for k, column in enumerate(part.fixed):
         if column.name in component.redundant:
             continue
-        for own, lower in zip(made.coefficients, made.categories, strict=False):
+        for own, (lower, upper) in zip(made.coefficients, pairs, strict=False):
             size, name = next(sizes), next(names)
             if odds:
-                scale = Scale(f"the odds of {response} above {lower}", True, _grouped(fit, ""))
+                about = ODDS[fit.family.name][1].format(response, lower, upper)
+                scale = Scale(f"the odds of {about}", True, _grouped(fit, ""))
                 size = [-size[0], -size[2], -size[1]]
             else:
                 what = f"{own} of the thresholds" if made.structure != "flexible" else f"the threshold {own}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..fitting.parameters import is_exact
 from ..formula.structures import rank_of
 from ..tables.page import Paragraph, Table, format_fixed, format_numbers
 from . import summary
@@ -73,7 +74,8 @@ def _p(p: np.ndarray) -> list[str]:
 def _model(numbers: Numbers) -> Paragraph:
     fit = numbers.fit
     technique = TECHNIQUES.get(fit.method, f"Quasi-likelihood ({fit.method})")
-    approximation = "" if fit.is_linear else "Laplace" if fit.n_quadrature == 1 else "Adaptive Gauss-Hermite Quadrature"
+    exact = is_exact(fit.design, fit.family)
+    approximation = "" if exact else "Laplace" if fit.n_quadrature == 1 else "Adaptive Gauss-Hermite Quadrature"
     rows = [
         ("Response Variable", fit.design.formula.response_text),
         ("Response Distribution", fit.family.name),

@@ -116,6 +116,8 @@ def title(fit: Fit) -> str:
         return f"Linear mixed model fit by {method}"
     if is_exact(fit.design, fit.family) and fit.components:
         return f"Linear mixed model with a model of its dispersion, fit by {method}"
+    if is_exact(fit.design, fit.family):
+        return f"Linear mixed model with a given residual variance, fit by {method}"
     approximation = (
         "Laplace approximation"
         if fit.n_quadrature == 1

@@ -62,8 +62,8 @@ def residuals(fit: Fit, seed: int) -> Callable[[int, int], Array]:
     """
     if not fit.is_linear:
         raise DataError(
-            f"kind='residual' needs a linear model with one residual variance, and this is {fit.family.name}"
-            f"({fit.family.link}): elsewhere residuals are not exchangeable. Use kind='parametric' or 'cases'"
+            f"kind='residual' needs a linear model with one residual variance, and this is {fit.kind}: "
+            f"elsewhere residuals are not exchangeable. Use kind='parametric' or 'cases'"
         )
     if fit.sigma is None or not np.isfinite(fit.psi).all():
         raise DataError(f"nothing can be drawn from a fit without estimates: {fit.message}")

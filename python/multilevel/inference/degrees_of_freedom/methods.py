@@ -58,8 +58,8 @@ def check_method(fit: Fit, method: str) -> None:
         return
     if not fit.is_linear:
         raise DataError(
-            f"df_method={method!r} is for Gaussian models with the identity link; this is "
-            f"{fit.family.name}({fit.family.link}), whose tests are asymptotic: use df_method='normal'"
+            f"df_method={method!r} is for Gaussian models with the identity link and one estimated residual variance; "
+            f"this is {fit.kind}, whose tests are asymptotic: use df_method='normal'"
         )
     if method == "kenward-roger" and fit.design.random_terms:
         kenward_roger.check_fit(fit)
