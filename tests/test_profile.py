@@ -494,3 +494,46 @@ def test_a_family_of_the_users_own() -> None:
 def test_wald_intervals_of_some_coefficients() -> None:
     results = counts()
     pd.testing.assert_frame_equal(results.conf_int(which="x"), results.conf_int().loc[["x"]])
+
+
+# ---- limits of ordered categories ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("points", [1, 7])
+@pytest.mark.parametrize("level", [0.95, 0.99])
+def test_a_step_that_falls_short_of_the_limit_by_rounding_has_reached_it(points: int, level: float) -> None:
+    """It was repeated until there were too many points, and the limit called infinite. By the definition, with the
+    coefficient held by an offset."""
+    data = read_data("wine")
+    how: dict[str, Any] = {"family": "cumulative", "levels": [1, 2, 3, 4, 5], "n_quadrature": points}
+    results = ml.fit("rating ~ temp + contact + (1 | judge)", data, **how)
+    found = results.profile("temp[warm]", level=level)
+    assert not found.messages
+    assert len(found.table) < 20
+    for limit in found.conf_int().loc["temp[warm]"]:
+        held = data.assign(o=limit * (data["temp"] == "warm"))
+        without = ml.fit("rating ~ contact + offset(o) + (1 | judge)", held, **how)
+        assert 2 * (results.llf - without.llf) == pytest.approx(stats.chi2.ppf(level, 1), abs=1e-5)
+
+
+def test_limits_that_rest_on_too_few_points_are_named() -> None:
+    """Where a loading grows without bound 9 points make a likelihood that is 4 above the maximum."""
+    rng = np.random.default_rng(2)
+    slope, steps = rng.uniform(0.7, 1.5, 3), np.sort(rng.normal(size=(3, 3)), 1)
+    up = np.cumsum(slope * rng.normal(size=(200, 1)) - steps.T[:, None, :], axis=0)
+    utility = np.concatenate([np.zeros((1, 200, 3)), up]) + rng.gumbel(size=(4, 200, 3))
+    data = pd.DataFrame(
+        {
+            "person": np.repeat(np.arange(200), 3),
+            "item": np.tile(list("abc"), 200),
+            "answer": utility.argmax(0).ravel() + 1,
+        }
+    )
+    formula = "answer ~ 0 + rr(0 + item | person, d=1)"
+    results = ml.fit(formula, data, "adjacent", nominal="~ 0 + item", n_quadrature=9)
+    with pytest.warns(ml.ConvergenceWarning, match="9 quadrature points do not resolve the likelihood"):
+        found = results.profile(["thresholds: item[c]: 2|3", "thresholds: 2|3"])
+    assert [message.split(": 9 ")[0] for message in found.messages if "resolve" in message] == [
+        "thresholds: item[c]: 2|3"
+    ]
+    assert not any(message.startswith("not the maximum") for message in found.messages)

@@ -89,6 +89,7 @@ class Walk {
       }
       if (point.fall > ceiling_ && ceiling_ < cutoff_) return at_ceiling(edge);
       side_.points.push_back(point);
+      if (reaches(point)) return at_limit(beyond(point));
       if (point.fall >= cutoff_) return refine(last, point);
       if (at_edge) return ended(End::edge, edge);
       if (nothing_more_lost() || std::fabs(value - start_.value) > farthest * error_)
@@ -98,7 +99,7 @@ class Walk {
       step = std::min(step_to(target, last, point), growth * std::fabs(point.value - last.value));
       last = std::move(point);
     }
-    return ended(End::unbounded, direction_ * infinity);
+    return ended(End::failed, nan);  // so many steps say nothing of a bound
   }
 
  private:
@@ -111,6 +112,13 @@ class Walk {
     const double bend = before.slope > 0.0 ? (inverse - 1.0 / before.slope) / (point.fall - before.fall) : 0.0;
     const double bent = rise * inverse + 0.5 * bend * rise * rise;
     return bent > 0.5 * rise * inverse ? bent : rise * inverse;
+  }
+
+  /// Whether a point is at the limit as far as its slope can tell, and the limit by that: from either side, as a step
+  /// that aims at it may fall short by a rounding error.
+  bool reaches(const CurvePoint& point) const { return std::fabs(point.fall - cutoff_) < settled && point.slope > 0.0; }
+  double beyond(const CurvePoint& point) const {
+    return point.value + direction_ * (cutoff_ - point.fall) / point.slope;
   }
 
   /// Of the points about the limit the nearest is enough.
@@ -268,8 +276,7 @@ class Walk {
   Side refine(CurvePoint inner, CurvePoint outer) {
     for (int i = 0; i < most_refinements; ++i) {
       for (const CurvePoint* end : {&inner, &outer})
-        if (std::fabs(end->fall - cutoff_) < settled && end->slope > 0.0)
-          return at_limit(end->value + direction_ * (cutoff_ - end->fall) / end->slope);
+        if (reaches(*end)) return at_limit(beyond(*end));
       const double width = outer.value - inner.value;
       double share = i % 3 == 2 ? 0.5 : share_between(inner, outer);
       CurvePoint point;

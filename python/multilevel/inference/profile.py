@@ -19,6 +19,8 @@ from multilevel import _core
 
 from ..errors import ConvergenceWarning, DataError, warn_caller
 from ..fitting.core_model import build_core, core_response
+from ..fitting.parameters import is_exact
+from ..fitting.quadrature import n_nodes
 from ..fitting.run import run
 from .quantities import Function, Quantity, derived, icc, quantities
 from .wald import quantile
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 STEPS = 4  # points to each side, besides those that find the limits
 HIGHER = 1e-6  # of the log-likelihood: a maximum that is higher by more is another one
+RESOLVED = 0.02  # of the squared quantile: how far more points may move what a limit is found by
+COARSE = "quadrature points do not resolve"
 KINDS = ("fixed", "random", "family", "component")
 
 Which = str | Callable[..., Any] | Iterable[str] | Mapping[str, Any] | None
@@ -48,7 +52,8 @@ class LikelihoodProfile:
         lost), `slope` (d zeta / d value; NaN at the maximum and at ends), then all parameters of the model at their
         estimates given that value, each in a column of its name.
     messages : tuple of str
-        What there is to say: limits that do not exist, parameters without a profile, a log-likelihood above the fit's.
+        What there is to say: limits that do not exist, or rest on too few quadrature points, parameters without a
+        profile, a log-likelihood above the fit's.
     """
 
     level: float
@@ -125,7 +130,7 @@ def profile(fit: Fit, which: Which = None, level: float = 0.99) -> LikelihoodPro
     chosen = _chosen(fit, which)
     limits, rows, messages, estimates = _traced(fit, chosen, level, STEPS)
     for message in messages:
-        if message.startswith("not the maximum"):
+        if message.startswith("not the maximum") or COARSE in message:
             warn_caller(message, ConvergenceWarning)
     return LikelihoodProfile(level, estimates, rows, messages, fit, chosen, limits)
 
@@ -142,7 +147,7 @@ def profile_intervals(fit: Fit, level: float = 0.95, which: Which = None) -> pd.
     fit = _by_ml(fit)
     limits, _, messages, _ = _traced(fit, _chosen(fit, "fixed" if which is None else which), level, 1)
     for message in messages:
-        if message.startswith("not the maximum") or "was not found" in message:
+        if message.startswith("not the maximum") or "was not found" in message or COARSE in message:
             warn_caller(message, ConvergenceWarning)
     return limits
 
@@ -225,7 +230,9 @@ def _traced(
         columns["slope"] += list(slopes[order])
         for name, other in known.items():
             columns[name] += [other.at(psi) if np.isfinite(psi).all() else np.nan for psi in found.psi[order]]
-    if record.largest_loglik > record.loglik + HIGHER:
+    coarse = _coarse(fit, core, record, defined, level)
+    messages += coarse
+    if record.largest_loglik > record.loglik + HIGHER and not coarse:
         messages.append(
             f"not the maximum: on the way the log-likelihood was {record.largest_loglik - record.loglik:.3g} above the "
             "fit's; fit again from other starting values"
@@ -233,6 +240,37 @@ def _traced(
     table = pd.DataFrame.from_dict(limits, orient="index", columns=["lower", "upper"], dtype=np.float64)
     estimates = pd.Series({own.name: own.at(fit.psi) for own in chosen}, name="estimate", dtype=np.float64)
     return table, pd.DataFrame(columns), tuple(messages), estimates
+
+
+def _coarse(fit: Fit, core: Any, record: Any, defined: list[Quantity], level: float) -> list[str]:
+    """Of quantities whose outermost points more quadrature points evaluate otherwise, as compared with the estimates.
+
+    Far from the estimates a likelihood may be too narrow for its points, as with large loadings; then a rule can find
+    maxima that are not there.
+    """
+    points = fit.n_quadrature
+    more = 2 * points + 1
+    while more > points and n_nodes(more, fit.design) > _core.most_nodes:
+        more -= 1
+    if points == 1 or more == points or is_exact(fit.design, fit.family):
+        return []
+    response, threads = core_response(fit.design), fit.optimization.threads
+
+    def gained(psi: np.ndarray) -> float:
+        finer, own = (_core.evaluate(core, response, psi, own, threads)[0] for own in (more, points))
+        return finer - own
+
+    at_estimates, limit = gained(fit.psi), RESOLVED * float(quantile(level)) ** 2
+    said = []
+    for own, found in zip(defined, record.profiles, strict=True):
+        ends = [psi for psi in found.psi[[0, -1]] if np.isfinite(psi).all()]
+        moved = max((abs(2.0 * (gained(psi) - at_estimates)) for psi in ends), default=0.0)
+        if not moved <= limit:
+            said.append(
+                f"{own.name}: {points} {COARSE} the likelihood where its profile ends: with {more} it lies {moved:.3g} "
+                "apart there on the scale of -2 log L; the limits are not to be relied on, use more (n_quadrature=)"
+            )
+    return said
 
 
 def _said(name: str, ends: list[str], limits: tuple[float, ...], level: float) -> list[str]:
