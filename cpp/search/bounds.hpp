@@ -15,8 +15,9 @@ namespace multilevel::search {
 inline constexpr double largest_tau = 12.0;
 /// A correlation within 0.005 of its end may be on its way there.
 inline constexpr double far_tau = 3.0;
-/// Values of a family's parameter inside of its limit, from which one that stands there may rise.
-inline constexpr std::array inside_limit{4.0, 6.0, 8.0, 10.0, 13.0};
+/// Values of a family's parameter inside of its limit, from which one that stands there may rise: of large counts the
+/// last ones.
+inline constexpr std::array inside_limit{4.0, 6.0, 8.0, 10.0, 13.0, 16.0, 18.0, 20.0, 23.0};
 
 class Bounds {
  public:
@@ -32,6 +33,7 @@ class Bounds {
     double side = 1.0;  ///< 1: above what is allowed; -1: below
     double outwards(const Eigen::VectorXd& psi) const { return side * psi[position]; }
     bool reached(const Eigen::VectorXd& psi) const { return outwards(psi) >= side * value; }
+    bool inside(double outwards) const { return outwards < side * value; }
   };
   /// Of the family's parameters.
   const std::vector<Limit>& limits() const { return limits_; }

@@ -18,6 +18,7 @@ bool comes_back(likelihood::Objective& objective, const Optimum& optimum, double
   for (const auto& limit : bounds.limits()) {
     if (!limit.reached(optimum.psi)) continue;
     for (const double nearer : inside_limit) {
+      if (!limit.inside(nearer)) continue;
       Eigen::VectorXd psi = optimum.psi;
       psi[limit.position] = limit.side * nearer;
       std::vector<double> modes = optimum.modes;

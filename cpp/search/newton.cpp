@@ -342,7 +342,7 @@ class Search : Steps {
     for (const auto& limit : bounds_.limits()) {
       if (!may_come_back(limit.position) || !limit.reached(best_.psi)) continue;
       for (const double nearer : inside_limit)
-        if (try_at(limit.position, limit.side * nearer, better))
+        if (limit.inside(nearer) && try_at(limit.position, limit.side * nearer, better))
           return released_[static_cast<std::size_t>(limit.position)] = true;
     }
     return false;

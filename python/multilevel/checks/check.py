@@ -12,7 +12,7 @@ from ..errors import DataError
 from ..family.cumulative import zero_probability
 from ..inference.multiplicity import adjusted_p_values
 from ..prediction.predict import row_index
-from ..tables.page import Page, Paragraph, Table, format_p
+from ..tables.page import OnPage, Page, Paragraph, Table, format_p
 from . import row_tests
 from .collinearity import collinearity
 from .drawn_effects import drawn_effects
@@ -29,8 +29,8 @@ HIGH = 10.0**0.5  # of a standard error: a variance inflation of ten
 COLUMNS = ["check", "of", "statistic", "p_value", "p_adjusted", "seen"]
 
 
-@dataclass(frozen=True, eq=False)
-class Checks:
+@dataclass(frozen=True, eq=False, repr=False)
+class Checks(OnPage):
     """What `check` found; prints as a page.
 
     Attributes
@@ -62,15 +62,6 @@ class Checks:
         note = "Each p-value is of its test alone; the words below allow for their number (Holm)."
         table = Table(("check", "seen", "p_value"), tuple(rows), n_labels=1, notes=(note,))
         return Page((table, Paragraph(self.notes, title="In words:", hanging=2)))
-
-    def __str__(self) -> str:
-        return self.page.as_text()
-
-    def __repr__(self) -> str:
-        return self.page.as_text().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return self.page.as_html()
 
 
 def check(fit: Fit, seed: int | None = 0) -> Checks:

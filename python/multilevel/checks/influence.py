@@ -16,7 +16,7 @@ from ..fitting.parameters import parts
 from ..fitting.refit import of_rows, refit
 from ..inference.wald import standard_errors
 from ..prediction.predict import row_index
-from ..tables.page import Page, Table, format_fixed, format_numbers
+from ..tables.page import OnPage, Page, Table, format_fixed, format_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 SHOWN = 10  # of the most influential, on the page
 
 
-@dataclass(frozen=True, eq=False)
-class Influence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Influence(OnPage):
     """What each unit does to the fit; prints its most influential ones.
 
     All changes are the value of the whole fit less the value without the unit.
@@ -86,15 +86,6 @@ class Influence:
             notes=notes,
         )
         return Page((table,))
-
-    def __str__(self) -> str:
-        return self.page.as_text()
-
-    def __repr__(self) -> str:
-        return self.page.as_text().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return self.page.as_html()
 
 
 class _Without(NamedTuple):

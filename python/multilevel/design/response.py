@@ -139,23 +139,17 @@ def build_categories(formula: Formula, rows: Rows, levels: Sequence[Any] | None)
     if isinstance(value, Categories):
         if value.logical:
             raise DataError(f"the response '{name}' holds truth values: two categories are family='binomial'")
-        codes, known = value.codes, value.levels
         if levels is None and not (column is not None and (column.ordered or rows.frame.declared_in_order(column))):
-            raise DataError(f"the categories of the response '{name}' have no order: {_how_to_order(name, known)}")
-    else:
-        values = _one_column(name, value)
-        row = first(values != np.floor(values))
-        if row is not None and levels is None:
             raise DataError(
-                f"the response '{name}' is {values[row]:g} in {rows.at(row)}; ordered categories are whole numbers, "
-                "an ordered categorical column, or any labels with levels= their order"
+                f"the categories of the response '{name}' have no order: {_how_to_order(name, value.levels)}"
             )
-        unique, codes = np.unique(values, return_inverse=True)
-        known = pd.Index(unique)
-    if levels is not None:
-        codes, known = _in_order(name, codes, known, levels, rows)
-    counts = np.bincount(codes, minlength=len(known))
-    unseen = [label_of(level) for level, count in zip(known, counts, strict=True) if count == 0]
+    codes, known, unseen = _codes(
+        name,
+        value,
+        levels,
+        rows,
+        "ordered categories are whole numbers, an ordered categorical column, or any labels with levels= their order",
+    )
     if unseen:
         one = len(unseen) == 1
         warn_caller(
@@ -180,22 +174,13 @@ def _categories_without_order(formula: Formula, rows: Rows, levels: Sequence[Any
     if formula.limits or len(formula.response) != 1:
         raise DataError(f"'{name}': categories are one column, and known")
     value = evaluate(formula.response[0], rows, {})
-    if isinstance(value, Categories):
-        codes, known = value.codes, value.levels
-    else:
-        values = _one_column(name, value)
-        row = first(values != np.floor(values))
-        if row is not None and levels is None:
-            raise DataError(
-                f"the response '{name}' is {values[row]:g} in {rows.at(row)}; categories are texts, a categorical "
-                "column, whole numbers, or any labels with levels= what they are"
-            )
-        unique, codes = np.unique(values, return_inverse=True)
-        known = pd.Index(unique)
-    if levels is not None:
-        codes, known = _in_order(name, codes, known, levels, rows)
-    counts = np.bincount(codes, minlength=len(known))
-    unseen = [label_of(level) for level, count in zip(known, counts, strict=True) if count == 0]
+    codes, known, unseen = _codes(
+        name,
+        value,
+        levels,
+        rows,
+        "categories are texts, a categorical column, whole numbers, or any labels with levels= what they are",
+    )
     if unseen and (levels is not None or (isinstance(value, Categories) and value.declared)):
         raise DataError(
             f"no row has category {unseen[0]!r} of the response '{name}': its coefficients go to minus infinity; leave "
@@ -236,6 +221,26 @@ def _chosen(formula: Formula, rows: Rows) -> Response:
 def _how_to_order(name: str, known: pd.Index) -> str:
     shown = ", ".join(repr(label_of(level)) for level in known[:8]) + (", ..." if len(known) > 8 else "")
     return f"give it as levels=[{shown}], lowest first, or make '{name}' an ordered categorical column"
+
+
+def _codes(
+    name: str, value: Any, levels: Sequence[Any] | None, rows: Rows, wanted: str
+) -> tuple[NDArray[Any], pd.Index, list[str]]:
+    """Codes of categories, their labels, and those of them that no row has; `wanted` says what they may be."""
+    if isinstance(value, Categories):
+        codes, known = value.codes, value.levels
+    else:
+        values = _one_column(name, value)
+        row = first(values != np.floor(values))
+        if row is not None and levels is None:
+            raise DataError(f"the response '{name}' is {values[row]:g} in {rows.at(row)}; {wanted}")
+        unique, codes = np.unique(values, return_inverse=True)
+        known = pd.Index(unique)
+    if levels is not None:
+        codes, known = _in_order(name, codes, known, levels, rows)
+    counts = np.bincount(codes, minlength=len(known))
+    unseen = [label_of(level) for level, count in zip(known, counts, strict=True) if count == 0]
+    return codes, known, unseen
 
 
 def _in_order(

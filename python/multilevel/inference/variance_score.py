@@ -20,7 +20,7 @@ from ..columns.grouping import build_grouping_factor
 from ..design.random_terms import RandomTerm
 from ..errors import DataError
 from ..fitting.refit import refit, without_random_effects
-from ..tables.page import Page, Paragraph, format_p
+from ..tables.page import OnPage, Page, Paragraph, format_p
 from . import mixtures
 from .variance_information import score_and_information
 from .variance_test import INTERCEPT, chosen, directions, in_words, mixture_of
@@ -38,8 +38,8 @@ NOTHING = 1e-8  # of the whole: a projection on nothing but zero, which rounding
 STARTS = ((1.0, 0.0, 1.0), (1.0, 0.9, 0.1), (1.0, -0.9, 0.1), (0.1, 0.0, 1.0))
 
 
-@dataclass(frozen=True, eq=False)
-class VarianceScoreTest:
+@dataclass(frozen=True, eq=False, repr=False)
+class VarianceScoreTest(OnPage):
     """A score test of variances; prints as a page.
 
     Attributes
@@ -78,15 +78,6 @@ class VarianceScoreTest:
             self.note,
         )
         return Page((Paragraph(lines, title="Variances, by score test:"),))
-
-    def __str__(self) -> str:
-        return self.page.as_text()
-
-    def __repr__(self) -> str:
-        return self.page.as_text().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return self.page.as_html()
 
 
 def variance_score_test(fit: Fit, group: str | Sequence[str], *effects: str, data: Any = None) -> VarianceScoreTest:

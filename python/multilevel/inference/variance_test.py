@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..fitting.refit import refit, without_random_effects
-from ..tables.page import Page, Paragraph, format_p
+from ..tables.page import OnPage, Page, Paragraph, format_p
 from . import mixtures
 from .restricted import restricted_loglik
 from .variance_information import Direction, efficient_information
@@ -27,8 +27,8 @@ OWN_VARIANCES = ("unstructured", "diagonal", "compound symmetry")
 INTERCEPT = "(Intercept)"
 
 
-@dataclass(frozen=True, eq=False)
-class VarianceTest:
+@dataclass(frozen=True, eq=False, repr=False)
+class VarianceTest(OnPage):
     """A likelihood ratio test of variances; prints as a page.
 
     Attributes
@@ -70,15 +70,6 @@ class VarianceTest:
             f"log-likelihood {self.loglik:.4f}, without {self.loglik_without:.4f}; {self.note}",
         )
         return Page((Paragraph(lines, title="Variances, by likelihood ratio:"),))
-
-    def __str__(self) -> str:
-        return self.page.as_text()
-
-    def __repr__(self) -> str:
-        return self.page.as_text().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return self.page.as_html()
 
 
 def variance_test(fit: Fit, group: str | Sequence[str], *effects: str, part: str = "mean") -> VarianceTest:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError
 from ..fitting.contributions import contributions
 from ..fitting.parameters import variance_share
-from ..tables.page import Page, Paragraph, Table, format_fixed, format_p
+from ..tables.page import OnPage, Page, Paragraph, Table, format_fixed, format_p
 from . import weighted_chi_squares
 from .clusters import sums_by
 from .ranking import check_rankable
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 NOTHING = 1e-12  # of a squared log-likelihood: a variance below this is none
 
 
-@dataclass(frozen=True, eq=False)
-class VuongTest:
+@dataclass(frozen=True, eq=False, repr=False)
+class VuongTest(OnPage):
     """Vuong's tests of two models; prints as a page.
 
     Attributes
@@ -83,15 +83,6 @@ class VuongTest:
                 table,
             )
         )
-
-    def __str__(self) -> str:
-        return self.page.as_text()
-
-    def __repr__(self) -> str:
-        return self.page.as_text().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return self.page.as_html()
 
 
 def vuong(first: Any, second: Any) -> VuongTest:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from ..tables.page import Page, Paragraph, Table, format_fixed, format_numbers, format_p
+from ..tables.page import OnPage, Page, Paragraph, Table, format_fixed, format_numbers, format_p
 from .anova import FTest, f_test, few_clusters, hotelling_test, quadratic_test
 from .degrees_of_freedom.methods import adjusted_covariance, check_method, default_method, degrees_of_freedom
 from .multiplicity import with_adjusted
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .robust import Robust
 
 
-@dataclass(frozen=True, eq=False)
-class WaldTest:
+@dataclass(frozen=True, eq=False, repr=False)
+class WaldTest(OnPage):
     """A hypothesis of one or several equations, tested together and one by one; prints as a page.
 
     Attributes
@@ -83,15 +83,6 @@ class WaldTest:
         table = Table(tuple(cells), tuple(zip(*cells.values(), strict=True)), n_labels=1, notes=tuple(notes))
         title = "Hypothesis:" if self.num_df == 1 else "All together:"
         return Page((table, Paragraph((joint,), title=title)))
-
-    def __str__(self) -> str:
-        return self.page.as_text()
-
-    def __repr__(self) -> str:
-        return self.page.as_text().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return self.page.as_html()
 
 
 def wald_test(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..columns.levels import label_of
 from ..errors import DataError
-from ..tables.page import Page, Table
+from ..tables.page import OnPage, Page, Table
 from .columns_used import used_column
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST = 50  # values: more are no table to look at
 
 
-@dataclass(frozen=True, eq=False)
-class Crosstab:
+@dataclass(frozen=True, eq=False, repr=False)
+class Crosstab(OnPage):
     """A table of counts; prints with percentages.
 
     Attributes
@@ -53,15 +53,6 @@ class Crosstab:
         return Page(
             (Table(heads, tuple(rows), n_labels=1, notes=(f"{self.counts.columns.name}: counts and row percent",)),)
         )
-
-    def __str__(self) -> str:
-        return self.page.as_text()
-
-    def __repr__(self) -> str:
-        return self.page.as_text().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return self.page.as_html()
 
 
 def crosstab(design: Design, outcome: str, factor: str) -> Crosstab:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..columns.levels import label_of
-from ..tables.page import Page, Paragraph, Table, format_fixed, format_numbers
+from ..tables.page import OnPage, Page, Paragraph, Table, format_fixed, format_numbers
 from .columns_used import group_codes, missing_rows, used_column, used_columns
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ FEW = 0.1  # of the levels: a column that varies in no more is probably meant to
 ROUNDING = 1e-12  # of the largest value
 
 
-@dataclass(frozen=True, eq=False)
-class Description:
+@dataclass(frozen=True, eq=False, repr=False)
+class Description(OnPage):
     """How the columns of a model vary; prints as two tables.
 
     Attributes
@@ -62,15 +62,6 @@ class Description:
         if self.notes:
             blocks.append(Paragraph(self.notes, title="To look at:", hanging=2))
         return Page(tuple(blocks))
-
-    def __str__(self) -> str:
-        return self.page.as_text()
-
-    def __repr__(self) -> str:
-        return self.page.as_text().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return self.page.as_html()
 
 
 def describe(design: Design, data: Any) -> Description:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -253,3 +254,21 @@ class Page:
 
     def _repr_html_(self) -> str:
         return self.as_html()
+
+
+class OnPage(ABC):
+    """A result that is shown as a page, in print and in notebooks."""
+
+    @property
+    @abstractmethod
+    def page(self) -> Page:
+        """The result as text or HTML."""
+
+    def __str__(self) -> str:
+        return self.page.as_text()
+
+    def __repr__(self) -> str:
+        return self.page.as_text().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return self.page.as_html()
