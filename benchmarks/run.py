@@ -22,7 +22,7 @@ r-cran-ordinal``); they run ``--r-rounds`` times where a fit takes seconds, and 
 ``--r``. The peers may live elsewhere (``--peer-python``; name ``--strings`` then, as pandas holds text according to
 whether pyarrow is there), and another build of multilevel can be a peer (``--peers base --base-python PYTHON``).
 Measurements are saved (``--json``), and ``--saved FILE FILE`` reports on several runs together, a case from its last
-one. ``--small`` times the small data, to try all of it in a few minutes. A quiet machine is worth more than many rounds.
+one. ``--small`` times the small data, to try all of it in a few minutes. A quiet machine is worth more than rounds.
 
 Files: case.py what a case is, one_factor.py, several_factors.py, families.py and published.py the models and their
 data, cases.py their names, packages.py the calls, child.py and r_packages.R one measurement, usage.py time and memory,
