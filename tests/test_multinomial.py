@@ -366,8 +366,8 @@ def test_arguments_of_other_families() -> None:
     data = drawn(16)
     with pytest.raises(DataError, match="multinomial"):
         ml.fit("y ~ x", data, base=1)
-    with pytest.raises(DataError, match="one grouping factor"):
-        ml.fit("y ~ x + (1 | g) + (1 | h)", data.assign(h=data["g"] % 3), "multinomial")
+    with pytest.raises(DataError, match="rows that share the probabilities of a choice needs one grouping factor"):
+        ml.fit("y ~ x + (1 | g) + (1 | h)", data.assign(h=data["g"] % 3), "multinomial", n_quadrature=3)
 
 
 def test_separation_in_one_category() -> None:
