@@ -6,7 +6,10 @@ namespace multilevel::likelihood {
 
 ChoiceDensities::ChoiceDensities(const model::Model& model, const model::Response& response, int threads,
                                  const Monitor& monitor)
-    : JointDensities(model, response, {0}, 1, threads, monitor), score_(value_.size()), weight_(value_.size()) {
+    : JointDensities(model, response, {0}, std::vector<int>(static_cast<std::size_t>(model.q()), 0), 1, threads,
+                     monitor),
+      score_(value_.size()),
+      weight_(value_.size()) {
   centred_.assign(static_cast<std::size_t>(model.q()), std::vector<double>(value_.size()));
   for (const auto& own : model.panels()) {
     const int first_set = model.cluster_set(own.first_cluster);
@@ -40,7 +43,7 @@ void ChoiceDensities::add_third(int i, const double* const* V, double* const* to
 }
 
 /// The weights are never negative.
-void ChoiceDensities::set_weights(bool) {
+void ChoiceDensities::set_weights(double) {
   for (int i = 0; i < static_cast<int>(sets_.size()); ++i) {
     const auto& own = panel(i);
     const auto& sets = sets_[static_cast<std::size_t>(i)];

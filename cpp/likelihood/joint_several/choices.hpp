@@ -17,7 +17,7 @@ class ChoiceDensities final : public JointDensities {
   const double* first(int i, int) const override { return score_.data() + panel(i).first_row; }
   void curve(int i, int s, const double* x, int t, double* to) const override;
   void add_third(int i, const double* const* V, double* const* to) const override;
-  void set_weights(bool positive) override;
+  void set_weights(double share) override;
   void columns(const model::Panel& panel, PairedColumns& to) const override;
 
  private:

@@ -16,11 +16,11 @@ constexpr double least_parallel_rows = 5000.0;
 }  // namespace
 
 JointDensities::JointDensities(const model::Model& model, const model::Response& response, std::vector<int> main,
-                               int n_variables, int threads, const Monitor& monitor)
+                               std::vector<int> main_of, int n_variables, int threads, const Monitor& monitor)
     : model_(model),
       response_(response),
       main_(std::move(main)),
-      main_of_(static_cast<std::size_t>(model.q())),
+      main_of_(std::move(main_of)),
       n_variables_(n_variables),
       threads_(static_cast<double>(model.n_rows()) < least_parallel_rows
                    ? 1
@@ -31,10 +31,6 @@ JointDensities::JointDensities(const model::Model& model, const model::Response&
   fixed_.assign(main_.size(), std::vector<double>(n));
   at_ = fixed_;
   value_.resize(n);
-  for (const auto& term : model.terms())
-    for (int a = 0; a < term.q; ++a)
-      main_of_[static_cast<std::size_t>(term.first + a)] =
-          static_cast<int>(std::find(main_.begin(), main_.end(), term.variable) - main_.begin());
 }
 
 double JointDensities::evaluate(const double* u, bool third) {

@@ -43,14 +43,21 @@ class JointDensities {
   /// rows are what PairLeverages makes.
   virtual void add_third(int panel, const double* const* V, double* const* to) const = 0;
 
-  /// Makes what columns() gives. With `positive` each row's block is replaced by the nearest to it in size that is
-  /// positive semidefinite, which points uphill from anywhere.
-  virtual void set_weights(bool positive) = 0;
+  /// Makes what columns() gives. Of what is negative in each row's block a `share` is kept: all of it is the curvature,
+  /// nothing what points uphill from anywhere.
+  virtual void set_weights(double share) = 0;
   virtual void columns(const model::Panel& panel, PairedColumns& to) const = 0;
 
+  /// Looks for better modes of the levels of a factor, each on its own with everything else held, from `modes`, where
+  /// the rows are and f is at a mode. Better ones are written there; returns how many, and adds the levels that have
+  /// others, better or not, to `several`.
+  virtual int move_levels(int, const Eigen::MatrixXd& /*lambda*/, std::vector<double>& /*modes*/, long& /*several*/) {
+    return 0;
+  }
+
  protected:
-  JointDensities(const model::Model& model, const model::Response& response, std::vector<int> main, int n_variables,
-                 int threads, const Monitor& monitor);
+  JointDensities(const model::Model& model, const model::Response& response, std::vector<int> main,
+                 std::vector<int> main_of, int n_variables, int threads, const Monitor& monitor);
 
   /// Where the panel's rows are: derivatives, and value_. at(a) has the values of main variable a.
   virtual void evaluate_panel(int panel, bool third) = 0;

@@ -82,13 +82,13 @@ double JointSeveralObjective::evaluate_at(const std::vector<double>& modes, bool
 }
 
 /// B, from the rows' second derivatives.
-void JointSeveralObjective::set_products(bool positive) {
-  densities_->set_weights(positive);
+void JointSeveralObjective::set_products(double share) {
+  densities_->set_weights(share);
   products_.set(pattern_, [this](const model::Panel& panel, PairedColumns& to) { densities_->columns(panel, to); });
 }
 
-bool JointSeveralObjective::factor(bool positive) {
-  set_products(positive);
+bool JointSeveralObjective::factor(double share) {
+  set_products(share);
   return precision_.factor(products_, lambda_);
 }
 
@@ -108,7 +108,7 @@ void JointSeveralObjective::penalized_gradient(const std::vector<double>& modes)
 /// The log-likelihood at the modes, with all that depends on the rows alone, and H's factor. False when there is none.
 bool JointSeveralObjective::set_value(const std::vector<double>& modes, Sums& sums) {
   sums.log_likelihood.add(evaluate_at(modes, true));
-  if (!factor(false)) return false;
+  if (!factor(1.0)) return false;
   const auto n = static_cast<Eigen::Index>(modes.size());
   sums.log_likelihood.add(-0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm());
   sums.log_likelihood.add(-0.5 * precision_.log_determinant());
@@ -221,7 +221,7 @@ Eigen::MatrixXd JointSeveralObjective::entry_information() {
     return theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_);
   };
   const Eigen::MatrixXd observed = information();
-  if (concave_ || linear_algebra::Cholesky(observed).positive_definite() || !factor(true)) return observed;
+  if (concave_ || linear_algebra::Cholesky(observed).positive_definite() || !factor(0.0)) return observed;
   precision_.invert();
   precision_.level_products(products_, lambda_, products_by_level_.data(), nullptr);
   return information();

@@ -34,12 +34,11 @@ class JointSeveralObjective final : public Objective {
 
   bool find_modes(std::vector<double>& modes, Sums& sums, bool beside);
   bool climb(std::vector<double>& modes, Sums& sums, double& f, double error);
-  void set_products(bool positive);
-  bool factor(bool positive);
+  void set_products(double share);
+  bool factor(double share);
   double evaluate_at(const std::vector<double>& modes, bool third);
   void penalized_gradient(const std::vector<double>& modes);
   bool settle(std::vector<double>& modes, Sums& sums);
-  bool settle_factor(int factor, std::vector<double>& modes, Sums& sums);
   bool set_value(const std::vector<double>& modes, Sums& sums);
   void set_gradient(const std::vector<double>& modes, Sums& sums);
   void contribute_rows(int panel, Contributions& to) const;

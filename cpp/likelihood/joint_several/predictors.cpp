@@ -11,17 +11,15 @@ namespace {
 
 std::size_t at_index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-/// The symmetric matrix [a b; b d] with its eigenvalues' absolute values.
-void absolute(double& a, double& b, double& d) {
+/// The symmetric matrix [a b; b d] with its negative eigenvalues times a share.
+void shrink(double& a, double& b, double& d, double share) {
   const double middle = 0.5 * (a + d), radius = std::hypot(0.5 * (a - d), b);
   if (middle >= radius) return;
-  if (middle <= -radius) {
-    a = -a;
-    b = -b;
-    d = -d;
-    return;
+  double slope = share, level = 0.0;
+  if (middle > -radius) {  // a linear function of the matrix
+    slope = 0.5 * ((1.0 + share) + (1.0 - share) * middle / radius);
+    level = 0.5 * (1.0 - share) * (radius - middle * (middle / radius));
   }
-  const double slope = middle / radius, level = radius - middle * slope;
   a = level + slope * a;
   b = slope * b;
   d = level + slope * d;
@@ -31,7 +29,8 @@ void absolute(double& a, double& b, double& d) {
 
 PredictorDensities::PredictorDensities(const model::Model& model, const model::Response& response, int threads,
                                        const Monitor& monitor)
-    : JointDensities(model, response, Tables(model, 0).main(), 1 + model.family().n_phi(), threads, monitor),
+    : JointDensities(model, response, main_variables(model), main_positions(model), 1 + model.family().n_phi(), threads,
+                     monitor),
       rows_(static_cast<std::size_t>(model.family().n_phi())) {
   const auto n = value_.size();
   for (const auto& own : model.panels()) tables_.emplace_back(model, own.n_rows);
@@ -90,7 +89,7 @@ void PredictorDensities::add_third(int i, const double* const* V, double* const*
     }
 }
 
-void PredictorDensities::set_weights(bool positive) {
+void PredictorDensities::set_weights(double share) {
   for (int i = 0; i < static_cast<int>(model_.panels().size()); ++i) {
     const auto first = panel(i).first_row;
     for (int a = 0; a < n_main(); ++a)
@@ -100,19 +99,20 @@ void PredictorDensities::set_weights(bool positive) {
         for (int j = 0; j < panel(i).n_rows; ++j) to[j] = -second[j];
       }
   }
-  if (positive)
-    for (std::int64_t j = 0; j < model_.n_rows(); ++j) make_positive(at_index(j));
+  if (share < 1.0)
+    for (std::int64_t j = 0; j < model_.n_rows(); ++j) shrink_negative(at_index(j), share);
 }
 
 /// Of the variables that carry random effects: the others have no part in B.
-void PredictorDensities::make_positive(std::size_t row) {
+void PredictorDensities::shrink_negative(std::size_t row, double share) {
   auto w = [&](int a, int b) -> double& { return weight_[at_index(pair(a, b))][row]; };
   if (carrying_.size() == 1) {
-    w(carrying_[0], carrying_[0]) = std::fabs(w(carrying_[0], carrying_[0]));
+    double& own = w(carrying_[0], carrying_[0]);
+    if (own < 0.0) own *= share;
     return;
   }
   if (carrying_.size() == 2) {
-    absolute(w(carrying_[0], carrying_[0]), w(carrying_[1], carrying_[0]), w(carrying_[1], carrying_[1]));
+    shrink(w(carrying_[0], carrying_[0]), w(carrying_[1], carrying_[0]), w(carrying_[1], carrying_[1]), share);
     return;
   }
   const auto m = static_cast<Eigen::Index>(carrying_.size());
@@ -121,8 +121,10 @@ void PredictorDensities::make_positive(std::size_t row) {
     for (Eigen::Index b = 0; b <= a; ++b) block(a, b) = block(b, a) = w(carrying_[at_index(a)], carrying_[at_index(b)]);
   if (!block.allFinite()) return;
   const linear_algebra::SymmetricEigen spectrum(block);
-  const Eigen::MatrixXd half = spectrum.vectors * spectrum.values.cwiseAbs().cwiseSqrt().asDiagonal();
-  block = linear_algebra::times_transposed(half, half);
+  Eigen::MatrixXd scaled = spectrum.vectors;
+  for (Eigen::Index k = 0; k < m; ++k)
+    scaled.col(k) *= spectrum.values[k] < 0.0 ? share * spectrum.values[k] : spectrum.values[k];
+  block = linear_algebra::times_transposed(scaled, spectrum.vectors);
   for (Eigen::Index a = 0; a < m; ++a)
     for (Eigen::Index b = 0; b <= a; ++b) w(carrying_[at_index(a)], carrying_[at_index(b)]) = block(a, b);
 }
