@@ -423,7 +423,7 @@ def test_a_process_that_dies_costs_its_own_seed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_many_clusters_at_once_have_the_modes_of_each() -> None:
-    """Of densities with several modes: starts side by side, the finished left out, against one cluster after another."""
+    """Of densities with several modes: starts side by side, the finished left out, against one after another."""
     rng = np.random.default_rng(3)
     sizes = np.array([1, 4, 2, 7, 3, 1])
     n = sizes.sum()
