@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..effects.marginal_means import marginal_means
+from ..effects.marginal_means import marginal_means, scale_at
 from ..effects.variables import column_of, is_number, levels_of
 from ..errors import DataError
 from ..prediction.links import derivatives
@@ -109,17 +109,18 @@ def thresholds(fit: Fit, at: Mapping[str, Any] | None, level: float, ax: Axes | 
     eta = float(marginal_means(fit, names, kind="link", at=setting).table["estimate"].iloc[0])
     cuts = marginal_means(fit, names, kind="cuts", at=setting, level=level).table
     places, lower, upper = (cuts[name].to_numpy(dtype=float) for name in ("estimate", "conf_low", "conf_high"))
-    shares = np.diff(np.concatenate([[0.0], derivatives(fit.family.link, places, 0)[0], [1.0]]))
-    reach = np.asarray(fit.family.link_of_mean(np.array([1.0 - REACH, REACH])))
+    scale = np.exp(scale_at(fit, setting))
+    shares = np.diff(np.concatenate([[0.0], derivatives(fit.family.link, places / scale, 0)[0], [1.0]]))
+    reach = scale * np.asarray(fit.family.link_of_mean(np.array([1.0 - REACH, REACH])))
     grid = np.linspace(min(reach[0], places.min()) - 0.3, max(reach[1], places.max()) + 0.3, 801)
-    density = derivatives(fit.family.link, grid, 1)[1]
+    density = derivatives(fit.family.link, grid / scale, 1)[1]
     ends = np.concatenate([grid[:1], places, grid[-1:]])
     ax = canvas.new_axes(ax, height=3.6)
     colours = _shades(len(made.categories))
     top = density.max()
     for k, colour in enumerate(colours):
         inside = np.concatenate([[ends[k]], grid[(grid > ends[k]) & (grid < ends[k + 1])], [ends[k + 1]]])
-        height = derivatives(fit.family.link, inside, 1)[1]
+        height = derivatives(fit.family.link, inside / scale, 1)[1]
         label = f"{canvas.short(made.categories[k])} ({shares[k]:.2f})"
         ax.fill_between(inside + eta, height, color=colour, alpha=0.85, linewidth=0.0, label=label)
     ax.plot(grid + eta, density, color=canvas.INK, linewidth=1.2)

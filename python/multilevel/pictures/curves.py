@@ -101,6 +101,8 @@ def _group_curves(fit: Fit, at: dict[str, Any], x: str, places: NDArray[np.float
         return
     if fit.design.thresholds is not None and len(fit.design.parts[0].fixed) > 1:
         return  # thresholds that move with columns of their own
+    if fit.family.scaled:
+        return  # distances from the thresholds, too
     eta = marginal_means(fit, [x], None, "link", at=at, random="zero").table["estimate"].to_numpy(dtype=float)
     shift = np.zeros((len(fit.design.grouping_factors[0].levels), len(places)))
     for term, columns in zip(fit.design.random_terms, fit.term_columns, strict=True):
