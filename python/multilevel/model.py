@@ -250,12 +250,14 @@ class MixedModel:
 
         Parameters
         ----------
-        method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml"}, optional
+        method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml", "mspl", "rspl", "mmpl", "rmpl"}, optional
             Maximum likelihood, or restricted maximum likelihood, which allows for the fixed effects in the variances.
             REML is the default of linear mixed models (Gaussian with the identity link and random effects), and there
             alone it exists. All others have "ml". "pql" and "mql" are first-order penalized and marginal
             quasi-likelihood with a scale that is estimated, for comparison with older work: their variances are too
-            small where groups are, and they have no likelihood. Linear models without random effects are least squares:
+            small where groups are, and they have no likelihood. With the scale at one they have the names of SAS,
+            "mspl" and "rspl" (penalized, by ML and REML), "mmpl" and "rmpl" (marginal). Linear models without random
+            effects are least squares:
             the log-likelihood is at its maximum, and the residual variance is over n - p, as in lm().
         n_quadrature : int or "auto"
             Points of adaptive Gauss-Hermite quadrature per random effect; 1 is the Laplace approximation. "auto" raises
