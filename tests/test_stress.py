@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from dataclasses import replace
@@ -29,9 +30,10 @@ from stress.designs import Bar, Design, design  # noqa: E402
 from stress.linear import Linear  # noqa: E402
 from stress.modes import Clusters, starts  # noqa: E402
 from stress.outcome import Outcome  # noqa: E402
+from stress.parts import density_of  # noqa: E402
 from stress.plain import Plain  # noqa: E402
 from stress.problem import Problem, Term  # noqa: E402
-from stress.recipe import FULL, KINDS, LINKS, Recipe, draw  # noqa: E402
+from stress.recipe import FULL, KINDS, LINKS, SEVERAL_PREDICTORS, WIDER, WIDER_PARTS, Recipe, draw  # noqa: E402
 from stress.structures import factor  # noqa: E402
 
 MEANS = {
@@ -241,6 +243,62 @@ def test_linear_likelihood(method: str) -> None:
     assert Linear(problem).loglik(psi) == pytest.approx(expected, rel=1e-12)
 
 
+def wider_design(part: str, first: int = WIDER) -> Design:
+    seed = next(s for s in itertools.count(first) if draw(np.random.default_rng(s), s).part == part)
+    return design(seed)
+
+
+@pytest.mark.parametrize("part", [*WIDER_PARTS, *SEVERAL_PREDICTORS])
+def test_derivatives_of_more_densities(part: str) -> None:
+    """By differences, for each predictor of a row; with the predictors of a row together where there are several."""
+    problem = wider_design(part).problem().in_order()
+    if part == "restricted":
+        return
+    phi = np.linspace(-0.5, 1.0, 2 * (max(problem.categories, 3) - 1))
+    density, rng, count = density_of(problem, phi), np.random.default_rng(1), problem.predictors
+    eta = 0.5 * rng.normal(size=len(problem.y))
+    first, second = density.derivatives(eta)
+    second = second.reshape(-1, count, count)
+    h = 1e-5
+    for k in range(count):
+        step = h * (np.arange(len(eta)) % count == k)
+        rise = (density.value(eta + step) - density.value(eta - step)).reshape(-1, count).sum(1) / (2 * h)
+        np.testing.assert_allclose(first.reshape(-1, count)[:, k], rise, rtol=1e-6, atol=1e-6)
+        bend = (density.derivatives(eta + step)[0] - density.derivatives(eta - step)[0]) / (2 * h)
+        np.testing.assert_allclose(second[:, :, k], bend.reshape(-1, count), rtol=1e-5, atol=1e-5)
+    nodes = np.column_stack([eta, eta + 1])
+    np.testing.assert_allclose(density.value(nodes)[:, 0], density.value(eta))
+
+
+@pytest.mark.parametrize("part", ["adjacent", "continuation", "reverse_continuation", "scale", "multinomial"])
+def test_probabilities_of_categories_sum_to_one(part: str) -> None:
+    made = wider_design(part)
+    problem = made.problem()
+    n, count, phi = len(made.frame), problem.predictors, np.linspace(-0.5, 1.0, 2 * (problem.categories - 1))
+    problem = replace(problem, weights=np.ones(len(problem.y)))
+    eta, total = np.random.default_rng(2).normal(size=n * count), np.zeros(n)
+    outcomes = range(-1, count) if part == "multinomial" else range(1, problem.categories + 1)
+    for y in outcomes:
+        density = density_of(replace(problem, y=np.full(n * count, float(y))), phi)
+        total += np.exp(density.value(eta).reshape(n, count).sum(1))
+    np.testing.assert_allclose(total, 1.0, rtol=1e-12)
+
+
+def test_random_zero_and_sigma_are_their_definitions() -> None:
+    problem = wider_design("random zero").problem()
+    problem = replace(problem, family="poisson", weights=np.ones(len(problem.y)))
+    eta = np.random.default_rng(3).normal(size=len(problem.y))
+    mean, odds = np.exp(eta[::2]), eta[1::2] + 0.3 + 0.2 * problem.split[::2]
+    share, y = special.expit(odds), problem.y[::2]
+    expected = np.where(y == 0, np.log(share + (1 - share) * np.exp(-mean)), np.log1p(-share) + poisson.logpmf(y, mean))
+    np.testing.assert_allclose(density_of(problem, np.array([0.3, 0.2])).value(eta)[::2], expected, rtol=1e-9)
+    problem = wider_design("random dispersion").problem()
+    problem = replace(problem, weights=np.ones(len(problem.y)))
+    eta = np.random.default_rng(3).normal(size=len(problem.y))
+    expected = norm.logpdf(problem.y[::2], eta[::2], np.exp(eta[1::2] + 0.3 + 0.2 * problem.split[::2]))
+    np.testing.assert_allclose(density_of(problem, np.array([0.3, 0.2])).value(eta)[::2], expected, rtol=1e-9)
+
+
 def test_structures() -> None:
     Z, theta = np.ones((1, 4)), np.array([0.5, 1.0, 1.5, 2.0, 0.6])
     sds = theta[:4]
@@ -395,6 +453,8 @@ def test_a_seed_is_a_design() -> None:
     assert one.formula == two.formula
     assert {design(seed).recipe.kind for seed in range(300)} == set(KINDS)
     recipes = [draw(np.random.default_rng(FULL + seed), FULL + seed) for seed in range(2000)]
+    wider = [draw(np.random.default_rng(WIDER + seed), WIDER + seed).part for seed in range(400)]
+    assert set(wider) >= {*WIDER_PARTS, *SEVERAL_PREDICTORS}
     everything = {(recipe.family, recipe.link) for recipe in recipes}
     assert everything == set(LINKS)
     assert {draw(np.random.default_rng(seed), seed).family for seed in range(300)} < {
@@ -423,7 +483,7 @@ def test_a_process_that_dies_costs_its_own_seed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_many_clusters_at_once_have_the_modes_of_each() -> None:
-    """Of densities with several modes: starts side by side, the finished left out, against one after another."""
+    """Of densities with several modes: starts side by side, finished ones left out, against one after another."""
     rng = np.random.default_rng(3)
     sizes = np.array([1, 4, 2, 7, 3, 1])
     n = sizes.sum()

@@ -250,7 +250,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
         _compare_errors(names[:p], errors, results.bse.to_numpy(), outcome)
         if not np.all(np.abs(beta - fit.beta) < 1e-3 * errors):
             outcome.add("SILENT WRONG", f"fixed effects are not those of least squares: {fit.beta}, {beta}")
-    elif plain.problem.family == "gaussian" and plain.problem.part == "dispersion":
+    elif plain.problem.family == "gaussian" and plain.problem.part in ("dispersion", "random dispersion"):
         pass  # as in linear models theirs are those given the covariance parameters
     elif not np.allclose(results.bse.to_numpy(), np.sqrt(np.diag(fit.covariance))[:p], rtol=1e-6, equal_nan=True):
         outcome.add("SE WRONG", "those of the fixed effects are not those of all parameters together")
@@ -319,7 +319,7 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
         return
     base, unit = plain.loglik(fit.psi), units(plain)
     if plain.linear:
-        unit = unit * np.exp(fit.psi[-1])
+        unit = unit * np.exp(fit.psi[theta[-1] + 1])
     signed = any(term.structure in ("cs", "hetar1") for term in plain.problem.terms)
     for k in at_edge:
         inwards = plain_correlation(plain, k)

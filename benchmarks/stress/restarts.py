@@ -13,6 +13,7 @@ from .designs import Design
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
+from .recipe import UNSHIFTED
 from .structures import n_theta
 
 GAP_LIMIT = 1e-5
@@ -75,13 +76,14 @@ def outside(plain: Plain, psi: Array) -> bool:
 def start_points(plain: Plain, psi: Array, rng: np.random.Generator, many: bool) -> list[Array]:
     """Starts: covariances near zero and large, each variance in turn, a random place, and an ordinary dispersion."""
     theta, scales = np.array(theta_places(plain)), scale_places(plain)
-    own = 0 if plain.problem.family in ("gaussian", "cumulative") else plain.problem.n_phi
+    plainly = plain.problem.family not in ("gaussian", *UNSHIFTED) and plain.problem.part != "random zero"
+    own = plain.problem.n_phi if plainly else 0
     dispersed = [np.append(psi[:-own], np.ones(own))] if own else []
     if not len(theta):
         return [*dispersed, psi + rng.normal(size=len(psi)) * 0.1]
     unit = np.ones(len(psi))
     unit[theta] = units(plain)
-    least = 0.1 * np.exp(psi[-1]) if plain.problem.family == "gaussian" and plain.linear else 0.1
+    least = 0.1 * np.exp(psi[theta[-1] + 1]) if plain.problem.family == "gaussian" and plain.linear else 0.1
     size = max(least, min(float(np.abs(psi[scales] / unit[scales]).max()), 1e3 * max(1.0, least)))
     found = dispersed
     for factor in (0.05, 5.0):
