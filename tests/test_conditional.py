@@ -97,6 +97,26 @@ def test_several_factors() -> None:
     np.testing.assert_allclose(hessian, hessian.T)
 
 
+def test_two_alternatives_and_crossed_factors_are_a_binomial() -> None:
+    rng = np.random.default_rng(22)
+    n = 400
+    x, g, h = 0.5 + rng.normal(size=n), rng.integers(0, 12, n), rng.integers(0, 8, n)
+    y = (0.5 + rng.normal(0, 1, 12)[g] + rng.normal(0, 0.8, 8)[h]) * x + rng.logistic(size=n) > 0
+    wide = pd.DataFrame({"y": y.astype(int), "x": x, "g": g, "h": h})
+    binomial = ml.fit("y ~ 0 + x + (0 + x | g) + (0 + x | h)", wide, "binomial")
+    other = wide.assign(y=1 - wide["y"], x=0.0)
+    rows = pd.concat([wide.assign(set=range(n)), other.assign(set=range(n))])
+    two = ml.fit("y ~ x + (x | g) + (x | h)", rows, "conditional", choice_set="set")
+    assert two.converged
+    assert two.llf == pytest.approx(binomial.llf, abs=1e-8)
+    np.testing.assert_allclose(np.abs(two.fit.psi), np.abs(binomial.fit.psi), atol=1e-5)
+    np.testing.assert_allclose(np.abs(two.fit.covariance), np.abs(binomial.fit.covariance), rtol=1e-3, atol=1e-6)
+    ours, theirs = two.random_effects(), binomial.random_effects()
+    np.testing.assert_allclose(ours["mode"], theirs["mode"], atol=1e-5)
+    np.testing.assert_allclose(ours["sd"], theirs["sd"], rtol=1e-5)
+
+
+
 def test_pairs_are_a_binomial_model_of_differences() -> None:
     rng = np.random.default_rng(8)
     n = 200

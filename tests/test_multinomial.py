@@ -118,19 +118,6 @@ def test_several_factors(nested: bool) -> None:
         np.testing.assert_array_equal(again[1], gradient)
 
 
-def test_two_categories_of_crossed_factors_are_a_binomial() -> None:
-    data = drawn(22, n=300, k=2, groups=12)
-    data["h"] = np.random.default_rng(23).integers(0, 8, 300)
-    data["y"] = (data["y"] == 1) ^ ((data["h"] % 4 == 0) & (np.arange(300) % 3 > 0))
-    formula = "y ~ x + (1 | g) + (1 | h)"
-    binomial, two = ml.fit(formula, data, "binomial"), ml.fit(formula, data.astype({"y": str}), "multinomial")
-    assert two.llf == pytest.approx(binomial.llf, abs=1e-8)
-    np.testing.assert_allclose(np.abs(two.fit.psi), np.abs(binomial.fit.psi), atol=1e-5)
-    np.testing.assert_allclose(two.fit.covariance, binomial.fit.covariance, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(two.random_effects()["mode"], binomial.random_effects()["mode"], atol=1e-5)
-    np.testing.assert_allclose(two.random_effects()["sd"], binomial.random_effects()["sd"], rtol=1e-5)
-
-
 @pytest.mark.parametrize("points", [3, 8])
 def test_quadrature_is_that_of_the_definition(points: int) -> None:
     data = drawn(3, k=3)
