@@ -12,6 +12,7 @@ namespace {
 constexpr double much_overlap = 0.8;  // squared cosine of two random columns that are not free to be recombined
 constexpr int few_levels = 10;
 constexpr double few_rows = 50.0;
+constexpr double many_rows = 5000.0, some_clusters = 0.05;
 constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
 constexpr int long_search = 15;          // iterations
 constexpr double large_effect = 2.0;     // of a standard deviation, on the scale of eta or beside the residual's
@@ -78,7 +79,11 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
   if (optimum.ending != Ending::converged || static_cast<int>(optimum.trace.size()) > long_search) return true;
   if (std::find(free.begin(), free.end(), false) != free.end()) return true;
   if (model.random_overlap() > much_overlap || static_cast<double>(model.n_rows()) < few_rows) return true;
-  if (!model.family().log_concave()) return true;
+  // With a mode for each cluster a likelihood is smooth, whatever the family; of few rows it can have several maxima.
+  if (!model.family().log_concave() &&
+      (static_cast<double>(model.n_rows()) < many_rows ||
+       static_cast<double>(optimum.sums.several_modes) > some_clusters * model.n_clusters()))
+    return true;
   const bool linear = model.is_linear();
   if (!linear && static_cast<double>(model.n_modes()) * rows_per_effect > static_cast<double>(model.n_rows()))
     return true;
