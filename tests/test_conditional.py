@@ -116,7 +116,6 @@ def test_two_alternatives_and_crossed_factors_are_a_binomial() -> None:
     np.testing.assert_allclose(ours["sd"], theirs["sd"], rtol=1e-5)
 
 
-
 def test_pairs_are_a_binomial_model_of_differences() -> None:
     rng = np.random.default_rng(8)
     n = 200

@@ -309,6 +309,22 @@ def test_what_follows(zeros: ml.MixedModelResults, dispersed: ml.MixedModelResul
     assert dispersed.certificate.eigenvalues.min() > 0
 
 
+def test_nested_factors_have_no_quadrature_then() -> None:
+    """Two factors that nest have it with one predictor: what takes it by itself does not here."""
+    r = np.random.default_rng(17)
+    g, x = np.repeat(np.arange(30), 8), r.normal(size=240)
+    y = x + r.normal(0, 0.8, 6)[g % 6] + r.normal(0, 0.6, 30)[g] + r.normal(size=240) * np.exp(r.normal(0, 0.5, 30)[g])
+    frame = pd.DataFrame({"y": y, "x": x, "g": g, "outer": g % 6})
+    results = ml.fit("y ~ x + (1 | outer) + (1 | g)", frame, dispersion="~ (1 | g)")
+    means = results.random_effects("mean")
+    assert set(means["method"]) == {"Laplace"}
+    assert np.isfinite(means["mean"]).all()
+    parts = results.cluster_contributions()
+    assert parts["llf"].sum() == pytest.approx(results.llf, rel=1e-11)
+    with pytest.raises(ml.DataError, match="random effects in the dispersion formula needs one grouping factor"):
+        results.random_effects("mean", n_quadrature=5)
+
+
 # ---- hard cases ---------------------------------------------------------------------------------------------------
 
 

@@ -25,8 +25,8 @@ def drawn_effects(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
 
     Normal around the conditional modes, with the conditional covariance of the Laplace approximation. With several
     grouping factors it is that of all effects at once, from the inverse of the sparse Hessian; where the density of a
-    row is not concave in its linear predictor, with expected weights. Random effects of the family's parameters have the
-    observed Hessian, which is positive definite at the modes as a whole.
+    row is not concave in its linear predictor, with expected weights. Where the family's parameters have random effects
+    the Hessian is the observed one, which is positive definite at the modes as a whole.
 
     References
     ----------
