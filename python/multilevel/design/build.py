@@ -41,7 +41,7 @@ from .new_data import DesignCoding
 from .offset import Offset, offset_values, read_offset
 from .parts import DesignPart, read_parts
 from .random_terms import all_bars, bar_atoms, build_random_terms
-from .response import build_response
+from .read_response import build_response
 from .source import source_columns
 from .thresholds import (
     PART,

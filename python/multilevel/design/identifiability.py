@@ -15,8 +15,8 @@ from ..columns.grouping import GroupingFactor, Relation, relations, varies_withi
 from ..columns.least_squares import dense, in_terms_of, root_mean_square
 from ..columns.levels import label_of
 from ..errors import DataError
-from ..formula.parse import Bar
 from ..formula.structures import UNCORRELATED, rank_of
+from ..formula.terms import Bar
 from .fixed import FixedColumn
 from .random_terms import RandomTerm
 

@@ -14,8 +14,9 @@ from ..columns.expressions import Numbers, Rows
 from ..columns.grouping import GroupCoding, GroupingFactor, build_grouping_factor
 from ..columns.transforms import Categories
 from ..errors import DataError
-from ..formula.parse import Atom, Bar, Formula
+from ..formula.parse import Formula
 from ..formula.structures import CONFIRMATORY, ORDERED, UNCORRELATED, rank_of
+from ..formula.terms import Atom, Bar
 from ..formula.tokens import complain
 from .confirmatory import confirmatory_structure
 from .times import Times, learn_times
