@@ -15,6 +15,8 @@ from scipy import special, stats
 import multilevel as ml
 from multilevel import _core
 from multilevel.checks.drawn_effects import drawn_effects
+from multilevel.fitting.refit import of_rows, refit
+from multilevel.prediction.choice_joint import joint_of
 from multilevel.prediction.joint import Joint
 
 from .dense_laplace import Array, indicators, laplace
@@ -215,11 +217,23 @@ def dispersed() -> ml.MixedModelResults:
     return ml.fit("y ~ x + (1 | g)", data, dispersion="~ x + (1 | g) + (1 | h)")
 
 
-@pytest.mark.parametrize("which", ["zeros", "dispersed"])
+@pytest.fixture(scope="module")
+def chosen() -> ml.MixedModelResults:
+    r = np.random.default_rng(4)
+    n = 600
+    x, g, h = r.normal(size=n), r.integers(0, 12, n), r.integers(0, 10, n)
+    eta = np.column_stack([0 * x, 0.3 + 0.5 * x, -0.2 - 0.5 * x])
+    for codes, sd in ((g, 0.9), (h, 0.8)):
+        eta[:, 1:] += r.normal(0, sd, (12, 2))[codes]
+    y = np.argmax(eta + r.gumbel(size=(n, 3)), axis=1)
+    return ml.fit("y ~ x + (1 | g) + (1 | h)", pd.DataFrame({"y": y, "x": x, "g": g, "h": h}), "multinomial")
+
+
+@pytest.mark.parametrize("which", ["zeros", "dispersed", "chosen"])
 def test_modes_and_draws(which: str, request: pytest.FixtureRequest) -> None:
     """Modes, their covariances and draws given the data: a dense inverse of H, whose rows Python puts together."""
     fit = request.getfixturevalue(which).fit
-    joint = Joint(fit)
+    joint = joint_of(fit)
     inverse = np.linalg.inv(joint.hessian.toarray())
     assert np.abs(joint.modes).max() > 0.1
     for modes, own in zip(joint.effects(joint.modes), fit.modes, strict=True):
@@ -307,6 +321,19 @@ def test_what_follows(zeros: ml.MixedModelResults, dispersed: ml.MixedModelResul
     assert list(zeros.icc().index) == ["site"]  # species are not in the mean
     assert zeros.certificate.predicted_gain < 1e-8
     assert dispersed.certificate.eigenvalues.min() > 0
+
+
+def test_influence_of_rows(dispersed: ml.MixedModelResults) -> None:
+    """One step for a row is near what a fit without it gives."""
+    found = dispersed.influence().cooks_distance
+    row = int(np.argmax(found))
+    assert np.isfinite(found).all()
+    data = dispersed.model.design
+    rest = np.arange(len(found)) != row
+    own = refit(dispersed.fit, of_rows(data, np.flatnonzero(rest)))
+    moved = own.beta - dispersed.fit.beta
+    exact = moved @ np.linalg.solve(dispersed.fit.beta_covariance, moved) / len(moved)
+    assert found.iloc[row] == pytest.approx(exact, rel=0.15)
 
 
 def test_nested_factors_have_no_quadrature_then() -> None:

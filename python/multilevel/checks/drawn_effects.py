@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..prediction.joint import Joint
+from ..prediction.choice_joint import joint_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def drawn_effects(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
         root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
         normal = rng.standard_normal(fit.modes[0].shape)
         return (fit.modes[0] + np.einsum("mab,mb->ma", root, normal),)
-    if any(term.parameter for term in fit.design.random_terms):
+    if fit.design.choices is not None or any(term.parameter for term in fit.design.random_terms):
         return _of_predictors(fit, rng)
     return _joint(fit, rng)
 
@@ -49,7 +49,7 @@ def _of_predictors(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
     """By a root of the Hessian: its rows' parts need not have one each."""
     from scipy.sparse.linalg import splu, spsolve_triangular
 
-    joint = Joint(fit)
+    joint = joint_of(fit)
     # P'HP = L D L', U = D L'
     own = splu(joint.hessian, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     normal = rng.standard_normal(joint.size)
