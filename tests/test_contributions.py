@@ -49,6 +49,18 @@ CASES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "nested, slopes": ("count ~ x + (1 + x | g) + (1 + x | inner)", "poisson", "g", {"n_quadrature": 3}),
     "nested, Laplace": ("dispersed ~ x + (1 | g) + (1 + x | inner)", "negative_binomial", "g", {}),
     "crossed within regions": ("count ~ x + (1 | g) + (1 + x | other)", "poisson", "region", {}),
+    "several predictors, nested": (
+        "y ~ x + (1 | g) + (1 | inner)",
+        "gaussian",
+        "g",
+        {"dispersion": "~ w + (1 | inner)"},
+    ),
+    "zero part, crossed within regions": (
+        "count ~ x + (1 | g) + (1 | other)",
+        "poisson",
+        "region",
+        {"hurdle": "~ x + (1 | other)"},
+    ),
     "linear": ("y ~ x + (1 + x | g)", "gaussian", "g", {"method": "ml", "weights": "w"}),
     "linear, REML": ("y ~ x + (1 | g)", "gaussian", "g", {"offset": "o"}),
     "linear, nested": ("y ~ x + (1 | g) + (1 | inner)", "gaussian", "g", {"method": "ml"}),

@@ -14,6 +14,10 @@ from scipy import special, stats
 
 import multilevel as ml
 from multilevel import _core
+from multilevel.checks.drawn_effects import drawn_effects
+from multilevel.fitting.refit import of_rows, refit
+from multilevel.prediction.choice_joint import joint_of
+from multilevel.prediction.joint import Joint
 
 from .dense_laplace import Array, indicators, laplace
 from .reference_files import read_data
@@ -191,6 +195,202 @@ def test_glmmtmb(key: str) -> None:
         expected = np.array(theirs[own][: len(found)])
         order = sorted(found.index)  # glmmTMB's levels are in the order of the alphabet
         np.testing.assert_allclose(found[order], expected, atol=2e-4)
+
+
+# ---- after the fit ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def zeros() -> ml.MixedModelResults:
+    data = read_data("Salamanders")
+    return ml.fit("count ~ mined + (1 | site)", data, "poisson", zero_inflation="~ mined + (1 | spp)")
+
+
+@pytest.fixture(scope="module")
+def dispersed() -> ml.MixedModelResults:
+    r = np.random.default_rng(7)
+    n = 300
+    x, g, h = r.normal(size=n), r.integers(0, 15, n), r.integers(0, 8, n)
+    spread = np.exp(0.1 + r.normal(0, 0.5, 15)[g] + r.normal(0, 0.5, 8)[h])
+    y = 1 + 0.5 * x + r.normal(0, 0.9, 15)[g] + r.normal(size=n) * spread
+    data = pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
+    return ml.fit("y ~ x + (1 | g)", data, dispersion="~ x + (1 | g) + (1 | h)")
+
+
+@pytest.fixture(scope="module")
+def chosen() -> ml.MixedModelResults:
+    r = np.random.default_rng(4)
+    n = 600
+    x, g, h = r.normal(size=n), r.integers(0, 12, n), r.integers(0, 10, n)
+    eta = np.column_stack([0 * x, 0.3 + 0.5 * x, -0.2 - 0.5 * x])
+    for codes, sd in ((g, 0.9), (h, 0.8)):
+        eta[:, 1:] += r.normal(0, sd, (12, 2))[codes]
+    y = np.argmax(eta + r.gumbel(size=(n, 3)), axis=1)
+    return ml.fit("y ~ x + (1 | g) + (1 | h)", pd.DataFrame({"y": y, "x": x, "g": g, "h": h}), "multinomial")
+
+
+@pytest.mark.parametrize("which", ["zeros", "dispersed", "chosen"])
+def test_modes_and_draws(which: str, request: pytest.FixtureRequest) -> None:
+    """Modes, their covariances and draws given the data: a dense inverse of H, whose rows Python puts together."""
+    fit = request.getfixturevalue(which).fit
+    joint = joint_of(fit)
+    inverse = np.linalg.inv(joint.hessian.toarray())
+    assert np.abs(joint.modes).max() > 0.1
+    for modes, own in zip(joint.effects(joint.modes), fit.modes, strict=True):
+        np.testing.assert_allclose(modes, own, atol=1e-8)
+    effects = np.stack([np.concatenate([u.ravel() for u in joint.effects(v)]) for v in np.eye(joint.size)], axis=1)
+    covariance = effects @ inverse @ effects.T
+    at = 0
+    for own in fit.mode_cov:
+        for level in own:
+            end = at + len(level)
+            np.testing.assert_allclose(level, covariance[at:end, at:end], atol=1e-10)
+            at = end
+
+    class Column:
+        """As a source of normal numbers, a column of the unit matrix: the draws are linear in them."""
+
+        def __init__(self, k: int) -> None:
+            self.k = k
+
+        def standard_normal(self, n: int) -> Array:
+            return np.eye(n)[self.k]
+
+    rows = []
+    for k in range(joint.size):
+        drawn = drawn_effects(fit, Column(k))  # type: ignore[arg-type]
+        rows.append(np.concatenate([(u - own).ravel() for u, own in zip(drawn, fit.modes, strict=True)]))
+    root = np.stack(rows)
+    np.testing.assert_allclose(root.T @ root, covariance, atol=1e-12)
+
+
+def test_predictions(zeros: ml.MixedModelResults, tmp_path: Path) -> None:
+    data = read_data("Salamanders")
+    modes = zeros.random_effects().set_index(["group", "term", "level"])["mode"]
+    of_site = modes["site", "(Intercept)"].loc[data["site"]].to_numpy()
+    of_species = modes["spp", "zero: (Intercept)"].loc[data["spp"]].to_numpy()
+    mined = data["mined"] == "yes"
+    at, zero = zeros.params, zeros.params_of("zero")
+    slope, other = ("mined[yes]", 1.0) if "mined[yes]" in at.index else ("mined[no]", 0.0)
+    indicator = mined if other else ~mined
+    none = special.expit(zero["(Intercept)"] + zero[slope] * indicator + of_species)
+    mean = np.exp(at["(Intercept)"] + at[slope] * indicator + of_site)
+    np.testing.assert_allclose(zeros.predict(kind="zero"), none)
+    np.testing.assert_allclose(zeros.predict(kind="mean"), mean)
+    np.testing.assert_allclose(zeros.predict(), (1 - none) * mean)
+    np.testing.assert_allclose(zeros.predict(data), zeros.fittedvalues)
+    typical = special.expit(zero["(Intercept)"] + zero[slope] * indicator)
+    np.testing.assert_allclose(zeros.predict(data, kind="zero", random="zero"), typical)
+    band = zeros.predict(data.head(20), interval="confidence")
+    assert np.isfinite(band.to_numpy()).all()
+    zeros.save(tmp_path / "fit.ml")
+    np.testing.assert_array_equal(ml.load(tmp_path / "fit.ml").predict(kind="zero"), zeros.predict(kind="zero"))
+
+
+def test_conditional_errors(dispersed: ml.MixedModelResults) -> None:
+    """Of the dispersion, whose random effects belong to both factors: the delta method with the dense inverse of H."""
+    fit = dispersed.fit
+    joint = Joint(fit)
+    rows = dispersed.model.design.grouping_factors
+    g, h = (own.codes[:5] for own in rows)
+    inverse = np.linalg.inv(joint.hessian.toarray())
+    load = np.zeros((5, joint.size))
+    for term, codes in ((1, g), (2, h)):
+        load[np.arange(5), joint.first[term] + codes] = fit.theta[term][0, 0]
+    by_psi = load @ joint.v_by_psi
+    at = fit.components[0].first
+    by_psi[:, at] += 1.0
+    by_psi[:, at + 1] += np.asarray(dispersed.model.design.fixed[1].values)[:5]
+    for term, codes in ((1, g), (2, h)):
+        by_psi[np.arange(5), len(fit.beta) + term] += joint.modes[joint.first[term] + codes]
+    error = np.sqrt(np.einsum("ni,ij,nj->n", by_psi, fit.covariance, by_psi) + np.diag(load @ inverse @ load.T))
+    found = dispersed.predict(kind="dispersion", interval="confidence").iloc[:5]
+    reach = np.log(found["upper"] / found["lower"]) / (2 * stats.norm.ppf(0.975))
+    np.testing.assert_allclose(reach, error, rtol=1e-6)
+
+
+def test_what_follows(zeros: ml.MixedModelResults, dispersed: ml.MixedModelResults) -> None:
+    drawn = zeros.simulate(200, seed=1)
+    shares = (drawn == 0).to_numpy().mean()
+    assert shares == pytest.approx((read_data("Salamanders")["count"] == 0).mean(), abs=0.05)
+    for results in (zeros, dispersed):
+        residuals = results.residuals("quantile", random="drawn", seed=2)
+        assert np.isfinite(residuals).all()
+        assert stats.kstest(residuals, "norm").pvalue > 0.001
+        assert results.check(seed=1).table["p_adjusted"].notna().any()
+    assert list(zeros.icc().index) == ["site"]  # species are not in the mean
+    assert zeros.certificate.predicted_gain < 1e-8
+    assert dispersed.certificate.eigenvalues.min() > 0
+
+
+def test_influence_of_rows(dispersed: ml.MixedModelResults) -> None:
+    """One step for a row is near what a fit without it gives."""
+    found = dispersed.influence().cooks_distance
+    row = int(np.argmax(found))
+    assert np.isfinite(found).all()
+    data = dispersed.model.design
+    rest = np.arange(len(found)) != row
+    own = refit(dispersed.fit, of_rows(data, np.flatnonzero(rest)))
+    moved = own.beta - dispersed.fit.beta
+    exact = moved @ np.linalg.solve(dispersed.fit.beta_covariance, moved) / len(moved)
+    assert found.iloc[row] == pytest.approx(exact, rel=0.15)
+
+
+def test_nested_factors_have_no_quadrature_then() -> None:
+    """Two factors that nest have it with one predictor: what takes it by itself does not here."""
+    r = np.random.default_rng(17)
+    g, x = np.repeat(np.arange(30), 8), r.normal(size=240)
+    y = x + r.normal(0, 0.8, 6)[g % 6] + r.normal(0, 0.6, 30)[g] + r.normal(size=240) * np.exp(r.normal(0, 0.5, 30)[g])
+    frame = pd.DataFrame({"y": y, "x": x, "g": g, "outer": g % 6})
+    results = ml.fit("y ~ x + (1 | outer) + (1 | g)", frame, dispersion="~ (1 | g)")
+    means = results.random_effects("mean")
+    assert set(means["method"]) == {"Laplace"}
+    assert np.isfinite(means["mean"]).all()
+    parts = results.cluster_contributions()
+    assert parts["llf"].sum() == pytest.approx(results.llf, rel=1e-11)
+    with pytest.raises(ml.DataError, match="random effects in the dispersion formula needs one grouping factor"):
+        results.random_effects("mean", n_quadrature=5)
+
+
+# ---- hard cases ---------------------------------------------------------------------------------------------------
+
+
+def test_levels_of_zeros_and_of_one_row() -> None:
+    """A level whose counts are all zero, one row in a level, variances of zero: finite, and the definition's value."""
+    data = crossed("poisson", zeros=True)
+    data.loc[data["g"] == 2, "y"] = 0
+    data.loc[0, "h"] = 9
+    model = ml.MixedModel("y ~ x + (1 | g) + (1 | h)", data, "poisson", zero_inflation="~ x + (1 | g) + (1 | h)")
+    y, x, g, h = (data[name].to_numpy() for name in ("y", "x", "g", "h"))
+    groups, others = indicators(g), indicators(h)
+
+    def density(at: list[Array]) -> Array:
+        return zero_density("zero_inflation", "poisson", y, at[0], 0.0, at[1])
+
+    for sds in ([0.6, 0.4, 0.5, 0.3], [2.0, 1.0, 3.0, 0.7], [0.6, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0]):
+        scaled = [
+            np.hstack([sds[0] * groups, sds[1] * others, 0 * groups, 0 * others]),
+            np.hstack([0 * groups, 0 * others, sds[2] * groups, sds[3] * others]),
+        ]
+        expected, _ = laplace(density, [0.5 + 0.3 * x, -0.8 + 0.2 * x], scaled)
+        agrees(model, np.array([0.5, 0.3, *sds, -0.8, 0.2]), expected)
+
+
+def test_no_variance_to_find() -> None:
+    """Nothing in the zero part differs by species: its variance is zero, and the fit is that without it."""
+    r = np.random.default_rng(11)
+    g, h, x = r.integers(0, 10, 300), np.arange(300) % 6, r.normal(size=300)
+    y = r.poisson(np.exp(1 + 0.3 * x + r.normal(0, 0.6, 10)[g]))
+    y = np.where(np.arange(300) // 6 % 3 == 0, 0, y)  # as many zeros in each level of h
+    data = pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
+    plain = ml.fit("y ~ x + (1 | g)", data, "poisson", zero_inflation="~ 1")
+    with pytest.warns(ml.SingularFitWarning):
+        results = ml.fit("y ~ x + (1 | g)", data, "poisson", zero_inflation="~ 1 + (1 | h)")
+    assert results.llf == pytest.approx(plain.llf, abs=1e-7)
+    assert results.random_cov["h"].iloc[0, 0] == 0.0
+
+
+# ---- refused ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..prediction.choice_joint import joint_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,7 +25,8 @@ def drawn_effects(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
 
     Normal around the conditional modes, with the conditional covariance of the Laplace approximation. With several
     grouping factors it is that of all effects at once, from the inverse of the sparse Hessian; where the density of a
-    row is not concave in its linear predictor, with expected weights.
+    row is not concave in its linear predictor, with expected weights. Where the family's parameters have random effects
+    the Hessian is the observed one, which is positive definite at the modes as a whole.
 
     References
     ----------
@@ -37,7 +40,22 @@ def drawn_effects(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
         root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
         normal = rng.standard_normal(fit.modes[0].shape)
         return (fit.modes[0] + np.einsum("mab,mb->ma", root, normal),)
+    if fit.design.choices is not None or any(term.parameter for term in fit.design.random_terms):
+        return _of_predictors(fit, rng)
     return _joint(fit, rng)
+
+
+def _of_predictors(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
+    """By a root of the Hessian: its rows' parts need not have one each."""
+    from scipy.sparse.linalg import splu, spsolve_triangular
+
+    joint = joint_of(fit)
+    # P'HP = L D L', U = D L'
+    own = splu(joint.hessian, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    normal = rng.standard_normal(joint.size)
+    solved = spsolve_triangular(own.U.tocsr(), np.sqrt(own.U.diagonal()) * normal, lower=False)
+    shift = joint.effects(solved[own.perm_c])
+    return tuple(modes + by for modes, by in zip(fit.modes, shift, strict=True))
 
 
 def _joint(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:

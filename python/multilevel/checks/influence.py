@@ -121,7 +121,8 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
     Rows of linear models have closed forms given the relative covariance of the random effects, which takes the step
     (`rows_of_linear`); without random effects they are the fits themselves. Gradient and Hessian are exact where the
     row is in a part of the likelihood (`rows_of_parts`), and for crossed grouping factors, or very large parts, of the
-    first order in what the row moves (`rows_of_joint`).
+    first order in what the row moves (`rows_of_joint`); where the latter have random effects in several predictors, or
+    rows are choices, one row after the other has its step.
 
     References
     ----------
@@ -155,12 +156,14 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
     )
 
 
-def _without_rows(fit: Fit) -> LeftOut:
-    """Of all rows at once."""
+def _without_rows(fit: Fit) -> LeftOut | None:
+    """Of all rows at once; None where they are left out one by one."""
     if fit.is_linear:
         return rows_of_linear.without_rows(fit)
     at = outermost(fit.design)
     one_predictor = fit.design.choices is None and not any(term.parameter for term in fit.design.random_terms)
+    if at is None and not one_predictor:
+        return None
     if at is None or (one_predictor and copied_rows(fit.design, at) > MOST_COPIES):
         return rows_of_joint.without_rows(fit)
     return rows_of_parts.without_rows(fit, at)

@@ -12,7 +12,7 @@ from multilevel import _core
 from ..errors import DataError
 from .core_model import build_core, core_response
 from .parameters import is_exact
-from .quadrature import check_points, n_nodes
+from .quadrature import allows_quadrature, check_points, n_nodes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -132,7 +132,7 @@ def posterior_moments(fit: Fit, n_quadrature: int | None = None) -> Moments:
 
 def moment_points(fit: Fit) -> int:
     """Points for posterior moments: the fit's or more, as far as the design and the limit of nodes allow; 1: none."""
-    if is_exact(fit.design, fit.family) or not has_quadrature(fit):
+    if is_exact(fit.design, fit.family) or not allows_quadrature(fit.design):
         return 1
     q = sum(len(term.names) for term in fit.design.random_terms)
     points = max(fit.n_quadrature, LEAST_POINTS.get(q, 5))
@@ -147,13 +147,6 @@ def finer_points(fit: Fit) -> int:
     while points > fit.n_quadrature and n_nodes(points, fit.design) > _core.most_nodes:
         points -= 1
     return points
-
-
-def has_quadrature(fit: Fit) -> bool:
-    """Whether the design has one grouping factor, or two that nest."""
-    relations = fit.design.relations
-    n = len(fit.design.grouping_factors)
-    return n == 1 or (n == 2 and relations[0].kind != "crossed")
 
 
 def _used(fit: Fit, points: int) -> int:

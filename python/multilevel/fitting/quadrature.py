@@ -43,6 +43,15 @@ def check_points(n_quadrature: object, design: Design, linear: bool) -> None:
         raise DataError(_too_many(points, nodes, design))
 
 
+def allows_quadrature(design: Design) -> bool:
+    """Whether more than one point can be had: one grouping factor, or two that nest, with one predictor for a row."""
+    n = len(design.grouping_factors)
+    if n != 2:
+        return n == 1
+    one_predictor = design.choices is None and not any(term.parameter for term in design.random_terms)
+    return one_predictor and design.relations[0].kind != "crossed"
+
+
 def n_nodes(points: int, design: Design) -> int:
     """Nodes at which the density of a row is evaluated: those of the factors it belongs to, multiplied."""
     return math.prod(_core.node_count(points, q) for q in dimensions(design))

@@ -19,6 +19,7 @@ from ..errors import (
 )
 from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
+from .quadrature import allows_quadrature
 from .separation import columns_separating_categories, columns_separating_choices, separating_columns, sides
 
 if TYPE_CHECKING:
@@ -357,10 +358,11 @@ def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str,
         "The maximum may lie on the edge of the domain of the link, or the log-likelihood may have several"
     )
     if not family._core.log_concave and design.random_terms:
+        more = "more points (n_quadrature=) or " if allows_quadrature(design) else ""
         text += (
             f". With the {family.name} family as it is used here random effects may have several modes given the data,"
-            " and where the largest of them changes the approximated log-likelihood has steps and spikes; more points"
-            " (n_quadrature=) or fewer random effects make it smoother"
+            " and where the largest of them changes the approximated log-likelihood has steps and spikes; "
+            f"{more}fewer random effects make it smoother"
         )
     return text
 

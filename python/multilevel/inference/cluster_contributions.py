@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..fitting.contributions import contributions, finer_points, has_quadrature, posterior_moments
+from ..fitting.contributions import contributions, finer_points, posterior_moments
 from ..fitting.parameters import is_exact
+from ..fitting.quadrature import allows_quadrature
 from .clusters import model_clusters
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def cluster_contributions(fit: Fit) -> pd.DataFrame:
     index = pd.Index(np.asarray(groups.labels)[groups.codes[first]], name=groups.name)
     change, skewness = np.zeros(m), np.zeros(m)
     if fit.design.grouping_factors and not is_exact(fit.design, fit.family):
-        if has_quadrature(fit):
+        if allows_quadrature(fit.design):
             points = finer_points(fit)
             change = np.full(m, np.nan)
             if points > own.n_quadrature:

@@ -118,7 +118,10 @@ def latent_variance(fit: Fit, mean: str | float = "null", approximation: str = "
     values.append(float(part @ part) / (n - 1))
     rows.append(np.concatenate([2.0 * part @ centred / (n - 1), np.zeros(size - len(fit.beta))]))
     residual, by_residual = _residual(fit, mean, approximation)
+    of_mean = {term.grouping_factor for term in design.random_terms if not term.parameter}
     for f, factor in enumerate(design.grouping_factors):
+        if f not in of_mean:
+            continue
         own, by_own = _of_factor(fit, f)
         if len(factor.levels) == n and not fit.is_linear:
             residual, by_residual = residual + own, by_residual + by_own

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from multilevel import _core
 
@@ -24,7 +23,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..fitting.record import Fit
+
     Array = NDArray[np.float64]
+
+
+def joint_of(fit: Fit) -> Joint:
+    """Of any fit."""
+    return Joint(fit) if fit.design.choices is None else ChoiceJoint(fit)
 
 
 class ChoiceJoint(Joint):
@@ -66,8 +72,8 @@ class ChoiceJoint(Joint):
         return np.asarray((self.weights * self.p)[:, None] * (values - means[self.sets]))
 
     @cached_property
-    def precision(self) -> Any:
-        """The factorized H."""
+    def hessian(self) -> Any:
+        """H, (size, size)."""
         total = sparse.identity(self.size, format="csc")
         if self.by_v:
             m = self.by_v[0]
@@ -75,7 +81,7 @@ class ChoiceJoint(Joint):
             of_set = np.zeros(means.shape[0])
             of_set[self.sets] = self.weights
             total = total + m.T @ sparse.diags(self.weights * self.p) @ m - means.T @ sparse.diags(of_set) @ means
-        return splu(total.tocsc())
+        return total.tocsc()
 
     @cached_property
     def v_by_psi(self) -> Array:

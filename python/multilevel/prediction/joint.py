@@ -145,13 +145,28 @@ class Joint:
         return sum((own.T @ self.by[a] for a, own in self.by_v.items()), np.zeros(self.size))
 
     @cached_property
-    def precision(self) -> Any:
-        """The factorized H."""
+    def hessian(self) -> Any:
+        """H, (size, size)."""
         total = sparse.identity(self.size, format="csc")
         for a, own in self.by_v.items():
             for b, other in self.by_v.items():
                 total = total - own.T @ sparse.diags(self.by_by[a, b]) @ other
-        return splu(total.tocsc())
+        return total.tocsc()
+
+    @cached_property
+    def precision(self) -> Any:
+        """The factorized H."""
+        return splu(self.hessian)
+
+    def effects(self, v: Array) -> tuple[Array, ...]:
+        """The random effects u = L v of all terms, per grouping factor (n_levels, q)."""
+        result = [np.zeros_like(own) for own in self.fit.modes]
+        for term, at in enumerate(self.fit.term_columns):
+            factor, half = self.fit.design.random_terms[term].grouping_factor, self.fit.theta[term]
+            levels = len(result[factor])
+            own = v[self.first[term] : self.first[term] + levels * len(half)].reshape(levels, len(half))
+            result[factor][:, at] = own @ half.T
+        return tuple(result)
 
     @cached_property
     def spread(self) -> Array:
