@@ -26,10 +26,11 @@ namespace {
 
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
+constexpr double log_2pi = 1.8378770664093454836;
 // Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
 // infinite: such searches begin with this rule.
-constexpr double log_2pi = 1.8378770664093454836;
 constexpr int points_of_loadings = 7;
+constexpr double rows_per_parameter = 200.0;  // of a first round where there are loadings
 
 /// Nodes per cluster; of nested factors those of an inner unit for each of the outer level's.
 double node_count(const model::Model& model, int points) {
@@ -47,17 +48,24 @@ int start_stride(const model::Model& model) {
   return std::max(1, static_cast<int>(std::min(by_rows, static_cast<double>(model.panels().size()) / 4.0)));
 }
 
-/// Every how many panels a first round of the fit itself takes; 1 when the data are too few for it to pay.
-int subsample_stride(const model::Model& model) {
-  if (static_cast<double>(model.n_rows()) < 10.0 * subsample_rows) return 1;
-  const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
-  const int stride = std::min(start_stride(model), static_cast<int>(by_clusters));
-  return stride >= 8 ? stride : 1;
-}
-
 bool has_loadings(const model::Model& model) {
   return std::any_of(model.terms().begin(), model.terms().end(),
                      [](const auto& term) { return term.structure->has_loadings(); });
+}
+
+/// Every how many panels a first round of the fit itself takes; 1 when the data are too few for it to pay.
+int subsample_stride(const model::Model& model) {
+  const double rows = static_cast<double>(model.n_rows());
+  const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
+  if (has_loadings(model)) {
+    const double enough = std::max(0.5 * subsample_rows, rows_per_parameter * model.n_parameters());
+    const double by_panels = static_cast<double>(model.panels().size()) / 4.0;
+    const int stride = static_cast<int>(std::min({rows / enough, by_panels, by_clusters}));
+    return stride >= 4 ? stride : 1;
+  }
+  if (rows < 10.0 * subsample_rows) return 1;
+  const int stride = std::min(start_stride(model), static_cast<int>(by_clusters));
+  return stride >= 8 ? stride : 1;
 }
 
 bool has_quadrature(const model::Model& model) {
@@ -207,17 +215,20 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   if (options.start.size() == 0) {
     const int stride =
         model.factors().size() == 1 && !model.several_predictors() && !model.has_sets() ? subsample_stride(model) : 1;
+    const bool loadings = has_loadings(model);
+    const int start_points = loadings ? points_of_loadings : 1;
     if (stride > 1) {
-      likelihood::PanelObjective part(model, response, 1, likelihood::Derivatives::hessian, true, options.threads,
+      const int points = model.is_exact() ? 1 : std::min(start_points, options.n_quadrature);
+      likelihood::PanelObjective part(model, response, points, likelihood::Derivatives::hessian, true, options.threads,
                                       quiet);
       part.use_every(stride);
       rough.gain_tolerance = 0.1;
       rough.most_iterations = 20;
       search::Optimum first = search::maximize(part, response, psi, modes, free, rough, quiet);
       record.start_evaluations += part.evaluations();
-      take(first, part.layout());
+      // An item that all of these have right has no maximum.
+      if (!loadings || first.ending == search::Ending::converged) take(first, part.layout());
     }
-    const int start_points = has_loadings(model) ? points_of_loadings : 1;
     if (options.n_quadrature > start_points && !model.is_exact()) {
       // The Laplace optimum is near and cheap.
       const auto laplace = make_objective(model, response, start_points, options.threads, quiet,

@@ -182,8 +182,17 @@ class Search : Steps {
   bool near_boundary() const {
     for (std::size_t t = 0; t < model_.terms().size() && n_theta_ > 0; ++t) {
       const auto& structure = *model_.terms()[t].structure;
-      if (structure.kind() == covariance::Kind::scaled || structure.has_loadings()) return true;
+      if (structure.kind() == covariance::Kind::scaled || structure.kind() == covariance::Kind::confirmatory)
+        return true;
       const Eigen::MatrixXd factor = objective_.layout().term_factor(static_cast<int>(t), best_.psi.data() + p_);
+      if (structure.has_loadings()) {
+        // Columns without loadings are zero by definition.
+        double least = std::numeric_limits<double>::infinity();
+        for (const auto& entry : structure.entries(model_.terms()[t].q))
+          least = std::min(least, factor.col(entry.column).norm());
+        if (least < small_deviation * std::max(factor.norm(), unit())) return true;
+        continue;
+      }
       if (factor.diagonal().cwiseAbs().minCoeff() < small_deviation * std::max(factor.norm(), unit())) return true;
     }
     for (const auto& limit : bounds_.limits())

@@ -34,25 +34,34 @@ class Touches {
 
   /// Strips always begin at the same clusters.
   void set(const model::Panel& panel, const Strip& strip) {
-    const auto found = kept_.find(strip.first_cluster);
-    if (found != kept_.end()) {
-      now_ = &found->second;
+    if (const auto kept = kept_.find(strip.first_cluster); kept != kept_.end()) {
+      now_ = &kept->second;
       return;
     }
     const auto n = static_cast<std::size_t>(strip.n_rows);
     Rows own;
     own.first.assign(n + 1, 0);
-    each_column(strip, [&](int, int, const double* column) {
-      for (std::size_t j = 0; j < n; ++j) own.first[j + 1] += !column || column[j] != 0.0;
+    // Column by column, and then by rows in that order.
+    found_.clear();
+    found_row_.clear();
+    std::vector<int> rows(n);
+    each_column(strip, [&](int parameter, int kind, const double* column) {
+      std::size_t some = 0;
+      for (std::size_t j = 0; j < n; ++j) {
+        rows[some] = static_cast<int>(j);
+        some += !column || column[j] != 0.0;
+      }
+      for (std::size_t i = 0; i < some; ++i) {
+        found_row_.push_back(rows[i]);
+        found_.push_back({parameter, kind, column ? column[rows[i]] : 1.0});
+        ++own.first[static_cast<std::size_t>(rows[i]) + 1];
+      }
     });
     for (std::size_t j = 0; j < n; ++j) own.first[j + 1] += own.first[j];
-    own.all.resize(static_cast<std::size_t>(own.first.back()));
+    own.all.resize(found_.size());
     std::vector<int> next(own.first.begin(), own.first.end() - 1);
-    each_column(strip, [&](int parameter, int kind, const double* column) {
-      for (std::size_t j = 0; j < n; ++j)
-        if (!column || column[j] != 0.0)
-          own.all[static_cast<std::size_t>(next[j]++)] = {parameter, kind, column ? column[j] : 1.0};
-    });
+    for (std::size_t i = 0; i < found_.size(); ++i)
+      own.all[static_cast<std::size_t>(next[static_cast<std::size_t>(found_row_[i])]++)] = found_[i];
     own.base.resize(model_.phi_parts().size());
     const int in_panel = static_cast<int>(model_.cluster_start(strip.first_cluster) - panel.first_row);
     for (std::size_t r = 0; r < own.base.size(); ++r) {
@@ -124,6 +133,8 @@ class Touches {
   Rows spare_;
   std::unordered_map<int, Rows> kept_;  // by a strip's first cluster
   std::size_t n_kept_ = 0;
+  std::vector<Touch> found_;  // of a strip, and their rows
+  std::vector<int> found_row_;
 };
 
 }  // namespace multilevel::likelihood

@@ -101,7 +101,6 @@ class TraitMoves {
     const auto spread = [&](int weight, int b, int d) {
       return spread_[at(weight)][at(upper(std::min(b, d), std::max(b, d)))];
     };
-    const auto ordered = [&](int b, int c) { return B_[at(std::min(b, c))][at(std::max(b, c))]; };
     for (int b = 0; b < D; ++b) {
       for (int d = 0; d < D; ++d) {
         quadratic_[at(b)][at(d)] = spread(0, b, d) + curved_[at(upper(std::min(b, d), std::max(b, d)))];
@@ -116,7 +115,7 @@ class TraitMoves {
             double sum = spread(1 + Of::move_of_L(std::min(c, e), std::max(c, e)), b, d);
             if (c == d) sum += B_[at(b)][at(e)] + (b == e ? 1.0 : 0.0);
             if (e == b) sum += B_[at(d)][at(c)];
-            if (b == d) sum += ordered(c, e) + (c == e ? 1.0 : 0.0);
+            if (b == d) sum += C_[at(c)][at(e)];
             quadratic_[at(Of::move_of_L(b, c))][at(Of::move_of_L(d, e))] = sum;
           }
     }
@@ -135,20 +134,19 @@ class TraitMoves {
   }
 
   void weigh_mode(const TraitPlace& place) {
-    Matrix C;
-    for (int b = 0; b < D; ++b)
-      for (int c = 0; c < D; ++c) C[at(b)][at(c)] = B_[at(std::min(b, c))][at(std::max(b, c))] + (b == c ? 1.0 : 0.0);
+    for (std::size_t c = 0; c < D; ++c)
+      for (std::size_t b = 0; b <= c; ++b) C_[b][c] = C_[c][b] = B_[b][c] + (b == c ? 1.0 : 0.0);
     Vector gamma = alpha_;
     for (int b = 0; b < D; ++b)
       for (int c = 0; c < D; ++c)
-        for (int d = 0; d < D; ++d) gamma[at(b)] -= 0.5 * C[at(c)][at(d)] * third(b, c, d);
+        for (int d = 0; d < D; ++d) gamma[at(b)] -= 0.5 * C_[at(c)][at(d)] * third(b, c, d);
     for (int a = 0; a < D; ++a) {
       weights_of_mode_.lambda[at(a)] = 0.0;
       for (int b = a; b < D; ++b) weights_of_mode_.lambda[at(a)] += place.L[a * D + b] * gamma[at(b)];
       for (int e = 0; e < D; ++e) {
         double sum = 0.0;
         for (int b = a; b < D; ++b)
-          for (int c = e; c < D; ++c) sum += place.L[a * D + b] * C[at(b)][at(c)] * place.L[e * D + c];
+          for (int c = e; c < D; ++c) sum += place.L[a * D + b] * C_[at(b)][at(c)] * place.L[e * D + c];
         weights_of_mode_.C[at(a)][at(e)] = sum;
       }
     }
@@ -157,7 +155,7 @@ class TraitMoves {
 
   bool twice_;
   Vector alpha_{};
-  Matrix B_{};
+  Matrix B_{}, C_{};
   std::array<Upper, D> third_{};
   std::array<Upper, Of::n_weights> spread_{};  ///< of f'' at the nodes, along L
   Upper curved_{};

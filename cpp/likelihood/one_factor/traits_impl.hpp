@@ -157,7 +157,8 @@ class Traits final : public PanelLikelihood {
     if (!mode_covariance || q_ == 0) return true;
     Eigen::Map<Eigen::MatrixXd> own(mode_covariance + static_cast<std::int64_t>(strip_.first_cluster + i) * q_ * q_, q_,
                                     q_);
-    own.setIdentity();
+    // Of effects that are no traits it never changes.
+    if (const int last = q_ - 1; column_.back() == last || own(last, last) != 1.0) own.setIdentity();
     for (int a = 0; a < D; ++a)
       for (int b = 0; b < D; ++b) own(column_[at(a)], column_[at(b)]) = covariance(L, a, b);
     return true;
