@@ -1,4 +1,4 @@
-"""Ordered categories: probabilities over a predictor, and the latent response with the thresholds that cut it."""
+"""Categories: probabilities over a predictor, and the latent response with the thresholds that cut it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,13 @@ def probabilities(
     ax: Axes | None,
 ) -> Axes:
     """Probabilities of the categories over `x`: areas on top of each other, or a line with a band for each."""
-    categories = _thresholds(fit).categories
+    choices = fit.design.choices
+    if choices is not None and not choices.by_category:
+        raise DataError(
+            "probabilities of alternatives depend on all that are in a set, and no curve has them all: "
+            "predict(newdata) has those of any sets"
+        )
+    categories = _thresholds(fit).categories if choices is None else choices.categories
     if style not in STYLES:
         raise DataError(f"style={style!r} is not available; choose one of {', '.join(map(repr, STYLES))}")
     column = column_of(fit, x)
@@ -50,7 +56,7 @@ def probabilities(
     ).table
     places = np.asarray(values, dtype=float) if number else np.arange(len(values), dtype=float)
     ax = canvas.new_axes(ax)
-    colours = _shades(len(categories))
+    colours = _shades(len(categories)) if choices is None else _hues(len(categories))
     own = {category: table[table["category"] == category] for category in categories}
     if style == "stacked":
         _stacked(ax, places, own, colours, number)
@@ -75,6 +81,11 @@ def _shades(count: int) -> list[str]:
     from matplotlib.colors import to_hex
 
     return [to_hex(colormaps["cividis"](0.95 - 0.9 * k / (count - 1))) for k in range(count)]
+
+
+def _hues(count: int) -> list[str]:
+    """Colours of categories without an order."""
+    return [canvas.COLOURS[k % len(canvas.COLOURS)] for k in range(count)]
 
 
 def _stacked(ax: Axes, places: Array, own: Mapping[str, pd.DataFrame], colours: Sequence[str], number: bool) -> None:
@@ -141,5 +152,5 @@ def thresholds(fit: Fit, at: Mapping[str, Any] | None, level: float, ax: Axes | 
 
 def _thresholds(fit: Fit) -> Thresholds:
     if fit.design.thresholds is None:
-        raise DataError(f"the {fit.family.name} family has no thresholds: this picture is of ordered categories")
+        raise DataError(f"the {fit.family.name} family has no thresholds: this picture is of categories")
     return fit.design.thresholds

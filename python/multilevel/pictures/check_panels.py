@@ -54,8 +54,13 @@ def _quantiles(residuals: NDArray[np.float64], ax: Axes) -> None:
 
 
 def _over_predictor(fit: Fit, residuals: NDArray[np.float64], ax: Axes) -> None:
-    there = np.isfinite(residuals) & np.isfinite(fit.eta)
-    eta, values = fit.eta[there], residuals[there]
+    choices = fit.design.choices
+    predicted, label = fit.eta, f"linear predictor ({fit.family.link})"
+    if choices is not None:  # that of their numbers, in the order in which the residuals have the categories
+        predicted = choices.probabilities(fit.eta) @ np.arange(1.0, len(choices.categories) + 1.0)
+        label = "mean of the categories' numbers"
+    there = np.isfinite(residuals) & np.isfinite(predicted)
+    eta, values = predicted[there], residuals[there]
     every = max(1, len(values) // MOST_POINTS)
     ax.plot(eta[::every], values[::every], "o", color=canvas.FAINT, markersize=2.5, alpha=0.5, markeredgewidth=0.0)
     centre, mean, error = binned(eta, values)
@@ -63,7 +68,7 @@ def _over_predictor(fit: Fit, residuals: NDArray[np.float64], ax: Axes) -> None:
     ax.plot(centre, mean, "o-", color=canvas.COLOURS[1], markersize=3.5, linewidth=1.0)
     canvas.tidy_frame(ax)
     ax.set_title("means of classes", fontsize="medium")
-    ax.set_xlabel(f"linear predictor ({fit.family.link})")
+    ax.set_xlabel(label)
     ax.set_ylabel("quantile residual")
 
 

@@ -41,6 +41,11 @@ def predictions(
 ) -> Axes:
     """Means over `x`: of a typical group (solid, with a band), of the population (dashed), and of each group."""
     fit.need_one_family("curves of means", "predict(newdata) has those of rows of one kind")
+    if fit.design.choices is not None:
+        raise DataError(
+            "curves of means: a choice is no number with a mean; plot.categories() has the probabilities of categories "
+            "without an order, and predict(newdata) those of alternatives"
+        )
     check_by(fit, by)
     column = column_of(fit, x)
     number = is_number(fit, column)

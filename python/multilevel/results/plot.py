@@ -163,7 +163,7 @@ class Plot:
         style: str = "stacked",
         ax: Axes | None = None,
     ) -> Axes:
-        """Probabilities of ordered categories over a predictor.
+        """Probabilities of categories over a predictor.
 
         Parameters
         ----------

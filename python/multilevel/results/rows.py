@@ -179,7 +179,7 @@ class RowValues(Part):
         ----------
         kind : {"coefficients", "mean"}
             Coefficients of the marginal mean on the scale of the link, comparable with those of a model without random
-            effects; or averages of the marginal mean of the response over the rows.
+            effects; or averages of the marginal mean of the response over the rows. Of categories "probabilities", too.
         newdata : data frame, optional
             Rows to average over; without it, the rows used in the fit.
         by : column name of `newdata` or (n_rows,) array, optional
