@@ -48,6 +48,10 @@ class ClusterHessian {
   /// Adds to `hessian`: the beta rows of all columns, and the lower triangle of the theta and phi block.
   void add(State& s, const ClusterRows& of, const MomentColumns& columns, const Matrix& lambda,
            Eigen::MatrixXd& hessian) {
+    if (q_() == 0) {  // then no mode, node or leverage moves
+      add_phi_phi(s, hessian);
+      return;
+    }
     sum_rows(s, of, columns);
     set_left(s, columns);
     for (int parameter = 0; parameter < p_ + n_theta_ + n_phi_; ++parameter) {
@@ -353,6 +357,13 @@ class ClusterHessian {
       if (p_ + e >= d.parameter) hessian(p_ + e, d.parameter) += value;
       if (d.is_phi) hessian(d.parameter, p_ + e) += value;
     }
+  }
+
+  void add_phi_phi(const State& s, Eigen::MatrixXd& hessian) const {
+    const int first = p_ + n_theta_;
+    for (int g = 0; g < n_phi_; ++g)
+      for (int h = 0; h <= g; ++h)
+        hessian(first + g, first + h) += s.phi_phi[static_cast<std::size_t>(family::phi_pair(g, h))];
   }
 
   void add_phi_rows(const State& s, const ClusterRows& of, const Direction& d, Eigen::MatrixXd& hessian) {
