@@ -364,6 +364,11 @@ def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str,
             " and where the largest of them changes the approximated log-likelihood has steps and spikes; "
             f"{more}fewer random effects make it smoother"
         )
+        if len(design.grouping_factors) > 1:
+            text += (
+                ". With several grouping factors that mode was looked for from random effects of zero and from what the"
+                " responses alone make of them, the levels of one factor moving at a time: a larger one can be missed"
+            )
     return text
 
 
