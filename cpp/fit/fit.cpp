@@ -27,6 +27,7 @@ namespace {
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
 constexpr double log_2pi = 1.8378770664093454836;
+constexpr double cheaper = 4.0;  // of Laplace's approximation, for it to look around in place of a finer rule
 // Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
 // infinite: such searches begin with this rule.
 constexpr int points_of_loadings = 7;
@@ -247,11 +248,18 @@ search::Optimum search(const model::Model& model, const model::Response& respons
                              ? make_restricted(model, response, options, monitor)
                              : make_objective(model, response, options.n_quadrature, options.threads, monitor,
                                               likelihood::Derivatives::hessian, options.most_bytes);
+  // Elsewhere is looked for by Laplace's approximation where the rule is much dearer.
+  std::unique_ptr<likelihood::Objective> scout;
+  if (ascent.restarts && options.n_quadrature > 1 && !model.is_exact()) {
+    scout = make_objective(model, response, 1, options.threads, quiet, likelihood::Derivatives::hessian,
+                           options.most_bytes);
+    if (cheaper * scout->work() < objective->work()) ascent.scout = scout.get();
+  }
   search::Ascent found = search::ascend(*objective, response, psi, std::move(modes), ascent, monitor);
   free = found.free;
   record.other_starts = found.others;
   record.evaluations = objective->evaluations() - found.other_evaluations;
-  record.other_evaluations = found.other_evaluations;
+  record.other_evaluations = found.other_evaluations + found.scout_evaluations;
   return std::move(found.optimum);
 }
 

@@ -206,9 +206,11 @@ class Search : Steps {
     return exact_;
   }
 
-  /// Random effects that are too large to begin with can leave a link's domain: smaller ones do not.
+  /// Random effects that are too large to begin with can leave a link's domain: smaller ones do not. Who allows no
+  /// iteration asks about this point and no other.
   bool evaluate_start() {
-    for (int i = 0; i < 8; ++i) {
+    const int most = options_.most_iterations > 0 ? 8 : 1;
+    for (int i = 0; i < most; ++i) {
       std::vector<double> modes = best_.modes;
       if (objective_.evaluate(best_.psi, modes, best_.sums, covariance(best_.mode_covariance))) {
         best_.modes = std::move(modes);
