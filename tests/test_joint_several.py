@@ -15,6 +15,7 @@ from scipy import special, stats
 import multilevel as ml
 from multilevel import _core
 from multilevel.checks.drawn_effects import drawn_effects
+from multilevel.fitting.core_model import core_response
 from multilevel.fitting.refit import of_rows, refit
 from multilevel.prediction.choice_joint import joint_of
 from multilevel.prediction.joint import Joint
@@ -162,6 +163,29 @@ def test_one_factor_of_two(family: str, parts: dict[str, str]) -> None:
         assert found[0] == pytest.approx(value, rel=1e-11)
         np.testing.assert_allclose(found[1][there], gradient, rtol=1e-7, atol=1e-7)
         np.testing.assert_allclose(found[2][np.ix_(there, there)], hessian, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("family", ["poisson", "multinomial"])
+def test_the_same_bits_for_any_number_of_threads(family: str) -> None:
+    """With enough rows for several threads."""
+    r = np.random.default_rng(9)
+    n = 6000
+    data = pd.DataFrame({"x": r.normal(size=n), "g": r.integers(0, 20, n), "h": r.integers(0, 9, n)})
+    if family == "poisson":
+        data["y"] = np.where(r.random(n) < 0.3, 0, r.poisson(np.exp(0.5 + 0.3 * data["x"])))
+        model = ml.MixedModel("y ~ x + (1 | g) + (1 | h)", data, family, zero_inflation="~ (1 | g)")
+        psi = np.array([0.5, 0.3, 0.4, 0.3, 0.5, -0.8])
+    else:
+        data["y"] = r.integers(0, 3, n)
+        model = ml.MixedModel("y ~ x + (1 || g) + (1 || h)", data, family)
+        psi = np.array([0.1, 0.2, -0.1, 0.3, 0.4, 0.3, 0.5, 0.2])
+    y = core_response(model.design)
+    one = _core.evaluate(model._core, y, psi, 1, 1)
+    for threads in (2, 3):
+        again = _core.evaluate(model._core, y, psi, 1, threads)
+        assert again[0] == one[0]
+        np.testing.assert_array_equal(again[1], one[1])
+        np.testing.assert_array_equal(again[2], one[2])
 
 
 @pytest.mark.parametrize("key", list(REFERENCE))
