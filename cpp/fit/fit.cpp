@@ -43,30 +43,26 @@ double node_count(const model::Model& model, int points) {
   return nodes;
 }
 
-/// Every how many panels give about the rows that starting values need.
-int start_stride(const model::Model& model) {
-  const double by_rows = static_cast<double>(model.n_rows()) / subsample_rows;
-  return std::max(1, static_cast<int>(std::min(by_rows, static_cast<double>(model.panels().size()) / 4.0)));
-}
-
 bool has_loadings(const model::Model& model) {
   return std::any_of(model.terms().begin(), model.terms().end(),
                      [](const auto& term) { return term.structure->has_loadings(); });
 }
 
+/// Every how many panels give about the rows that starting values need.
+int start_stride(const model::Model& model) {
+  const double needed =
+      has_loadings(model) ? std::max(0.5 * subsample_rows, rows_per_parameter * model.n_parameters()) : subsample_rows;
+  const double by_rows = static_cast<double>(model.n_rows()) / needed;
+  return std::max(1, static_cast<int>(std::min(by_rows, static_cast<double>(model.panels().size()) / 4.0)));
+}
+
 /// Every how many panels a first round of the fit itself takes; 1 when the data are too few for it to pay.
 int subsample_stride(const model::Model& model) {
-  const double rows = static_cast<double>(model.n_rows());
+  const bool loadings = has_loadings(model);
+  if (!loadings && static_cast<double>(model.n_rows()) < 10.0 * subsample_rows) return 1;
   const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
-  if (has_loadings(model)) {
-    const double enough = std::max(0.5 * subsample_rows, rows_per_parameter * model.n_parameters());
-    const double by_panels = static_cast<double>(model.panels().size()) / 4.0;
-    const int stride = static_cast<int>(std::min({rows / enough, by_panels, by_clusters}));
-    return stride >= 4 ? stride : 1;
-  }
-  if (rows < 10.0 * subsample_rows) return 1;
   const int stride = std::min(start_stride(model), static_cast<int>(by_clusters));
-  return stride >= 8 ? stride : 1;
+  return stride >= (loadings ? 4 : 8) ? stride : 1;
 }
 
 bool has_quadrature(const model::Model& model) {
@@ -204,7 +200,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
                : starting_values(model, response, start_stride(model), options.threads, monitor).psi;
   };
   search::NewtonOptions rough = ascent.newton;
-  rough.look_for_separation = false;
+  rough.look_for_separation = rough.mode_covariance = false;
   likelihood::Monitor quiet;
   quiet.keep_going = monitor.keep_going;
   auto take = [&](search::Optimum& first, model::Layout& layout) {

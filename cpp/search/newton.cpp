@@ -97,7 +97,8 @@ class Search : Steps {
     bounds_.project(best_.psi);
     best_.modes = std::move(modes);
     best_.step = Eigen::VectorXd::Zero(start.size());
-    const auto size = static_cast<std::size_t>(n_theta_ > 0 ? model_.n_mode_covariances() : 0);
+    const bool wanted = n_theta_ > 0 && options_.mode_covariance;
+    const auto size = static_cast<std::size_t>(wanted ? model_.n_mode_covariances() : 0);
     best_.mode_covariance.resize(size);
     trial_covariance_.resize(size);
     if (!evaluate_start()) return false;
