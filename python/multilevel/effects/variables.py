@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..design.source import SourceColumn
     from ..fitting.record import Fit
-    from ..formula.parse import Atom
+    from ..formula.terms import Atom
 
 
 def columns_by_name(fit: Fit) -> dict[str, SourceColumn]:

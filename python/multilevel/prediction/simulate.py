@@ -146,7 +146,7 @@ def responses(own: Law, seed: int, first: int, last: int) -> Array:
             continue
         here = own.phi if phi is None else phi[k]
         y[k] = draw(own.family, eta[k], here, stream, design.response.size, design.weights)
-    return y.T
+    return design.response.seen(y.T)
 
 
 def frame(own: Law, n: int, seed: int | None) -> pd.DataFrame:

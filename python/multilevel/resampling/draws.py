@@ -24,10 +24,11 @@ NEGLIGIBLE = 1e-10  # of the largest eigenvalue: a direction without any scatter
 
 def from_law(fit: Fit, seed: int) -> Callable[[int, int], Array]:
     """New random effects and new responses."""
-    if fit.design.response.other_end is not None:
+    response = fit.design.response
+    if response.other_end is not None and response.limits is None:
         raise DataError(
-            f"'{fit.design.response.name}' is known in part, and where a response drawn would be cut off is known "
-            "of no row that was seen whole: use kind='cases', which resamples rows with what is known of them"
+            f"'{response.name}' is known by intervals, and in which of them a response drawn would be seen is not "
+            "known: use kind='cases', which resamples rows with what is known of them"
         )
     own = law(fit)
     return lambda first, last: responses(own, seed, first, last)
