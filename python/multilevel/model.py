@@ -28,7 +28,7 @@ from .results.results import MixedModelResults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from .design.design import Design
     from .design.random_terms import RandomTerm
@@ -326,9 +326,14 @@ class MixedModel:
         DataError
             `y` has the wrong length, or values that the family cannot take.
         """
-        response = another_response(self.design.response, y, self.design.index, self.family)
+        response = another_response(self.design.response, y, self.design.index, self.family, self._sets)
         design = replace(self.design, response=response)
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
+
+    @property
+    def _sets(self) -> NDArray[np.int32] | None:
+        """The set of each row, where rows are alternatives."""
+        return None if self.design.choices is None else self.design.choices.sets
 
     @understands
     def fit_many(
@@ -376,7 +381,7 @@ class MixedModel:
         >>> print(round(model.fit_many(responses).query("term == 'Days'")["estimate"].mean()))
         11
         """
-        values, names, refused = several_responses(self.design.response, y, self.design.index, self.family)
+        values, names, refused = several_responses(self.design.response, y, self.design.index, self.family, self._sets)
         n_parameters = self._core.n_beta + self._core.n_theta + self._core.n_phi
         psi = None if start is None else finite_numbers(start, "start")
         if psi is not None and psi.shape != (n_parameters,):

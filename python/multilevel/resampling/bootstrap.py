@@ -55,11 +55,11 @@ class Replicate:
     llf: float
     fit: Fit = field(repr=False)
 
-    def predict(self, newdata: Any = None, kind: str = "response") -> pd.Series:
-        """Means or linear predictors with the random effects at zero, as `results.predict(random="zero")`."""
-        predicted = predict(self.fit, newdata, kind, "zero")
-        assert isinstance(predicted, pd.Series)  # a frame has standard errors, which nobody asked for
-        return predicted
+    def predict(self, newdata: Any = None, kind: str = "response") -> pd.Series | pd.DataFrame:
+        """Means or linear predictors with the random effects at zero, as `results.predict(random="zero")`; of
+        probabilities of categories a column for each.
+        """
+        return predict(self.fit, newdata, kind, "zero")
 
 
 @dataclass(frozen=True, eq=False)

@@ -136,7 +136,7 @@ class RowValues(Part):
         -------
         Series or DataFrame
             Labelled as the rows of the frame; NaN where an input is missing. A frame with `se` or an interval:
-            estimate, std_error and, with an interval, lower and upper; of probabilities of ordered categories it has a
+            estimate, std_error and, with an interval, lower and upper; of probabilities of categories it has a
             row for each category of each row. Intervals of probabilities are made on the logit scale; a prediction
             interval of ``kind="class"`` is from one category to another.
 
