@@ -17,7 +17,7 @@ from ..inference.wald import standard_errors
 from ..prediction.predict import row_index
 from ..tables.page import OnPage, Page, Table, format_fixed, format_numbers
 from . import rows_of_joint, rows_of_linear, rows_of_parts
-from .left_out import LeftOut, newton, not_found, variance_names, variances_of
+from .left_out import LeftOut, newton, not_found, variance_names
 from .rows_of_parts import copied_rows, outermost
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _changes(fit: Fit, labels: pd.Index, unit: str, exact: bool, left: LeftOut, 
     cooks = np.einsum("up,up->u", scaled, np.linalg.solve(correlation, scaled.T).T) / len(fit.beta)
     with np.errstate(divide="ignore", invalid="ignore"):
         over_errors = change / left.std_error
-    variances = variances_of(fit, fit.psi[None, :]) - left.variances
+    variances = _own_variances(fit) - left.variances
     return Influence(
         unit,
         exact,
