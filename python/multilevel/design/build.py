@@ -37,13 +37,13 @@ from .choices import (
 )
 from .design import Design
 from .fixed import FixedColumn, FixedTerm, fixed_part, without_intercept
-from .identifiability import check_identifiable
+from .identifiability import check_apart, check_identifiable
 from .kinds import build_mixed_response, check_kinds, kind_column
 from .names import checked_contrasts, column_named, columns_used
 from .new_data import DesignCoding
 from .offset import Offset, OffsetCoding, offset_values, read_offset
 from .parts import DesignPart, read_parts
-from .random_terms import RandomTerm, all_bars, bar_atoms, build_random_terms, check_part_terms
+from .random_terms import RandomTerm, all_bars, bar_atoms, build_random_terms
 from .read_response import build_response
 from .response import Response
 from .source import SourceColumn, source_columns
@@ -334,9 +334,12 @@ def _check(
         if thresholds in (None, "flexible"):
             check_items(coded.random_terms, coded.parts[0].fixed, response.values, response.levels or ())
     check_identifiable(bars, coded.factors, of_mean, len(response.values), family, single, coded.fixed)
+    every = all_bars(formulas.mean, formulas.beside)
+    for name, _, part in formulas.beside:
+        own_terms = [term for own, term in zip(every, coded.random_terms, strict=True) if own.part == name]
+        check_apart(part.bars, coded.factors, own_terms)
     if family.kinds:
         check_kinds(bars, coded.factors, of_mean, family, response, weights)
-    check_part_terms(all_bars(formulas.mean, formulas.beside), coded.factors)
 
 
 def _without_redundant(coded: _Coded, formulas: _Formulas, choices: Choices | None) -> tuple[_Coded, Choices | None]:

@@ -147,17 +147,6 @@ def _check_columns(source: str, bar: Bar, names: tuple[str, ...]) -> None:
         )
 
 
-def check_part_terms(bars: Sequence[PartBar], factors: Sequence[GroupingFactor]) -> None:
-    """Random effects of a part beside the mean need one grouping factor for the whole model."""
-    for own in bars:
-        if own.part and len(factors) > 1:
-            names = ", ".join(f"'{factor.name}'" for factor in factors)
-            raise DataError(
-                f"{own.part}: random effects there ({own.bar.text}) need a model with one grouping factor; "
-                f"this one has {names}"
-            )
-
-
 def left_of(bar: Bar) -> str:
     """What stands before the bar, as it was read."""
     products = [":".join(atom.text for atom in product) for product in bar.terms.products]

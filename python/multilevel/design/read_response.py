@@ -89,7 +89,7 @@ def _known_in_part(name: str, formula: Formula, rows: Rows, family: Family) -> R
         if isinstance(value, Categories):
             raise DataError(f"'{atom.text}' in {name} holds categories; a number is needed")
         columns.append(one_column(atom.text, value))
-    values = columns[0]
+    values, ends_of_rows = columns[0], None
     row = first(np.isnan(values))
     if row is not None:
         raise DataError(f"'{formula.response[0].text}' in {name} is no number in {rows.at(row)}")
@@ -114,8 +114,9 @@ def _known_in_part(name: str, formula: Formula, rows: Rows, family: Family) -> R
         below, above = values <= left, values >= right
         values = np.select([below, above], [left, right], values)
         other = np.select([below, above], [-np.inf, np.inf], values)
+        ends_of_rows = np.column_stack([left, right])
     check_values(family.support, f"the response '{name}'", values, None, _in_row(rows))
-    return Response(name, values, other_end=other)
+    return Response(name, values, other_end=other, limits=ends_of_rows)
 
 
 def _constant(atom: Atom, rows: Rows) -> Numbers | None:

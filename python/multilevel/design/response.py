@@ -41,6 +41,8 @@ class Response:
         family knows its responses.
     kinds : ndarray of int64, or None
         Numbers of the rows' kinds, where each kind has a family of its own.
+    limits : ndarray of float64, (n, 2), or None
+        Of a censored response: below the first of a row and above the second it is known in part.
     levels : tuple of str, or None
         The labels of failure and success, when the response was a text, categorical or bool column; or of ordered
         categories, whose `values` are 1, 2, ...
@@ -52,6 +54,7 @@ class Response:
     levels: tuple[str, ...] | None = None
     other_end: NDArray[np.float64] | None = None
     kinds: NDArray[np.int64] | None = None
+    limits: NDArray[np.float64] | None = None
 
     @property
     def second(self) -> NDArray[np.float64] | None:
@@ -68,7 +71,22 @@ class Response:
             size=None if self.size is None else self.size[keep],
             other_end=None if self.other_end is None else self.other_end[keep],
             kinds=None if self.kinds is None else self.kinds[keep],
+            limits=None if self.limits is None else self.limits[keep],
         )
+
+    def seen(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Other responses of the rows as they would be written: at a limit where they are beyond it, (n, m) or (n,)."""
+        if self.limits is None:
+            return y
+        left, right = self.limits.T
+        return np.clip(y.T, left, right).T
+
+    def known(self, y: NDArray[np.float64]) -> Response:
+        """The response where these, (n,), are the numbers, censored at the limits of this one."""
+        assert self.limits is not None
+        assert self.other_end is not None
+        other = np.select([y <= self.limits[:, 0], y >= self.limits[:, 1]], [-np.inf, np.inf], y)
+        return replace(self, values=self.seen(y), other_end=np.where(np.isnan(self.other_end), np.nan, other))
 
 
 def another_response(given: Response, y: ArrayLike, index: pd.Index | None, family: Family) -> Response:
