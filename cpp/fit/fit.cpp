@@ -259,6 +259,90 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   return std::move(found.optimum);
 }
 
+/// Covariances on the user's scale; returns that of the search.
+Eigen::MatrixXd set_covariance(const model::Model& model, const model::UserScale& scale, const search::Optimum& optimum,
+                               const std::vector<bool>& free, FitRecord& record) {
+  const int p = model.p(), P = model.n_parameters();
+  const search::ScaledInformation information(optimum.sums.hessian, free);
+  record.eigenvalues = information.values;
+  Eigen::MatrixXd covariance = information.inverse(P);
+  record.covariance = transformed(scale.matrix, covariance);
+  record.beta_covariance =
+      model.family().is_linear() && p > 0
+          ? linear_algebra::times_transposed(
+                linear_algebra::times(scale.matrix.topLeftCorner(p, p), conditional_beta_covariance(optimum, p)),
+                scale.matrix.topLeftCorner(p, p))
+          : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
+  std::tie(record.gradient, record.hessian) = scale.outward(optimum.sums.gradient, optimum.sums.hessian);
+  return covariance;
+}
+
+/// Scores of variances of zero on the user's scale; `basis` is that of the random columns.
+void set_boundary(const model::Model& model, const search::Optimum& optimum, const std::vector<bool>& free,
+                  const Eigen::MatrixXd& basis, FitRecord& record) {
+  record.boundary = search::boundary_scores(model::Layout(model), model, optimum, free);
+  for (auto& score : record.boundary) {
+    const int first = model.terms()[static_cast<std::size_t>(score.term)].first;
+    const int at = first + std::max(score.coefficient, 0);
+    score.score /= std::pow(basis(at, at), score.unit);
+  }
+}
+
+/// Shifts in standard errors: the scale of theta and phi drops out; the intercept's is made anew.
+void scale_shifts(const model::UserScale& scale, const Eigen::MatrixXd& covariance, FitRecord& record) {
+  Eigen::VectorXd& shift = record.quadrature.shift;
+  const auto P = covariance.rows();
+  if (shift.size() != P || record.quadrature.exact || record.quadrature.n_points == 0) return;
+  Eigen::VectorXd moved(P);
+  for (int a = 0; a < P; ++a) moved[a] = std::isnan(covariance(a, a)) ? 0.0 : shift[a] * std::sqrt(covariance(a, a));
+  moved = linear_algebra::apply(scale.matrix, moved);
+  for (int a = 0; a < P; ++a) shift[a] = moved[a] / std::sqrt(record.covariance(a, a));
+}
+
+/// Conditional modes and their covariances, of u on the user's scale.
+void set_modes(const model::Model& model, const search::Optimum& optimum, const Eigen::MatrixXd& basis,
+               FitRecord& record) {
+  const Eigen::MatrixXd all = linear_algebra::times(basis, model::Layout(model).lambda(optimum.psi.data() + model.p()));
+  for (std::size_t f = 0; f < model.factors().size(); ++f) {
+    const auto& factor = model.factors()[f];
+    const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
+    record.modes[f] = linear_algebra::times(
+        lambda, Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels));
+    record.mode_covariance[f].setZero();
+    // Columns of Lambda that are zero, as all but the traits' are, have no part in it.
+    const std::vector<int> used = model::spherical_effects(model, static_cast<int>(f));
+    const Eigen::MatrixXd some = lambda(Eigen::all, used);
+    Eigen::MatrixXd half(factor.q, some.cols()), spread(some.cols(), some.cols());
+    for (int level = 0; level < factor.n_levels; ++level) {
+      spread = Eigen::Map<const Eigen::MatrixXd>(
+          optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
+          factor.q, factor.q)(used, used);
+      half.setZero();
+      linear_algebra::add_times(1.0, some, spread, half);
+      linear_algebra::add_times_transposed(
+          1.0, half, some,
+          Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q));
+    }
+  }
+}
+
+/// X'V^-1 Z: beta's scale on the left; the basis of the random columns, with the response's scale, on the right.
+void scale_projection(const model::Model& model, const model::UserScale& scale, const Eigen::MatrixXd& basis,
+                      FitRecord& record) {
+  const int p = model.p();
+  for (std::size_t f = 0; f < model.factors().size(); ++f) {
+    const auto& factor = model.factors()[f];
+    Eigen::MatrixXd& projection = record.projection[f];
+    projection = linear_algebra::solve_square(scale.matrix.topLeftCorner(p, p).transpose(), projection);
+    const Eigen::MatrixXd own = basis.block(factor.first, factor.first, factor.q, factor.q);
+    const Eigen::MatrixXd inverse = linear_algebra::solve_lower(own, Eigen::MatrixXd::Identity(factor.q, factor.q));
+    for (int level = 0; level < factor.n_levels; ++level) {
+      auto block = projection.middleCols(std::int64_t{level} * factor.q, factor.q);
+      block = linear_algebra::times(block, inverse);
+    }
+  }
+}
+
 }  // namespace
 
 FitRecord empty_record(const model::Model& model) {
@@ -301,7 +385,7 @@ std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model,
 FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
               const likelihood::Monitor& monitor) {
   const auto begin = std::chrono::steady_clock::now();
-  const int p = model.p(), q = model.q(), P = model.n_parameters();
+  const int q = model.q(), P = model.n_parameters();
   const bool linear = model.is_linear() && q > 0;
   if (options.restricted && !(model.is_exact() && q > 0))
     throw std::invalid_argument("REML is for linear mixed models");
@@ -335,70 +419,15 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   record.gain = optimum.gain;
   record.step = linear_algebra::apply(scale.matrix, optimum.step);
 
-  const search::ScaledInformation information(optimum.sums.hessian, free);
-  record.eigenvalues = information.values;
-  const Eigen::MatrixXd covariance = information.inverse(P);
-  record.covariance = transformed(scale.matrix, covariance);
-  record.beta_covariance =
-      model.family().is_linear() && p > 0
-          ? linear_algebra::times_transposed(
-                linear_algebra::times(scale.matrix.topLeftCorner(p, p), conditional_beta_covariance(optimum, p)),
-                scale.matrix.topLeftCorner(p, p))
-          : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
-  std::tie(record.gradient, record.hessian) = scale.outward(optimum.sums.gradient, optimum.sums.hessian);
-
-  const model::Layout layout(model);
+  const Eigen::MatrixXd covariance = set_covariance(model, scale, optimum, free, record);
   const Eigen::MatrixXd basis = model.random_basis(response);
-  record.boundary = search::boundary_scores(layout, model, optimum, free);
-  for (auto& score : record.boundary) {
-    const int first = model.terms()[static_cast<std::size_t>(score.term)].first;
-    const int at = first + std::max(score.coefficient, 0);
-    score.score /= std::pow(basis(at, at), score.unit);
-  }
+  set_boundary(model, optimum, free, basis, record);
   if (options.check_quadrature) {
     record.quadrature = check_quadrature(model, response, options, optimum, covariance, monitor);
-    // Shifts in standard errors: the scale of theta and phi drops out; the intercept's is made anew.
-    if (record.quadrature.shift.size() == P && !record.quadrature.exact && record.quadrature.n_points > 0) {
-      Eigen::VectorXd moved(P);
-      for (int a = 0; a < P; ++a)
-        moved[a] = std::isnan(covariance(a, a)) ? 0.0 : record.quadrature.shift[a] * std::sqrt(covariance(a, a));
-      moved = linear_algebra::apply(scale.matrix, moved);
-      for (int a = 0; a < P; ++a) record.quadrature.shift[a] = moved[a] / std::sqrt(record.covariance(a, a));
-    }
+    scale_shifts(scale, covariance, record);
   }
-
-  const Eigen::MatrixXd all = linear_algebra::times(basis, layout.lambda(optimum.psi.data() + p));
-  for (std::size_t f = 0; f < model.factors().size(); ++f) {
-    const auto& factor = model.factors()[f];
-    const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
-    record.modes[f] = linear_algebra::times(
-        lambda, Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels));
-    record.mode_covariance[f].setZero();
-    // Columns of Lambda that are zero, as all but the traits' are, have no part in it.
-    const std::vector<int> used = model::spherical_effects(model, static_cast<int>(f));
-    const Eigen::MatrixXd some = lambda(Eigen::all, used);
-    Eigen::MatrixXd half(factor.q, some.cols()), spread(some.cols(), some.cols());
-    for (int level = 0; level < factor.n_levels; ++level) {
-      spread = Eigen::Map<const Eigen::MatrixXd>(
-          optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
-          factor.q, factor.q)(used, used);
-      half.setZero();
-      linear_algebra::add_times(1.0, some, spread, half);
-      linear_algebra::add_times_transposed(
-          1.0, half, some,
-          Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q));
-    }
-    if (!linear) continue;
-    // X'V^-1 Z: beta's scale on the left; the basis of the random columns, with the response's scale, on the right.
-    Eigen::MatrixXd& projection = record.projection[f];
-    projection = linear_algebra::solve_square(scale.matrix.topLeftCorner(p, p).transpose(), projection);
-    const Eigen::MatrixXd own = basis.block(factor.first, factor.first, factor.q, factor.q);
-    const Eigen::MatrixXd inverse = linear_algebra::solve_lower(own, Eigen::MatrixXd::Identity(factor.q, factor.q));
-    for (int level = 0; level < factor.n_levels; ++level) {
-      auto block = projection.middleCols(std::int64_t{level} * factor.q, factor.q);
-      block = linear_algebra::times(block, inverse);
-    }
-  }
+  set_modes(model, optimum, basis, record);
+  if (linear) scale_projection(model, scale, basis, record);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return record;
 }

@@ -334,12 +334,12 @@ def _check(
         if thresholds in (None, "flexible"):
             check_items(coded.random_terms, coded.parts[0].fixed, response.values, response.levels or ())
     check_identifiable(bars, coded.factors, of_mean, len(response.values), family, single, coded.fixed)
+    every = all_bars(formulas.mean, formulas.beside)
+    for name, _, part in formulas.beside:
+        own_terms = [term for own, term in zip(every, coded.random_terms, strict=True) if own.part == name]
+        check_apart(part.bars, coded.factors, own_terms)
     if family.kinds:
         check_kinds(bars, coded.factors, of_mean, family, response, weights)
-    everywhere = all_bars(formulas.mean, formulas.beside)
-    for name, _, part in formulas.beside:
-        own_terms = [term for own, term in zip(everywhere, coded.random_terms, strict=True) if own.part == name]
-        check_apart(part.bars, coded.factors, own_terms)
 
 
 def _without_redundant(coded: _Coded, formulas: _Formulas, choices: Choices | None) -> tuple[_Coded, Choices | None]:
