@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ if not (BENCHMARKS / "stress").is_dir():
     pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from stress import checks, numbers, numeric, workers  # noqa: E402
+from stress import after, checks, numbers, numeric, workers  # noqa: E402
 from stress.densities import Density  # noqa: E402
 from stress.designs import Bar, Design, design  # noqa: E402
 from stress.linear import Linear  # noqa: E402
@@ -396,6 +397,46 @@ def test_missing_standard_errors_are_found() -> None:
     covariance = results.fit.covariance.copy()
     covariance[4] = covariance[:, 4] = np.nan
     assert "NOT FINITE" in labels(made, model, planted(results, covariance=covariance))
+
+
+def after_labels(look: Callable[[after.Fitted], bool], made: Design, results: Any) -> set[str]:
+    outcome = Outcome(0, "slope")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = after.Fitted(made, results, checks.plain_of(made, results), outcome, np.random.default_rng(0))
+        assert look(fitted)
+    return outcome.labels()
+
+
+@pytest.fixture(scope="module")
+def healthy() -> tuple[Design, Any]:
+    made, _, results = example()
+    return made, results
+
+
+@pytest.mark.parametrize("look", [after.saved, after.predicted, after.drawn, after.many, after.profiled])
+def test_what_comes_after_a_healthy_fit_passes(look: Callable[[after.Fitted], bool], healthy: tuple) -> None:
+    assert after_labels(look, *healthy) == set()
+
+
+def test_wrong_predictions_files_and_limits_are_found(healthy: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, results = healthy
+    kind = type(results)
+    predict, profile, many = kind.predict, kind.profile, ml.MixedModel.fit_many
+    monkeypatch.setattr(kind, "predict", lambda self, *a, **k: predict(self, *a, **k) + 1e-6)
+    assert after_labels(after.predicted, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(ml, "load", lambda path: replace_psi(results, results.fit.psi * (1 + 1e-15)))
+    assert after_labels(after.saved, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(kind, "profile", lambda self, *a, **k: profile(self, *a, level=0.949))
+    assert after_labels(after.profiled, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(
+        ml.MixedModel, "fit_many", lambda self, *a, **k: many(self, *a, **k).eval("llf = llf + 0.01", engine="python")
+    )
+    assert after_labels(after.many, made, results) == {"AFTER WRONG"}
+
+
+def replace_psi(results: Any, psi: np.ndarray) -> Any:
+    return ml.MixedModelResults(replace(results.fit, psi=psi), results.model)
 
 
 # ---- designs with several maxima ----------------------------------------------------------------------------------
