@@ -285,6 +285,14 @@ def test_probabilities_of_categories_sum_to_one(part: str) -> None:
     np.testing.assert_allclose(total, 1.0, rtol=1e-12)
 
 
+def test_log_logistic_is_its_definition() -> None:
+    problem = wider_design("custom").problem()
+    problem = replace(problem, weights=np.ones(len(problem.y)), y=np.exp(np.linspace(-3, 3, len(problem.y))))
+    eta = np.linspace(1, -1, len(problem.y))
+    expected = stats.fisk.logpdf(problem.y, np.exp(0.4), scale=np.exp(eta))
+    np.testing.assert_allclose(density_of(problem, np.array([0.4])).value(eta), expected, rtol=1e-9)
+
+
 def test_random_zero_and_sigma_are_their_definitions() -> None:
     problem = wider_design("random zero").problem()
     problem = replace(problem, family="poisson", weights=np.ones(len(problem.y)))
@@ -294,9 +302,10 @@ def test_random_zero_and_sigma_are_their_definitions() -> None:
     expected = np.where(y == 0, np.log(share + (1 - share) * np.exp(-mean)), np.log1p(-share) + poisson.logpmf(y, mean))
     np.testing.assert_allclose(density_of(problem, np.array([0.3, 0.2])).value(eta)[::2], expected, rtol=1e-9)
     problem = wider_design("random dispersion").problem()
-    problem = replace(problem, weights=np.ones(len(problem.y)))
+    problem = replace(problem, weights=np.repeat(np.linspace(0.5, 2, len(problem.y) // 2), 2))
     eta = np.random.default_rng(3).normal(size=len(problem.y))
-    expected = norm.logpdf(problem.y[::2], eta[::2], np.exp(eta[1::2] + 0.3 + 0.2 * problem.split[::2]))
+    sigma = np.exp(eta[1::2] + 0.3 + 0.2 * problem.split[::2]) / np.sqrt(problem.weights[::2])
+    expected = norm.logpdf(problem.y[::2], eta[::2], sigma)
     np.testing.assert_allclose(density_of(problem, np.array([0.3, 0.2])).value(eta)[::2], expected, rtol=1e-9)
 
 

@@ -41,6 +41,7 @@ class Effort:
     after: float = 0.1  # share with one look at what comes after a fit
     starts: int = 2  # searches of the package from elsewhere, on the others
     seconds: float = 3.0  # for the fit itself, and as many for its checks
+    threads: int = 1
 
 
 EVERYTHING = Effort(1.0, 1.0, 1.0, 100, 20.0)
@@ -96,6 +97,7 @@ def check_seed(seed: int, effort: Effort | None = None) -> Outcome:
 
 
 def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Effort) -> None:
+    made.threads = effort.threads
     with _limit(effort.seconds):
         model = ml.MixedModel(**made.arguments())
         began = time.process_time()
