@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ if not (BENCHMARKS / "stress").is_dir():
     pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from stress import checks, numbers, numeric, workers  # noqa: E402
+from stress import after, checks, numbers, numeric, workers  # noqa: E402
 from stress.densities import Density  # noqa: E402
 from stress.designs import Bar, Design, design  # noqa: E402
 from stress.linear import Linear  # noqa: E402
@@ -284,6 +285,14 @@ def test_probabilities_of_categories_sum_to_one(part: str) -> None:
     np.testing.assert_allclose(total, 1.0, rtol=1e-12)
 
 
+def test_log_logistic_is_its_definition() -> None:
+    problem = wider_design("custom").problem()
+    problem = replace(problem, weights=np.ones(len(problem.y)), y=np.exp(np.linspace(-3, 3, len(problem.y))))
+    eta = np.linspace(1, -1, len(problem.y))
+    expected = stats.fisk.logpdf(problem.y, np.exp(0.4), scale=np.exp(eta))
+    np.testing.assert_allclose(density_of(problem, np.array([0.4])).value(eta), expected, rtol=1e-9)
+
+
 def test_random_zero_and_sigma_are_their_definitions() -> None:
     problem = wider_design("random zero").problem()
     problem = replace(problem, family="poisson", weights=np.ones(len(problem.y)))
@@ -293,9 +302,10 @@ def test_random_zero_and_sigma_are_their_definitions() -> None:
     expected = np.where(y == 0, np.log(share + (1 - share) * np.exp(-mean)), np.log1p(-share) + poisson.logpmf(y, mean))
     np.testing.assert_allclose(density_of(problem, np.array([0.3, 0.2])).value(eta)[::2], expected, rtol=1e-9)
     problem = wider_design("random dispersion").problem()
-    problem = replace(problem, weights=np.ones(len(problem.y)))
+    problem = replace(problem, weights=np.repeat(np.linspace(0.5, 2, len(problem.y) // 2), 2))
     eta = np.random.default_rng(3).normal(size=len(problem.y))
-    expected = norm.logpdf(problem.y[::2], eta[::2], np.exp(eta[1::2] + 0.3 + 0.2 * problem.split[::2]))
+    sigma = np.exp(eta[1::2] + 0.3 + 0.2 * problem.split[::2]) / np.sqrt(problem.weights[::2])
+    expected = norm.logpdf(problem.y[::2], eta[::2], sigma)
     np.testing.assert_allclose(density_of(problem, np.array([0.3, 0.2])).value(eta)[::2], expected, rtol=1e-9)
 
 
@@ -396,6 +406,46 @@ def test_missing_standard_errors_are_found() -> None:
     covariance = results.fit.covariance.copy()
     covariance[4] = covariance[:, 4] = np.nan
     assert "NOT FINITE" in labels(made, model, planted(results, covariance=covariance))
+
+
+def after_labels(look: Callable[[after.Fitted], bool], made: Design, results: Any) -> set[str]:
+    outcome = Outcome(0, "slope")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = after.Fitted(made, results, checks.plain_of(made, results), outcome, np.random.default_rng(0))
+        assert look(fitted)
+    return outcome.labels()
+
+
+@pytest.fixture(scope="module")
+def healthy() -> tuple[Design, Any]:
+    made, _, results = example()
+    return made, results
+
+
+@pytest.mark.parametrize("look", [after.saved, after.predicted, after.drawn, after.many, after.profiled])
+def test_what_comes_after_a_healthy_fit_passes(look: Callable[[after.Fitted], bool], healthy: tuple) -> None:
+    assert after_labels(look, *healthy) == set()
+
+
+def test_wrong_predictions_files_and_limits_are_found(healthy: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, results = healthy
+    kind = type(results)
+    predict, profile, many = kind.predict, kind.profile, ml.MixedModel.fit_many
+    monkeypatch.setattr(kind, "predict", lambda self, *a, **k: predict(self, *a, **k) + 1e-6)
+    assert after_labels(after.predicted, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(ml, "load", lambda path: replace_psi(results, results.fit.psi * (1 + 1e-15)))
+    assert after_labels(after.saved, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(kind, "profile", lambda self, *a, **k: profile(self, *a, level=0.949))
+    assert after_labels(after.profiled, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(
+        ml.MixedModel, "fit_many", lambda self, *a, **k: many(self, *a, **k).eval("llf = llf + 0.01", engine="python")
+    )
+    assert after_labels(after.many, made, results) == {"AFTER WRONG"}
+
+
+def replace_psi(results: Any, psi: np.ndarray) -> Any:
+    return ml.MixedModelResults(replace(results.fit, psi=psi), results.model)
 
 
 # ---- designs with several maxima ----------------------------------------------------------------------------------

@@ -16,12 +16,13 @@ import numpy as np
 import multilevel as ml
 
 from . import numeric
+from .after import check_after
 from .designs import Design, design, with_points
 from .invariance import check_invariance
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
-from .restarts import check_restarts, check_scipy, outside, plain_correlation, theta_places, units
+from .restarts import check_restarts, check_scipy, outside, plain_correlation, reach_of, theta_places, units
 from .separated import constant_groups, reproduced, separated
 from .structures import roots
 
@@ -37,11 +38,13 @@ class Effort:
 
     thorough: float = 0.05  # share with all starts and SciPy's optimizers; share with invariances
     hessians: float = 0.25  # share with every second difference, where those along a basis look right
+    after: float = 0.1  # share with one look at what comes after a fit
     starts: int = 2  # searches of the package from elsewhere, on the others
     seconds: float = 3.0  # for the fit itself, and as many for its checks
+    threads: int = 1
 
 
-EVERYTHING = Effort(1.0, 1.0, 100, 20.0)
+EVERYTHING = Effort(1.0, 1.0, 1.0, 100, 20.0)
 
 
 class OutOfTime(BaseException):
@@ -94,6 +97,7 @@ def check_seed(seed: int, effort: Effort | None = None) -> Outcome:
 
 
 def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Effort) -> None:
+    made.threads = effort.threads
     with _limit(effort.seconds):
         model = ml.MixedModel(**made.arguments())
         began = time.process_time()
@@ -101,7 +105,8 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Eff
         outcome.seconds = time.process_time() - began
     outcome.status, outcome.singular, outcome.message = results.fit.status, results.singular, results.fit.message
     outcome.evaluations = results.optimization.n_evaluations
-    often, otherwise, full = rng.random(3) < (effort.thorough, effort.thorough, effort.hessians)
+    shares = (effort.thorough, effort.thorough, effort.hessians, effort.after)
+    often, otherwise, full, afterwards = rng.random(4) < shares
     with _limit(effort.seconds):
         plain = plain_of(made, results)
         judge(made, model, results, plain, outcome, rng, bool(full))
@@ -112,6 +117,8 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Eff
         if otherwise:
             outcome.done.append("invariances")
             check_invariance(made, results, outcome, rng)
+        if afterwards:
+            check_after(made, results, plain, outcome, rng)
 
 
 def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:
@@ -354,19 +361,6 @@ def _gain(plain: Plain, psi: Array, base: float) -> float:
     """How much better a point is; with modes from near, and where that looks better, with the largest modes."""
     better = plain.loglik(psi, warm=True) - base
     return plain.loglik(psi) - base if better > GAP_LIMIT else better
-
-
-def reach_of(plain: Plain, psi: Array) -> Array:
-    """How far each parameter may be moved for differences: half of what covariances, and correlations, are like."""
-    theta = np.array(theta_places(plain), dtype=int)
-    reach = np.full(len(psi), np.inf)
-    reach[plain.problem.p :] = 0.5
-    unit = units(plain)
-    size = float(np.abs(psi[theta] / unit).max()) if len(theta) else 1.0
-    for k in theta:
-        if not plain_correlation(plain, k):
-            reach[k] = max(0.5 * np.abs(psi[k]), 0.1 * size * unit[k - theta[0]], 1e-300)
-    return reach
 
 
 def curvature_at(

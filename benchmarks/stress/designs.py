@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class Design:
     bars: list[Bar]
     weights: str | None = None
     offset: str | None = None
-    dummies: dict[str, list[str]] = field(default_factory=dict)
+    threads: int = 1
 
     @property
     def formula(self) -> str:
@@ -54,7 +54,7 @@ class Design:
         """Of `MixedModel`."""
         recipe = self.recipe
         made = wider if recipe.part in (*WIDER_PARTS, *SEVERAL_PREDICTORS) else parts
-        family = made.arguments(recipe, int(self.frame["y"].max()))
+        family = made.arguments(recipe, int(min(self.frame["y"].max(), 99)))
         return {
             "formula": self.formula,
             "data": self.frame,
@@ -65,7 +65,7 @@ class Design:
 
     def options(self) -> dict[str, Any]:
         """Of `fit`."""
-        return {"method": self.recipe.method, "n_quadrature": self.recipe.points, "threads": 1}
+        return {"method": self.recipe.method, "n_quadrature": self.recipe.points, "threads": self.threads}
 
     def problem(self) -> Problem:
         """The same model in arrays, its rows in the order of the frame; quadrature points are those of the recipe."""
@@ -171,7 +171,7 @@ def design(seed: int) -> Design:
         )
     if recipe.part == "two kinds":
         made.fixed.append("v")
-    if "n" in frame:
+    if "n" in frame and recipe.family in ("binomial", "beta_binomial"):
         frame["failures"] = frame["n"] - frame["y"]
         made.response = "cbind(y, failures)"
     if recipe.shuffled:

@@ -37,8 +37,11 @@ class Clusters:
         gradient = self.sums(self.S * first[:, None]) - v
         if second.ndim == 3:  # of several predictors
             deep = self.S.reshape(*second.shape[:2], self.q)
-            H = np.einsum("npa,npr,nrb->nab", deep, -second, deep, optimize=True)
-            H = np.add.reduceat(H, self.at // second.shape[1], axis=0)
+            weighted = -second @ deep
+            if self.m == 1:
+                H = (self.S.T @ weighted.reshape(self.S.shape))[None]
+            else:
+                H = np.add.reduceat(deep.transpose(0, 2, 1) @ weighted, self.at // second.shape[1], axis=0)
         elif self.m == 1:
             H = (self.S.T @ (-second[:, None] * self.S))[None]
         else:

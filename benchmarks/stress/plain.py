@@ -12,8 +12,6 @@ from .problem import Array, Problem
 from .quadrature import nested_integral, simple_integral
 from .structures import roots, split
 
-MOST_NODES = 800  # of a group
-
 
 class Plain:
     """log-likelihood of a problem (rows `in_order`) as a function of psi = (beta, theta, phi)."""
@@ -38,7 +36,7 @@ class Plain:
         if problem.linear or problem.points == 1 or not problem.codes:
             return True
         most = max(self.width(f) for f in range(len(problem.codes)))
-        return problem.points**most <= MOST_NODES if self.single else most <= 2 and self.outer is not None
+        return most <= 2 and (self.single or self.outer is not None)  # of more dimensions products are reduced
 
     def width(self, factor: int) -> int:
         return sum(t.q for t in self.problem.terms if t.factor == factor)

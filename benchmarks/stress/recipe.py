@@ -122,6 +122,7 @@ WIDER_PARTS = {
     **{name: tuple((name, link) for link in LINKS_OF_ORDER) for name in STAGES[1:]},
     "scale": tuple(("cumulative", link) for link in LINKS_OF_ORDER),
     "two kinds": (("mixed", "logit"),),
+    "custom": (("log_logistic", "log"),),
     "restricted": (("gaussian", "identity"),),  # a formula for the dispersion, by REML
 }
 SEVERAL_PREDICTORS = {
@@ -130,7 +131,8 @@ SEVERAL_PREDICTORS = {
     "random zero": (("poisson", "log"), ("negative_binomial", "log"), ("geometric", "log")),
     "random dispersion": (("gaussian", "identity"),),
 }
-OF_ONE_FACTOR = ("intercept", "slope", "independent slope", "slope alone", "two terms")
+SHARE_OF_SEVERAL = {"intercept": 0.6, "slope": 0.6, "independent slope": 0.6, "slope alone": 0.6, "two terms": 0.6}
+SHARE_OF_SEVERAL |= {"crossed": 0.3, "three factors": 0.3, "nested": 0.3, "crossed slopes": 0.2, "nested slopes": 0.2}
 UNSHIFTED = ("cumulative", *STAGES, "mixed", "multinomial", "conditional")  # without an intercept, or one near zero
 WIDE = tuple((family, "log") for family in RATES)  # links of a mean without a domain
 
@@ -205,12 +207,12 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         part = _pick(rng, dict.fromkeys(PARTS, 1) | {"categories": 3})
         family, link = PARTS[part][int(rng.integers(len(PARTS[part])))]
     if seed >= WIDER and kind not in ("constant groups", "separation", "no groups") and rng.random() < 0.75:
-        drawn = WIDER_PARTS if kind not in OF_ONE_FACTOR or rng.random() < 0.4 else SEVERAL_PREDICTORS
-        part = _pick(rng, dict.fromkeys(drawn, 1))
+        drawn = SEVERAL_PREDICTORS if rng.random() < SHARE_OF_SEVERAL.get(kind, 0.0) else WIDER_PARTS
+        part = _pick(rng, {name: 0.3 if name == "custom" else 1.0 for name in drawn})  # a density in Python is slow
         family, link = drawn[part][int(rng.integers(len(drawn[part])))]
     linear = (family, link) == ("gaussian", "identity") and not part
     n_groups, size = _sizes(rng, kind)
-    several = part in SEVERAL_PREDICTORS and kind != "intercept"
+    several = part in SEVERAL_PREDICTORS
     narrow = (family, link) in BOUNDED
     sds = rng.choice([0.05, 0.2, 0.4] if narrow else [0.0, 0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0], 4)
     if kind in TIMES:
@@ -225,7 +227,9 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         else str(rng.choice(["ml", "reml"]))
         if linear and kind != "no groups"
         else "ml",
-        points=1 if linear or part == "restricted" else _points(rng, "two slopes" if several else kind),
+        points=1
+        if linear or part == "restricted" or (several and kind in SEVERAL)
+        else _points(rng, "two slopes" if several and kind != "intercept" else kind),
         n_groups=n_groups,
         size=size,
         unbalanced=bool(rng.random() < 0.5),

@@ -123,6 +123,19 @@ def plain_correlation(plain: Plain, place: int) -> bool:
     return False
 
 
+def reach_of(plain: Plain, psi: Array) -> Array:
+    """How far each parameter may be moved for differences: half of what covariances, and correlations, are like."""
+    theta = np.array(theta_places(plain), dtype=int)
+    reach = np.full(len(psi), np.inf)
+    reach[plain.problem.p :] = 0.5
+    unit = units(plain)
+    size = float(np.abs(psi[theta] / unit).max()) if len(theta) else 1.0
+    for k in theta:
+        if not plain_correlation(plain, k):
+            reach[k] = max(0.5 * np.abs(psi[k]), 0.1 * size * unit[k - theta[0]], 1e-300)
+    return reach
+
+
 def check_restarts(
     made: Design,
     model: Any,

@@ -125,12 +125,13 @@ class Choice(SeveralPredictors):
 
 
 class RandomSigma(SeveralPredictors):
-    """Normal, with a predictor of log sigma."""
+    """Normal, with a predictor of log sigma; weights are precisions."""
 
     def __init__(self, problem: Problem, phi: Array) -> None:
         super().__init__(problem)
         assert problem.split is not None
-        self.shift = phi[0] + phi[1] * problem.split[:: self.count]
+        self.shift = phi[0] + phi[1] * problem.split[:: self.count] - 0.5 * np.log(self.w)
+        self.w = np.ones_like(self.w)
         self.columns = (*self.columns, "shift")
 
     def parts(self, eta: Array) -> tuple[Array, Array, Array]:

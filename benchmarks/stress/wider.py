@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 import multilevel as ml
 
@@ -21,6 +21,16 @@ KINDS_OF_ROWS = (  # of v = 0 and v = 1
 ALTERNATIVES = 3  # of a set
 
 
+def _log_logistic(y: Any, eta: Any, log_shape: Any) -> Any:
+    z = np.exp(log_shape) * (np.log(y) - eta)
+    return log_shape - np.log(y) + log_expit(z) + log_expit(-z)
+
+
+LOG_LOGISTIC = ml.CustomFamily(
+    "log_logistic", _log_logistic, links=["log"], support="positive", parameters=["log_shape"], log_concave=True
+)
+
+
 def arguments(recipe: Recipe, categories: int) -> dict[str, Any]:
     """Of `MixedModel`: the family, and what belongs to it."""
     levels = {"levels": list(range(1, categories + 1))}
@@ -33,6 +43,8 @@ def arguments(recipe: Recipe, categories: int) -> dict[str, Any]:
         return {"family": "multinomial", "base": base_of(recipe, categories), **levels}
     if recipe.part == "conditional":
         return {"family": "conditional", "choice_set": "set"}
+    if recipe.part == "custom":
+        return {"family": LOG_LOGISTIC}
     if recipe.part == "two kinds":
         one, other = (ml.Family(*names) for names in KINDS_OF_ROWS[recipe.variant])
         return {"family": ml.MixedFamily("kind", a=one, b=other)}
@@ -77,6 +89,8 @@ def respond(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, eta: 
         }
         one, other = (drawn[family]() for family, _ in KINDS_OF_ROWS[recipe.variant])
         frame["y"] = np.where(frame["v"] == 0, one, other)
+    elif part == "custom":
+        frame["y"] = np.exp(np.clip(eta + recipe.sigma * rng.logistic(size=n), -100, 100))
     elif part == "random zero":
         odds = rng.normal(size=g.max() + 1)[g] * recipe.sds[3] - 1 + frame["v"]
         frame["y"] = np.where(rng.random(n) < expit(odds), 0, frame["y"])

@@ -6,13 +6,34 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, log_expit
 
 from .densities import Density
 from .ordered import Adjacent, Scaled, Stages
-from .parts import Split
+from .parts import Rows, Split
 from .problem import Array, Problem
 from .several import Choice, RandomSigma, RandomZero
 from .wider import KINDS_OF_ROWS
+
+
+class LogLogistic(Rows):
+    """log y has a logistic distribution around eta with scale exp(-phi)."""
+
+    concave = True
+
+    def __init__(self, problem: Problem, phi: Array) -> None:
+        super().__init__(problem)
+        self.log_shape = float(phi[0])
+
+    def parts(self, eta: Array) -> tuple[Array, Array, Array]:
+        k = np.exp(self.log_shape)
+        z = k * (np.log(self.y) - eta)
+        below = expit(z)
+        value = self.log_shape - np.log(self.y) + log_expit(z) + log_expit(-z)
+        return value, k * (2 * below - 1), -2 * k**2 * below * (1 - below)
+
+    def targets(self) -> list[Array]:
+        return [np.log(self.y)]
 
 
 def wider_density(problem: Problem, phi: Array | None) -> Any:
@@ -20,6 +41,8 @@ def wider_density(problem: Problem, phi: Array | None) -> Any:
     part = problem.part
     if part == "two kinds":
         return two_kinds(problem, phi)
+    if part == "custom":
+        return LogLogistic(problem, np.zeros(1) if phi is None else phi)
     if part in ("multinomial", "conditional"):
         return Choice(problem, part == "multinomial")
     if part in ("random zero", "random dispersion"):
