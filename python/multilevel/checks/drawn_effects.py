@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..prediction.choice_joint import joint_of
+from ..prediction.choice_joint import ChoiceJoint, joint_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +96,7 @@ def _of_choices(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
     """The same of choices, whose rows are alternatives: with p their probabilities and e normal with variances p, the
     vector e - p sum(e) of a set has the covariance diag(p) - p p' of its curvature.
     """
-    joint, result = joint_of(fit), [own.copy() for own in fit.modes]
+    joint, result = ChoiceJoint(fit), [own.copy() for own in fit.modes]
     noise = np.sqrt(joint.p) * rng.standard_normal(len(joint.p))
     noise = np.sqrt(joint.weights) * (noise - joint.p * np.bincount(joint.sets, weights=noise)[joint.sets])
     v = joint.precision.solve(joint.by_v[0].T @ noise + rng.standard_normal(joint.size))
