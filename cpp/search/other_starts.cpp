@@ -78,16 +78,15 @@ std::vector<int> theta_rows(const likelihood::Objective& objective) {
 /// Whether the mean leaves its range for some linear predictor, as with the identity link of a positive response.
 bool has_edge(const family::Family& family) {
   const auto inside = [&](double eta) {
-    const double mean = family.mean(eta);
     switch (family.support()) {
       case family::Support::positive:
       case family::Support::nonnegative:
       case family::Support::counts:
       case family::Support::positive_counts:
-        return mean > 0.0;
+        return family.mean(eta) > 0.0;
       case family::Support::trials:
       case family::Support::open_unit:
-        return mean > 0.0 && mean < 1.0;
+        return family.mean(eta) > 0.0 && family.mean(eta) < 1.0;
       default:
         return true;
     }
