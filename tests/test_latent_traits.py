@@ -108,6 +108,32 @@ def test_derivatives_with_traits_are_those_of_the_approximation(
         np.testing.assert_allclose(hessian[k], (above[1] - below[1]) / 2e-4, atol=5e-5)
 
 
+def test_many_persons_have_the_same_bits_for_any_number_of_threads() -> None:
+    """So many that the search begins with a part of them."""
+    rng = np.random.default_rng(6)
+    slope, easiness = np.array([0.8, 1.2, 1.6, 1.0]), np.array([0.5, -0.4, 0.0, 1.0])
+    eta = easiness + rng.normal(size=(10_000, 1)) * slope
+    data = pd.DataFrame({"person": np.repeat(np.arange(10_000), 4), "item": np.tile(list("abcd"), 10_000)})
+    data["y"] = (rng.uniform(size=eta.shape) < special.expit(eta)).astype(int).ravel()
+    model = ml.MixedModel(FORMULA, data, "binomial")
+    one, two = (model.fit(n_quadrature=9, threads=threads) for threads in (1, 2))
+    assert one.converged
+    assert one.fit.psi.tobytes() == two.fit.psi.tobytes()
+    assert one.fit.covariance.tobytes() == two.fit.covariance.tobytes()
+    from_truth = model.fit(n_quadrature=9, start=np.append(easiness, slope))
+    assert one.llf == pytest.approx(from_truth.llf, abs=1e-9)
+    np.testing.assert_allclose(one.fit.psi, from_truth.fit.psi, atol=1e-6)
+    np.testing.assert_allclose(one.fit.psi, np.append(easiness, slope), atol=0.25)
+
+
+def test_an_intercept_changes_no_likelihood(law: pd.DataFrame, two_parameters: Any) -> None:
+    """Columns of items stay as sparse beside it."""
+    with_intercept = ml.fit("y ~ item + rr(0 + item | person, d=1)", law, "binomial", n_quadrature=15)
+    assert with_intercept.llf == pytest.approx(two_parameters.llf, abs=1e-9)
+    easiness = with_intercept.params.to_numpy()[0] + np.append(0.0, with_intercept.params.to_numpy()[1:])
+    np.testing.assert_allclose(easiness, two_parameters.params.to_numpy(), atol=1e-6)
+
+
 def test_nodes_are_counted_by_traits(law: pd.DataFrame) -> None:
     model = ml.MixedModel("y ~ 0 + item + rr(0 + item | person, d=2)", law, "binomial")
     with pytest.raises(ml.DataError, match=r"101 quadrature points for each of 2 random effects are 101\^2 = 10,201"):
