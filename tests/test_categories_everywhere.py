@@ -43,6 +43,15 @@ MODELS: dict[str, Callable[[], Results]] = {
 }
 
 
+def refused_or_not_there(ask: Callable[[], Any]) -> float:
+    """Both packages need not be installed."""
+    try:
+        ask()
+    except ImportError:
+        return 0.0
+    return 1.0
+
+
 def renamed() -> pd.DataFrame:
     return trips().rename(columns={"price": "x", "by": "f", "person": "g"})
 
@@ -97,6 +106,8 @@ QUESTIONS: dict[str, Callable[[Results], Any]] = {
     "comparisons": lambda r: r.comparisons("f").table[["estimate", "std_error"]],
     "marginal_effects": lambda r: r.marginal_effects("x").table[["estimate", "std_error"]],
     "ranks": lambda r: r.ranks(term=r.fit.design.random_terms[0].names[0] if r.n_groups else None)["mean"],
+    "as a model of marginaleffects": lambda r: refused_or_not_there(r.to_marginaleffects),
+    "as a model of pymmeans": lambda r: refused_or_not_there(r.to_pymmeans),
     "abilities": lambda r: r.abilities().select_dtypes("number"),
 }
 

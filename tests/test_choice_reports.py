@@ -186,6 +186,11 @@ def test_pictures(nominal: ml.MixedModelResults, sets: ml.MixedModelResults) -> 
     heights = [bar.get_height() for bar in bars]
     np.testing.assert_allclose(np.reshape(heights, (3, 2)).T.ravel(), means)
     assert len(nominal.plot.check().axes) == 4
+    assert nominal.plot.residuals("quantile").get_xlabel() == "mean of the categories' numbers"
+    shown = nominal.plot.qq().lines[0].get_ydata()
+    np.testing.assert_allclose(shown, np.sort(nominal.residuals("quantile")))
+    with pytest.raises(DataError, match=r"residuals\('quantile'\)"):
+        nominal.plot.residuals()
     with pytest.raises(DataError, match=r"plot\.categories"):
         nominal.plot.predictions("x")
     with pytest.raises(DataError, match="all that are in a set"):

@@ -45,6 +45,9 @@ def marginaleffects_model(fit: Fit, random: str, outcome: str, df_method: str | 
     DataError
         An offset that no column has, parameters without a value, a mean that does not exist.
     """
+    if fit.design.choices is not None:
+        instead = "results.comparisons() and marginal_means() have the probabilities of each category"
+        fit.need_rows("to_marginaleffects()", instead if fit.design.choices.by_category else "")
     try:
         import polars as pl
         from marginaleffects.classes import ModelVault

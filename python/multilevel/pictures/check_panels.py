@@ -10,7 +10,7 @@ from ..checks.influence import influence as influence_of
 from ..checks.quantile import quantile_residuals
 from ..errors import DataError
 from . import canvas
-from .residual_plots import MOST_POINTS, binned, normal_quantiles, qq
+from .residual_plots import MOST_POINTS, binned, normal_quantiles, predicted, qq
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,13 +54,9 @@ def _quantiles(residuals: NDArray[np.float64], ax: Axes) -> None:
 
 
 def _over_predictor(fit: Fit, residuals: NDArray[np.float64], ax: Axes) -> None:
-    choices = fit.design.choices
-    predicted, label = fit.eta, f"linear predictor ({fit.family.link})"
-    if choices is not None:  # that of their numbers, in the order in which the residuals have the categories
-        predicted = choices.probabilities(fit.eta) @ np.arange(1.0, len(choices.categories) + 1.0)
-        label = "mean of the categories' numbers"
-    there = np.isfinite(residuals) & np.isfinite(predicted)
-    eta, values = predicted[there], residuals[there]
+    eta, label = predicted(fit)
+    there = np.isfinite(residuals) & np.isfinite(eta)
+    eta, values = eta[there], residuals[there]
     every = max(1, len(values) // MOST_POINTS)
     ax.plot(eta[::every], values[::every], "o", color=canvas.FAINT, markersize=2.5, alpha=0.5, markeredgewidth=0.0)
     centre, mean, error = binned(eta, values)
