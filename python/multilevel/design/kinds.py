@@ -13,7 +13,8 @@ from ..errors import DataError
 from ..family.mixed import MixedFamily
 from ..family.registry import Family
 from ..formula.structures import rank_of
-from .response import Response, build_response
+from .read_response import build_response
+from .response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from ..columns.frame import Frame
     from ..columns.grouping import GroupingFactor
-    from ..formula.parse import Bar, Formula
+    from ..formula.parse import Formula
+    from ..formula.terms import Bar
     from .random_terms import RandomTerm
 
 

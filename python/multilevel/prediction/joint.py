@@ -77,24 +77,23 @@ class Joint:
 
     def __init__(self, fit: Fit) -> None:
         fit.need_likelihood("standard errors of random effects at their conditional modes")
-        fit.need_rows("draws and errors of random effects")
         self.fit = fit
-        design, family = fit.design, fit.family
-        self.core = family.core_of(fit.row_phi)
-        own_thresholds = [own["name"] for own in self.core.parameters] if family.all_thresholds else None
-        self.parameters = ["", *(own_thresholds or [own.name for own in family.parameters])]
+        design = fit.design
         self.first: list[int] = []
         at = 0
         for term in design.random_terms:
             self.first.append(at)
             at += len(design.grouping_factors[term.grouping_factor].levels) * len(term.names)
         self.size = at
-        self.owner = [self.parameters.index(term.parameter) for term in design.random_terms]
         self._derive()
 
     def _derive(self) -> None:
         """The rows' log densities, and their derivatives by their predictors."""
-        fit, design = self.fit, self.fit.design
+        fit, design, family = self.fit, self.fit.design, self.fit.family
+        self.core = family.core_of(fit.row_phi)
+        own_thresholds = [own["name"] for own in self.core.parameters] if family.all_thresholds else None
+        self.parameters = ["", *(own_thresholds or [own.name for own in family.parameters])]
+        self.owner = [self.parameters.index(term.parameter) for term in design.random_terms]
         response = design.response
         second = response.second
         one = np.ones(fit.n_rows)

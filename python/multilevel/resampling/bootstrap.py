@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..arguments import check_choice, understands, whole_number
-from ..design.subset import unit_of_resampling
+from ..design.subset import n_units, unit_of_resampling
 from ..errors import ConvergenceWarning, DataError, NotEstimableWarning, warn_caller
 from ..fitting.parameters import parts
 from ..prediction.predict import predict
@@ -284,8 +284,7 @@ def bootstrap(
 def _without_each(fit: Fit, group: str | None, workers: int, chosen: Statistic | list[str]) -> Array:
     """The statistics of the fits without each cluster, a row each."""
     at = unit_of_resampling(fit.design, group)
-    levels = fit.design.n_rows if at < 0 else len(fit.design.grouping_factors[at].levels)
-    left = to_designs(fit, draws.without_each(fit, at), levels, n_workers(workers))
+    left = to_designs(fit, draws.without_each(fit, at), n_units(fit.design, at), n_workers(workers))
     if not left.converged.all():
         bad = int(np.argmin(left.converged))
         raise DataError(

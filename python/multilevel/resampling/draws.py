@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..design.subset import take_levels
+from ..design.subset import n_units, take_levels
 from ..errors import DataError
 from ..prediction.simulate import generator, law, responses
 
@@ -35,15 +35,17 @@ def from_law(fit: Fit, seed: int) -> Callable[[int, int], Array]:
 
 
 def clusters(fit: Fit, at: int, seed: int, n: int) -> Iterator[Design]:
-    """As many levels of a grouping factor as there are, drawn with repetition; rows, where `at` is -1."""
-    count = len(fit.design.grouping_factors[at].levels) if at >= 0 else fit.design.n_rows
+    """As many levels of a grouping factor as there are, drawn with repetition; rows, or sets
+    of alternatives, where `at` is -1.
+    """
+    count = n_units(fit.design, at)
     for k in range(n):
         yield take_levels(fit.design, at, generator(seed, k).integers(0, count, count))
 
 
 def without_each(fit: Fit, at: int) -> Iterator[Design]:
     """All levels but one."""
-    count = len(fit.design.grouping_factors[at].levels) if at >= 0 else fit.design.n_rows
+    count = n_units(fit.design, at)
     for k in range(count):
         yield take_levels(fit.design, at, np.delete(np.arange(count), k))
 
