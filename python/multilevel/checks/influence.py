@@ -162,11 +162,9 @@ def _without_rows(fit: Fit) -> LeftOut | None:
         return rows_of_linear.without_rows(fit)
     at = outermost(fit.design)
     one_predictor = fit.design.choices is None and not any(term.parameter for term in fit.design.random_terms)
-    if at is None and not one_predictor:
-        return None
-    if at is None or (one_predictor and copied_rows(fit.design, at) > MOST_COPIES):
+    if one_predictor and (at is None or copied_rows(fit.design, at) > MOST_COPIES):
         return rows_of_joint.without_rows(fit)
-    return rows_of_parts.without_rows(fit, at)
+    return None if at is None else rows_of_parts.without_rows(fit, at)
 
 
 def _every(

@@ -389,6 +389,12 @@ def _modified(fit: Fit, rows: CodedRows, eta: Array, question: Question, total: 
         return by_nodes(values, at, variance, STRIP_OF_MODIFIED, 1.0)[0]
 
     value = mean(eta, phi)
+    lost = ~np.isfinite(value) & np.isfinite(eta)
+    if lost.any():
+        raise DataError(
+            f"a response of the {fit.family.name} family has no mean at the linear predictor {eta[lost][0]:.3g} that a "
+            'row comes to have; newdata= chooses rows, random="conditional" their groups; or fit another family'
+        )
     around = np.array([value if k == 0 else mean(eta + k * STEP, phi) for k in POINTS])
     total[:, : len(fit.beta)] = (FIRST @ around / STEP)[:, None] * rows.x
     if variance is not None:
