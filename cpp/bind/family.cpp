@@ -146,7 +146,7 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
     for (int s = 0; s <= r; ++s)
       for (int a = 0; a < 3; ++a)
         out.phi_phi[family::phi_pair(r, s)][a] =
-            array("phi" + std::to_string(r) + std::to_string(s) + "_d" + std::to_string(a));
+            array("phi" + std::to_string(r) + "_" + std::to_string(s) + "_d" + std::to_string(a));
   }
   const family::Rows rows{static_cast<int>(n),
                           eta.data(),
