@@ -103,3 +103,17 @@ def test_a_random_slope_whose_fixed_column_was_dropped_has_no_coefficient() -> N
     table = results.coef()["g"]
     assert table["x"].isna().all()
     assert table[["(Intercept)", "twice"]].notna().all().all()
+
+
+def test_a_constant_beside_thresholds_is_determined() -> None:
+    """The thresholds take up what a constant column adds; where it is not that constant, nothing is known."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"g": np.repeat(np.arange(8), 10), "x": rng.normal(size=80), "one": 1.0})
+    latent = data["x"] + 1.5 * rng.normal(size=8)[data["g"]] + rng.logistic(size=80)
+    data["y"] = 1 + np.digitize(latent, [-0.5, 1.0])
+    results = quietly("y ~ x + one + (1 | g)", data, family="cumulative", levels=[1, 2, 3])
+    without = ml.fit("y ~ x + (1 | g)", data, family="cumulative", levels=[1, 2, 3])
+    expected = without.predict(data, kind="link")
+    np.testing.assert_allclose(results.predict(data, kind="link"), expected, rtol=1e-6, atol=1e-9)
+    with pytest.warns(ml.NotEstimableWarning, match="one = 2"):
+        assert results.predict(data.assign(one=2.0), kind="link").isna().all()

@@ -56,14 +56,15 @@ def not_estimable(
     names = [column.name for column in fit.design.fixed]
     dropped = [k for k, name in enumerate(names) if name in set(fit.redundant)]
     kept = [k for k in range(len(names)) if k not in dropped]
-    rules, size = _rules(fit, kept, dropped)
+    rules, constant, size = _rules(fit, kept, dropped)
     values = [column.values for column in columns]
     broken = np.zeros((n_rows, len(dropped)), dtype=bool)
     for start in range(0, n_rows, CHUNK):
         chunk = slice(start, start + CHUNK)
         x = dense(values, chunk, n_rows)
         x[missing[chunk]] = 0.0
-        broken[chunk] = np.abs(x @ rules) > TOLERANCE * (np.abs(x) @ np.abs(rules) + size[dropped])
+        most = np.abs(x) @ np.abs(rules) + np.abs(constant) + size[dropped]
+        broken[chunk] = np.abs(x @ rules + constant) > TOLERANCE * most
     rows = np.asarray(broken.any(axis=1), dtype=np.bool_)
     if not rows.any():
         return None
@@ -74,21 +75,27 @@ def not_estimable(
     return NotEstimable(rows, _places(parts, np.flatnonzero(rows)))
 
 
-def _rules(fit: Fit, kept: list[int], dropped: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Linear combinations of all columns that are zero in every row of the fit, (columns, rules), and the columns' root
-    mean squares in it.
+def _rules(
+    fit: Fit, kept: list[int], dropped: list[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Linear combinations of all columns, (columns, rules), which with a constant, (rules,), are zero in every row of
+    the fit, and the columns' root mean squares in it.
+
+    The constant is that of the thresholds of ordered categories, which no column stands for.
     """
     n, fixed = fit.n_rows, [column.values for column in fit.design.fixed]
     of_kept, of_dropped = [fixed[k] for k in kept], [fixed[k] for k in dropped]
+    if fit.design.thresholds is not None:
+        of_kept.append(np.ones(n))
     coefficients, _ = in_terms_of(lambda rows: dense(of_kept, rows, n), lambda rows: dense(of_dropped, rows, n), n)
     rules = np.zeros((len(fixed), len(dropped)))
     rules[dropped, np.arange(len(dropped))] = -1.0
     size = np.array([root_mean_square(column) for column in fixed])
-    share = np.abs(coefficients) * size[kept, None]
+    share = np.abs(coefficients) * np.append(size[kept], 1.0)[: len(of_kept), None]
     # rounding, which far outside of the data would look like a share
     coefficients[share < INVOLVED * np.maximum(share.max(axis=0, initial=0.0), size[dropped])] = 0.0
-    rules[kept] = coefficients
-    return rules, size
+    rules[kept] = coefficients[: len(kept)]
+    return rules, coefficients[len(kept) :].sum(axis=0), size
 
 
 def _places(parts: Mapping[str, TermPart], rows: NDArray[np.intp]) -> str:
