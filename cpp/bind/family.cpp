@@ -186,8 +186,8 @@ py::array_t<double> supremum(const Family& f, const DoubleArray& y, const Double
   return result;
 }
 
-/// What holds of the rows wherever eta is, see Family::bounds: of log density, second and third derivative, (3, n); None
-/// where there is nothing.
+/// What holds of the rows wherever eta is, see Family::bounds: of log density, second and third derivative, (3, n);
+/// None where there is nothing.
 py::object bounds(const Family& f, const DoubleArray& y, const DoubleArray& second, const DoubleArray& weights,
                   const DoubleArray& phi) {
   const auto n = y.size();
