@@ -43,7 +43,9 @@ class Case:
     build : callable
         ``build(small)`` gives the data; small ones are for the call that warms up.
     family : str
-        ``"binomial"``, or ``"gaussian"``, which means REML here.
+        As `ml.fit` has it; ``"gaussian"`` means REML here.
+    zero_inflation, dispersion : str or None
+        The covariate of the zero part and of the dispersion.
     size, slope : str or None
         The column with the number of trials, and the covariate with a random slope.
     n_quadrature : int
@@ -71,6 +73,8 @@ class Case:
     groups: tuple[str, ...]
     build: Callable[[bool], CaseData]
     family: str = "binomial"
+    zero_inflation: str | None = None
+    dispersion: str | None = None
     size: str | None = None
     slope: str | None = None
     n_quadrature: int = 1

@@ -24,7 +24,7 @@ class Fitted:
     loglik : float
         The log-likelihood it reached, of the approximation the case asks for; the restricted one of a linear model.
     estimates, standard_errors : ndarray
-        Of the fixed effects, intercept first.
+        Of the fixed effects, intercept first; of ordered categories, thresholds first.
     n_evaluations, n_gradients : int or None
         Likelihood evaluations, and gradients where they are counted apart.
     core_seconds : float or None
@@ -88,15 +88,48 @@ def _no_nested_quadrature(case: Case) -> str | None:
     return "no quadrature for several factors" if case.n_quadrature > 1 and len(case.groups) > 1 else None
 
 
+_GLMM = {"negative_binomial": ("negativebinomial", "log"), "gamma": ("gamma", "log")}
+_GENERALIZED = ("binomial", "gaussian")
+
+
+def _has_parts(case: Case) -> bool:
+    return case.zero_inflation is not None or case.dispersion is not None
+
+
+def _glmm_gap(case: Case) -> str | None:
+    if _has_parts(case) or case.family not in (*_GENERALIZED, *_GLMM):
+        return "it has no such model"
+    return _no_nested_quadrature(case)
+
+
+def _glmm_tmb_gap(case: Case) -> str | None:
+    if case.family not in (*_GENERALIZED, *_TMB):
+        return "it has no such family"
+    return _no_quadrature(case)
+
+
+_TMB = ("negative_binomial", "gamma", "beta")
+
+
+def _ordinal_gap(case: Case) -> str | None:
+    return None if case.family == "cumulative" else "it is for ordered categories"
+
+
 def _lme4_gap(case: Case) -> str | None:
+    if case.family not in _GENERALIZED:
+        return "not compared"
     return _no_quadrature(case) if case.slope or len(case.groups) > 1 else None
 
 
 def _without_laplace_gap(case: Case) -> str | None:
-    return "nAGQ = 0 is for generalized linear mixed models" if case.is_linear else _no_quadrature(case)
+    if case.is_linear or case.family not in _GENERALIZED:
+        return "nAGQ = 0 is for generalized linear mixed models"
+    return _no_quadrature(case)
 
 
 def _gpboost_gap(case: Case) -> str | None:
+    if case.dispersion is not None or case.family in ("cumulative", "multinomial"):
+        return "it has no such model"
     return "random intercept and slope cannot be correlated" if case.slope else _no_quadrature(case)
 
 
@@ -109,7 +142,15 @@ def _multilevel() -> Fit:
 
     def fit(case: Case, frame: pd.DataFrame, threads: int) -> Fitted:
         # REML is the default of linear mixed models
-        results = ml.fit(case.formula, frame, family=case.family, n_quadrature=case.n_quadrature, threads=threads)
+        parts = {"zero_inflation": case.zero_inflation, "dispersion": case.dispersion}
+        results = ml.fit(
+            case.formula,
+            frame,
+            family=case.family,
+            n_quadrature=case.n_quadrature,
+            threads=threads,
+            **{name: part for name, part in parts.items() if part is not None},
+        )
         # Both are asked for here so that the time covers them even where they are computed on demand.
         estimates, standard_errors = np.asarray(results.params), np.asarray(results.bse)
         run = results.optimization
@@ -125,7 +166,8 @@ def _glmm() -> Fit:
     def fit(case: Case, frame: pd.DataFrame, threads: int) -> Fitted:
         del threads  # it has one
         # REML is its default, too; degrees of freedom are not asked of anybody here, and would cost it time
-        results = glmm.fit(frame, case.formula, case.family, nagq=case.n_quadrature, satterthwaite=False)
+        family, link = _GLMM.get(case.family, (case.family, None))
+        results = glmm.fit(frame, case.formula, family, link=link, nagq=case.n_quadrature, satterthwaite=False)
         if results.nagq != case.n_quadrature:
             raise RuntimeError(f"glmm used {results.nagq} quadrature points, not {case.n_quadrature}")
         answer = (results.loglik, results.beta, results.se, results.n_eval, results.n_grad, None)
@@ -148,7 +190,11 @@ def _gpboost() -> Fit:
             covariates = covariates.drop(columns=[case.size, "healthy"])
         covariates = pd.get_dummies(covariates, drop_first=True, dtype=float)
         covariates.insert(0, "(Intercept)", 1.0)
-        likelihood = "gaussian" if case.is_linear else "bernoulli_logit" if case.size is None else "binomial_logit"
+        likelihood = case.family
+        if case.family == "binomial":
+            likelihood = "bernoulli_logit" if case.size is None else "binomial_logit"
+        elif case.zero_inflation is not None:
+            likelihood = f"zero_inflated_regression_{case.family}"
         model = gpboost.GPModel(
             likelihood=likelihood,
             group_data=frame[list(case.groups)],
@@ -156,7 +202,8 @@ def _gpboost() -> Fit:
             num_parallel_threads=threads,
         )
         model.fit(y=response, X=covariates)
-        estimates, standard_errors = np.asarray(model.get_coef(std_err=True, format_pandas=False))
+        table = np.asarray(model.get_coef(std_err=True, format_pandas=False))
+        estimates, standard_errors = table[:, : covariates.shape[1]]  # what follows is the zero part's
         loglik = -model.get_current_neg_log_likelihood()
         return Fitted(loglik, estimates, standard_errors, None, None, None, model)
 
@@ -168,10 +215,11 @@ PACKAGES: dict[str, Package] = {
     for package in (
         Package("multilevel", _multilevel, "own", True, _no_gap),
         Package("base", _multilevel, "base", True, _no_gap),
-        Package("glmm", _glmm, "peer", False, _no_nested_quadrature),
+        Package("glmm", _glmm, "peer", False, _glmm_gap),
         Package("gpboost", _gpboost, "peer", True, _gpboost_gap, _gpboost_caveat),
         Package("lme4", None, "r", False, _lme4_gap),
         Package("lme4nAGQ0", None, "r", False, _without_laplace_gap),
-        Package("glmmTMB", None, "r", False, _no_quadrature),
+        Package("glmmTMB", None, "r", False, _glmm_tmb_gap),
+        Package("ordinal", None, "r", False, _ordinal_gap),
     )
 }

@@ -1,5 +1,5 @@
-# One measurement of lme4 or glmmTMB in a process of its own; run.py calls
-#   Rscript r_packages.R PACKAGE FORMULA FAMILY N_QUADRATURE N_CALLS DATA.csv SMALL.csv TEXT_COLUMNS
+# One measurement of lme4, glmmTMB or ordinal in a process of its own; run.py calls
+#   Rscript r_packages.R PACKAGE FORMULA FAMILY N_QUADRATURE N_CALLS DATA.csv SMALL.csv TEXT_COLUMNS ZERO DISPERSION
 # and reads the lines "key value ..." that follow "RESULT". PACKAGE may be lme4nAGQ0, which is lme4 with nAGQ = 0;
 # gaussian means REML. Starting R, loading packages and reading data is not timed; a fit of the small data comes first.
 arguments <- commandArgs(trailingOnly = TRUE)
@@ -9,6 +9,8 @@ family <- arguments[3]
 n_quadrature <- if (package == arguments[1]) as.integer(arguments[4]) else 0L
 n_calls <- as.integer(arguments[5])
 text_columns <- strsplit(arguments[8], ",")[[1]]
+zero_part <- as.formula(arguments[9])
+dispersion <- as.formula(arguments[10])
 
 suppressPackageStartupMessages(library(package, character.only = TRUE))
 
@@ -28,8 +30,20 @@ fit <- function(data) {
     table <- summary(model)$coefficients
     evaluations <- model@optinfo$feval
     gradients <- NA
+  } else if (package == "ordinal") {
+    data$y <- factor(data$y, ordered = TRUE)
+    model <- clmm(formula, data = data, Hess = TRUE)
+    table <- summary(model)$coefficients
+    evaluations <- NA
+    gradients <- NA
   } else {
-    model <- glmmTMB(formula, data = data, family = family, REML = family == "gaussian")
+    names <- c(negative_binomial = "nbinom2", beta = "beta_family")
+    family <- if (family %in% names(names)) names[[family]] else family
+    family <- if (family == "gamma") Gamma(link = "log") else family
+    model <- glmmTMB(
+      formula,
+      data = data, family = family, REML = identical(family, "gaussian"), ziformula = zero_part, dispformula = dispersion
+    )
     table <- summary(model)$coefficients$cond
     evaluations <- model$fit$evaluations[[1]]
     gradients <- model$fit$evaluations[[2]]

@@ -7,8 +7,8 @@ From the repository's root, with multilevel installed::
     python benchmarks/run.py --cases verbagg,insteval_reml,threads --peers glmm --rounds 3
 
 Every case knows its peers and multilevel's numbers of threads; ``--cases``, ``--peers`` and ``--threads`` (then of the
-peers, too) choose others. Names for several cases: all, one_factor, several_factors, memory, threads,
-nested_quadrature.
+peers, too) choose others. Names for several cases: all, one_factor, several_factors, families, memory,
+threads, nested_quadrature.
 
 The time is that of the call from a pandas frame in memory, its grouping columns made of strings, to estimates with
 standard errors. Every measurement has a process of its own, which builds the data, fits a small data set so that
@@ -17,16 +17,16 @@ ratios are taken within a round, and medians over rounds are reported with the r
 difference of an estimate stand in the same table, so that one sees that the work was the same. A peer that fails or
 runs into its time limit is reported as such; one that fails or takes long (``--long``) has no further rounds.
 
-R's packages need ``Rscript`` on the path (Debian and Ubuntu: ``apt install r-cran-lme4 r-cran-glmmtmb``); they run
-``--r-rounds`` times where a fit takes seconds, and where they take minutes only with ``--r``. The peers may live
-elsewhere (``--peer-python``; name ``--strings`` then, as pandas holds text according to whether pyarrow is there), and
-another build of multilevel can be a peer (``--peers base --base-python PYTHON``). Measurements are saved
-(``--json``), and ``--saved FILE FILE`` reports on several runs together, a case from its last one. ``--small`` times
-the small data, to try all of it in a few minutes. A quiet machine is worth more than many rounds.
+R's packages need ``Rscript`` on the path (Debian and Ubuntu: ``apt install r-cran-lme4 r-cran-glmmtmb
+r-cran-ordinal``); they run ``--r-rounds`` times where a fit takes seconds, and where they take minutes only with
+``--r``. The peers may live elsewhere (``--peer-python``; name ``--strings`` then, as pandas holds text according to
+whether pyarrow is there), and another build of multilevel can be a peer (``--peers base --base-python PYTHON``).
+Measurements are saved (``--json``), and ``--saved FILE FILE`` reports on several runs together, a case from its last
+one. ``--small`` times the small data, to try all of it in a few minutes. A quiet machine is worth more than rounds.
 
-Files: case.py what a case is, one_factor.py, several_factors.py and published.py the models and their data, cases.py
-their names, packages.py the calls, child.py and r_packages.R one measurement, usage.py time and memory, record.py what
-was measured, report.py the tables.
+Files: case.py what a case is, one_factor.py, several_factors.py, families.py and published.py the models and their
+data, cases.py their names, packages.py the calls, child.py and r_packages.R one measurement, usage.py time and memory,
+record.py what was measured, report.py the tables.
 """
 
 from __future__ import annotations
@@ -150,7 +150,18 @@ def _r_command(job: Job, arguments: argparse.Namespace, folder: Path) -> list[st
     numbers = [job.case.family, str(job.case.n_quadrature), str(job.case.n_r_calls)]
     paths = [str(folder / f"{size}.csv") for size in frames]
     script = str(HERE / "r_packages.R")
-    return ["Rscript", "--vanilla", script, job.package.name, job.case.formula, *numbers, *paths, ",".join(text)]
+    parts = [f"~ {job.case.zero_inflation or 0}", f"~ {job.case.dispersion or 1}"]
+    return [
+        "Rscript",
+        "--vanilla",
+        script,
+        job.package.name,
+        job.case.formula,
+        *numbers,
+        *paths,
+        ",".join(text),
+        *parts,
+    ]
 
 
 def _read_r(output: str) -> dict[str, Any]:

@@ -91,3 +91,35 @@ def differences(function, at: Array, step: float = 1e-5) -> Array:
         move[k] = step
         out[k] = (function(at + move) - function(at - move)) / (2 * step)
     return out
+
+
+@dataclass
+class Effects:
+    """Random effects of the levels of one grouping factor: each row's level, columns, and the factor of a level's."""
+
+    level: NDArray[np.int64]
+    columns: list[Array]  # of each set
+    factor: Array
+
+    @property
+    def n_levels(self) -> int:
+        return int(self.level.max()) + 1
+
+
+def several_factors(sets: list[ChoiceSet], beta: Array, effects: list[Effects]) -> float:
+    """Laplace over the levels of several grouping factors at once; `z` and `group` of the sets do not count."""
+    sizes = [own.factor.shape[0] for own in effects]
+    starts = np.concatenate([[0], np.cumsum([own.n_levels * q for own, q in zip(effects, sizes, strict=True)])])
+    factor = np.zeros((starts[-1], starts[-1]))
+    for own, q, start in zip(effects, sizes, starts[:-1], strict=True):
+        factor[start : start + own.n_levels * q, start : start + own.n_levels * q] = np.kron(
+            np.eye(own.n_levels), own.factor
+        )
+    wide = []
+    for i, each in enumerate(sets):
+        z = np.zeros((len(each.x), starts[-1]))
+        for own, q, start in zip(effects, sizes, starts[:-1], strict=True):
+            at = start + own.level[i] * q
+            z[:, at : at + q] = own.columns[i]
+        wide.append(ChoiceSet(each.x, z, each.chosen, 0, each.weight, each.offset))
+    return _group(wide, beta, factor, 1)

@@ -238,10 +238,31 @@ def test_what_cannot_be_bootstrapped(cbpp: ml.MixedModelResults) -> None:
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"y": rng.normal(size=200), "g": np.repeat(np.arange(20), 10)})
     data["y"] += 0.5 * rng.normal(size=20)[data["g"]]
-    in_part = ml.fit("censored(y, right=0.5) ~ 1 + (1 | g)", data)
-    with pytest.raises(DataError, match="use kind='cases'"):
+    data["end"] = np.where(data["y"] > 0.5, np.inf, data["y"])
+    in_part = ml.fit("interval(y, end) ~ 1 + (1 | g)", data.assign(y=np.minimum(data["y"], 0.5)))
+    with pytest.raises(DataError, match=r"known by intervals.*kind='cases'"):
         in_part.bootstrap(10)
     assert len(in_part.bootstrap(10, seed=1, kind="cases").replicates) == 10
+
+
+@pytest.mark.parametrize("limit", ["0.3", "column"])
+def test_censored_responses_are_drawn_and_censored_again(limit: str) -> None:
+    """A replicate is the fit to a simulated response, written as the data are."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"x": rng.normal(size=120), "g": np.repeat(np.arange(12), 10)})
+    data["y"] = 0.5 * data["x"] + 0.5 * rng.normal(size=12)[data["g"]] + rng.normal(size=120)
+    data["column"] = np.where(data["g"] % 2 == 0, 0.3, -0.2)
+    formula = f"censored(y, left={limit}) ~ x + (1 | g)"
+    results = ml.fit(formula, data)
+    found = results.bootstrap(3, seed=5)
+    drawn = results.simulate(3, seed=5)
+    for k in range(3):
+        other = ml.fit(formula, data.assign(y=drawn[k].to_numpy()))
+        np.testing.assert_allclose(found.replicates.loc[k, ["(Intercept)", "x"]], other.params, atol=1e-5)
+        assert found.replicates.loc[k, "sigma"] == pytest.approx(other.residual_sd, abs=1e-5)
+    small = ml.fit(formula.replace("x + ", "1 + "), data)
+    tested = ml.compare(small, results, method="bootstrap", n=9, seed=1)
+    assert tested["p_value"].iloc[1] == pytest.approx(0.1)  # no response of nine drawn without x tells as much
 
 
 def test_progress_is_shown_when_it_is_wanted(cbpp: ml.MixedModelResults, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from multilevel import _core
 from multilevel.errors import DataError
 from multilevel.fitting.core_model import core_response
 
-from .choice_likelihood import Array, ChoiceSet, differences, loglik
+from .choice_likelihood import Array, ChoiceSet, Effects, differences, loglik, several_factors
 
 pytestmark = pytest.mark.filterwarnings("ignore::multilevel.errors.QuadratureWarning")  # groups are small
 
@@ -73,6 +73,28 @@ def test_the_likelihood_is_that_of_the_definition(points: int, bar: str) -> None
     value, gradient, _ = _core.evaluate(model._core, core_response(model.design), psi, points, 1)
     assert value == pytest.approx(expected(psi), abs=1e-10)
     np.testing.assert_allclose(gradient, differences(expected, psi), atol=2e-7)
+
+
+def test_several_factors() -> None:
+    """Random coefficients of persons and of the regions that they live in, and of days: the definition."""
+    data = trips(persons=6).assign(region=lambda d: d["person"] % 2, day=lambda d: d["trip"].str[5:].astype(int) % 3)
+    formula = "chosen ~ price + minutes + (price | person) + (minutes | region) + (price + minutes || day)"
+    model = ml.MixedModel(formula, data, "conditional", choice_set="trip")
+    sets, design = sets_of(model), model.design
+    first = [int(np.flatnonzero(design.choices.sets == own)[0]) for own in range(len(sets))]
+    codes = [factor.codes[first] for factor in design.grouping_factors]
+    price, minutes, both = [own.x[:, :1] for own in sets], [own.x[:, 1:] for own in sets], [own.x for own in sets]
+
+    def expected(at: Array) -> float:
+        person, region, day = np.eye(1) * at[2], np.eye(1) * at[3], np.diag(at[4:])
+        columns = zip(codes, (price, minutes, both), (person, region, day), strict=True)
+        return several_factors(sets, at[:2], [Effects(*own) for own in columns])
+
+    psi = np.array([0.4, -0.3, 0.5, 0.2, 0.6, 0.3])
+    value, gradient, hessian = _core.evaluate(model._core, core_response(design), psi, 1, 1)
+    assert value == pytest.approx(expected(psi), abs=1e-10)
+    np.testing.assert_allclose(gradient, differences(expected, psi), atol=2e-7)
+    np.testing.assert_allclose(hessian, hessian.T)
 
 
 def test_pairs_are_a_binomial_model_of_differences() -> None:

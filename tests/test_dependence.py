@@ -260,6 +260,26 @@ def test_a_variance_of_zero_says_why_there_are_no_limits() -> None:
     own = results.icc(method="profile").iloc[0]
     assert own["lower"] == 0.0
     assert 0.0 < own["upper"] < 0.3
+    with pytest.warns(ml.NotEstimableWarning, match=r"r2: .* of 'conditional', .* method='bootstrap' has limits"):
+        shares = results.r2()
+    assert np.isnan(shares.loc["conditional", "lower"])
+    with pytest.warns(ml.SingularFitWarning):
+        counts = ml.fit("y ~ 1 + (1 | g)", data.round(), "poisson")
+    with pytest.warns(ml.NotEstimableWarning, match=r"method='bootstrap' \(with a number for mean=\) has limits"):
+        counts.icc()
+    with pytest.warns(ml.NotEstimableWarning, match="method='profile' and method='bootstrap' have limits"):
+        counts.median_odds_ratio()
+
+
+@pytest.mark.parametrize("formula", ["y ~ 1 + (1 | g)", "y ~ 0 + (1 | g)"])
+def test_without_predictors_the_marginal_share_is_zero(formula: str) -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"g": np.repeat(np.arange(12), 5)})
+    data["y"] = rng.normal(size=12)[data["g"]] + rng.normal(size=60)
+    results = ml.fit(formula, data)
+    shares = results.r2()
+    assert (shares.loc["marginal"] == 0.0).all()
+    np.testing.assert_allclose(shares.loc["conditional"], results.icc().loc["g"], rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from multilevel.columns.expressions import Rows, evaluate
 from multilevel.columns.frame import Frame
 from multilevel.errors import FormulaError
 from multilevel.formula import syntax
-from multilevel.formula.parse import Atom, parse_expression, parse_formula
+from multilevel.formula.parse import parse_expression, parse_formula
+from multilevel.formula.terms import Atom
 
 from .design_data import DATA, build, fixed_matrix
 

@@ -15,7 +15,7 @@ from multilevel import _core
 from multilevel.errors import DataError, SeparationWarning
 from multilevel.fitting.core_model import core_response
 
-from .choice_likelihood import Array, category_sets, differences, loglik
+from .choice_likelihood import Array, Effects, category_sets, differences, loglik, several_factors
 
 pytestmark = pytest.mark.filterwarnings("ignore::multilevel.errors.QuadratureWarning")  # groups are small
 
@@ -90,6 +90,45 @@ def test_laplace_is_that_of_the_definition(base: int, slopes: bool) -> None:
     value, gradient, _ = evaluated(model, psi, 1)
     assert value == pytest.approx(expected(psi), abs=1e-10)
     np.testing.assert_allclose(gradient, differences(expected, psi), atol=2e-7)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_several_factors(nested: bool) -> None:
+    """Crossed and nested grouping factors: the definition, with all random effects at once."""
+    data = drawn(21, n=48, k=3, groups=6)
+    data["h"] = data["g"] % 2 if nested else np.arange(48) % 5
+    model = ml.MixedModel("y ~ x + (1 | g) + (1 + x || h)", data, "multinomial")
+    x = np.column_stack([np.ones(len(data)), data["x"]])
+    g, h = data["g"].to_numpy(), data["h"].to_numpy()
+    sets = category_sets(x, x, data["y"].to_numpy(), g, 3)
+    of_g = [own.z for own in category_sets(x, x[:, :1], data["y"].to_numpy(), g, 3)]
+    of_h = [own.z for own in sets]
+    psi = np.array([0.3, -0.2, -0.4, 0.1, 0.9, -0.5, 0.7, 0.4, 0.2, 0.6, 0.3])
+
+    def expected(at: Array) -> float:
+        effects = [Effects(g, of_g, full_factor(at[4:7], 2)), Effects(h, of_h, np.diag(at[7:]))]
+        return several_factors(sets, at[:4], effects)
+
+    value, gradient, _ = evaluated(model, psi, 1)
+    assert value == pytest.approx(expected(psi), abs=1e-10)
+    np.testing.assert_allclose(gradient, differences(expected, psi), atol=2e-7)
+    for threads in (2, 3):
+        again = evaluated(model, psi, 1, threads)
+        assert again[0] == value
+        np.testing.assert_array_equal(again[1], gradient)
+
+
+def test_two_categories_of_crossed_factors_are_a_binomial() -> None:
+    data = drawn(22, n=300, k=2, groups=12)
+    data["h"] = np.random.default_rng(23).integers(0, 8, 300)
+    data["y"] = (data["y"] == 1) ^ ((data["h"] % 4 == 0) & (np.arange(300) % 3 > 0))
+    formula = "y ~ x + (1 | g) + (1 | h)"
+    binomial, two = ml.fit(formula, data, "binomial"), ml.fit(formula, data.astype({"y": str}), "multinomial")
+    assert two.llf == pytest.approx(binomial.llf, abs=1e-8)
+    np.testing.assert_allclose(np.abs(two.fit.psi), np.abs(binomial.fit.psi), atol=1e-5)
+    np.testing.assert_allclose(two.fit.covariance, binomial.fit.covariance, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(two.random_effects()["mode"], binomial.random_effects()["mode"], atol=1e-5)
+    np.testing.assert_allclose(two.random_effects()["sd"], binomial.random_effects()["sd"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("points", [3, 8])
@@ -303,28 +342,21 @@ def test_parts_of_the_data(results: ml.MixedModelResults) -> None:
     "ask",
     [
         lambda r: r.residuals(),
-        lambda r: r.residuals("quantile"),
-        lambda r: r.simulate(1),
-        lambda r: r.bootstrap(2),
         lambda r: r.marginal_means("x"),
-        lambda r: r.comparisons("x"),
         lambda r: r.population_average(),
         lambda r: r.icc(),
         lambda r: r.r2(),
-        lambda r: r.check(),
         lambda r: r.lack_of_fit(),
         lambda r: r.linktest(),
         lambda r: r.augment(),
         lambda r: r.pearson_chi2,
         lambda r: r.fittedvalues,
         lambda r: r.median_odds_ratio(),
-        lambda r: r.marginal_effects(),
         lambda r: r.interpret(),
         lambda r: r.equation(),
         lambda r: r.cov_params(robust="CR2"),
         lambda r: r.test_variance("g", "1: (Intercept)"),
-        lambda r: r.predict(se=True),
-        lambda r: r.predict(random="marginal"),
+        lambda r: r.predict(interval="prediction"),
         lambda r: r.model.fit(method="pql"),
     ],
 )
@@ -366,8 +398,8 @@ def test_arguments_of_other_families() -> None:
     data = drawn(16)
     with pytest.raises(DataError, match="multinomial"):
         ml.fit("y ~ x", data, base=1)
-    with pytest.raises(DataError, match="one grouping factor"):
-        ml.fit("y ~ x + (1 | g) + (1 | h)", data.assign(h=data["g"] % 3), "multinomial")
+    with pytest.raises(DataError, match="rows that share the probabilities of a choice needs one grouping factor"):
+        ml.fit("y ~ x + (1 | g) + (1 | h)", data.assign(h=data["g"] % 3), "multinomial", n_quadrature=3)
 
 
 def test_separation_in_one_category() -> None:

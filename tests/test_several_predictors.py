@@ -124,9 +124,3 @@ def test_no_variance_to_find() -> None:
         results = ml.fit("y ~ x + (1 | g)", data, dispersion="~ 1 + (1 | g)")
     assert results.llf == pytest.approx(plain.llf, abs=1e-7)
     assert results.random_cov["g"].iloc[1, 1] == 0.0
-
-
-def test_refused() -> None:
-    data = grouped(2, "gamma")
-    with pytest.raises(ml.DataError, match="one grouping factor; this one has 'g', 'h'"):
-        ml.fit("y ~ x + (1 | g)", data, "gamma", dispersion="~ (1 | h)")

@@ -105,12 +105,27 @@ def test_random_effects_of_a_parameter() -> None:
     assert log_sd.var() == pytest.approx(0.49 + 0.6449 / 4, rel=0.02)
 
 
-def test_what_is_known_in_part_is_drawn_whole() -> None:
+@pytest.fixture(scope="module")
+def cut_off() -> pd.DataFrame:
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"y": rng.normal(size=200), "g": np.repeat(np.arange(20), 10)})
     data["y"] += 0.5 * rng.normal(size=20)[data["g"]]
-    results = ml.fit("censored(y, right=0.5) ~ 1 + (1 | g)", data)
-    assert (results.simulate(5, seed=1).to_numpy() > 0.5).mean() == pytest.approx((data["y"] > 0.5).mean(), abs=0.1)
+    return data.assign(limit=np.where(data["g"] % 2 == 0, 0.5, 1.0))
+
+
+def test_censored_responses_stand_at_their_limits(cut_off: pd.DataFrame) -> None:
+    data = cut_off
+    results = ml.fit("censored(y, right=limit) ~ 1 + (1 | g)", data)
+    drawn, limit = results.simulate(5, seed=1), data["limit"].to_numpy()[:, None]
+    assert (drawn.to_numpy() <= limit).all()
+    assert (drawn.to_numpy() == limit).mean() == pytest.approx((data["y"] > data["limit"]).mean(), abs=0.1)
+    # below the limit they are what an uncensored draw is
+    whole = ml.fit("interval(y, y) ~ 1 + (1 | g)", data)
+    own = {"(Intercept)": results.params.iloc[0], "sigma": results.residual_sd}
+    own["g: sd__(Intercept)"] = np.sqrt(results.random_cov["g"].iloc[0, 0])
+    latent = ml.simulate("~ 1 + (1 | g)", data, params=own, n=5, seed=1)
+    np.testing.assert_allclose(drawn, np.minimum(latent, limit), rtol=1e-12)
+    assert whole.simulate(1, seed=1).to_numpy().max() > 1.0
 
 
 def test_errors_name_what_lacks() -> None:

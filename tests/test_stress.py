@@ -23,10 +23,11 @@ if not (BENCHMARKS / "stress").is_dir():
     pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from stress import checks, numbers, numeric  # noqa: E402
+from stress import checks, numbers, numeric, workers  # noqa: E402
 from stress.densities import Density  # noqa: E402
 from stress.designs import Bar, Design, design  # noqa: E402
 from stress.linear import Linear  # noqa: E402
+from stress.modes import Clusters, starts  # noqa: E402
 from stress.outcome import Outcome  # noqa: E402
 from stress.plain import Plain  # noqa: E402
 from stress.problem import Problem, Term  # noqa: E402
@@ -296,7 +297,7 @@ def labels(made: Design, model: Any, results: Any, restarts: bool = False) -> se
         rng = np.random.default_rng(0)
         checks.judge(made, model, results, plain, outcome, rng)
         if restarts:
-            checks.check_restarts(made, model, results, plain, outcome, rng, False)
+            checks.check_restarts(made, model, results, plain, outcome, rng)
     return outcome.labels()
 
 
@@ -366,7 +367,7 @@ def test_the_highest_of_several_maxima(seed: int) -> None:
 
 def test_standard_errors_where_a_variance_is_large_and_data_are_few() -> None:
     """Their Hessian is made of differences, as good as the modes on either side are."""
-    outcome = checks.check_seed(97001521, thorough=0.0)
+    outcome = checks.check_seed(97001521, checks.Effort(thorough=0.0, hessians=1.0))
     assert outcome.errors_checked
     assert "SE WRONG" not in outcome.labels()
 
@@ -401,6 +402,44 @@ def test_a_seed_is_a_design() -> None:
     }
 
 
+@pytest.mark.slow
+def test_a_process_that_dies_costs_its_own_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[workers.Worker] = []
+    begin = workers.Worker.__init__
+
+    def remembered(self: workers.Worker, effort: checks.Effort) -> None:
+        begin(self, effort)
+        made.append(self)
+
+    monkeypatch.setattr(workers.Worker, "__init__", remembered)
+    outcomes = []
+    for outcome in workers.run(iter([1, 2, 3, 4]), 1, checks.Effort(thorough=0.0), float("inf")):
+        outcomes.append(outcome)
+        if len(outcomes) == 1:
+            made[0].process.kill()
+    assert [o.seed for o in outcomes] == [1, 2, 3, 4]
+    assert ["CRASH" in o.labels() for o in outcomes] == [False, True, False, False]
+    assert len(made) == 2
+
+
+def test_many_clusters_at_once_have_the_modes_of_each() -> None:
+    """Of densities with several modes: starts side by side, the finished left out, against one after another."""
+    rng = np.random.default_rng(3)
+    sizes = np.array([1, 4, 2, 7, 3, 1])
+    n = sizes.sum()
+    problem, psi = small("student_t", "identity", n=n, codes=(np.repeat(np.arange(6), sizes),))
+    problem = replace(problem, y=rng.normal(0, 8, n))
+    density, fixed, S = Density(problem, psi[3:]), problem.X @ psi[:2], rng.normal(size=(n, 2))
+    together = Clusters(density, fixed, S, sizes)
+    v, f = together.best(starts(together, None, True))
+    for k in range(6):
+        alone = together.some(np.arange(6) == k)
+        found = [alone.newton(start[k : k + 1]) for start in starts(together, None, True)]
+        best = max(found, key=lambda pair: pair[1][0])
+        assert f[k] == pytest.approx(best[1][0], abs=1e-9)
+        assert alone.value(v[k : k + 1])[0] == pytest.approx(f[k], abs=1e-9)
+
+
 SHORT = range(1, 46)
 
 
@@ -417,7 +456,7 @@ def test_short_run() -> None:
         "NOT REPEATED",
         "CRASH",
     }
-    outcomes = [checks.check_seed(seed, thorough=0.0) for seed in SHORT]
+    outcomes = [checks.check_seed(seed, checks.Effort(thorough=0.0)) for seed in SHORT]
     bad = {o.seed: o.findings for o in outcomes if o.labels() & wrong}
     assert not bad
     assert sum(o.compared for o in outcomes) > 0.7 * len(outcomes)

@@ -6,6 +6,9 @@ import signal
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,16 +27,44 @@ from .structures import roots
 
 SE_LIMIT = 1e-3  # relative error of standard errors
 GAP_LIMIT = 1e-5  # log-likelihood
-MOST_SECONDS = 20.0  # of a processor, for a fit and its checks
 MOST_WORK = 4e5  # rows times nodes times parameters squared, for Hessians by differences
+SCREEN = 2e-4  # of a curvature along any direction, where standard errors allow SE_LIMIT
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What is spent on a fit. Shares are of the fits; seconds are of a processor."""
+
+    thorough: float = 0.05  # share with all starts and SciPy's optimizers; share with invariances
+    hessians: float = 0.25  # share with every second difference, where those along a basis look right
+    starts: int = 2  # searches of the package from elsewhere, on the others
+    seconds: float = 3.0  # for the fit itself, and as many for its checks
+
+
+EVERYTHING = Effort(1.0, 1.0, 100, 20.0)
+
+
+class OutOfTime(BaseException):
+    """Not an `Exception`, which somebody could take for an error of the fit."""
 
 
 def _stop(*_: object) -> None:
-    raise TimeoutError
+    raise OutOfTime
 
 
-def check_seed(seed: int, thorough: float = 0.1) -> Outcome:
-    """Fits the design of a seed and judges it; `thorough` is the share of fits that get the costly checks."""
+@contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """Ends what takes more of the processor."""
+    signal.signal(signal.SIGPROF, _stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def check_seed(seed: int, effort: Effort | None = None) -> Outcome:
+    """Fits the design of a seed and judges it; which of the costly checks it gets follows from the seed."""
     began = time.process_time()
     made = design(seed)
     outcome = Outcome(
@@ -44,21 +75,17 @@ def check_seed(seed: int, thorough: float = 0.1) -> Outcome:
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        signal.signal(signal.SIGPROF, _stop)
-        signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
         try:
-            _check(made, outcome, np.random.default_rng([seed, 1]), thorough)
+            _check(made, outcome, np.random.default_rng([seed, 1]), effort or Effort())
         except (ml.DataError, ml.FormulaError) as error:
             outcome.status = "refused"
             outcome.add("refused", str(error))
-        except TimeoutError:
+        except OutOfTime:
+            outcome.add("checks out of time" if outcome.status else "fit out of time", f"seed {seed}")
             outcome.status = outcome.status or "timeout"
-            outcome.add("out of time", f"{MOST_SECONDS} s")
         except Exception:
             outcome.status = outcome.status or "crash"
             outcome.add("CRASH", traceback.format_exc(limit=-3))
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
     for warning in caught:
         if not issubclass(warning.category, ml.FitWarning) and "multilevel" in warning.filename:
             outcome.add("warning", f"{warning.category.__name__}: {warning.message}")
@@ -66,21 +93,25 @@ def check_seed(seed: int, thorough: float = 0.1) -> Outcome:
     return outcome
 
 
-def _check(made: Design, outcome: Outcome, rng: np.random.Generator, thorough: float) -> None:
-    model = ml.MixedModel(**made.arguments())
-    began = time.process_time()
-    results = model.fit(**made.options())
-    outcome.seconds = time.process_time() - began
+def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Effort) -> None:
+    with _limit(effort.seconds):
+        model = ml.MixedModel(**made.arguments())
+        began = time.process_time()
+        results = model.fit(**made.options())
+        outcome.seconds = time.process_time() - began
     outcome.status, outcome.singular, outcome.message = results.fit.status, results.singular, results.fit.message
     outcome.evaluations = results.optimization.n_evaluations
-    plain = plain_of(made, results)
-    judge(made, model, results, plain, outcome, rng)
-    often = rng.random() < thorough
-    check_restarts(made, model, results, plain, outcome, rng, often or not results.converged)
-    if often and plain.available:
-        check_scipy(made, model, results, plain, outcome, rng)
-    if rng.random() < thorough:
-        check_invariance(made, results, outcome, rng)
+    often, otherwise, full = rng.random(3) < (effort.thorough, effort.thorough, effort.hessians)
+    with _limit(effort.seconds):
+        plain = plain_of(made, results)
+        judge(made, model, results, plain, outcome, rng, bool(full))
+        check_restarts(made, model, results, plain, outcome, rng, None if often else effort.starts)
+        if often and plain.available:
+            outcome.done.append("SciPy's optimizers")
+            check_scipy(made, model, results, plain, outcome, rng)
+        if otherwise:
+            outcome.done.append("invariances")
+            check_invariance(made, results, outcome, rng)
 
 
 def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:
@@ -92,17 +123,25 @@ def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:
     return plain
 
 
-def judge(made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator) -> None:
-    """Everything that is judged at the reported point."""
+def judge(
+    made: Design,
+    model: Any,
+    results: Any,
+    plain: Plain,
+    outcome: Outcome,
+    rng: np.random.Generator,
+    full: bool = False,
+) -> None:
+    """Everything that is judged at the reported point; `full`: with all second differences."""
     _finite(results, outcome)
     if not np.isfinite(results.fit.psi).all():
         return
     _repeated(made, model, results, outcome)
-    if not plain.available:
+    if not plain.available or not np.isfinite(results.fit.loglik):
         return
     _maximum(results, plain, outcome)
     if _reported(results, plain, outcome) and results.converged:
-        _standard_errors(results, plain, outcome, rng)
+        _standard_errors(results, plain, outcome, rng, full)
 
 
 def _finite(results: Any, outcome: Outcome) -> None:
@@ -200,7 +239,7 @@ def _maximum(results: Any, plain: Plain, outcome: Outcome) -> None:
         outcome.add("FALSE ALARM", f"said to be separated: {results.fit.message[:200]}")
 
 
-def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator) -> None:
+def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator, full: bool) -> None:
     fit, p = results.fit, plain.problem.p
     names = np.array(fit.parameter_names)
     if plain.linear:
@@ -219,7 +258,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
     if plain.problem.method == "reml":
         free = free[free >= p]
     nodes = plain.problem.points ** max((t.q for t in plain.problem.terms), default=0)
-    work = len(plain.problem.y) * nodes * len(free) ** 2
+    work = len(plain.problem.y) * nodes * len(free) * (len(free) if full else 2)
     if not len(free) or rng.random() * work > MOST_WORK:
         return
     reported = np.sqrt(np.diag(fit.covariance))[free]
@@ -227,6 +266,12 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
     if plain.linear and not plain.problem.terms:  # least squares counts n - p
         share = 1 - p / len(plain.problem.y)
         reported, covariance = reported * np.sqrt(share), covariance * share
+    outcome.done.append("stationary, curved as reported")
+    if not full and _screened(plain, fit.psi, free, covariance, rng):
+        outcome.errors_checked = True
+        _edges(results, plain, outcome)
+        return
+    outcome.done.append("every second difference")
     curvature, unsure = curvature_at(plain, fit.psi, free, covariance, reported)
     gain, step = curvature.gain()
     if gain > GAP_LIMIT:
@@ -262,7 +307,7 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
         for at in (3.0, 5.0, 6.0, 8.0, 10.0, 13.0):
             moved = fit.psi.copy()
             moved[place] = at
-            better = plain.loglik(moved) - base
+            better = _gain(plain, moved, base)
             if better > GAP_LIMIT:
                 outcome.gap = max(outcome.gap, better)
                 text = f"{fit.parameter_names[place]} said to be at its limit: at {at} there is {better:.3g} more"
@@ -282,12 +327,18 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
         for step in (0.05, 0.3) if inwards else (0.03, -0.03, 0.2, -0.2)[:: 2 if signed else 1]:
             moved = fit.psi.copy()
             moved[k] += step * own
-            better = plain.loglik(moved) - base
+            better = _gain(plain, moved, base)
             if better > GAP_LIMIT:
                 outcome.gap = max(outcome.gap, better)
                 text = f"{fit.parameter_names[k]} said to be at its edge: a step of {step * own:.3g} gains {better:.3g}"
                 outcome.add("SILENT WRONG", text)
                 return
+
+
+def _gain(plain: Plain, psi: Array, base: float) -> float:
+    """How much better a point is; with modes from near, and where that looks better, with the largest modes."""
+    better = plain.loglik(psi, warm=True) - base
+    return plain.loglik(psi) - base if better > GAP_LIMIT else better
 
 
 def reach_of(plain: Plain, psi: Array) -> Array:
@@ -322,6 +373,37 @@ def curvature_at(
             return quick, 0.0
     basis = numeric.rescaled(f, psi[free], basis, reach, 0.02)
     return numeric.extrapolated(f, psi[free], basis, 0.02)
+
+
+def _screened(plain: Plain, psi: Array, free: Array, covariance: Array, rng: np.random.Generator) -> bool:
+    """Whether along a basis and two mixtures, in standard errors, slopes are none and curvatures are all -1.
+
+    A random orthonormal basis, so that any fault shows: along all of it curvatures have the sum of the eigenvalues. No
+    random one where its columns must be cut, because covariances reach too far. Where a curvature is off that is no
+    proof of a fault; then `curvature_at` decides.
+    """
+    k = len(free)
+    whole = numeric.scaled_basis(covariance, np.full(k, np.inf))
+    basis = numeric.scaled_basis(covariance, reach_of(plain, psi)[free])
+    if not np.isfinite(whole).all():
+        return False
+    cut = np.abs(basis).max(0) / np.abs(whole).max(0)
+    if cut.min() == 1:
+        basis = basis @ np.linalg.qr(rng.normal(size=(k, k)))[0]
+    signs = rng.choice([-1.0, 1.0], (k, 2)) / np.sqrt(k)
+    steps = 0.02 * np.hstack([basis, basis @ signs]).T
+    expected = 0.02**2 * np.append(cut**2, [np.mean(cut**2)] * 2)
+
+    def moved(step: Array) -> float:
+        point = psi.copy()
+        point[free] += step
+        return plain.loglik(point, warm=True)
+
+    middle = plain.loglik(psi)
+    up, down = (np.array([moved(sign * step) for step in steps]) for sign in (1, -1))
+    with np.errstate(all="ignore"):
+        slopes, bends = (up - down) / (2 * np.sqrt(expected)), (up + down - 2 * middle) / expected
+        return bool(0.5 * slopes[:k] @ slopes[:k] < 1e-6 and np.all(np.abs(bends + 1) < SCREEN))
 
 
 def _compare_errors(names: Any, errors: Array, reported: Array, outcome: Outcome) -> None:

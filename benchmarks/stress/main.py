@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import recipe
+from .checks import EVERYTHING, Effort, check_seed
+from .designs import design
 from .outcome import BAD, Outcome
 from .table import mark_slow, report
+from .workers import run
 
 PER_RUN = 1_000_000  # seeds of a run
 
@@ -28,30 +30,23 @@ def seeds(first: int, only: str | None, most: int | None, families: list[str] | 
         seed += 1
 
 
-def work(seed: int, thorough: float) -> Outcome:
-    from .checks import check_seed
-
-    return check_seed(seed, thorough)
-
-
 def replay(seed: int) -> None:
     """One seed with every check, in words."""
-    from .checks import check_seed
-    from .designs import design
-
     print(design(seed).describe())
-    outcome = check_seed(seed, thorough=1.0)
+    outcome = check_seed(seed, EVERYTHING)
     state = f"{outcome.status}{', singular' if outcome.singular else ''}, {outcome.evaluations} evaluations"
     print(f"{state}, {outcome.seconds:.3f} s, with the checks {outcome.checked_seconds:.2f} s")
+    print(f"checked: {', '.join(outcome.done)}")
     for label, detail in outcome.findings:
         print(f"{label}: {detail}")
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
+    effort = Effort()
     parser = argparse.ArgumentParser(description="Random designs, fitted and checked.")
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--seed", type=int, default=7, help="of the run")
+    parser.add_argument("--minutes", type=float, help="stop after so many; 10 without --fits")
     parser.add_argument("--fits", type=int, help="stop after so many")
+    parser.add_argument("--seed", type=int, default=7, help="of the run")
     parser.add_argument("--only", choices=recipe.KINDS, help="one kind of design")
     parser.add_argument(
         "--family",
@@ -59,35 +54,51 @@ def main() -> None:
         choices=sorted({family for family, _ in recipe.LINKS}),
         help="one family; may be repeated",
     )
-    parser.add_argument("--replay", type=int, help="one fit, by its own seed")
+    parser.add_argument("--replay", type=int, help="one fit, by its own seed, with every check")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--thorough", type=float, default=0.1, help="share of fits that get the costly checks")
-    parser.add_argument("--write", type=Path, help="the table as Markdown")
+    parser.add_argument("--thorough", type=float, default=effort.thorough, help="share with the costly checks")
+    parser.add_argument(
+        "--seconds", type=float, default=effort.seconds, help="of a processor, for a fit and for its checks"
+    )
+    parser.add_argument("--write", type=Path, help="the table as Markdown, now and then and at the end")
+    return parser
+
+
+def progress(outcomes: list[Outcome], write: Path | None) -> None:
+    """A line, and with many fits the table so far."""
+    bad = sum(bool(o.labels() & set(BAD)) for o in outcomes)
+    print(f"{len(outcomes)} fits, {bad} bad", file=sys.stderr, flush=True)
+    if write and len(outcomes) % 1000 == 0:
+        write.write_text(report(outcomes) + "\n", encoding="utf-8")
+
+
+def _stopped(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Outcomes come in any order and are shown by seed: with `--fits` the table is that of one process."""
+    parser = arguments()
     options = parser.parse_args()
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
     drawn = {family for family, _ in recipe.links_of(options.seed * PER_RUN)}
     if not set(options.family or ()) <= drawn:
         parser.error(f"runs below --seed {recipe.FULL // PER_RUN} draw from {', '.join(sorted(drawn))} alone")
     if options.replay is not None:
         replay(options.replay)
         return
-    end = time.monotonic() + 60 * options.minutes
+    minutes = options.minutes or (10.0 if options.fits is None else float("inf"))
+    effort = Effort(thorough=options.thorough, seconds=options.seconds)
+    todo = seeds(options.seed, options.only, options.fits, options.family)
     outcomes: list[Outcome] = []
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(options.processes, maxtasksperchild=2000) as pool:
-        todo = seeds(options.seed, options.only, options.fits, options.family)
-        waiting = []
-        for seed in todo:
-            waiting.append(pool.apply_async(work, (seed, options.thorough)))
-            while len(waiting) > 4 * options.processes:
-                outcomes.append(waiting.pop(0).get())
-                if len(outcomes) % 200 == 0:
-                    bad = sum(bool(o.labels() & set(BAD)) for o in outcomes)
-                    print(f"{len(outcomes)} fits, {bad} bad", file=sys.stderr, flush=True)
-            if time.monotonic() > end:
-                break
-        outcomes += [w.get() for w in waiting]
+    signal.signal(signal.SIGTERM, _stopped)
+    try:
+        for outcome in run(todo, options.processes, effort, time.monotonic() + 60 * minutes):
+            outcomes.append(outcome)
+            if len(outcomes) % 200 == 0:
+                progress(outcomes, options.write)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    outcomes.sort(key=lambda o: o.seed)
     mark_slow(outcomes)
     text = report(outcomes)
     print(text)

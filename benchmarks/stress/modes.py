@@ -8,6 +8,7 @@ from .densities import Density
 from .problem import Array
 
 MOST_STEPS, MOST_HALVINGS = 100, 30
+FEW = 3  # below a third of the clusters the others are left alone
 
 
 class Clusters:
@@ -40,18 +41,36 @@ class Clusters:
             H = self.sums((-second)[:, None, None] * self.S[:, :, None] * self.S[:, None, :])
         return gradient, H + np.eye(self.q)
 
-    def newton(self, v: Array) -> tuple[Array, Array]:
+    def some(self, chosen: np.ndarray) -> Clusters:
+        """Of some clusters."""
+        rows = np.flatnonzero(chosen[self.cluster])
+        sizes = np.bincount(self.cluster, minlength=self.m)[chosen]
+        return Clusters(self.density.some(rows), self.fixed[rows], self.S[rows], sizes)
+
+    def repeated(self, times: int) -> Clusters:
+        """All clusters, again and again."""
+        rows = np.tile(np.arange(len(self.fixed)), times)
+        sizes = np.tile(np.bincount(self.cluster, minlength=self.m), times)
+        return Clusters(self.density.some(rows), self.fixed[rows], self.S[rows], sizes)
+
+    def newton(self, v: Array, steps: int = MOST_STEPS) -> tuple[Array, Array]:
         """Modes from one start, and f there; minus infinity where the start is outside of the domain."""
         v, now = v.copy(), self.value(v)
         inside = np.isfinite(now)
-        for _ in range(MOST_STEPS):
+        for done in range(steps):
             gradient, H = self.derivatives(v)
-            if not (np.isfinite(gradient).all() and np.isfinite(H).all()):
-                return v, np.full(self.m, -np.inf)
+            bad = ~(np.isfinite(gradient).all(1) & np.isfinite(H).all((1, 2)))
+            if bad.any():
+                now[bad], inside[bad], gradient[bad], H[bad] = -np.inf, False, 0.0, np.eye(self.q)
             step = solve(H, gradient) * inside[:, None]
             gain = (step * gradient).sum(1)
-            if not (gain > 1e-11).any():
+            open_ = gain > 1e-11
+            if not open_.any():
                 break
+            if FEW * open_.sum() < self.m:  # the others are where they will stay, but for the last step
+                self._move(v, now, np.where(open_[:, None], 0.0, step))
+                v[open_], now[open_] = self.some(open_).newton(v[open_], steps - done)
+                return v, now
             scale = np.ones(self.m)
             for _ in range(MOST_HALVINGS):
                 trial = self.value(v + scale[:, None] * step)
@@ -62,18 +81,19 @@ class Clusters:
             else:  # at the edge of the domain, or at the rounding error
                 scale[worse] = 0.0
                 inside &= ~worse
-            moved = v + scale[:, None] * step
-            value = self.value(moved)
-            keep = np.isfinite(value)
-            v[keep], now[keep] = moved[keep], value[keep]
+            self._move(v, now, scale[:, None] * step)
         else:
             return v, now
         if self.density.concave or (gain < 1e-6).all():
-            last = v + step
-            value = self.value(last)
-            keep = np.isfinite(value)
-            v[keep], now[keep] = last[keep], value[keep]
+            self._move(v, now, step)
         return v, now
+
+    def _move(self, v: Array, now: Array, step: Array) -> None:
+        """Takes the step where f is finite at its end."""
+        moved = v + step
+        value = self.value(moved)
+        keep = np.isfinite(value)
+        v[keep], now[keep] = moved[keep], value[keep]
 
     def towards(self, target: Array) -> Array:
         """v with linear predictors near `target`."""
@@ -84,6 +104,11 @@ class Clusters:
 
     def best(self, starts: list[Array]) -> tuple[Array, Array]:
         """The largest modes that the starts lead to."""
+        if self.m > 1 and len(starts) > 1:
+            v, f = self.repeated(len(starts)).newton(np.concatenate(starts))
+            v, f = v.reshape(len(starts), self.m, self.q), f.reshape(len(starts), self.m)
+            first = f.argmax(0)
+            return v[first, np.arange(self.m)], f.max(0)
         v, f = self.newton(starts[0])
         for start in starts[1:]:
             other, value = self.newton(start)

@@ -25,6 +25,7 @@ class Outcome:
     compared: bool = False
     errors_checked: bool = False
     message: str = ""
+    done: list[str] = field(default_factory=list)
     findings: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, label: str, detail: str) -> None:

@@ -22,7 +22,7 @@ class Plain:
         self.given: Array | None = None  # modes, in v
         self.single = len(problem.codes) == 1
         self.outer = nesting(problem) if len(problem.codes) == 2 and problem.points > 1 else None
-        self.n_calls = 0
+        self.known: dict[bytes, tuple[float, Array | None]] = {}  # values from many starts, and their modes
 
     @property
     def concave(self) -> bool:
@@ -49,9 +49,17 @@ class Plain:
 
     def loglik(self, psi: Array, warm: bool = False) -> float:
         """Modes from many starts, or (`warm`) from those found last."""
-        self.n_calls += 1
         if self.linear:
             return self.linear.loglik(psi)
+        if warm:
+            return self._loglik(psi, self.given is not None)
+        key = np.asarray(psi, dtype=float).tobytes()
+        if key not in self.known:
+            self.known[key] = self._loglik(psi, False), self.given
+        value, self.given = self.known[key]
+        return value
+
+    def _loglik(self, psi: Array, warm: bool) -> float:
         problem = self.problem
         beta, _, phi = split(problem, psi)
         density = density_of(problem, phi)
@@ -59,7 +67,8 @@ class Plain:
         if not problem.terms:
             return float(density.value(fixed).sum())
         clusters = self.clusters(psi, density, fixed)
-        if warm and self.given is not None:
+        if warm:
+            assert self.given is not None
             v, f = clusters.newton(self.given)
             if not np.isfinite(f).all():
                 v, f = clusters.newton(np.zeros_like(self.given))

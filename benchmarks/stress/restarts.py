@@ -18,6 +18,7 @@ from .structures import n_theta
 GAP_LIMIT = 1e-5
 RESTART_SECONDS = 1.5
 SCIPY_SECONDS = 0.6  # of a processor, from each place
+WORK_OF_STARTS = 2e4  # rows evaluated by a fit, from where on not all get starts
 MORE = {1: 7, 3: 9, 5: 11, 7: 13, 9: 15, 11: 17}
 
 
@@ -121,16 +122,32 @@ def plain_correlation(plain: Plain, place: int) -> bool:
 
 
 def check_restarts(
-    made: Design, model: Any, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator, many: bool
+    made: Design,
+    model: Any,
+    results: Any,
+    plain: Plain,
+    outcome: Outcome,
+    rng: np.random.Generator,
+    most: int | None = None,
 ) -> None:
-    """Is there a better optimum in reach of the package itself?"""
+    """Is there a better optimum in reach of the package itself? From `most` starts, or all.
+
+    Long fits get starts with a smaller share: a search costs about what the fit did, and finds no more than another.
+    """
+    if results.fit.status == "separation":  # no other verdict says more
+        return
+    if most is not None and rng.random() * work_of(plain, outcome.evaluations) > WORK_OF_STARTS:
+        return
     psi = np.where(np.isfinite(results.fit.psi), results.fit.psi, 0.0)
     options = made.options() | {"n_quadrature": results.n_quadrature}
     if outcome.seconds > RESTART_SECONDS:
         outcome.add("restarts cut short", f"one fit takes {outcome.seconds:.1f} s")
         return
     best, until = None, time.process_time() + RESTART_SECONDS
-    for start in start_points(plain, psi, rng, many):
+    starts = start_points(plain, psi, rng, most is None)
+    outcome.done.append("all starts" if most is None else "some starts")
+    for k in rng.permutation(len(starts))[:most]:
+        start = starts[k]
         if time.process_time() > until:
             outcome.add("restarts cut short", f"{RESTART_SECONDS} s")
             break
@@ -141,6 +158,14 @@ def check_restarts(
             best = other
     if best is not None:
         compare(made, model, results, best, plain, outcome, "from elsewhere")
+
+
+def work_of(plain: Plain, evaluations: int) -> float:
+    """Of a fit, in rows evaluated: a measure of its time that is the same on every machine."""
+    problem = plain.problem
+    widths = [plain.width(f) for f in range(len(problem.codes))]
+    nodes = problem.points ** (sum(widths) if len(widths) == 2 else max(widths, default=0))
+    return float(evaluations * len(problem.y) * nodes)
 
 
 def value_at(plain: Plain, fit: Any) -> float:

@@ -11,6 +11,7 @@ from .outcome import BAD, Outcome
 from .recipe import KINDS
 
 LEAST_SECONDS = 0.002  # clocks of processes are coarse
+OUT_OF_TIME = ("fit out of time", "checks out of time")
 COLUMNS = {
     "fits": lambda o: o is not None,
     "certified": lambda o: o.status == "converged",
@@ -53,7 +54,7 @@ def row(name: str, outcomes: list[Outcome]) -> str:
     counts = [sum(test(o) for o in outcomes) for test in COLUMNS.values()]
     evaluations = [o.evaluations for o in outcomes if o.evaluations] or [0]
     cells = [name, *counts, f"{np.median(evaluations):.0f}", max(evaluations)]
-    return "| " + " | ".join([*map(str, cells), f"{max(o.gap for o in outcomes):.3g}"]) + " |"
+    return "| " + " | ".join([*map(str, cells), f"{max((o.gap for o in outcomes), default=0.0):.3g}"]) + " |"
 
 
 def report(outcomes: list[Outcome]) -> str:
@@ -69,15 +70,26 @@ def report(outcomes: list[Outcome]) -> str:
     compared = sum(o.compared for o in outcomes)
     seconds = sum(o.checked_seconds for o in outcomes) / max(1, len(outcomes))
     errors = sum(o.errors_checked for o in outcomes)
-    text = f"{compared} compared with the plain implementation, {errors} with standard errors by differences"
+    text = f"{compared} compared with the plain implementation, {errors} of them with curvatures by differences"
     lines += ["", f"{text}; {seconds:.3f} s per fit and its checks."]
-    lines += ["", *_tally(outcomes), "", *_bad(outcomes)]
+    checks = Counter(name for o in outcomes for name in o.done)
+    lines += ["", *(f"- checked, {name}: {count}" for name, count in checks.most_common())]
+    lines += ["", *_tally(outcomes), *_out_of_time(outcomes), "", *_bad(outcomes)]
     return "\n".join(lines)
+
+
+def _out_of_time(outcomes: list[Outcome]) -> list[str]:
+    """Seeds whose fit or checks were cut, to be run again with more seconds."""
+    lines = []
+    for label in OUT_OF_TIME:
+        own = [str(o.seed) for o in outcomes if label in o.labels()]
+        lines += [f"- {label}: {' '.join(own)}"] * bool(own)
+    return lines
 
 
 def _tally(outcomes: list[Outcome]) -> list[str]:
     """Remarks that are no faults, and refusals by their messages without names and numbers."""
-    quiet = Counter(label for o in outcomes for label in o.labels() if label not in BAD)
+    quiet = Counter(label for o in outcomes for label in o.labels() if label not in (*BAD, *OUT_OF_TIME))
     lines = [f"- {label}: {count}" for label, count in quiet.most_common()]
     refused = [detail for o in outcomes for label, detail in o.findings if label == "refused"]
     plain = Counter(re.sub(r"'[^']*'|[a-z0-9]*\([^)]*\)|[\d.]+", "*", text.split(";")[0])[:110] for text in refused)

@@ -1,5 +1,6 @@
 // Beta(y | mean mu, precision k), variance mu (1 - mu) / (1 + k), phi = log k; 0 < y < 1. The prior weight multiplies
 // the log density.
+#include <array>
 #include <cmath>
 
 #include "family/best_fit.hpp"
@@ -18,6 +19,84 @@ struct Density {
     return weighted(row.weight, beta_log_density<Link>(eta, row.response, phi[0]));
   }
 };
+
+/// s(log x) of x = mu k or (1 - mu) k as a function of eta and phi, from its derivatives in log x and the derivatives
+/// of log x by eta.
+template <std::size_t D>
+struct Remainder {
+  std::array<Lanes, D + 1> s;
+  Lanes l[5];
+
+  Lanes by_eta(int a) const {
+    if (a == 0) return s[0];
+    if (a == 1) return s[1] * l[1];
+    if (a == 2) return s[2] * l[1] * l[1] + s[1] * l[2];
+    if constexpr (D < 4) return s[0];
+    if (a == 3) return s[3] * l[1] * l[1] * l[1] + 3.0 * s[2] * l[1] * l[2] + s[1] * l[3];
+    return s[4] * l[1] * l[1] * l[1] * l[1] + 6.0 * s[3] * l[1] * l[1] * l[2] +
+           s[2] * (4.0 * l[1] * l[3] + 3.0 * l[2] * l[2]) + s[1] * l[4];
+  }
+  /// The derivatives of s^(m): log x moves with phi one for one.
+  Lanes of(int m, int a) const {
+    const auto at = static_cast<std::size_t>(m);
+    if (a == 0) return s[at];
+    if (a == 1) return s[at + 1] * l[1];
+    if (a == 2) return s[at + 2] * l[1] * l[1] + s[at + 1] * l[2];
+    return s[at + 3] * l[1] * l[1] * l[1] + 3.0 * s[at + 2] * l[1] * l[2] + s[at + 1] * l[3];
+  }
+};
+
+/// The logit link by hand.
+template <Order order>
+void logit_rows(const Rows& rows, const RowDerivatives& out) {
+  using namespace series_kernel;
+  constexpr std::size_t depth = order == Order::step ? 2 : 4;
+  const bool common = rows.data.phi.step[0] == 0;
+  Taylor<2, Lanes> c{};
+  Lanes precision{};
+  for (int i = 0; i < rows.n; i += lane_count) {
+    const Block b = block<1>(rows, i);
+    if (!common || i == 0) {
+      c = beta_constant(variable<2>(b.phi[0], Lanes{}));
+      precision = numeric::exp(b.phi[0]);
+    }
+    const Lanes size = numeric::abs(b.eta), e = numeric::exp(-size);
+    const auto parts = numeric::logistic_parts(e);
+    const LaneBits positive = b.eta >= 0.0;
+    const Lanes small = e * parts.reciprocal, mu = numeric::select(positive, parts.reciprocal, small),
+                rest = numeric::select(positive, small, parts.reciprocal);
+    const Lanes log_mu = 0.5 * (b.eta - size) - parts.softplus, log_rest = -0.5 * (b.eta + size) - parts.softplus;
+    const Lanes log_y = numeric::log(b.response), log_rest_y = numeric::log1p(-b.response);
+    // the derivatives of mu by eta, which those of log mu and log(1 - mu) are made of
+    const Lanes g1 = mu * rest, g2 = g1 * (rest - mu), g3 = g1 * (1.0 - 6.0 * g1), g4 = g2 * (1.0 - 12.0 * g1);
+    const Remainder<depth> one{numeric::stirling_remainders_of_log<depth>(log_mu + b.phi[0]),
+                               {{}, rest, -g1, -g2, -g3}};
+    const Remainder<depth> two{numeric::stirling_remainders_of_log<depth>(log_rest + b.phi[0]),
+                               {{}, -mu, -g1, -g2, -g3}};
+    const Lanes away = b.eta - (log_y - log_rest_y);
+    // precision times D, by eta
+    const Lanes d0 = precision * divergence(mu, rest, log_y - log_mu, log_rest_y - log_rest),
+                d1 = precision * g1 * away, d2 = precision * (g2 * away + g1);
+    auto give = [&](double* to, Lanes x) { put(to, i, b.n, weighted(b.weight, x)); };
+    give(out.value, c.c[0] + 0.5 * (log_mu + log_rest) - d0 - one.s[0] - two.s[0]);
+    give(out.eta[0], 0.5 * (rest - mu) - d1 - one.by_eta(1) - two.by_eta(1));
+    give(out.eta[1], -g1 - d2 - one.by_eta(2) - two.by_eta(2));
+    if constexpr (order != Order::step) {
+      if (out.phi[0][0]) give(out.phi[0][0], c.c[1] - d0 - one.of(1, 0) - two.of(1, 0));
+      if (out.phi[0][1]) give(out.phi[0][1], -d1 - one.of(1, 1) - two.of(1, 1));
+      if (out.phi[0][2]) give(out.phi[0][2], -d2 - one.of(1, 2) - two.of(1, 2));
+      if (double* to = out.phi_phi[0][0]) give(to, 2.0 * c.c[2] - d0 - one.of(2, 0) - two.of(2, 0));
+      if (double* to = out.phi_phi[0][1]) give(to, -d1 - one.of(2, 1) - two.of(2, 1));
+      if (double* to = out.phi_phi[0][2]) give(to, -d2 - one.of(2, 2) - two.of(2, 2));
+    }
+    if constexpr (order == Order::full) {
+      const Lanes d3 = precision * (g3 * away + 2.0 * g2), d4 = precision * (g4 * away + 3.0 * g3);
+      give(out.eta[2], -g2 - d3 - one.by_eta(3) - two.by_eta(3));
+      give(out.eta[3], -g3 - d4 - one.by_eta(4) - two.by_eta(4));
+      if (out.phi[0][3]) give(out.phi[0][3], -d3 - one.of(1, 3) - two.of(1, 3));
+    }
+  }
+}
 
 template <class Link>
 class Beta final : public Family {
@@ -38,7 +117,16 @@ class Beta final : public Family {
   }
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
-    series_derivatives<Density<Link>>(order, rows, out);
+    if constexpr (std::is_same_v<Link, link::Logit>) {
+      if (order == Order::full)
+        logit_rows<Order::full>(rows, out);
+      else if (order == Order::node)
+        logit_rows<Order::node>(rows, out);
+      else
+        logit_rows<Order::step>(rows, out);
+    } else {
+      series_derivatives<Density<Link>>(order, rows, out);
+    }
   }
 
   void expected_information(const Rows& rows, double* out) const override {

@@ -10,18 +10,27 @@
 
 namespace multilevel::family {
 
-/// D and its derivatives by eta: mu' (logit mu - logit y).
+/// D from log(y / mu) and log((1 - y) / (1 - mu)).
+inline Lanes divergence(Lanes mu, Lanes rest, Lanes one, Lanes other) {
+  // mu (e^one - 1) + (1 - mu) (e^other - 1) is zero; with it a small D keeps its digits.
+  const auto near = (numeric::abs(one) < 1.0) & (numeric::abs(other) < 1.0);
+  const Lanes zero = numeric::broadcast(0.0);
+  return mu * (numeric::select(near, numeric::expm1(one), zero) - one) +
+         rest * (numeric::select(near, numeric::expm1(other), zero) - other);
+}
+/// The same with its derivatives by eta: mu' (logit mu - logit y).
 template <int D>
 inline Taylor<D, Lanes> divergence(Lanes y, const Taylor<D, Lanes>& mu, const Taylor<D, Lanes>& log_mu,
                                    const Taylor<D, Lanes>& log_rest) {
   const Lanes log_y = numeric::log(y), log_rest_y = numeric::log1p(-y);
-  const Lanes one = log_y - log_mu.c[0], other = log_rest_y - log_rest.c[0];
-  // mu (e^one - 1) + (1 - mu) (e^other - 1) is zero; with it a small D keeps its digits.
-  const auto near = (numeric::abs(one) < 1.0) & (numeric::abs(other) < 1.0);
-  const Lanes zero = numeric::broadcast(0.0);
-  const Lanes value = mu.c[0] * (numeric::select(near, numeric::expm1(one), zero) - one) +
-                      numeric::exp(log_rest.c[0]) * (numeric::select(near, numeric::expm1(other), zero) - other);
+  const Lanes value = divergence(mu.c[0], numeric::exp(log_rest.c[0]), log_y - log_mu.c[0], log_rest_y - log_rest.c[0]);
   return integrate(mu, value, log_mu - log_rest + (log_rest_y - log_y));
+}
+
+/// What depends on phi = log k alone.
+template <class T>
+inline T beta_constant(const T& log_precision) {
+  return 0.5 * log_precision + numeric::stirling_remainder(exp(log_precision)) + -0.91893853320467274178;
 }
 
 /// Without - log y - log(1 - y); NaN outside the domain of the link.
@@ -31,9 +40,7 @@ inline T beta_log_density(const T& eta, Lanes y, const T& log_precision) {
   const auto log_mu = Link::log_mean(own_eta), log_rest = Link::log_complement(own_eta);
   const T log_a = lifted(log_mu, eta) + log_precision, log_b = lifted(log_rest, eta) + log_precision;
   const T precision = of_parameter(log_precision, [](const auto& own) { return exp(own); });
-  const T constant = of_parameter(log_precision, [](const auto& own) {
-    return 0.5 * own + numeric::stirling_remainder(exp(own)) + -0.91893853320467274178;
-  });
+  const T constant = of_parameter(log_precision, [](const auto& own) { return beta_constant(own); });
   const T value = constant + lifted(0.5 * (log_mu + log_rest), eta) -
                   precision * lifted(divergence(y, exp(log_mu), log_mu, log_rest), eta) -
                   numeric::compose(log_a, numeric::stirling_remainder_of_log(alone(log_a))) -

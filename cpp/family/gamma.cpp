@@ -24,6 +24,40 @@ struct Density {
   }
 };
 
+/// The log link by hand: of r = log y - eta, all derivatives of r - (e^r - 1) by eta from the second on are e^r, with
+/// turning signs. Only c(phi) differs in phi from what is there already.
+template <Order order>
+void log_rows(const Rows& rows, const RowDerivatives& out) {
+  using namespace series_kernel;
+  const bool common = rows.data.phi.step[0] == 0;
+  Taylor<2, Lanes> c{};
+  Lanes shape{};
+  for (int i = 0; i < rows.n; i += lane_count) {
+    const Block b = block<1>(rows, i);
+    if (!common || i == 0) {
+      c = gamma::constant(variable<2>(b.phi[0], Lanes{}));
+      shape = numeric::exp(b.phi[0]);
+    }
+    const Lanes r = numeric::log(b.response) - b.eta, e = numeric::expm1(r);
+    auto give = [&](double* to, Lanes x) { put(to, i, b.n, weighted(b.weight, x)); };
+    const Lanes value = shape * (r - e), first = shape * e, second = -shape * (e + 1.0);
+    give(out.value, value + c.c[0]);
+    give(out.eta[0], first);
+    give(out.eta[1], second);
+    if constexpr (order == Order::step) continue;
+    if (out.phi[0][0]) give(out.phi[0][0], value + c.c[1]);
+    if (out.phi[0][1]) give(out.phi[0][1], first);
+    if (out.phi[0][2]) give(out.phi[0][2], second);
+    if (double* to = out.phi_phi[0][0]) give(to, value + 2.0 * c.c[2]);
+    if (double* to = out.phi_phi[0][1]) give(to, first);
+    if (double* to = out.phi_phi[0][2]) give(to, second);
+    if constexpr (order == Order::node) continue;
+    give(out.eta[2], -second);
+    give(out.eta[3], second);
+    if (out.phi[0][3]) give(out.phi[0][3], -second);
+  }
+}
+
 template <class Link>
 class Gamma final : public Family {
  public:
@@ -39,7 +73,16 @@ class Gamma final : public Family {
   }
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
-    series_derivatives<Density<Link>>(order, rows, out);
+    if constexpr (std::is_same_v<Link, link::Log>) {
+      if (order == Order::full)
+        log_rows<Order::full>(rows, out);
+      else if (order == Order::node)
+        log_rows<Order::node>(rows, out);
+      else
+        log_rows<Order::step>(rows, out);
+    } else {
+      series_derivatives<Density<Link>>(order, rows, out);
+    }
   }
 
   bool has_tails() const override { return true; }

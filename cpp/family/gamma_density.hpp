@@ -6,14 +6,18 @@
 
 namespace multilevel::family::gamma {
 
+/// What does not depend on mu, of phi = log k.
+template <class T>
+[[gnu::always_inline]] inline T constant(const T& log_shape) {
+  return 0.5 * log_shape - numeric::stirling_remainder(exp(log_shape)) + -0.91893853320467274178;
+}
+
 /// Of log y, without what does not depend on mu and k.
 template <class T>
 [[gnu::always_inline]] inline T log_density(const T& log_ratio, const T& log_shape) {
   const T shape = of_parameter(log_shape, [](const auto& own) { return exp(own); });
-  const T constant = of_parameter(log_shape, [](const auto& own) {
-    return 0.5 * own - numeric::stirling_remainder(exp(own)) + -0.91893853320467274178;
-  });
-  return shape * (log_ratio - expm1(log_ratio)) + constant;
+  return shape * (log_ratio - expm1(log_ratio)) +
+         of_parameter(log_shape, [](const auto& own) { return constant(own); });
 }
 
 /// See Family::log_tail.

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "family/link.hpp"
+#include "family/of_count.hpp"
 #include "family/registry.hpp"
 #include "family/series_kernel.hpp"
 #include "numeric/log_gamma.hpp"
@@ -15,17 +16,23 @@ namespace {
 
 constexpr double poisson_from = 30.0;  // of log size: differences from the Poisson are below 1e-13 mu^2
 
+/// What does not depend on mu, as a function of phi.
+struct Constant {
+  template <class T>
+  static T value(Lanes y, const T& phi) {
+    const T size = exp(phi), both = size + y;
+    return (both + -0.5) * log1p(y * exp(-phi)) + numeric::stirling_remainder(both) -
+           numeric::stirling_remainder(size) + -y;
+  }
+};
+
 template <class Link>
 struct Density {
   static constexpr int n_phi = 1;
   template <class T>
   static T value(const T& eta, const Row& row, const T* phi) {
     const Lanes y = row.response;
-    const T constant = of_parameter(phi[0], [&](const auto& own) {
-      const auto size = exp(own), both = size + y;
-      return (both + -0.5) * log1p(y * exp(-own)) + numeric::stirling_remainder(both) -
-             numeric::stirling_remainder(size) + -y;
-    });
+    const T constant = of_parameter(phi[0], [&](const auto& own) { return Constant::value(y, own); });
     const T size = of_parameter(phi[0], [](const auto& own) { return exp(own); });
     const T value = weighted(y, Link::log_mean(eta)) - (size + y) * log1p_over_size(eta, phi[0]) + constant;
     return only_where(Link::feasible_rate(numeric::constant_term(eta)), weighted(row.weight, value));
@@ -41,6 +48,44 @@ struct Density {
       return log1p(Link::mean(eta) * exp(-phi));
   }
 };
+
+/// The log link by hand: of s = eta - phi, with p = 1 / (1 + e^-s), the density is y eta - (y + k) log(1 + e^s) +
+/// c(phi).
+template <Order order>
+void log_rows(const Rows& rows, const RowDerivatives& out) {
+  using namespace series_kernel;
+  auto& constants = OfCount<Constant>::kept();
+  const bool common = rows.data.phi.step[0] == 0;
+  for (int i = 0; i < rows.n; i += lane_count) {
+    const Block b = block<1>(rows, i);
+    const Lanes y = b.response, phi = b.phi[0];
+    const Taylor<2, Lanes> c = common ? constants.at(y, *rows.data.phi.value[0]) : OfCount<Constant>::series(y, phi);
+    const Lanes s = b.eta - phi, size = numeric::exp(phi), both = y + size, e = numeric::exp(-numeric::abs(s));
+    const auto parts = numeric::logistic_parts(e);
+    const Lanes rest = e * parts.reciprocal, log1p = 0.5 * (s + numeric::abs(s)) + parts.softplus;
+    const Lanes p = numeric::select(s >= 0.0, parts.reciprocal, rest),
+                q = numeric::select(s >= 0.0, rest, parts.reciprocal);
+    auto give = [&](double* to, Lanes x) { put(to, i, b.n, weighted(b.weight, x)); };
+    // the derivatives of log(1 + e^s)
+    const Lanes d2 = p * q;
+    give(out.value, y * b.eta - both * log1p + c.c[0]);
+    give(out.eta[0], y - both * p);
+    give(out.eta[1], -both * d2);
+    if constexpr (order == Order::step) continue;
+    const Lanes d3 = d2 * (q - p);
+    if (out.phi[0][0]) give(out.phi[0][0], both * p - size * log1p + c.c[1]);
+    if (out.phi[0][1]) give(out.phi[0][1], both * d2 - size * p);
+    if (out.phi[0][2]) give(out.phi[0][2], both * d3 - size * d2);
+    if (double* to = out.phi_phi[0][0]) give(to, 2.0 * size * p - size * log1p - both * d2 + 2.0 * c.c[2]);
+    if (double* to = out.phi_phi[0][1]) give(to, 2.0 * size * d2 - size * p - both * d3);
+    const Lanes d4 = d2 * (1.0 - 6.0 * d2);
+    if (double* to = out.phi_phi[0][2]) give(to, 2.0 * size * d3 - size * d2 - both * d4);
+    if constexpr (order == Order::node) continue;
+    give(out.eta[2], -both * d3);
+    give(out.eta[3], -both * d4);
+    if (out.phi[0][3]) give(out.phi[0][3], both * d4 - size * d3);
+  }
+}
 
 template <class Link>
 class NegativeBinomial final : public Family {
@@ -59,7 +104,16 @@ class NegativeBinomial final : public Family {
   }
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
-    series_derivatives<Density<Link>>(order, rows, out);
+    if constexpr (std::is_same_v<Link, link::Log>) {
+      if (order == Order::full)
+        log_rows<Order::full>(rows, out);
+      else if (order == Order::node)
+        log_rows<Order::node>(rows, out);
+      else
+        log_rows<Order::step>(rows, out);
+    } else {
+      series_derivatives<Density<Link>>(order, rows, out);
+    }
   }
 
   void expected_information(const Rows& rows, double* out) const override {

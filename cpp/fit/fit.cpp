@@ -10,6 +10,7 @@
 #include "fit/start.hpp"
 #include "likelihood/choice/objective.hpp"
 #include "likelihood/joint/objective.hpp"
+#include "likelihood/joint_several/objective.hpp"
 #include "likelihood/linear/objective.hpp"
 #include "likelihood/nested/objective.hpp"
 #include "likelihood/one_factor/objective.hpp"
@@ -60,7 +61,8 @@ bool has_loadings(const model::Model& model) {
 }
 
 bool has_quadrature(const model::Model& model) {
-  return model.q() > 0 && (model.factors().size() == 1 || model.nesting());
+  if (model.q() == 0) return false;
+  return model.factors().size() == 1 || (model.nesting() && !model.has_sets() && !model.several_predictors());
 }
 
 /// More points than the fit's, as many as the limit allows; 0 when it allows none.
@@ -263,15 +265,15 @@ FitRecord empty_record(const model::Model& model) {
 std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model, const model::Response& response,
                                                       int n_quadrature, int threads, const likelihood::Monitor& monitor,
                                                       likelihood::Derivatives derivatives, double most_bytes) {
-  if (model.has_sets()) {
-    if (model.factors().size() > 1) throw std::invalid_argument("choices need a single grouping factor");
+  if (model.factors().size() > 1 && (model.has_sets() || model.several_predictors())) {
+    if (n_quadrature != 1)
+      throw std::invalid_argument("several grouping factors of choices or of several predictors have no quadrature");
+    return std::make_unique<likelihood::JointSeveralObjective>(model, response, threads, monitor, most_bytes);
+  }
+  if (model.has_sets())
     return std::make_unique<likelihood::ChoiceObjective>(model, response, n_quadrature, true, threads, monitor);
-  }
-  if (model.several_predictors()) {
-    if (model.factors().size() > 1)
-      throw std::invalid_argument("random effects of the family's parameters need a single grouping factor");
+  if (model.several_predictors())
     return std::make_unique<likelihood::SeveralObjective>(model, response, n_quadrature, threads, monitor);
-  }
   if (model.factors().size() <= 1)
     return std::make_unique<likelihood::PanelObjective>(model, response, n_quadrature, derivatives, true, threads,
                                                         monitor);

@@ -138,6 +138,11 @@ void Model::find_sets(const std::int32_t* sets) {
   if (static_cast<std::int64_t>(set_start_.size()) != std::int64_t{most} + 1)
     throw std::invalid_argument("the rows of a set are in one level of the grouping factor, and every set has rows");
   set_start_.push_back(n_rows_);
+  for (const auto& level : levels_)
+    for (std::size_t s = 0; !level.empty() && s + 1 < set_start_.size(); ++s)
+      for (auto j = set_start_[s]; j < set_start_[s + 1]; ++j)
+        if (level[static_cast<std::size_t>(j)] != level[static_cast<std::size_t>(set_start_[s])])
+          throw std::invalid_argument("the rows of a set are in one level of every grouping factor");
 }
 
 void Model::cut_panels(bool grouped) {

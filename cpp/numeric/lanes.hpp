@@ -60,12 +60,17 @@ inline Lanes from_bits(LaneBits b) {
 
 inline Lanes abs(Lanes x) { return select(x < 0.0, -x, x); }
 
-/// e^x: Cody-Waite reduction to |r| <= log(2)/2, then 1 + r + r^2 P(r) with P the Chebyshev fit of degree 9 (error
-/// 1e-16). Beyond +-708 it is infinity or zero (the exact value has left, or is about to leave, the normal numbers);
-/// NaN stays NaN.
-inline Lanes exp(Lanes x) {
+inline constexpr double most_exponent = 708.0;  // from here on e^x leaves the normal numbers
+
+/// e^r - 1 and 2^n of x = r + n log 2 inside +-708, |r| <= log(2)/2: Cody-Waite reduction and r + r^2 P(r) with P the
+/// Chebyshev fit of degree 9 (error 1e-16).
+struct ExpParts {
+  Lanes expm1;
+  LaneBits exponent;  ///< n, in the bits where a double has its exponent
+};
+inline ExpParts exp_parts(Lanes x) {
   constexpr double shift = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer kept in the low bits
-  constexpr double limit = 708.0;
+  constexpr double limit = most_exponent;
   const Lanes inside = select(x < -limit, broadcast(-limit), select(x > limit, broadcast(limit), x));
   const Lanes shifted = inside * 1.4426950408889634 + shift;
   const Lanes n = shifted - shift;
@@ -80,10 +85,27 @@ inline Lanes exp(Lanes x) {
   p = p * r + 0.041666666666624127873;
   p = p * r + 0.16666666666666667453;
   p = p * r + 0.50000000000000010221;
-  p = (p * r) * r + r + 1.0;
-  const Lanes scaled = from_bits(bits(p) + (bits(shifted) << 52));
+  return {(p * r) * r + r, bits(shifted) << 52};
+}
+
+/// e^x. Beyond +-708 it is infinity or zero (the exact value has left, or is about to leave, the normal numbers); NaN
+/// stays NaN.
+inline Lanes exp(Lanes x) {
+  constexpr double limit = most_exponent;
+  const ExpParts parts = exp_parts(x);
+  const Lanes scaled = from_bits(bits(parts.expm1 + 1.0) + parts.exponent);
   const Lanes upper = select(x > limit, broadcast(std::numeric_limits<double>::infinity()), scaled);
   return select(x != x, x, select(x < -limit, broadcast(0.0), upper));
+}
+
+/// e^x - 1, exact for small x.
+inline Lanes expm1(Lanes x) {
+  constexpr double limit = most_exponent;
+  const ExpParts parts = exp_parts(x);
+  const Lanes power = from_bits(bits(broadcast(1.0)) + parts.exponent);
+  const Lanes scaled = power * parts.expm1 + (power - 1.0);
+  const Lanes upper = select(x > limit, broadcast(std::numeric_limits<double>::infinity()), scaled);
+  return select(x != x, x, select(x < -limit, broadcast(-1.0), upper));
 }
 
 /// log(1 + f) for sqrt(1/2) - 1 <= f <= sqrt(2) - 1, given s = f / (2 + f): 2 s + s R(s^2), the series of atanh, R a
@@ -158,10 +180,6 @@ inline Lanes log1p(Lanes x) {
   const Lanes u = 1.0 + x;
   const Lanes lost = select(x < 1e300, (x - (u - 1.0)) / u, broadcast(0.0));
   return log(u) + lost;
-}
-
-inline Lanes expm1(Lanes x) {
-  return lane_by_lane(x, [](double v) { return std::expm1(v); });
 }
 
 }  // namespace multilevel::numeric

@@ -41,18 +41,70 @@ inline T stirling_remainder(const T& x) {
   return log_gamma::far(up) + (x + -0.5) * log(up / x) + by * log(up) + -by - log(product);
 }
 
-/// The same of x = e^t as a function of t, which may be anything down to minus infinity: for small x it is nearly -t
-/// / 2.
+/// The same of x = e^t and its derivatives by t, which may be anything down to minus infinity: for small x it is nearly
+/// -t / 2. The k-th entry is the k-th derivative, D of them, at most four.
+template <int D>
+inline std::array<Lanes, D + 1> stirling_remainders_of_log(Lanes t) {
+  static_assert(D <= 4);
+  constexpr double by = log_gamma::shift;
+  const Lanes x = exp(t), zero = broadcast(0.0);
+  const LaneBits small = x < by;
+  const Lanes up = x + select(small, broadcast(by), zero), inverse = 1.0 / up, square = inverse * inverse;
+  // The asymptotic series: each power of 1 / x is an eigenfunction of the derivative by log x.
+  constexpr int terms = 7;
+  constexpr double coefficient[terms] = {1.0 / 12.0,   -1.0 / 360.0,      1.0 / 1260.0, -1.0 / 1680.0,
+                                         1.0 / 1188.0, -691.0 / 360360.0, 1.0 / 156.0};
+  std::array<Lanes, D + 1> far;
+  double scaled[terms];
+  for (int k = 0; k < terms; ++k) scaled[k] = coefficient[k];
+  for (std::size_t m = 0; m <= D; ++m) {
+    Lanes sum = broadcast(scaled[terms - 1]);
+    for (int k = terms - 2; k >= 0; --k) sum = sum * square + scaled[k];
+    far[m] = sum * inverse;
+    for (int k = 0; k < terms; ++k) scaled[k] *= -(2.0 * k + 1.0);
+  }
+  if (!any(small)) return far;
+  // Small x are moved up: log Gamma(x) = log Gamma(x + 10) - log(x (x + 1) ... (x + 9)). The derivatives of
+  // w = log(x + 10), and of the logarithms of the other factors, are polynomials of r = x / (x + 10).
+  const auto derivatives = [](Lanes r, Lanes rest, std::array<Lanes, 5>& w) {
+    w[1] = r;
+    w[2] = r * rest;
+    w[3] = w[2] * (rest - r);
+    w[4] = w[2] * (1.0 - 6.0 * w[2]);
+  };
+  std::array<Lanes, 5> w, one, sum{};
+  Lanes product = broadcast(1.0);
+  for (int j = 1; j < log_gamma::shift; ++j) {
+    const Lanes factor = x + static_cast<double>(j), part = 1.0 / factor;
+    product *= factor;
+    derivatives(x * part, static_cast<double>(j) * part, one);
+    for (std::size_t m = 1; m <= D; ++m) sum[m] += one[m];
+  }
+  w[0] = log(up);
+  derivatives(x * inverse, by * inverse, w);
+  const Lanes gap = select(x > 0.0, x * (w[0] - t), zero);
+  std::array<Lanes, D + 1> near;
+  near[0] = far[0] + gap + (by - 0.5) * w[0] - 0.5 * t - by - log(product);
+  if constexpr (D >= 1) near[1] = far[1] * w[1] + gap + (x + (by - 0.5)) * w[1] - x - 0.5 - sum[1];
+  if constexpr (D >= 2)
+    near[2] = far[2] * w[1] * w[1] + far[1] * w[2] + gap + 2.0 * x * (w[1] - 1.0) + (x + (by - 0.5)) * w[2] - sum[2];
+  if constexpr (D >= 3)
+    near[3] = far[3] * w[1] * w[1] * w[1] + 3.0 * far[2] * w[1] * w[2] + far[1] * w[3] + gap +
+              3.0 * x * (w[1] + w[2] - 1.0) + (x + (by - 0.5)) * w[3] - sum[3];
+  if constexpr (D >= 4)
+    near[4] = far[4] * w[1] * w[1] * w[1] * w[1] + 6.0 * far[3] * w[1] * w[1] * w[2] +
+              far[2] * (4.0 * w[1] * w[3] + 3.0 * w[2] * w[2]) + far[1] * w[4] + gap +
+              x * (4.0 * (w[1] + w[3] - 1.0) + 6.0 * w[2]) + (x + (by - 0.5)) * w[4] - sum[4];
+  for (std::size_t m = 0; m <= D; ++m) near[m] = select(small, near[m], far[m]);
+  return near;
+}
 template <int D>
 inline Taylor<D, Lanes> stirling_remainder_of_log(const Taylor<D, Lanes>& t) {
-  const Taylor<D, Lanes> x = exp(t);
-  const LaneBits small = x.c[0] < static_cast<double>(log_gamma::shift);
-  if (!any(small)) return log_gamma::far(x);
-  const Lanes moved = select(small, broadcast(1.0), broadcast(0.0)), by = moved * static_cast<double>(log_gamma::shift);
-  const Taylor<D, Lanes> up = x + by, log_up = log(up);
-  Taylor<D, Lanes> product = moved * x + 1.0;  // without x itself, whose logarithm is t
-  for (int k = 2; k < log_gamma::shift; ++k) product = product * (moved * (x + static_cast<double>(k)) + (1.0 - moved));
-  return log_gamma::far(up) + (x + -0.5) * (moved * (log_up - t)) + by * log_up + -by - moved * t - log(product);
+  constexpr double factorial[] = {1.0, 1.0, 2.0, 6.0, 24.0};
+  const auto derivatives = stirling_remainders_of_log<D>(t.c[0]);
+  Taylor<D, Lanes> own;
+  for (std::size_t k = 0; k <= D; ++k) own.c[k] = (1.0 / factorial[k]) * derivatives[k];
+  return compose(t, own);
 }
 
 /// log(1 + v) - v for 0 <= v <= 1/4, with s = v / (2 + v): -s v + 2 (s^3 / 3 + s^5 / 5 + ...).

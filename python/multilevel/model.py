@@ -10,13 +10,14 @@ import pandas as pd
 
 from .arguments import finite_numbers, understands, whole_number
 from .design.build import build_design
+from .design.parts import with_parts
 from .design.response import another_response, several_responses
 from .errors import DataError
 from .family.mixed import as_family
-from .family.registry import Family, Zero
+from .family.registry import Family
 from .fitting.core_model import build_core
 from .fitting.many import fit_many
-from .fitting.parameters import is_exact, is_linear
+from .fitting.methods import check_quasi, method_of
 from .fitting.progress import Progress
 from .fitting.quasi import QUASI, quasi
 from .fitting.run import run
@@ -142,7 +143,7 @@ class MixedModel:
         threads: int | None = None,
     ) -> None:
         self.family: Family = as_family(family, link)
-        self.family, parts = _with_parts(self.family, dispersion, zero_inflation, hurdle)
+        self.family, parts = with_parts(self.family, dispersion, zero_inflation, hurdle)
         if scale is not None:
             self.family, parts["scale"] = self.family.with_scale(), scale
         elif self.family.scaled:
@@ -383,7 +384,7 @@ class MixedModel:
             self.family,
             self._core,
             values,
-            method=self._method(method),
+            method=method_of(method, self.design, self.family),
             n_quadrature=n_quadrature,
             start=psi,
             threads=whole_number(threads, "threads"),
@@ -404,7 +405,7 @@ class MixedModel:
         tol: float,
         max_iter: int,
     ) -> MixedModelResults:
-        method = self._method(method)
+        method = method_of(method, self.design, self.family)
         if isinstance(tol, bool) or not isinstance(tol, (int, float, np.number)) or not tol > 0:
             raise DataError(f"tol is {tol!r}; it is a positive number")
         if progress not in (None, True, False):
@@ -418,7 +419,7 @@ class MixedModel:
         }
         try:
             if method in QUASI:
-                _check_quasi(self.family, n_quadrature, start)
+                check_quasi(self.family, n_quadrature, start)
                 fit = quasi(design, self.family, **limits)
             else:
                 fit = run(
@@ -428,36 +429,6 @@ class MixedModel:
             report.close()
         fit.verdict.announce()
         return MixedModelResults(fit, self)
-
-    def _method(self, method: str | None) -> str:
-        """The method asked for, or the default of the model, when the model can be fitted by it."""
-        if method not in (None, "ml", "reml", *QUASI):
-            raise DataError(
-                f"method={method!r} is not known; there are 'ml' (maximum likelihood), 'reml' (restricted maximum "
-                f"likelihood), and quasi-likelihood ({', '.join(map(repr, QUASI))})"
-            )
-        mixed = bool(self.design.random_terms)
-        linear = is_linear(self.design, self.family)
-        if method is None:
-            return "reml" if linear and mixed else "ml"
-        exact = is_exact(self.design, self.family)
-        if method == "reml" and self.family.is_linear and not exact:
-            raise DataError(
-                "method='reml' needs a dispersion without random effects: given those the fixed effects cannot be "
-                "integrated out of the likelihood exactly. Use method='ml'"
-            )
-        if method == "reml" and not exact:
-            raise DataError(
-                f"method='reml' needs the gaussian family with the identity link, and this model is "
-                f"{self.family.name}({self.family.link}): only there can the fixed effects be integrated out of the "
-                "likelihood exactly. Use method='ml'"
-            )
-        if method == "reml" and not mixed:
-            raise DataError(
-                "method='reml' needs a random-effects term, and the formula has none: it is fitted by least squares, "
-                "with the residual variance over rows minus coefficients, as REML has it. Leave method= out"
-            )
-        return method
 
     def __repr__(self) -> str:
         groups = ", ".join(f"{name} ({count})" for name, count in self.n_groups.items()) or "none"
@@ -471,36 +442,6 @@ class MixedModel:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._core = build_core(self.design, self.family)
-
-
-def _check_quasi(family: Family, n_quadrature: int | str, start: ArrayLike | None) -> None:
-    if family.support == "choices":
-        raise DataError("quasi-likelihood needs a mean and a variance in each row, which choices have not; use 'ml'")
-    if n_quadrature != 1:
-        raise DataError(
-            "n_quadrature= goes with method='ml'; quasi-likelihood has no integral that points could approximate"
-        )
-    if start is not None:
-        raise DataError("start= goes with method='ml'; quasi-likelihood starts from the fit without random effects")
-
-
-def _with_parts(
-    family: Family, dispersion: str | None, zero_inflation: str | bool | None, hurdle: str | bool | None
-) -> tuple[Family, dict[str, str]]:
-    """The family with the zero part asked for, and the formulas of the parts beside the mean."""
-    parts = {} if dispersion is None else {"dispersion": dispersion}
-    if zero_inflation not in (None, False) and hurdle not in (None, False):
-        raise DataError("zero_inflation= and hurdle= are two ways to make zeros; give one of them")
-    asked: tuple[tuple[Zero, str | bool | None], ...] = (("inflation", zero_inflation), ("hurdle", hurdle))
-    for zero, formula in asked:
-        if formula is None or formula is False:
-            continue
-        if family.zero not in ("", zero):
-            raise DataError(f"{family!r} has a zero part of another kind; give it in one place")
-        family = family.with_zero(zero)
-        if formula is not True:
-            parts["zero"] = formula
-    return family, parts
 
 
 @understands

@@ -15,6 +15,7 @@ from .design.kinds import codes_of_rows
 from .errors import DataError
 from .family.mixed import as_family
 from .family.registry import Family
+from .fitting.methods import method_of
 from .model import MixedModel
 from .prediction.given import law_at
 from .prediction.simulate import frame, law
@@ -184,9 +185,8 @@ def power(
             raise DataError("a formula needs data= and params= to draw responses from; or give results of a fit")
         options["levels"] = _levels(options.get("levels"), options.get("thresholds"), params)
         own = _without_response(model, data, family, trials, **options)
-        study = Study(
-            law_at(own.design, own.family, own._core, params), own.family, own._method(None), 1, _beta(own, params)
-        )
+        given = law_at(own.design, own.family, own._core, params)
+        study = Study(given, own.family, method_of(None, own.design, own.family), 1, _beta(own, params))
     else:
         if data is not None or params is not None or options or trials is not None:
             raise DataError("results bring their own data and parameters; data=, params= and others go with a formula")

@@ -18,6 +18,50 @@ double least_singular_value(const Eigen::MatrixXd& a) {
   return std::sqrt(std::max(linear_algebra::SymmetricEigen(linear_algebra::transposed_times(a, a)).values[0], 0.0));
 }
 
+/// `rows` gives the rows that a random column belongs to.
+template <class Rows>
+void add_parts(const model::Model& model, const model::Panel& panel, const double* u, const Rows& rows) {
+  for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
+    const auto& factor = model.factors()[at(f)];
+    for (int a = 0; a < factor.q; ++a) {
+      const double* z = model.random_column(panel, factor.first + a);
+      const double* own = u + factor.offset + a;
+      double* eta = rows(factor.first + a);
+      if (f != model.leading()) {
+        const std::int32_t* level = model.levels(f) + panel.first_row;
+        for (int j = 0; j < panel.n_rows; ++j) eta[j] += own[std::int64_t{level[j]} * factor.q] * z[j];
+        continue;
+      }
+      for (int i = panel.first_cluster; i < panel.last_cluster; ++i) {
+        const auto first = model.cluster_start(i) - panel.first_row;
+        numeric::add_multiple(static_cast<int>(model.cluster_start(i + 1) - model.cluster_start(i)),
+                              own[std::int64_t{model.cluster_level(i)} * factor.q], z + first, eta + first);
+      }
+    }
+  }
+}
+
+template <class Rows>
+void add_sums(const model::Model& model, const model::Panel& panel, const Rows& rows, double* sums) {
+  for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
+    const auto& factor = model.factors()[at(f)];
+    for (int a = 0; a < factor.q; ++a) {
+      const double *z = model.random_column(panel, factor.first + a), *x = rows(factor.first + a);
+      double* own = sums + factor.offset + a;
+      if (f != model.leading()) {
+        const std::int32_t* level = model.levels(f) + panel.first_row;
+        for (int j = 0; j < panel.n_rows; ++j) own[std::int64_t{level[j]} * factor.q] += z[j] * x[j];
+        continue;
+      }
+      for (int i = panel.first_cluster; i < panel.last_cluster; ++i) {
+        const auto first = model.cluster_start(i) - panel.first_row;
+        own[std::int64_t{model.cluster_level(i)} * factor.q] +=
+            numeric::dot(static_cast<int>(model.cluster_start(i + 1) - model.cluster_start(i)), z + first, x + first);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void scale_modes(const model::Model& model, const Eigen::MatrixXd& lambda, const double* v, double* u) {
@@ -52,43 +96,20 @@ void transpose_scale_modes(const model::Model& model, const Eigen::MatrixXd& lam
 }
 
 void add_random_part(const model::Model& model, const model::Panel& panel, const double* u, double* eta) {
-  for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
-    const auto& factor = model.factors()[at(f)];
-    for (int a = 0; a < factor.q; ++a) {
-      const double* z = model.random_column(panel, factor.first + a);
-      const double* own = u + factor.offset + a;
-      if (f != model.leading()) {
-        const std::int32_t* level = model.levels(f) + panel.first_row;
-        for (int j = 0; j < panel.n_rows; ++j) eta[j] += own[std::int64_t{level[j]} * factor.q] * z[j];
-        continue;
-      }
-      for (int i = panel.first_cluster; i < panel.last_cluster; ++i) {
-        const auto first = model.cluster_start(i) - panel.first_row;
-        numeric::add_multiple(static_cast<int>(model.cluster_start(i + 1) - model.cluster_start(i)),
-                              own[std::int64_t{model.cluster_level(i)} * factor.q], z + first, eta + first);
-      }
-    }
-  }
+  add_parts(model, panel, u, [eta](int) { return eta; });
+}
+
+void add_random_parts(const model::Model& model, const model::Panel& panel, const double* u, double* const* eta) {
+  add_parts(model, panel, u, [eta](int column) { return eta[column]; });
 }
 
 void add_level_sums(const model::Model& model, const model::Panel& panel, const double* x, double* sums) {
-  for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
-    const auto& factor = model.factors()[at(f)];
-    for (int a = 0; a < factor.q; ++a) {
-      const double* z = model.random_column(panel, factor.first + a);
-      double* own = sums + factor.offset + a;
-      if (f != model.leading()) {
-        const std::int32_t* level = model.levels(f) + panel.first_row;
-        for (int j = 0; j < panel.n_rows; ++j) own[std::int64_t{level[j]} * factor.q] += z[j] * x[j];
-        continue;
-      }
-      for (int i = panel.first_cluster; i < panel.last_cluster; ++i) {
-        const auto first = model.cluster_start(i) - panel.first_row;
-        own[std::int64_t{model.cluster_level(i)} * factor.q] +=
-            numeric::dot(static_cast<int>(model.cluster_start(i + 1) - model.cluster_start(i)), z + first, x + first);
-      }
-    }
-  }
+  add_sums(model, panel, [x](int) { return x; }, sums);
+}
+
+void add_level_sums_of_each(const model::Model& model, const model::Panel& panel, const double* const* x,
+                            double* sums) {
+  add_sums(model, panel, [x](int column) { return x[column]; }, sums);
 }
 
 void add_level_outer(const model::Model& model, double scale, const double* x, const double* y, Eigen::MatrixXd& G) {

@@ -17,8 +17,12 @@ void transpose_scale_modes(const model::Model& model, const Eigen::MatrixXd& lam
 
 /// eta += Z u for the sorted rows of a panel.
 void add_random_part(const model::Model& model, const model::Panel& panel, const double* u, double* eta);
+/// The same where column a of Z belongs to eta[a].
+void add_random_parts(const model::Model& model, const model::Panel& panel, const double* u, double* const* eta);
 /// sums += Z' x, level by level, over the rows of a panel.
 void add_level_sums(const model::Model& model, const model::Panel& panel, const double* x, double* sums);
+/// The same where column a of Z belongs to x[a].
+void add_level_sums_of_each(const model::Model& model, const model::Panel& panel, const double* const* x, double* sums);
 
 /// G += sum over levels of x_b y_b', in the block of each factor.
 void add_level_outer(const model::Model& model, double scale, const double* x, const double* y, Eigen::MatrixXd& G);

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "likelihood/contributions.hpp"
+#include "likelihood/joint/level_contributions.hpp"
 #include "likelihood/joint/leverages.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
@@ -138,8 +139,10 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
   set_gradient(modes, sums);
   if (restricted_ && !add_restriction(sums)) return false;
   if (contributions_) {
-    contribute_levels(modes, *contributions_);
-    if (contributions_->with_moments && mode_covariance) contribute_moments(modes, mode_covariance, *contributions_);
+    const LevelGradient levels{modes, step_, old_, gradient_, products_by_level_};
+    contribute_levels(pattern_, precision_, layout_, levels, *contributions_);
+    if (contributions_->with_moments && mode_covariance)
+      contribute_moments(model_, levels, mode_covariance, *contributions_);
   }
   Eigen::MatrixXd none, information;
   if (wanted == Derivatives::hessian)
@@ -261,54 +264,6 @@ void JointObjective::contribute_rows(const model::Panel& panel, const double* sh
       score[phi + g] += phi_sum(panel, first, n, g, 0, nullptr) +
                         0.5 * phi_sum(panel, first, n, g, 2, leverage_.data() + row) +
                         phi_sum(panel, first, n, g, 1, shift + first);
-  }
-}
-
-/// What the levels add: derivatives by the entries of Lambda, -v'v/2 and -log|H|/2. After set_gradient().
-void JointObjective::contribute_levels(const std::vector<double>& modes, Contributions& to) const {
-  const auto& entries = layout_.entries();
-  for (std::size_t f = 0; f < model_.factors().size(); ++f) {
-    const auto& factor = model_.factors()[f];
-    const auto q = std::int64_t{factor.q};
-    for (int level = 0; level < factor.n_levels; ++level) {
-      const int part = to.of_level(static_cast<int>(f), level);
-      const auto first = at(factor.offset + level * q);
-      const double* N = products_by_level_.data() + factor.covariance_offset + level * q * q;
-      for (int e = 0; e < layout_.n_entries(); ++e) {
-        const int row = entries[at(e)].row - factor.first, column = entries[at(e)].column - factor.first;
-        if (row < 0 || row >= factor.q) continue;
-        to.gradient(n_beta_ + e, part) += gradient_[first + at(row)] * modes[first + at(column)] +
-                                          old_[first + at(row)] * step_[first + at(column)] - N[row + column * q];
-      }
-      for (std::size_t a = first; a < first + at(q); ++a) to.value[part] -= 0.5 * modes[a] * modes[a];
-    }
-  }
-  for (int cluster = 0; cluster < model_.n_clusters(); ++cluster)
-    to.value[to.of_cluster(cluster)] -= 0.5 * precision_.log_determinant_of_cluster(cluster);
-  for (int o = 0; o < pattern_.n_others(); ++o) {
-    const int f = pattern_.others()[at(o)];
-    for (int level = 0; level < model_.factors()[at(f)].n_levels; ++level)
-      for (int a = 0; a < pattern_.other_q(o); ++a)
-        to.value[to.of_level(f, level)] -= 0.5 * precision_.log_determinant_of_scalar(pattern_.scalar(o, level) + a);
-  }
-}
-
-/// The mean lies h from the mode; the variance is that of the normal approximation.
-void JointObjective::contribute_moments(const std::vector<double>& modes, const double* mode_covariance,
-                                        Contributions& to) const {
-  Eigen::MatrixXd half;
-  for (const auto& factor : model_.factors()) {
-    const auto q = std::int64_t{factor.q};
-    const Eigen::MatrixXd M = to.to_user.block(factor.first, factor.first, factor.q, factor.q);
-    for (int level = 0; level < factor.n_levels; ++level) {
-      const auto first = factor.offset + level * q, square = factor.covariance_offset + level * q * q;
-      const Eigen::Map<const Eigen::VectorXd> v(modes.data() + first, factor.q), h(step_.data() + first, factor.q);
-      const Eigen::Map<const Eigen::MatrixXd> own(mode_covariance + square, factor.q, factor.q);
-      Eigen::Map<Eigen::VectorXd>(to.moments.mean.data() + first, factor.q) = M.lazyProduct(v + h);
-      half = M.lazyProduct(own);
-      Eigen::Map<Eigen::MatrixXd>(to.moments.covariance.data() + square, factor.q, factor.q) =
-          half.lazyProduct(M.transpose());
-    }
   }
 }
 

@@ -64,8 +64,6 @@ class JointObjective final : public Objective {
   double phi_sum(const model::Panel& panel, int first, int n, int g, int order, const double* factor) const;
   double pair_sum(const model::Panel& panel, int g, int h) const;
   void contribute_rows(const model::Panel& panel, const double* shift, Contributions& to) const;
-  void contribute_levels(const std::vector<double>& modes, Contributions& to) const;
-  void contribute_moments(const std::vector<double>& modes, const double* mode_covariance, Contributions& to) const;
   bool set_value(const std::vector<double>& modes, Sums& sums);
   void set_gradient(const std::vector<double>& modes, Sums& sums);
   bool add_restriction(Sums& sums);

@@ -74,6 +74,47 @@ void CrossProducts::set(const JointPattern& pattern, const double* weight) {
   }
 }
 
+void CrossProducts::set(const JointPattern& pattern,
+                        const std::function<void(const model::Panel&, PairedColumns&)>& columns) {
+  const auto& model = pattern.model();
+  const int q = pattern.q(), n_others = pattern.n_others(), n_columns = model.q();
+  std::fill(leading.begin(), leading.end(), 0.0);
+  std::fill(border.begin(), border.end(), 0.0);
+  std::fill(blocks.begin(), blocks.end(), 0.0);
+  const int first = model.factors()[at(model.leading())].first;
+  std::vector<int> first_of;
+  for (const int f : pattern.others()) first_of.push_back(model.factors()[at(f)].first);
+  PairedColumns own(n_columns);
+  // to += w_ab z_a z_b for the columns from a0 and b0 on
+  auto add = [&](std::int64_t row, int a0, int q_a, int b0, int q_b, double* to) {
+    for (int b = b0; b < b0 + q_b; ++b, to += q_a) {
+      const double right = own.z[at(b)][row];
+      if (right == 0.0) continue;
+      for (int a = a0; a < a0 + q_a; ++a)
+        to[a - a0] += own.weight[at(a * n_columns + b)][row] * own.z[at(a)][row] * right;
+    }
+  };
+  for (const auto& panel : model.panels()) {
+    columns(panel, own);
+    for (int i = panel.first_cluster; i < panel.last_cluster; ++i) {
+      double* D = leading.data() + std::int64_t{i} * q * q;
+      double* E = border.data() + pattern.clique_start(i) * q;
+      for (std::int64_t row = model.cluster_start(i); row < model.cluster_start(i + 1); ++row) {
+        add(row, first, q, first, q, D);
+        const std::int32_t* places = pattern.row_places(row);
+        const std::int32_t* pairs = pattern.row_blocks(row);
+        for (int o = 0; o < n_others; ++o) {
+          const int z_o = first_of[at(o)], q_o = pattern.other_q(o), level = model.levels(pattern.others()[at(o)])[row];
+          add(row, first, q, z_o, q_o, E + places[o] * q);
+          add(row, z_o, q_o, z_o, q_o, blocks.data() + pattern.blocks()[at(pattern.own_block(o, level))].first);
+          for (int p = o + 1; p < n_others; ++p, ++pairs)
+            add(row, z_o, q_o, first_of[at(p)], pattern.other_q(p), blocks.data() + pattern.blocks()[at(*pairs)].first);
+        }
+      }
+    }
+  }
+}
+
 void CrossProducts::set_scalars(const JointPattern& pattern, const double* weight) {
   const auto& model = pattern.model();
   const int n_others = pattern.n_others(), n_pairs = pattern.n_pairs();

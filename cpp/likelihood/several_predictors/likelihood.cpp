@@ -22,15 +22,11 @@ SeveralLikelihood::SeveralLikelihood(const model::Model& model, const model::Res
       q_(model.q()),
       n_entries_(layout.n_entries()),
       n_phi_(model.n_phi()),
-      tables_(model, model.largest_cluster()) {
+      rows_(model, main_positions(model), model.largest_cluster()),
+      tables_(rows_.tables()) {
   if (q_ > most_effects) throw std::invalid_argument("too many random effects where several predictors have them");
   const auto& main = tables_.main();
   n_main_ = static_cast<int>(main.size());
-  main_of_.resize(static_cast<std::size_t>(q_));
-  for (const auto& term : model.terms())
-    for (int a = 0; a < term.q; ++a)
-      main_of_[static_cast<std::size_t>(term.first + a)] =
-          static_cast<int>(std::find(main.begin(), main.end(), term.variable) - main.begin());
   variable_.assign(static_cast<std::size_t>(p_), 0);
   for (std::size_t r = 0; r < model.phi_parts().size(); ++r)
     for (int g = model.phi_parts()[r].first; g < model.phi_parts()[r].last; ++g)
@@ -40,14 +36,13 @@ SeveralLikelihood::SeveralLikelihood(const model::Model& model, const model::Res
              K = static_cast<std::size_t>(rule.size);
   fixed_.assign(n_main, std::vector<double>(panel));
   phi_rows_.assign(family::max_phi, std::vector<double>(panel));
-  at_.assign(n_main, std::vector<double>(rows));
-  for (auto& own : at_) at_pointers_.push_back(own.data());
   rho_.assign(static_cast<std::size_t>(tables_.n_variables()), std::vector<double>(rows));
   own_first_ = rho_;
   shift_.assign(n_main, std::vector<double>(rows));
   pair_.resize(rows);
   scratch_.resize(rows);
   score_.resize(static_cast<Eigen::Index>(p_ + n_entries_ + n_phi_));
+  fixed_here_.resize(n_main);
   z_.resize(static_cast<std::size_t>(q_));
   columns_.resize(variable_.size());
   node_value_.resize(K);
@@ -62,6 +57,7 @@ void SeveralLikelihood::add(const model::Panel& panel, const double* psi, double
     const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
     lambda_(entry.row, entry.column) = psi[p_ + e];
   }
+  rows_.set_lambda(lambda_);
   set_fixed_part(panel, psi);
   const bool stay = sums.hessian.size() == 0;  // differences are taken at one and the same mode
   for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
@@ -95,42 +91,14 @@ void SeveralLikelihood::set_fixed_part(const model::Panel& panel, const double* 
 void SeveralLikelihood::set_cluster(const model::Panel& panel, int cluster) {
   first_ = static_cast<int>(model_.cluster_start(cluster) - panel.first_row);
   n_ = static_cast<int>(model_.cluster_start(cluster + 1) - model_.cluster_start(cluster));
-  data_ = response_.from(panel.first_row + first_, phi_.from(first_));
   for (int c = 0; c < q_; ++c) z_[static_cast<std::size_t>(c)] = model_.random_column(panel, c) + first_;
+  for (std::size_t a = 0; a < fixed_.size(); ++a) fixed_here_[a] = fixed_[a].data() + first_;
+  rows_.take(n_, fixed_here_, z_, response_.from(panel.first_row + first_, phi_.from(first_)));
   for (int k = 0; k < p_; ++k) columns_[static_cast<std::size_t>(k)] = model_.fixed_column(panel, k) + first_;
   for (int g = 0; g < n_phi_; ++g) {
     const double* own = model_.phi_uses(panel, response_, g).use[0].column;
     columns_[static_cast<std::size_t>(p_ + g)] = own ? own + first_ : nullptr;
   }
-}
-
-void SeveralLikelihood::place(const Vector& v) {
-  const Vector u = lambda_.lazyProduct(v);
-  for (std::size_t a = 0; a < at_.size(); ++a) std::copy_n(fixed_[a].data() + first_, n_, at_[a].data());
-  for (int c = 0; c < q_; ++c) numeric::add_multiple(n_, u[c], z(c), at_[static_cast<std::size_t>(main_of(c))].data());
-  tables_.evaluate(n_, at_pointers_, data_);
-}
-
-double SeveralLikelihood::value(const Vector& v) const {
-  return numeric::sum(n_, tables_.value()) - 0.5 * v.squaredNorm();
-}
-
-SeveralLikelihood::Vector SeveralLikelihood::force() const {
-  Vector b(q_);
-  for (int c = 0; c < q_; ++c)
-    b[c] = numeric::dot(n_, z(c), tables_.first(tables_.main()[static_cast<std::size_t>(main_of(c))]));
-  return b;
-}
-
-SeveralLikelihood::Matrix SeveralLikelihood::products() const {
-  Matrix B(q_, q_);
-  for (int c = 0; c < q_; ++c)
-    for (int d = 0; d <= c; ++d) {
-      const int s = tables_.main()[static_cast<std::size_t>(main_of(c))],
-                t = tables_.main()[static_cast<std::size_t>(main_of(d))];
-      B(c, d) = B(d, c) = -numeric::dot(n_, z(c), z(d), tables_.second(s, t));
-    }
-  return B;
 }
 
 double SeveralLikelihood::sum(int coefficient, const double* d) const {
@@ -139,8 +107,8 @@ double SeveralLikelihood::sum(int coefficient, const double* d) const {
 }
 
 bool SeveralLikelihood::add_cluster(const Vector& mode, Sums& sums, double* mode_covariance) {
-  place(mode);
-  B_ = products();
+  rows_.place(mode);
+  B_ = rows_.products();
   const Matrix BL = B_.lazyProduct(lambda_);
   Matrix L = lambda_.transpose().lazyProduct(BL);
   L += Matrix::Identity(q_, q_);
@@ -167,9 +135,9 @@ void SeveralLikelihood::integrate(const Vector& mode, Sums& sums) {
     Vector& v = node_v_[static_cast<std::size_t>(k)];
     v = mode;
     v += Linv_.transpose().lazyProduct(t);
-    place(v);
+    rows_.place(v);
     node_value_[static_cast<std::size_t>(k)] =
-        value(v) + 0.5 * t.squaredNorm() + rule_.log_weights[static_cast<std::size_t>(k)];
+        rows_.value(v) + 0.5 * t.squaredNorm() + rule_.log_weights[static_cast<std::size_t>(k)];
     if (node_value_[static_cast<std::size_t>(k)] > largest) largest = node_value_[static_cast<std::size_t>(k)];
   }
   double total = 0.0;
@@ -186,8 +154,8 @@ void SeveralLikelihood::integrate(const Vector& mode, Sums& sums) {
     const double share = node_value_[static_cast<std::size_t>(k)] / total;
     if (share == 0.0) continue;  // far out, or outside the domain, where derivatives are no numbers
     const Vector& v = node_v_[static_cast<std::size_t>(k)];
-    if (K > 1) place(v);
-    const Vector b = force();
+    if (K > 1) rows_.place(v);
+    const Vector b = rows_.force();
     Vector g = lambda_.transpose().lazyProduct(b);
     g -= v;
     g_bar_ += share * g;
@@ -201,12 +169,9 @@ void SeveralLikelihood::integrate(const Vector& mode, Sums& sums) {
 }
 
 void SeveralLikelihood::add_gradient(const Vector& mode, Sums& sums) {
-  for (std::size_t a = 0; a < at_.size(); ++a) std::copy_n(fixed_[a].data() + first_, n_, at_[a].data());
-  const Vector u = lambda_.lazyProduct(mode);
-  for (int c = 0; c < q_; ++c) numeric::add_multiple(n_, u[c], z(c), at_[static_cast<std::size_t>(main_of(c))].data());
-  tables_.evaluate_third(n_, at_pointers_, data_);
+  rows_.place_third(mode);
   const auto& main = tables_.main();
-  const Vector b = force();
+  const Vector b = rows_.force();
 
   const Matrix Cs = C_.selfadjointView<Eigen::Lower>();
   const Matrix half = (Matrix::Identity(q_, q_) + Cs).lazyProduct(Linv_);

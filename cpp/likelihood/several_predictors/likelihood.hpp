@@ -10,14 +10,11 @@
 #pragma once
 
 #include "likelihood/panel_likelihood.hpp"
-#include "likelihood/several_predictors/tables.hpp"
+#include "likelihood/several_predictors/level_rows.hpp"
 #include "model/layout.hpp"
 #include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::likelihood {
-
-/// The most random effects per level where several predictors carry them.
-inline constexpr int most_effects = 16;
 
 class SeveralLikelihood final : public PanelLikelihood {
  public:
@@ -28,26 +25,20 @@ class SeveralLikelihood final : public PanelLikelihood {
   void add(const model::Panel& panel, const double* psi, double* modes, Sums& sums, double* mode_covariance) override;
 
  private:
-  using Vector = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, most_effects, 1>;
-  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, most_effects, most_effects>;
+  using Vector = LevelRows::Vector;
+  using Matrix = LevelRows::Matrix;
 
   void set_fixed_part(const model::Panel& panel, const double* psi);
   void set_cluster(const model::Panel& panel, int cluster);
   bool find_mode(double* modes, bool stay, Sums& sums);
-  double climb(Vector& v, Sums& sums);
   bool add_cluster(const Vector& mode, Sums& sums, double* mode_covariance);
   void integrate(const Vector& mode, Sums& sums);
   void add_gradient(const Vector& mode, Sums& sums);
   void add_contribution(const Vector& mode, Contributions& to);
   void add_information(Sums& sums);
 
-  /// The main variables of the cluster's rows at v, and their derivatives.
-  void place(const Vector& v);
-  Vector force() const;     ///< Z'l'
-  Matrix products() const;  ///< B
-  double value(const Vector& v) const;
-  int main_of(int effect) const { return main_of_[static_cast<std::size_t>(effect)]; }
-  const double* z(int effect) const { return z_[static_cast<std::size_t>(effect)]; }
+  int main_of(int effect) const { return rows_.main_of(effect); }
+  const double* z(int effect) const { return rows_.z(effect); }
   /// The column of a coefficient of the fixed part or of the family's parameters; null: ones.
   const double* column(int coefficient) const { return columns_[static_cast<std::size_t>(coefficient)]; }
   int variable(int coefficient) const { return variable_[static_cast<std::size_t>(coefficient)]; }
@@ -58,9 +49,9 @@ class SeveralLikelihood final : public PanelLikelihood {
   const model::Layout& layout_;
   const numeric::QuadratureRule& rule_;
   int p_, q_, n_entries_, n_phi_, n_main_;
-  Tables tables_;
+  LevelRows rows_;  ///< of a cluster
+  const Tables& tables_;
   Matrix lambda_;
-  std::vector<int> main_of_;   ///< position among the main variables of each random effect's
   std::vector<int> variable_;  ///< of each coefficient, those of the family's parameters after beta
 
   // Of a panel.
@@ -69,10 +60,8 @@ class SeveralLikelihood final : public PanelLikelihood {
 
   // Of a cluster.
   int cluster_ = 0, first_ = 0, n_ = 0;
-  family::Observations data_{};
-  std::vector<const double*> z_, columns_;
-  std::vector<std::vector<double>> at_, rho_, shift_, own_first_;
-  std::vector<double*> at_pointers_;
+  std::vector<const double*> fixed_here_, z_, columns_;
+  std::vector<std::vector<double>> rho_, shift_, own_first_;
   std::vector<double> pair_, scratch_;
   Matrix Linv_, A_, B_;
   double log_determinant_ = 0.0, value_ = 0.0;

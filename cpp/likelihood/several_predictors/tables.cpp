@@ -14,11 +14,29 @@ constexpr std::pair<double, double> stencil[] = {
 
 }  // namespace
 
-Tables::Tables(const model::Model& model, int most_rows)
-    : family_(model.family()), n_phi_(model.family().n_phi()), n_pairs_(n_phi_ * (n_phi_ + 1) / 2), main_{0} {
-  for (int s = 1; s <= n_phi_; ++s)
+std::vector<int> main_variables(const model::Model& model) {
+  std::vector<int> main{0};
+  for (int s = 1; s <= model.family().n_phi(); ++s)
     for (const auto& term : model.terms())
-      if (term.variable == s && main_.back() != s) main_.push_back(s);
+      if (term.variable == s && main.back() != s) main.push_back(s);
+  return main;
+}
+
+std::vector<int> main_positions(const model::Model& model) {
+  const std::vector<int> main = main_variables(model);
+  std::vector<int> positions(static_cast<std::size_t>(model.q()));
+  for (const auto& term : model.terms())
+    for (int a = 0; a < term.q; ++a)
+      positions[static_cast<std::size_t>(term.first + a)] =
+          static_cast<int>(std::find(main.begin(), main.end(), term.variable) - main.begin());
+  return positions;
+}
+
+Tables::Tables(const model::Model& model, int most_rows)
+    : family_(model.family()),
+      n_phi_(model.family().n_phi()),
+      n_pairs_(n_phi_ * (n_phi_ + 1) / 2),
+      main_(main_variables(model)) {
   const auto n = static_cast<std::size_t>(most_rows) + 8;
   data_.resize(n * static_cast<std::size_t>(2 * (5 + 4 * n_phi_ + 3 * n_pairs_)));
   double* next = data_.data();

@@ -8,6 +8,11 @@
 
 namespace multilevel::likelihood {
 
+/// The main variables of a model: eta, and those of the family's parameters that carry random effects.
+std::vector<int> main_variables(const model::Model& model);
+/// For each column of Z, the position of its variable among them.
+std::vector<int> main_positions(const model::Model& model);
+
 class Tables {
  public:
   Tables(const model::Model& model, int most_rows);

@@ -88,7 +88,9 @@ def check(fit: Fit, seed: int | None = 0) -> Checks:
         The fit has no distribution of its rows.
     """
     fit.need_likelihood("check()")
-    fit.need_rows("check()")
+    choices = fit.design.choices
+    if choices is not None and not choices.by_category:
+        fit.need_rows("check()")
     if not np.isfinite(fit.loglik) or not np.isfinite(fit.psi).all():
         raise DataError(f"the fit has no distribution of its rows to check ({fit.message or fit.status})")
     rng = np.random.default_rng(seed)
@@ -124,13 +126,24 @@ def _of_rows(
         label = str(row_index(fit.design)[int(np.argmax(np.abs(scores)))])
         yield "farthest row", "", row_tests.farthest(scores, label)
     zero_effects = tuple(np.zeros_like(own) for own in fit.modes)
-    trend = row_tests.along(scores, fit.linear_predictor(zero_effects))
-    if trend is not None:
-        yield "quarters along the fixed part", "", trend
+    for of, fixed in _fixed_parts(fit, fit.linear_predictor(zero_effects)):
+        trend = row_tests.along(scores, fixed)
+        if trend is not None:
+            yield "quarters along the fixed part", of, trend
     for factor in () if binary else fit.design.grouping_factors:
         spread = row_tests.spread_by_level(scores, factor.codes, len(factor.levels))
         if spread is not None:
             yield "equal spread", factor.name, spread
+
+
+def _fixed_parts(fit: Fit, eta: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The fixed part of the mean, or that of each category but the base."""
+    choices = fit.design.choices
+    if choices is None:
+        yield "", eta
+        return
+    for k in choices.others:
+        yield choices.categories[k], eta[:, k]
 
 
 def _of_effects(fit: Fit, effects: tuple[np.ndarray, ...]) -> Iterator[tuple[str, str, row_tests.RowTest]]:

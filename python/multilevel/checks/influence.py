@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,14 +12,16 @@ from multilevel import _core
 
 from ..errors import DataError
 from ..fitting.core_model import build_core, core_response
-from ..fitting.parameters import parts
 from ..fitting.refit import of_rows, refit
 from ..inference.wald import standard_errors
 from ..prediction.predict import row_index
 from ..tables.page import OnPage, Page, Table, format_fixed, format_numbers
+from . import rows_of_joint, rows_of_linear, rows_of_parts
+from .left_out import LeftOut, newton, not_found, variance_names, variances_of
+from .rows_of_parts import copied_rows, outermost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 SHOWN = 10  # of the most influential, on the page
+MOST_COPIES = (
+    30_000_000  # rows of copies of parts; with more, rows of large parts are left out as those of crossed ones
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,16 +93,6 @@ class Influence(OnPage):
         return Page((table,))
 
 
-class _Without(NamedTuple):
-    """Estimates without a unit: of all coefficients in the fit's order, their standard errors, and variances."""
-
-    beta: Array
-    std_error: Array
-    variances: Array
-    loglik: float
-    note: str
-
-
 def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influence:
     """Leaves out each level of a grouping factor, or each row.
 
@@ -107,9 +102,10 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
     group : str, optional
         A grouping factor of the model; rows without it.
     exact : bool
-        Fit the model again without each unit, from the estimates of the whole; otherwise one Newton step, with exact
-        gradient and Hessian of the likelihood of the other rows; where that likelihood is not concave at the estimates
-        of the whole, the unit's fit is made after all. Linear models and quasi-likelihood are always fitted again.
+        Fit the model again without each unit, from the estimates of the whole; otherwise one Newton step, with the
+        gradient and the Hessian of the likelihood of the other rows; where that likelihood is not concave at the
+        estimates of the whole, the unit's fit is made after all. Fits by quasi-likelihood, and linear models without
+        each level, are always made again.
 
     Returns
     -------
@@ -120,10 +116,17 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
     DataError
         There is no such grouping factor; the fit has no standard errors to measure changes by.
 
+    Notes
+    -----
+    Rows of linear models have closed forms given the relative covariance of the random effects, which takes the step
+    (`rows_of_linear`); without random effects they are the fits themselves. Gradient and Hessian are exact where the
+    row is in a part of the likelihood (`rows_of_parts`), and for crossed grouping factors, or very large parts, of the
+    first order in what the row moves (`rows_of_joint`).
+
     References
     ----------
     Cook (1977) Technometrics 19:15-18; Belsley, Kuh & Welsch (1980) Regression Diagnostics; Pregibon (1981) Ann.
-    Statist. 9:705-724 for the step.
+    Statist. 9:705-724 for the step; Christensen, Pearson & Johnson (1992) Technometrics 34:38-45 for linear models.
     """
     names = [factor.name for factor in fit.design.grouping_factors]
     if group is not None and group not in names:
@@ -131,76 +134,99 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
     if not np.isfinite(fit.beta_covariance).all() or not len(fit.beta):
         why = fit.message or "it has no coefficients with standard errors"
         raise DataError(f"the fit has no covariance of its coefficients to measure changes by ({why})")
-    by_refit = exact or fit.is_linear or not fit.has_likelihood
     if group is None and fit.design.choices is not None and not fit.design.choices.by_category:
         raise DataError("a row is one alternative of a set and cannot be left out; group= leaves out levels")
+    by_refit = exact or not fit.has_likelihood or (fit.method == "reml" and not fit.is_linear)
+    if group is None and fit.is_least_squares:
+        exact = True  # in closed form
+    elif group is not None and fit.is_linear:
+        by_refit = True
+    left = None if group is not None or by_refit else _without_rows(fit)
     if group is None:
         labels = row_index(fit.design)
-        units: Iterable[NDArray[np.int64]] = (np.array([k]) for k in range(fit.n_rows))
+        units = list(np.arange(fit.n_rows)[:, None])
     else:
         factor = fit.design.grouping_factors[names.index(group)]
         labels = pd.Index(factor.levels, name=group)
         order = np.argsort(factor.codes, kind="stable")
         units = np.split(order, np.cumsum(np.bincount(factor.codes, minlength=len(labels)))[:-1])
+    return _changes(
+        fit, labels, "row" if group is None else group, exact or by_refit, *_every(fit, units, by_refit, left)
+    )
+
+
+def _without_rows(fit: Fit) -> LeftOut:
+    """Of all rows at once."""
+    if fit.is_linear:
+        return rows_of_linear.without_rows(fit)
+    at = outermost(fit.design)
+    one_predictor = fit.design.choices is None and not any(term.parameter for term in fit.design.random_terms)
+    if at is None or (one_predictor and copied_rows(fit.design, at) > MOST_COPIES):
+        return rows_of_joint.without_rows(fit)
+    return rows_of_parts.without_rows(fit, at)
+
+
+def _every(
+    fit: Fit, units: Sequence[NDArray[np.int64]], by_refit: bool, left: LeftOut | None
+) -> tuple[LeftOut, list[str]]:
+    """Estimates without each unit, and why there are none: those at hand, and the others one by one."""
+    notes = [""] * len(units)
+    found: list[LeftOut] = []
     every = np.ones(fit.n_rows, dtype=bool)
-    found = []
-    for unit in units:
+    for k, unit in enumerate(units):
+        if left is not None and left.found[k]:
+            continue
         every[unit] = False
-        found.append(_without(fit, of_rows(fit.design, np.flatnonzero(every)), by_refit))
+        own, notes[k] = _without(fit, of_rows(fit.design, np.flatnonzero(every)), by_refit or left is not None)
+        found.append(own)
         every[unit] = True
-    return _changes(fit, labels, "row" if group is None else group, by_refit, found)
+    if not found:
+        assert left is not None
+        return left, notes
+    one_by_one = LeftOut._make(np.concatenate(own) for own in zip(*found, strict=True))
+    if left is None:
+        return one_by_one, notes
+    missing = ~left.found
+    for to, what in zip(left, one_by_one, strict=True):
+        np.asarray(to)[missing] = what
+    return left, notes
 
 
-def _changes(fit: Fit, labels: pd.Index, unit: str, exact: bool, found: list[_Without]) -> Influence:
+def _changes(fit: Fit, labels: pd.Index, unit: str, exact: bool, left: LeftOut, notes: list[str]) -> Influence:
     columns = pd.Index(fit.fixed_names, dtype=object)
-    change = fit.beta - np.array([own.beta for own in found])
+    change = fit.beta - left.beta
     sd = standard_errors(fit.beta_covariance)
     scaled = change / sd
     correlation = fit.beta_covariance / np.outer(sd, sd)
     cooks = np.einsum("up,up->u", scaled, np.linalg.solve(correlation, scaled.T).T) / len(fit.beta)
     with np.errstate(divide="ignore", invalid="ignore"):
-        over_errors = change / np.array([own.std_error for own in found])
-    variances = _variances(fit.random_cov, fit.sigma) - np.array([own.variances for own in found])
+        over_errors = change / left.std_error
+    variances = variances_of(fit, fit.psi[None, :]) - left.variances
     return Influence(
         unit,
         exact,
         pd.Series(cooks, index=labels, name="cooks_distance"),
         pd.DataFrame(change, index=labels, columns=columns),
         pd.DataFrame(over_errors, index=labels, columns=columns),
-        pd.DataFrame(variances, index=labels, columns=_variance_names(fit)),
-        pd.Series([own.loglik for own in found], index=labels, name="loglik"),
-        pd.Series([own.note for own in found], index=labels, name="notes", dtype=object),
+        pd.DataFrame(variances, index=labels, columns=variance_names(fit)),
+        pd.Series(left.loglik, index=labels, name="loglik"),
+        pd.Series(notes, index=labels, name="notes", dtype=object),
     )
-
-
-def _variances(random_cov: Iterable[Array], sigma: float | None) -> Array:
-    own = [np.diag(covariance) for covariance in random_cov]
-    return np.concatenate([*own, [] if sigma is None else [sigma**2]]).astype(np.float64)
-
-
-def _variance_names(fit: Fit) -> list[str]:
-    names = [
-        f"{fit.design.grouping_factors[term.grouping_factor].name}: {name}"
-        for term in fit.design.random_terms
-        for name in term.names
-    ]
-    return names if fit.sigma is None else [*names, "Residual"]
 
 
 # ---- one unit ----------------------------------------------------------------------------------------------------
 
 
-def _without(fit: Fit, design: Design, by_refit: bool) -> _Without:
+def _without(fit: Fit, design: Design, by_refit: bool) -> tuple[LeftOut, str]:
     try:
         if not design.n_rows:
             raise DataError("no rows are left")
-        return _refitted(fit, design) if by_refit else _one_step(fit, design)
+        return _refitted(fit, design) if by_refit else _one_step(fit, design), ""
     except ValueError as error:  # what is left makes no model
-        p, q = len(fit.beta), len(_variance_names(fit))
-        return _Without(np.full(p, np.nan), np.full(p, np.nan), np.full(q, np.nan), np.nan, str(error))
+        return not_found(fit, 1), str(error)
 
 
-def _refitted(fit: Fit, design: Design) -> _Without:
+def _refitted(fit: Fit, design: Design) -> LeftOut:
     # a variance of zero would stay there; least squares need no start
     near = np.isfinite(fit.psi).all() and not fit.singular and not fit.is_least_squares
     try:
@@ -214,32 +240,24 @@ def _refitted(fit: Fit, design: Design) -> _Without:
         raise DataError(f"the other rows do not determine {', '.join(gone)}")
     if not other.converged:
         raise DataError(f"the fit to the other rows did not converge: {other.message}")
-    variances = _variances(other.random_cov, other.sigma)
-    return _Without(other.beta[at], standard_errors(other.beta_covariance)[at], variances, other.loglik, "")
+    errors = standard_errors(other.beta_covariance)[at]
+    variances = _own_variances(other)
+    return LeftOut(
+        other.beta[None, at], errors[None], variances[None], np.array([other.loglik]), np.ones(1, dtype=bool)
+    )
 
 
-def _one_step(fit: Fit, design: Design) -> _Without:
+def _own_variances(fit: Fit) -> Array:
+    own = [np.diag(covariance) for covariance in fit.random_cov]
+    return np.concatenate([*own, [] if fit.sigma is None else [fit.sigma**2]]).astype(np.float64)
+
+
+def _one_step(fit: Fit, design: Design) -> LeftOut:
     core = build_core(design, fit.family, fit.optimization.threads)
     if core.n_beta + core.n_theta + core.n_phi != len(fit.psi):
         raise DataError("the other rows do not determine all coefficients")
     value, gradient, hessian = _core.evaluate(
         core, core_response(design), fit.psi, fit.n_quadrature, fit.optimization.threads
     )
-    # parameters at a boundary or a limit have no covariance, and stay
-    free = np.isfinite(np.diag(fit.covariance))
-    information = -hessian[np.ix_(free, free)]
-    scale = np.sqrt(np.abs(np.diag(information)))
-    try:
-        root = np.linalg.cholesky(information / np.outer(scale, scale))
-    except np.linalg.LinAlgError:
-        return _refitted(fit, design)  # not concave at the estimates of all: no step leads up
-    inverse = np.linalg.inv(root) / scale
-    psi = fit.psi.copy()
-    psi[free] += inverse.T @ (inverse @ gradient[free])
-    covariance = np.full_like(hessian, np.nan)
-    covariance[np.ix_(free, free)] = inverse.T @ inverse
-    p = len(fit.beta)
-    dropped = {own.name: core.phi_redundant(k) for k, own in enumerate(fit.family.parameters)}
-    cut = parts(design, fit.family, fit.fixed_names, psi, dropped)
-    sigma = cut.phi.get(fit.family.parameters[0].name) if fit.family.has_residual else None
-    return _Without(psi[:p], standard_errors(covariance[:p, :p]), _variances(cut.random_cov, sigma), float(value), "")
+    left = newton(fit, gradient[None], hessian[None], np.array([value]))
+    return left if left.found[0] else _refitted(fit, design)  # not concave: no step leads up

@@ -8,7 +8,9 @@ import numpy as np
 
 from ..errors import DataError
 from ..family.cumulative import Interval, interval, interval_of_categories
+from ..prediction.choice_sets import choice_sets
 from ..prediction.residuals import KINDS, residuals
+from ..prediction.rows import rows_of, treatments
 from .drawn_effects import drawn_effects
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ def all_residuals(fit: Fit, kind: str, random: str = "conditional", seed: int | 
     ValueError
         Another kind, or another `random` than "conditional" with a kind that has no other.
     """
-    fit.need_rows("residuals")
     if kind == "quantile":
         return quantile_residuals(fit, random, seed)
+    fit.need_rows("residuals", "residuals('quantile') put the category of each row at random within its interval")
     if random != "conditional":
         raise DataError(f"random={random!r} goes with kind='quantile'; residuals of kind {kind!r} are conditional")
     if kind not in KINDS:
@@ -61,6 +63,8 @@ def quantile_residuals(fit: Fit, random: str = "conditional", seed: int | None =
         The random effects: at their conditional modes; drawn from their distribution given the data, which makes the
         residuals of the model independent and exactly normal, while at the modes they spread too little; integrated
         over their distribution, row by row, where residuals of a group are dependent; or at zero.
+        Categories without an order stand in the order in which they are listed: with any order residuals are normal
+        where the model is right, and each sees other departures from it.
     seed : int or None
         A response that has a probability of its own is put at random within its interval; and so are drawn effects.
         None makes other residuals each time.
@@ -95,7 +99,9 @@ def row_intervals(fit: Fit, random: str, rng: np.random.Generator) -> Interval:
     if random not in RANDOM:
         raise DataError(f"random={random!r} is not known; there are {', '.join(map(repr, RANDOM))}")
     fit.need_likelihood("a quantile residual")
-    fit.need_rows("a quantile residual")
+    choices = fit.design.choices
+    if choices is not None and not choices.by_category:
+        fit.need_rows("a quantile residual")
     if not np.isfinite(fit.psi).all() or not np.isfinite(fit.loglik):
         raise DataError(f"the fit has no distribution of its rows ({fit.message or fit.status})")
     if random == "marginal":
@@ -110,7 +116,9 @@ def intervals_at(fit: Fit, modes: tuple[Array, ...]) -> Interval:
 
 
 def _intervals(fit: Fit, eta: Array, phi: Array) -> Interval:
-    given = fit.design.response
+    given, choices = fit.design.response, fit.design.choices
+    if choices is not None:
+        return interval_of_categories(choices.probabilities(eta), given.values)
     if fit.design.thresholds is not None:
         return interval_of_categories(fit.category_probabilities_at(eta), given.values)
     return interval(
@@ -133,6 +141,10 @@ def _integrated(fit: Fit) -> Interval:
             "random='marginal' needs random effects in the mean alone; this model has some in "
             "another part: use random='drawn' or 'conditional'"
         )
+    if fit.design.choices is not None:
+        everywhere = rows_of(fit, None, treatments(fit, "marginal"))
+        (own,) = choice_sets(fit, everywhere, None, errors=False)
+        return interval_of_categories(own.law().value, fit.design.response.values)
     zero = tuple(np.zeros_like(own) for own in fit.modes)
     eta, phi, sd = fit.linear_predictor(zero), fit.phi_at(zero), np.sqrt(_random_variance(fit))
     if not sd.any():

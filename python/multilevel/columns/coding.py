@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FormulaError
-from ..formula.parse import Atom, Terms
+from ..formula.terms import Atom, Terms
 from .expressions import FACTOR_CALLS, Numbers, Rows, evaluate
 from .levels import drop_unused, is_logical, label_of, positions
 from .number_texts import check_number_texts

@@ -13,8 +13,8 @@ import pandas as pd
 
 from ..errors import DataError, FormulaError
 from ..formula.hints import no_function
-from ..formula.parse import Atom
 from ..formula.syntax import read_syntax
+from ..formula.terms import Atom
 from ..formula.tokens import complain
 from .frame import Column, Frame, read_column, row_text
 from .interpreter import Interpreter

@@ -34,14 +34,14 @@ from .choices import (
 )
 from .design import Design
 from .fixed import fixed_part, without_intercept
-from .identifiability import check_identifiable
+from .identifiability import check_apart, check_identifiable
 from .kinds import build_mixed_response, check_kinds, kind_column
 from .names import checked_contrasts, column_named, columns_used
 from .new_data import DesignCoding
 from .offset import Offset, offset_values, read_offset
 from .parts import DesignPart, read_parts
-from .random_terms import all_bars, bar_atoms, build_random_terms, check_part_terms
-from .response import build_response
+from .random_terms import all_bars, bar_atoms, build_random_terms
+from .read_response import build_response
 from .source import source_columns
 from .thresholds import (
     PART,
@@ -202,9 +202,11 @@ def build_design(
             check_items(random_terms, design_parts[0].fixed, response.values, response.levels or ())
     of_mean = tuple(term for term in random_terms if not term.parameter)
     check_identifiable(parsed.bars, factors, of_mean, rows.n, family, single, fixed)
+    for name, _, part in beside:
+        own_terms = [term for own, term in zip(bars, random_terms, strict=True) if own.part == name]
+        check_apart(part.bars, factors, own_terms)
     if family.kinds:
         check_kinds(parsed.bars, factors, of_mean, family, response, row_weights)
-    check_part_terms(bars, factors)
     if of_thresholds is not None:
         fixed, fixed_terms = without_intercept(fixed, fixed_terms)
         design_parts = tuple(own.without_intercept() if own.name == SCALE else own for own in design_parts)

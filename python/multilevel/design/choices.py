@@ -197,12 +197,6 @@ def check_choice_arguments(family: Family, choice_set: str | None, base: Any, fo
         raise DataError(
             "family='conditional' needs choice_set=, the column that tells which rows are alternatives of one choice"
         )
-    groups = list(dict.fromkeys(bar.group_name for bar in formula.bars))
-    if len(groups) > 1:
-        raise DataError(
-            f"the {family.name} family takes random effects of one grouping factor; the formula has "
-            f"{', '.join(map(repr, groups))}. Keep the one that matters most, or have the other as a fixed effect"
-        )
     if family.name == "multinomial" and (formula.offsets or offset):
         raise DataError(
             "an offset would stand in every category but the base, or in one of them: the multinomial family has none"

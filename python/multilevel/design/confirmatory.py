@@ -13,7 +13,7 @@ from ..formula.tokens import complain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..formula.parse import Bar
+    from ..formula.terms import Bar
 
 LEAST = 2  # columns of a factor beside others
 LEAST_ALONE = 3

@@ -15,8 +15,8 @@ from ..columns.grouping import GroupingFactor, Relation, relations, varies_withi
 from ..columns.least_squares import dense, in_terms_of, root_mean_square
 from ..columns.levels import label_of
 from ..errors import DataError
-from ..formula.parse import Bar
 from ..formula.structures import UNCORRELATED, rank_of
+from ..formula.terms import Bar
 from .fixed import FixedColumn
 from .random_terms import RandomTerm
 
@@ -62,22 +62,27 @@ def check_identifiable(
         Whether each row is one trial of a binomial.
     fixed : sequence of FixedColumn
     """
-    for one, two in combinations(factors, 2):
-        if len(one.levels) == len(two.levels):
-            (relation,) = relations((one, two))
-            if relation.kind == "equal":
-                _equal_factors(bars, relation)
-    pairs = list(zip(bars, terms, strict=True))
-    for (first, term), (second, other) in combinations(pairs, 2):
-        if term.grouping_factor == other.grouping_factor:
-            _check_overlap(first, term, second, other, factors[term.grouping_factor].name)
-    for bar, term in pairs:
+    check_apart(bars, factors, terms)
+    for bar, term in zip(bars, terms, strict=True):
         factor = factors[term.grouping_factor]
         _check_number(bar, factor, term, n_rows, family, single)
         _check_slopes(bar, factor, term)
         _check_fixed(bar, factor, term, fixed, n_rows, family)
         if family.support == "trials" and single:
             _check_loadings(bar, factor, term, fixed)
+
+
+def check_apart(bars: Sequence[Bar], factors: Sequence[GroupingFactor], terms: Sequence[RandomTerm]) -> None:
+    """Raise `DataError` for terms of one formula that cannot be told from each other; arguments as above."""
+    grouped = {bar.group_name for bar in bars}
+    for one, two in combinations([factor for factor in factors if factor.name in grouped], 2):
+        if len(one.levels) == len(two.levels):
+            (relation,) = relations((one, two))
+            if relation.kind == "equal":
+                _equal_factors(bars, relation)
+    for (first, term), (second, other) in combinations(zip(bars, terms, strict=True), 2):
+        if term.grouping_factor == other.grouping_factor:
+            _check_overlap(first, term, second, other, factors[term.grouping_factor].name)
 
 
 # ---- grouping factors --------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from ..errors import DataError
 from ..family.mixed import MixedFamily
 from ..family.registry import Family
 from ..formula.structures import rank_of
-from .response import Response, build_response
+from .read_response import build_response
+from .response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from ..columns.frame import Frame
     from ..columns.grouping import GroupingFactor
-    from ..formula.parse import Bar, Formula
+    from ..formula.parse import Formula
+    from ..formula.terms import Bar
     from .random_terms import RandomTerm
 
 
@@ -80,6 +82,7 @@ def build_mixed_response(
     assert isinstance(family, MixedFamily)
     kinds = codes_of_rows(family, rows)
     values, size, other_end = np.empty(rows.n), np.ones(rows.n), np.full(rows.n, np.nan)
+    limits = np.tile([-np.inf, np.inf], (rows.n, 1)) if formula.limits and formula.limits != ("upper",) else None
     left = None if weights is None else weights.copy()
     for code, (kind, own) in enumerate(zip(family.kinds, family.members, strict=True)):
         at = np.flatnonzero(kinds == code)
@@ -100,6 +103,8 @@ def build_mixed_response(
         values[at] = found.values
         if found.other_end is not None:
             other_end[at] = found.other_end
+        if limits is not None and found.limits is not None:
+            limits[at] = found.limits
         if found.size is not None:
             size[at] = found.size
         if left is not None:
@@ -107,7 +112,8 @@ def build_mixed_response(
     if left is not None and np.all(left == 1.0):
         left = None
     trials = None if np.all(size == 1.0) else size
-    return Response(formula.response_text, values, trials, None, other_end if formula.limits else None, kinds), left
+    ends = other_end if formula.limits else None
+    return Response(formula.response_text, values, trials, None, ends, kinds, limits), left
 
 
 def _of_kind(formula: Formula, family: Family, rows: Rows) -> Formula:

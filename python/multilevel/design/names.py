@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from ..columns.frame import Frame
     from ..columns.transforms import UserFunctions
-    from ..formula.parse import Atom, Bar, Formula
+    from ..formula.parse import Formula
+    from ..formula.terms import Atom, Bar
 
 
 def columns_used(

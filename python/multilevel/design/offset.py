@@ -10,7 +10,8 @@ import numpy as np
 from ..columns.expressions import Numbers, Rows, check_names, evaluate
 from ..columns.selection import argument_column
 from ..errors import DataError, FormulaError
-from ..formula.parse import Atom, Formula, parse_expression
+from ..formula.parse import Formula, parse_expression
+from ..formula.terms import Atom
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..family.registry import Family
+    from ..family.registry import Family, Zero
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,31 @@ class DesignPart:
         """The same without the constant column."""
         fixed, terms = without_intercept(self.fixed, self.fixed_terms)
         return replace(self, fixed=fixed, fixed_terms=terms)
+
+
+def with_parts(
+    family: Family, dispersion: str | None, zero_inflation: str | bool | None, hurdle: str | bool | None
+) -> tuple[Family, dict[str, str]]:
+    """The family with the zero part asked for, and the formulas of the parts beside the mean.
+
+    Raises
+    ------
+    DataError
+        Two zero parts are asked for, or the family has none.
+    """
+    parts = {} if dispersion is None else {"dispersion": dispersion}
+    if zero_inflation not in (None, False) and hurdle not in (None, False):
+        raise DataError("zero_inflation= and hurdle= are two ways to make zeros; give one of them")
+    asked: tuple[tuple[Zero, str | bool | None], ...] = (("inflation", zero_inflation), ("hurdle", hurdle))
+    for zero, formula in asked:
+        if formula is None or formula is False:
+            continue
+        if family.zero not in ("", zero):
+            raise DataError(f"{family!r} has a zero part of another kind; give it in one place")
+        family = family.with_zero(zero)
+        if formula is not True:
+            parts["zero"] = formula
+    return family, parts
 
 
 def is_constant(formula: Formula) -> bool:

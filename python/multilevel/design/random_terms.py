@@ -14,8 +14,9 @@ from ..columns.expressions import Numbers, Rows
 from ..columns.grouping import GroupCoding, GroupingFactor, build_grouping_factor
 from ..columns.transforms import Categories
 from ..errors import DataError
-from ..formula.parse import Atom, Bar, Formula
+from ..formula.parse import Formula
 from ..formula.structures import CONFIRMATORY, ORDERED, UNCORRELATED, rank_of
+from ..formula.terms import Atom, Bar
 from ..formula.tokens import complain
 from .confirmatory import confirmatory_structure
 from .times import Times, learn_times
@@ -144,17 +145,6 @@ def _check_columns(source: str, bar: Bar, names: tuple[str, ...]) -> None:
             f"{bar.text} has {rank} dimensions for {len(names)} columns: d must be less, such as d={most}; "
             f"for every correlation write ({left_of(bar)} | {bar.group_name})",
         )
-
-
-def check_part_terms(bars: Sequence[PartBar], factors: Sequence[GroupingFactor]) -> None:
-    """Random effects of a part beside the mean need one grouping factor for the whole model."""
-    for own in bars:
-        if own.part and len(factors) > 1:
-            names = ", ".join(f"'{factor.name}'" for factor in factors)
-            raise DataError(
-                f"{own.part}: random effects there ({own.bar.text}) need a model with one grouping factor; "
-                f"this one has {names}"
-            )
 
 
 def left_of(bar: Bar) -> str:

@@ -1,4 +1,4 @@
-"""The response of each family: what may stand on the left of ``~``, and what it becomes. Used by `design`."""
+"""The response of a model, and another one in its place, for the same rows. Used by `design`."""
 
 from __future__ import annotations
 
@@ -10,25 +10,13 @@ import numpy as np
 import pandas as pd
 
 from ..arguments import finite_numbers
-from ..columns.expressions import Numbers, Rows, evaluate
 from ..columns.frame import Frame
-from ..columns.levels import drop_unused, label_of, positions
-from ..columns.transforms import Categories
-from ..errors import DataError, DataWarning, warn_caller
+from ..errors import DataError
 from ..family.mixed import MixedFamily
-from ..family.response_kinds import (
-    TOLERANCE,
-    check_not_negative,
-    check_response,
-    check_trials,
-    check_values,
-    first,
-    warn_not_whole,
-)
-from ..formula.parse import Atom, Formula
+from ..family.response_kinds import check_response, first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -53,6 +41,8 @@ class Response:
         family knows its responses.
     kinds : ndarray of int64, or None
         Numbers of the rows' kinds, where each kind has a family of its own.
+    limits : ndarray of float64, (n, 2), or None
+        Of a censored response: below the first of a row and above the second it is known in part.
     levels : tuple of str, or None
         The labels of failure and success, when the response was a text, categorical or bool column; or of ordered
         categories, whose `values` are 1, 2, ...
@@ -64,6 +54,7 @@ class Response:
     levels: tuple[str, ...] | None = None
     other_end: NDArray[np.float64] | None = None
     kinds: NDArray[np.int64] | None = None
+    limits: NDArray[np.float64] | None = None
 
     @property
     def second(self) -> NDArray[np.float64] | None:
@@ -80,313 +71,22 @@ class Response:
             size=None if self.size is None else self.size[keep],
             other_end=None if self.other_end is None else self.other_end[keep],
             kinds=None if self.kinds is None else self.kinds[keep],
+            limits=None if self.limits is None else self.limits[keep],
         )
 
+    def seen(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Other responses of the rows as they would be written: at a limit where they are beyond it, (n, m) or (n,)."""
+        if self.limits is None:
+            return y
+        left, right = self.limits.T
+        return np.clip(y.T, left, right).T
 
-def build_response(
-    formula: Formula,
-    rows: Rows,
-    family: Family,
-    weights: NDArray[np.float64] | None,
-    levels: Sequence[Any] | None = None,
-) -> tuple[Response, NDArray[np.float64] | None]:
-    """The response, and the weights that are left: those of a binomial proportion become trials.
-
-    `levels` are those of ordered categories, in their order.
-    """
-    if family.support == "categories":
-        return build_categories(formula, rows, levels), weights
-    if family.name == "multinomial":
-        return _categories_without_order(formula, rows, levels), weights
-    if family.support == "choices":
-        return _chosen(formula, rows), weights
-    response, left = _build_response(formula, rows, family, weights)
-    check_trials(family, f"the response '{response.name}'", response.size)
-    return response, left
-
-
-def _build_response(
-    formula: Formula, rows: Rows, family: Family, weights: NDArray[np.float64] | None
-) -> tuple[Response, NDArray[np.float64] | None]:
-    name = formula.response_text
-    if formula.limits:
-        return _known_in_part(name, formula, rows, family), weights
-    if len(formula.response) == 2:
-        if family.support != "trials":
-            raise DataError(f"'{name}' is a response of the binomial family; the family is {family.name}")
-        return _successes_failures(name, formula.response, rows), weights
-    atom = formula.response[0]
-    value = evaluate(atom, rows, {})
-    if isinstance(value, Categories) and not (value.logical and family.support != "trials"):
-        return _two_levels(name, value, family), weights
-    if isinstance(value, Categories):
-        return Response(name, value.codes.astype(np.float64)), weights
-    values = _one_column(name, value)
-    if family.support == "trials":
-        return _proportion(name, values, rows, weights)
-    check_response(family, f"the response '{name}'", values, None, _in_row(rows))
-    return Response(name, values), weights
-
-
-def build_categories(formula: Formula, rows: Rows, levels: Sequence[Any] | None) -> Response:
-    """A response of ordered categories as 1, 2, ..., with their labels."""
-    name = formula.response_text
-    if formula.limits or len(formula.response) != 1:
-        raise DataError(f"'{name}': ordered categories are one column, and known")
-    atom = formula.response[0]
-    value = evaluate(atom, rows, {})
-    column = rows.frame[atom.name] if atom.name is not None else None
-    if isinstance(value, Categories):
-        if value.logical:
-            raise DataError(f"the response '{name}' holds truth values: two categories are family='binomial'")
-        if levels is None and not (column is not None and (column.ordered or rows.frame.declared_in_order(column))):
-            raise DataError(
-                f"the categories of the response '{name}' have no order: {_how_to_order(name, value.levels)}"
-            )
-    codes, known, unseen = _codes(
-        name,
-        value,
-        levels,
-        rows,
-        "ordered categories are whole numbers, an ordered categorical column, or any labels with levels= their order",
-    )
-    if unseen:
-        one = len(unseen) == 1
-        warn_caller(
-            f"no row has {'category' if one else 'the categories'} {', '.join(map(repr, unseen))} of the response "
-            f"'{name}': the thresholds on either side would be one, and the model is of the categories that occur",
-            DataWarning,
-        )
-        codes, known = drop_unused(codes, known)
-    if len(known) < 3:
-        shown = ", ".join(repr(label_of(level)) for level in known)
-        advice = "; of two it is the binomial" if len(known) == 2 else ""
-        raise DataError(
-            f"the response '{name}' has {len(known)} categor{'y' if len(known) == 1 else 'ies'} ({shown}); ordered "
-            f"categories are three or more{advice}"
-        )
-    return Response(name, codes.astype(np.float64) + 1.0, None, tuple(label_of(level) for level in known))
-
-
-def _categories_without_order(formula: Formula, rows: Rows, levels: Sequence[Any] | None) -> Response:
-    """A response of categories as 1, 2, ..., with their labels, those of a text or of numbers sorted."""
-    name = formula.response_text
-    if formula.limits or len(formula.response) != 1:
-        raise DataError(f"'{name}': categories are one column, and known")
-    value = evaluate(formula.response[0], rows, {})
-    codes, known, unseen = _codes(
-        name,
-        value,
-        levels,
-        rows,
-        "categories are texts, a categorical column, whole numbers, or any labels with levels= what they are",
-    )
-    if unseen and (levels is not None or (isinstance(value, Categories) and value.declared)):
-        raise DataError(
-            f"no row has category {unseen[0]!r} of the response '{name}': its coefficients go to minus infinity; leave "
-            "it out of the categories, such as by Series.cat.remove_unused_categories()"
-        )
-    if unseen:
-        codes, known = drop_unused(codes, known)
-    if len(known) < 3:
-        shown = ", ".join(repr(label_of(level)) for level in known)
-        advice = "; of two it is family='binomial'" if len(known) == 2 else ""
-        raise DataError(
-            f"the response '{name}' has {len(known)} categor{'y' if len(known) == 1 else 'ies'} ({shown}); the "
-            f"multinomial family takes three or more{advice}"
-        )
-    return Response(name, codes.astype(np.float64) + 1.0, None, tuple(label_of(level) for level in known))
-
-
-def _chosen(formula: Formula, rows: Rows) -> Response:
-    """Whether each row was chosen."""
-    name = formula.response_text
-    if formula.limits or len(formula.response) != 1:
-        raise DataError(f"'{name}': which alternative was chosen is one column")
-    value = evaluate(formula.response[0], rows, {})
-    if isinstance(value, Categories) and not value.logical:
-        raise DataError(
-            f"the response '{name}' holds categories; with family='conditional' it is 1 or true in the row that was "
-            "chosen and 0 or false in the others of its set"
-        )
-    values = value.codes.astype(np.float64) if isinstance(value, Categories) else _one_column(name, value)
-    row = first((values != 0.0) & (values != 1.0))
-    if row is not None:
-        raise DataError(
-            f"the response '{name}' is {values[row]:g} in {rows.at(row)}; it is 1 where a row was chosen, or 0"
-        )
-    return Response(name, values)
-
-
-def _how_to_order(name: str, known: pd.Index) -> str:
-    shown = ", ".join(repr(label_of(level)) for level in known[:8]) + (", ..." if len(known) > 8 else "")
-    return f"give it as levels=[{shown}], lowest first, or make '{name}' an ordered categorical column"
-
-
-def _codes(
-    name: str, value: Any, levels: Sequence[Any] | None, rows: Rows, wanted: str
-) -> tuple[NDArray[Any], pd.Index, list[str]]:
-    """Codes of categories, their labels, and those of them that no row has; `wanted` says what they may be."""
-    if isinstance(value, Categories):
-        codes, known = value.codes, value.levels
-    else:
-        values = _one_column(name, value)
-        row = first(values != np.floor(values))
-        if row is not None and levels is None:
-            raise DataError(f"the response '{name}' is {values[row]:g} in {rows.at(row)}; {wanted}")
-        unique, codes = np.unique(values, return_inverse=True)
-        known = pd.Index(unique)
-    if levels is not None:
-        codes, known = _in_order(name, codes, known, levels, rows)
-    counts = np.bincount(codes, minlength=len(known))
-    unseen = [label_of(level) for level, count in zip(known, counts, strict=True) if count == 0]
-    return codes, known, unseen
-
-
-def _in_order(
-    name: str, codes: NDArray[Any], known: pd.Index, levels: Sequence[Any], rows: Rows
-) -> tuple[NDArray[np.int64], pd.Index]:
-    """Codes of the levels given."""
-    if isinstance(levels, str) or len(set(levels)) != len(levels):
-        raise DataError(f"levels={levels!r} are no different labels in their order")
-    given = pd.Index(list(levels))
-    place = positions(given, known)
-    row = first(place[codes] < 0)
-    if row is not None:
-        raise DataError(
-            f"the response '{name}' is {label_of(known[codes[row]])!r} in {rows.at(row)}, which is not among levels="
-        )
-    return place[codes].astype(np.int64), given
-
-
-def _known_in_part(name: str, formula: Formula, rows: Rows, family: Family) -> Response:
-    """The response and the other end of where it is."""
-    columns = []
-    for atom in formula.response:
-        open_end = formula.limits == ("upper",) and atom.name is not None
-        column = rows.with_infinities(atom.name) if open_end and atom.name is not None else None
-        if column is not None and column.kind == "number" and column.values is not None:
-            columns.append(np.ascontiguousarray(column.values, dtype=np.float64))
-            continue
-        value = _constant(atom, rows) or evaluate(atom, rows, {})
-        if isinstance(value, Categories):
-            raise DataError(f"'{atom.text}' in {name} holds categories; a number is needed")
-        columns.append(_one_column(atom.text, value))
-    values = columns[0]
-    row = first(np.isnan(values))
-    if row is not None:
-        raise DataError(f"'{formula.response[0].text}' in {name} is no number in {rows.at(row)}")
-    other = values.copy()
-    if formula.limits == ("upper",):
-        other = columns[1]
-        row = first(~(other >= values) | (np.isinf(values) & np.isinf(other)))
-        if row is not None:
-            raise DataError(
-                f"{name} is from {values[row]:g} to {other[row]:g} in {rows.at(row)}: the lower end comes first, and "
-                "one of them is finite"
-            )
-        below = np.isinf(values)  # all that is known is the upper end
-        values, other = np.where(below, other, values), np.where(below, -np.inf, other)
-    else:
-        ends = dict(zip(formula.limits, columns[1:], strict=True))
-        left, right = (ends.get(side, np.full(rows.n, end)) for side, end in (("left", -np.inf), ("right", np.inf)))
-        row = first(~(left < right))
-        if row is not None:
-            ends_there = f"the left limit is {left[row]:g} and the right one {right[row]:g}"
-            raise DataError(f"{name}: {ends_there} in {rows.at(row)}")
-        below, above = values <= left, values >= right
-        values = np.select([below, above], [left, right], values)
-        other = np.select([below, above], [-np.inf, np.inf], values)
-    check_values(family.support, f"the response '{name}'", values, None, _in_row(rows))
-    return Response(name, values, other_end=other)
-
-
-def _constant(atom: Atom, rows: Rows) -> Numbers | None:
-    """A number written out, for every row; None where the atom is something else."""
-    try:
-        number = float(atom.text.replace(" ", ""))
-    except ValueError:
-        return None
-    return Numbers((("", np.full(rows.n, number)),))
-
-
-def _in_row(rows: Rows) -> Callable[[int], str]:
-    return lambda row: f"in {rows.at(row)}"
-
-
-def _one_column(name: str, value: Numbers) -> NDArray[np.float64]:
-    if len(value.columns) != 1:
-        raise DataError(f"the response '{name}' has {len(value.columns)} columns; one is needed")
-    return np.ascontiguousarray(value.columns[0][1], dtype=np.float64)
-
-
-def _two_levels(name: str, value: Categories, family: Family) -> Response:
-    if family.support != "trials":
-        shown = ", ".join(repr(label_of(v)) for v in value.levels[:5])
-        raise DataError(
-            f"the response '{name}' holds categories ({shown}); a number is needed for the {family.name} family"
-        )
-    codes, levels = value.codes, value.levels
-    if len(levels) != 2 or not (value.declared or value.logical):
-        codes, levels = drop_unused(codes, levels)
-    if len(levels) != 2:
-        shown = ", ".join(repr(label_of(v)) for v in levels[:8]) + (", ..." if len(levels) > 8 else "")
-        raise DataError(
-            f"the response '{name}' has {len(levels)} level{'s' if len(levels) != 1 else ''} ({shown}); "
-            "the binomial family needs two, the second of which is the success"
-        )
-    return Response(name, codes.astype(np.float64), None, (label_of(levels[0]), label_of(levels[1])))
-
-
-def _successes_failures(name: str, atoms: tuple[Atom, ...], rows: Rows) -> Response:
-    counts = []
-    for atom in atoms:
-        value = evaluate(atom, rows, {})
-        if isinstance(value, Categories):
-            if not value.logical:
-                raise DataError(f"'{atom.text}' in {name} holds categories; a number is needed")
-            value = Numbers((("", value.codes),))
-        counts.append(_one_column(atom.text, value))
-    successes, failures = counts
-    check_not_negative(f"'{atoms[0].text}'", successes, _in_row(rows))
-    row = first(failures < 0)
-    if row is not None and atoms[1].name is None:  # computed, as size - successes is
-        raise DataError(
-            f"'{atoms[1].text}' is {failures[row]:g} in {rows.at(row)}: more successes ({successes[row]:g}) than trials"
-        )
-    check_not_negative(f"'{atoms[1].text}'", failures, _in_row(rows))
-    for atom, values in zip(atoms, counts, strict=True):
-        warn_not_whole(f"'{atom.text}'", values, _in_row(rows))
-    size = successes + failures
-    return Response(name, successes, None if np.all(size == 1.0) else size)
-
-
-def _proportion(
-    name: str, values: NDArray[np.float64], rows: Rows, weights: NDArray[np.float64] | None
-) -> tuple[Response, NDArray[np.float64] | None]:
-    row = first((values < 0.0) | (values > 1.0))
-    if row is not None:
-        raise DataError(
-            f"the response '{name}' is {values[row]:g} in {rows.at(row)}; the binomial family needs 0 and 1, "
-            "proportions with weights= the trials, or counts as cbind(successes, failures)"
-        )
-    if np.all((values == 0.0) | (values == 1.0)):
-        return Response(name, values), weights
-    size = np.ones_like(values) if weights is None else weights
-    successes = values * size
-    nearest = np.round(successes)
-    far = np.abs(successes - nearest) > TOLERANCE
-    row = first(far)
-    if row is None:
-        successes = np.where(np.abs(successes - nearest) < 1e-8 * np.maximum(1.0, size), nearest, successes)
-    else:
-        advice = "give the trials as weights=" if weights is None else "weights= should hold the trials"
-        warn_caller(
-            f"the response '{name}' times its trials is not whole: {values[row]:g} times {size[row]:g} "
-            f"in {rows.at(row)} and {int(far.sum()) - 1} more; {advice}",
-            DataWarning,
-        )
-    return Response(name, successes, None if weights is None else size), None
+    def known(self, y: NDArray[np.float64]) -> Response:
+        """The response where these, (n,), are the numbers, censored at the limits of this one."""
+        assert self.limits is not None
+        assert self.other_end is not None
+        other = np.select([y <= self.limits[:, 0], y >= self.limits[:, 1]], [-np.inf, np.inf], y)
+        return replace(self, values=self.seen(y), other_end=np.where(np.isnan(self.other_end), np.nan, other))
 
 
 def another_response(given: Response, y: ArrayLike, index: pd.Index | None, family: Family) -> Response:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..columns.expressions import Rows
-    from ..formula.parse import Atom
+    from ..formula.terms import Atom
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,15 +75,29 @@ def take_rows(design: Design, rows: NDArray[np.int64], drawn: NDArray[np.int64] 
 def rows_of_levels(
     design: Design, at: int, levels: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Rows of these levels of a grouping factor, draw by draw, and the draw that each belongs to; `at` -1: of rows."""
-    if at < 0:
+    """Rows of these levels of a grouping factor, draw by draw, and the draw that each belongs to.
+
+    Where `at` is -1 they are rows, or sets of them that are alternatives of one choice.
+    """
+    codes = _sets(design) if at < 0 else design.grouping_factors[at].codes
+    if codes is None:
         return levels, None
-    factor = design.grouping_factors[at]
-    order = np.argsort(factor.codes, kind="stable")
-    counts = np.bincount(factor.codes, minlength=len(factor.levels))
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes, minlength=n_units(design, at))
     starts = np.concatenate([[0], np.cumsum(counts)])
     rows = np.concatenate([order[starts[level] : starts[level + 1]] for level in levels])
     return rows, np.repeat(np.arange(len(levels)), counts[levels])
+
+
+def n_units(design: Design, at: int) -> int:
+    """How many levels a grouping factor has, or how many rows, or sets of them, there are where `at` is -1."""
+    if at >= 0:
+        return len(design.grouping_factors[at].levels)
+    return design.n_rows if design.choices is None or design.choices.sets is None else design.choices.n_sets
+
+
+def _sets(design: Design) -> NDArray[np.int32] | None:
+    return None if design.choices is None else design.choices.sets
 
 
 def take_levels(design: Design, at: int, levels: NDArray[np.int64]) -> Design:

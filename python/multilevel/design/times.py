@@ -14,7 +14,7 @@ from ..columns.expressions import Numbers, Rows, evaluate
 from ..columns.levels import label_of, positions
 from ..columns.transforms import Categories
 from ..errors import DataError
-from ..formula.parse import Atom, Bar
+from ..formula.terms import Atom, Bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -20,7 +20,7 @@ from ..design.source import SourceColumn
 from ..errors import DataError, NotEstimableWarning, warn_caller
 from .directions import check_number, direction
 from .estimated import Estimated
-from .means import LINEAR, Question, RowMeans, all_means, all_slopes, needs_of
+from .means import LINEAR, Question, RowMeans, all_means, all_slopes, check_rows, needs_of
 from .samples import over_rows, sample_of
 from .variables import (
     checked_values,
@@ -116,6 +116,7 @@ def comparisons(
     -------
     Estimated
     """
+    check_rows(fit)
     check_choice("kind", kind, KINDS)
     if outcome in LINEAR and kind != "difference":
         raise DataError(f"kind={kind!r} compares means; linear predictors have differences")
@@ -226,6 +227,7 @@ def slopes(
     df_method: str | None = None,
 ) -> Estimated:
     """Slopes of the mean in a number; arguments as of `comparisons`, but that `at` may have the column, too."""
+    check_rows(fit)
     own = column_of(fit, column)
     check_number(fit, own, "slope")
     sample = sample_of(fit, Question(outcome=outcome, random=random), by, newdata, weights)
@@ -334,7 +336,9 @@ def _labels(rows: pd.DataFrame, comparisons: list[tuple[str, str, str]]) -> pd.D
 
 def _of_what(fit: Fit, outcome: str) -> str:
     if outcome == "link" and not fit.is_linear:
-        return "the linear predictor"
+        return "the linear predictor" + ("s" if fit.design.choices is not None else "")
+    if fit.design.choices is not None:
+        return "probabilities"
     if fit.design.thresholds is not None:
         return OF_CATEGORIES.get(outcome, "probabilities")
     return "probabilities" if fit.family.support == "trials" else "means"

@@ -20,7 +20,7 @@ from . import rows as coded
 from .directions import check_number, direction
 from .grid import reference_grid
 from .mean_table import MarginalMeans
-from .means import LINEAR, OF_CATEGORIES, Question, RowMeans, needs_of, row_means, row_slopes
+from .means import LINEAR, Question, RowMeans, all_means, all_slopes, check_rows, needs_of, outcomes_of
 from .variables import column_of
 
 if TYPE_CHECKING:
@@ -83,15 +83,15 @@ def marginal_means(
     """
     over, within = _names(columns), _names(by)
     question = _question(fit, kind, random)
-    ordered = fit.design.thresholds is not None
+    categories = fit.design.thresholds is not None or fit.design.choices is not None
     plain = kind in LINEAR
-    simple = plain or (fit.family.mean_is_response and not ordered)
+    simple = plain or (not categories and fit.family.mean_is_response)
     default = "link" if simple and (random == "zero" or (plain and random == "marginal")) else "response"
     average = default if average is None else average
     check_choice("average", average, ("link", "response"))
     if average == "link" and default == "response":
         raise DataError(
-            f"average='link' does not go with random={random!r} and kind={kind!r}: a mean over groups, of ordered "
+            f"average='link' does not go with random={random!r} and kind={kind!r}: a mean over groups, of "
             "categories, or with a zero part or truncation, is an average of responses; leave average= out"
         )
     if average == "link":
@@ -100,16 +100,15 @@ def marginal_means(
     grid = reference_grid(fit, [*over, *within], at or {}, weights, needs)
     rows = coded.grid(fit, grid.data(fit), grid.n, needs)
     questions = question.each(fit)
-    means = [_over_groups(fit, rows, own, None) for own in questions]
+    means = _over_groups(fit, rows, questions, None)
     shown = "mean" if kind == "response" and average == "link" and not fit.is_linear else "as they are"
     what = "Marginal means"
     if plain and not fit.is_linear:
         of = {"latent": "of the latent response less the mean threshold, ", "cuts": "of thresholds less predictors, "}
         what = f"Marginal means {of.get(kind, '')}on the scale of the {fit.family.link} link"
     elif questions[0].sums is not None:
-        what, shown = (
-            ("Mean categories", shown) if kind == "response" else ("Probabilities of categories", "probability")
-        )
+        mean = kind == "response" and fit.design.thresholds is not None
+        what, shown = ("Mean categories", shown) if mean else ("Probabilities of categories", "probability")
     return _collected(
         fit, grid, rows, means, [own.label for own in questions], shown, what,
         _notes(fit, grid, weights, question, average, kind), over, within, level,
@@ -153,7 +152,7 @@ def marginal_slopes(
     rows = code(np.asarray(data[column], dtype=np.float64))
     towards = direction(fit, own, code, np.asarray(data[column], dtype=np.float64))
     questions = question.each(fit)
-    means = [_over_groups(fit, rows, own, towards) for own in questions]
+    means = _over_groups(fit, rows, questions, towards)
     scale = f" on the scale of the {fit.family.link} link" if kind in LINEAR and not fit.is_linear else ""
     notes = _notes(fit, grid, weights, question, "link" if kind == "link" else "response", kind)
     return _collected(
@@ -163,38 +162,40 @@ def marginal_slopes(
 
 
 def _question(fit: Fit, kind: str, random: str) -> Question:
-    check_choice("kind", kind, OF_CATEGORIES if fit.design.thresholds is not None else ("link", "response"))
+    check_rows(fit)
+    choices = outcomes_of(fit)
+    check_choice("kind", kind, tuple(own for own in choices if own != "mean"))
     question = Question(outcome=kind, random=random)
     question.check(fit)
     return question
 
 
-def _over_groups(fit: Fit, rows: CodedRows, question: Question, towards: CodedRows | None) -> RowMeans:
+def _over_groups(fit: Fit, rows: CodedRows, questions: list[Question], towards: CodedRows | None) -> list[RowMeans]:
     """Means, or slopes, of rows of a grid; with conditional modes averaged over the groups of the fit.
 
     With several grouping factors each combination of their levels that occurs counts once.
     """
 
-    def one(own: CodedRows, other: CodedRows | None) -> RowMeans:
-        return row_means(fit, own, question) if other is None else row_slopes(fit, own, other, question)
+    def one(own: CodedRows, other: CodedRows | None) -> list[RowMeans]:
+        return all_means(fit, own, questions) if other is None else all_slopes(fit, own, other, questions)
 
-    rows = _undetermined_later(rows, question)
-    if question.random != "conditional" or not fit.design.random_terms:
+    rows = _undetermined_later(rows, questions[0])
+    if questions[0].random != "conditional" or not fit.design.random_terms:
         return one(rows, towards)
     codes = np.unique(np.column_stack([factor.codes for factor in fit.design.grouping_factors]), axis=0)
-    value, jacobian = np.empty(rows.n), np.empty((rows.n, len(fit.psi)))
+    found = [RowMeans(np.empty(rows.n), np.empty((rows.n, len(fit.psi)))) for _ in questions]
     for i in range(rows.n):
         which = np.full(len(codes), i)
         groups = tuple(codes[:, k] for k in range(codes.shape[1]))
         other = None if towards is None else replace(towards.take(which), codes=groups)
-        found = one(replace(rows.take(which), codes=groups), other)
-        value[i], jacobian[i] = found.value.mean(), found.jacobian.mean(axis=0)
-    return RowMeans(value, jacobian)
+        for own, means in zip(found, one(replace(rows.take(which), codes=groups), other), strict=True):
+            own.value[i], own.jacobian[i] = means.value.mean(), means.jacobian.mean(axis=0)
+    return found
 
 
 def _undetermined_later(rows: CodedRows, question: Question) -> CodedRows:
     """Averages of linear predictors may be determined where single ones are not: that is asked of the averages."""
-    if question.outcome not in LINEAR:
+    if question.outcome not in LINEAR or question.sums is not None:
         return rows
     return replace(rows, unknown=np.zeros(rows.n, dtype=np.bool_))
 

@@ -19,8 +19,10 @@ from ..arguments import check_choice
 from ..errors import DataError
 from ..fitting.covariance import jacobian
 from ..prediction.categories import TABLES, outcomes
-from ..prediction.category_law import probabilities
+from ..prediction.category_law import CategoryLaw, probabilities
+from ..prediction.choice_law import ChoiceLaw
 from ..prediction.links import averages, by_nodes, derivatives
+from . import choice_means
 from .rows import CodedRows, Needs
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from ..family.parameters import Parameter
     from ..fitting.record import Fit
-    from ..prediction.category_law import CategoryLaw
 
     Array = NDArray[np.float64]
 
@@ -36,6 +37,7 @@ RANDOM = ("zero", "conditional", "marginal")
 OUTCOMES = ("response", "mean", "link")
 LINEAR = ("link", "latent", "cuts")  # in the parameters
 OF_CATEGORIES = ("response", *LINEAR, *TABLES)
+OF_CHOICES = ("response", "probabilities", "link")
 STEP = 0.02  # of differences, on the scale of a linear predictor
 POINTS = np.arange(-3, 4)
 FIRST = np.array([-1.0, 9.0, -45.0, 0.0, 45.0, -9.0, 1.0]) / 60.0  # errors of sixth order
@@ -49,7 +51,8 @@ class Question:
     """Which mean: its scale, and what becomes of the random effects.
 
     Of ordered categories `sums` is what the probabilities, (C,), or the thresholds, (C - 1,), are multiplied by and
-    added, and `label` says what of them that is; without it the mean is that of one predictor.
+    added, and `label` says what of them that is; without it the mean is that of one predictor. Of categories without an
+    order probabilities and linear predictors are (K,).
     """
 
     outcome: str
@@ -59,12 +62,17 @@ class Question:
 
     def check(self, fit: Fit) -> None:
         """Refuses words that are none of the choices."""
-        check_choice("outcome", self.outcome, OF_CATEGORIES if fit.design.thresholds is not None else OUTCOMES)
+        check_rows(fit)
+        check_choice("outcome", self.outcome, outcomes_of(fit))
         check_choice("random", self.random, RANDOM)
 
     def each(self, fit: Fit) -> list[Question]:
         """The question of each outcome: of ordered categories there may be several."""
-        made = fit.design.thresholds
+        made, choices = fit.design.thresholds, fit.design.choices
+        if choices is not None:
+            asked = choices.others if self.outcome == "link" else range(len(choices.categories))
+            every = np.eye(len(choices.categories))
+            return [replace(self, label=choices.categories[k], sums=every[k]) for k in asked]
         if made is None or self.outcome in ("link", "latent"):
             return [self]
         if self.outcome == "cuts":
@@ -88,9 +96,27 @@ class RowMeans:
     places: str = ""
 
 
+def outcomes_of(fit: Fit) -> tuple[str, ...]:
+    """The words for what means are of."""
+    if fit.design.choices is not None:
+        return OF_CHOICES
+    return OF_CATEGORIES if fit.design.thresholds is not None else OUTCOMES
+
+
+def check_rows(fit: Fit) -> None:
+    """Refuses rows that are alternatives."""
+    choices = fit.design.choices
+    if choices is not None and not choices.by_category:
+        raise DataError(
+            "what a column does to the probabilities of alternatives depends on the alternative that it changes for, "
+            "and on the others of the set: predict(newdata, kind='probabilities', se=True) has those of the sets as "
+            "they are, and of the same sets with the column changed where it is to be"
+        )
+
+
 def needs_of(fit: Fit, question: Question) -> Needs:
     """What rows must have for a question."""
-    fit.need_rows("what follows from the estimates for a predictor")
+    check_rows(fit)
     has_random = bool(fit.design.random_terms)
     conditional = question.random == "conditional" and has_random
     marginal = question.random == "marginal" and has_random and not _is_plain(fit, question)
@@ -99,7 +125,7 @@ def needs_of(fit: Fit, question: Question) -> Needs:
     return Needs(random=conditional or marginal, levels=conditional, parts=parts)
 
 
-def row_means(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | None = None) -> RowMeans:
+def row_means(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | ChoiceLaw | None = None) -> RowMeans:
     """The means of rows.
 
     Parameters
@@ -108,8 +134,8 @@ def row_means(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | 
     rows : CodedRows
         With what `needs_of` says.
     question : Question
-    law : CategoryLaw, optional
-        Of ordered categories at these rows, as `category_law` has it.
+    law : CategoryLaw or ChoiceLaw, optional
+        Of categories at these rows, as `law_of` has it.
 
     Returns
     -------
@@ -117,13 +143,17 @@ def row_means(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | 
         NaN in rows with a missing value, and in those that the rows of the fit do not determine.
     """
     _check_kinds(fit, question)
-    eta = _eta(fit, rows, question)
     total = np.zeros((rows.n, len(fit.psi)))
+    if fit.design.choices is not None:
+        return _known(rows, _of_choices(fit, rows, question, law, total), total)
+    eta = _eta(fit, rows, question)
     p = len(fit.beta)
     if question.outcome in LINEAR:
         value = _linear(fit, rows, eta, question, total)
     elif question.sums is not None:
-        value = _of_categories(fit, rows, question, law or category_law(fit, rows, question), total)
+        ordered = law_of(fit, rows, question) if law is None else law
+        assert isinstance(ordered, CategoryLaw)
+        value = _of_categories(fit, rows, question, ordered, total)
     elif _is_smooth(fit, question):
         variance = _variance(fit, rows, question)
         found = averages(fit.family.link, eta, variance, 2) if variance is not None else None
@@ -149,7 +179,7 @@ def _check_kinds(fit: Fit, question: Question) -> None:
 def all_means(fit: Fit, rows: CodedRows, questions: list[Question]) -> list[RowMeans]:
     """The means of several outcomes of ordered categories, whose probabilities are made once; or of one question."""
     shared = len(questions) > 1 and questions[0].outcome not in LINEAR
-    law = category_law(fit, rows, questions[0]) if shared else None
+    law = law_of(fit, rows, questions[0]) if shared else None
     return [row_means(fit, rows, question, law) for question in questions]
 
 
@@ -157,20 +187,22 @@ def all_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, questions: list[
     """The slopes of the same; arguments as of `row_slopes`."""
     if len(questions) == 1 or questions[0].outcome in LINEAR:
         return [row_slopes(fit, rows, direction, question) for question in questions]
-    return _slopes_by_differences(fit, rows, direction, _eta(fit, direction, questions[0]), questions)
+    return _slopes_by_differences(fit, rows, direction, questions)
 
 
 def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Question) -> RowMeans:
     """Derivatives of the means of rows as their columns move; `direction` has the derivatives of the columns."""
     _check_kinds(fit, question)
     p = len(fit.beta)
-    rise = _eta(fit, direction, question)
     total = np.zeros((rows.n, len(fit.psi)))
+    if fit.design.choices is not None and question.outcome in LINEAR:
+        return _known(rows, _of_choices(fit, direction, question, None, total), total)
+    if question.outcome not in LINEAR and (question.sums is not None or not _is_smooth(fit, question)):
+        return _slopes_by_differences(fit, rows, direction, [question])[0]
+    rise = _eta(fit, direction, question)
     if question.outcome in LINEAR:
         value = _linear(fit, direction, rise, question, total)
         return _known(rows, value, total)
-    if question.sums is not None or not _is_smooth(fit, question):
-        return _slopes_by_differences(fit, rows, direction, rise, [question])[0]
     eta, variance = _eta(fit, rows, question), _variance(fit, rows, question)
     if variance is None:
         mean = derivatives(fit.family.link, eta, 2)
@@ -199,7 +231,7 @@ def _is_plain(fit: Fit, question: Question) -> bool:
 
 def _is_smooth(fit: Fit, question: Question) -> bool:
     """Whether the mean is that of the link, and no parameter of the family has a part in it."""
-    return question.outcome != "response" or fit.family.mean_is_response
+    return fit.design.choices is not None or question.outcome != "response" or fit.family.mean_is_response
 
 
 def _known(rows: CodedRows, value: Array, total: Array) -> RowMeans:
@@ -251,11 +283,13 @@ def _variance_derivatives(fit: Fit, one: CodedRows, two: CodedRows, parameter: s
     return found
 
 
-# ---- ordered categories ------------------------------------------------------------------------------------------
+# ---- categories --------------------------------------------------------------------------------------------------
 
 
-def category_law(fit: Fit, rows: CodedRows, question: Question) -> CategoryLaw:
+def law_of(fit: Fit, rows: CodedRows, question: Question) -> CategoryLaw | ChoiceLaw:
     """Probabilities of the categories of rows with the derivatives that means need."""
+    if fit.design.choices is not None:
+        return choice_means.law_of(fit, rows, question.random)
     variance = _variance(fit, rows, question)
     eta, order = _eta(fit, rows, question), 1 if variance is None else 2
     return probabilities(fit.family, eta, thresholds_of(fit, rows), variance, order)
@@ -271,6 +305,19 @@ def _of_categories(fit: Fit, rows: CodedRows, question: Question, law: CategoryL
         for at, own in _variance_derivatives(fit, rows, rows):
             total[:, at] += bend * own
     return np.asarray(law.by_eta[0] @ question.sums)
+
+
+def _of_choices(
+    fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | ChoiceLaw | None, total: Array
+) -> Array:
+    """A sum of probabilities, or of linear predictors, of categories without an order."""
+    assert question.sums is not None
+    if question.outcome == "link":
+        conditional = question.random == "conditional"
+        return choice_means.of_predictors(fit, rows, question.sums, total, conditional=conditional)
+    own = law_of(fit, rows, question) if law is None else law
+    assert isinstance(own, ChoiceLaw)
+    return choice_means.of_probabilities(fit, rows, question.sums, own, total)
 
 
 def _linear(fit: Fit, rows: CodedRows, eta: Array, question: Question, total: Array) -> Array:
@@ -404,17 +451,18 @@ def _averaged_share(
 
 
 def _slopes_by_differences(
-    fit: Fit, rows: CodedRows, direction: CodedRows, rise: Array, questions: list[Question]
+    fit: Fit, rows: CodedRows, direction: CodedRows, questions: list[Question]
 ) -> list[RowMeans]:
     """The same where no derivative of the mean is at hand: differences of sixth order along the direction."""
-    question, speed = questions[0], np.abs(rise)
+    question, choices = questions[0], fit.design.choices is not None
+    speed = choice_means.speed(fit, direction) if choices else np.abs(_eta(fit, direction, question))
     for k, term in enumerate(fit.design.random_terms if direction.z else ()):
         # random slopes move variances, at the speed of their standard deviation
         if not term.parameter or term.parameter in direction.parts:
             speed = np.maximum(
                 speed, np.sqrt(np.einsum("ni,ij,nj->n", direction.z[k], fit.random_cov[k], direction.z[k]))
             )
-    if question.sums is not None:
+    if question.sums is not None and not choices:
         speed = np.maximum(speed, np.abs(thresholds_of(fit, direction)).max(axis=1))
     for name, (x, _) in direction.parts.items() if question.sums is None else ():
         component = next(own for own in fit.components if own.parameter == name)

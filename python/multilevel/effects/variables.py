@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
     from ..design.source import SourceColumn
     from ..fitting.record import Fit
-    from ..formula.parse import Atom
+    from ..formula.terms import Atom
 
 
 def columns_by_name(fit: Fit) -> dict[str, SourceColumn]:
     """The columns of the data that any predictor or offset was made from."""
-    fit.need_rows("what follows from the estimates for a predictor")
     columns = {column.name: column for column in fit.design.source}
     if not columns and any(atom.variables for atom in fit.design.formula.predictor_atoms):
         raise DataError(

@@ -11,8 +11,9 @@ from multilevel import _core
 
 from ..errors import DataError
 from .callbacks import WITH_ZEROS, Callbacks, OwnParameter, other_links
+from .density import rows_for_core
 from .names import names_and_links
-from .registry import Family, Zero, rows_for_core
+from .registry import Family, Zero
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

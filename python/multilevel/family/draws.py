@@ -74,7 +74,7 @@ def draw(
         return y
     if family.support == "categories":
         scale = phi[:, -1] if family.scaled else None
-        return _category(rng, family.category_probabilities(eta, phi[:, :-1] if family.scaled else phi, scale))
+        return draw_categories(rng, family.category_probabilities(eta, phi[:, :-1] if family.scaled else phi, scale))
     name = family.name.removeprefix("truncated_")
     if name not in DRAWS:
         raise DataError(
@@ -106,10 +106,20 @@ def draw(
     return y
 
 
-def _category(rng: np.random.Generator, probabilities: Array) -> Array:
+def draw_categories(rng: np.random.Generator, probabilities: Array) -> Array:
     """Numbers of categories, from 1: how many of the cumulative probabilities a uniform variable is above, and one."""
     below = np.cumsum(probabilities[:, :-1], axis=1)
     return 1.0 + (rng.uniform(size=(len(below), 1)) > below).sum(axis=1)
+
+
+def draw_alternatives(rng: np.random.Generator, eta: Array, sets: NDArray[np.int32]) -> Array:
+    """Which alternative of each set is the one: that whose predictor is the largest after each was given a variable of
+    the standard Gumbel distribution.
+    """
+    value = eta + rng.gumbel(size=eta.shape)
+    largest = np.full(int(sets.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(largest, sets, value)
+    return np.asarray(value == largest[sets], dtype=np.float64)
 
 
 def check_weights(family: Family, weights: Array | None) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 from multilevel import _core
 
 from ..errors import DataError
+from .density import Density
 from .names import known_elsewhere, names_and_links
-from .parameters import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 Support = Literal[
     "numbers",
@@ -35,10 +35,9 @@ Support = Literal[
 Zero = Literal["", "inflation", "hurdle"]
 
 MOST_THRESHOLDS = 10  # of families that have all as parameters, in the core
-SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
 
-class Family:
+class Family(Density):
     """A family of densities with its link.
 
     Parameters
@@ -213,19 +212,9 @@ class Family:
         return tuple(self._core.modifiers)
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The family's own parameters."""
-        return tuple(Parameter(**facts) for facts in self._core.parameters)
-
-    @property
     def most_thresholds(self) -> int:
         """The most thresholds between ordered categories."""
         return MOST_THRESHOLDS if self.all_thresholds else 10**6
-
-    @property
-    def all_thresholds(self) -> bool:
-        """Whether the probability of an ordered category depends on all thresholds, and not on its two ends alone."""
-        return bool(self._core.all_thresholds)
 
     @property
     def independent_trials(self) -> bool:
@@ -247,204 +236,6 @@ class Family:
         """Whether the model is the linear mixed model, for which the Laplace approximation is exact."""
         return bool(self._core.is_linear)
 
-    def mean(self, eta: ArrayLike) -> NDArray[np.float64]:
-        """Mean of the response (of a binomial one: the probability) at the linear predictor `eta`."""
-        return self._core.mean(np.ascontiguousarray(eta, dtype=np.float64))
-
-    @property
-    def mean_is_response(self) -> bool:
-        """Whether the mean that the link makes is that of the response: not with a zero part, or truncation."""
-        eta, phi = np.array([0.3, 0.7]), np.full(len(self.parameters), 0.3)
-        return bool(np.array_equal(self._core.response_mean(eta, phi, None), self._core.mean(eta)))
-
-    def response_mean(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Mean of the response itself, of trials of the proportion: zeros and what is cut off are in it.
-
-        Parameters
-        ----------
-        eta : array_like, (n,)
-        phi : array_like, (n_phi,) or (n, n_phi)
-            The family's parameters as the fit moves them (their logarithms, logits, ...), for all rows or for each.
-        trials : array_like, (n,), optional
-        """
-        return self._core.response_mean(*rows_for_core(eta, phi, trials))
-
-    def response_variance(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Variance of the response itself, of a row of unit weight; arguments as of `response_mean`."""
-        return self._core.response_variance(*rows_for_core(eta, phi, trials))
-
-    def category_probabilities(
-        self, eta: ArrayLike, thresholds: NDArray[np.float64], log_scale: NDArray[np.float64] | None = None
-    ) -> NDArray[np.float64]:
-        """Probabilities of ordered categories, (n, C), with their digits where they are close to zero.
-
-        Parameters
-        ----------
-        eta : array_like, (n,)
-        thresholds : ndarray, (n, C - 1)
-        log_scale : ndarray, (n,), optional
-            Logarithm of what the distances of eta from the thresholds are divided by.
-        """
-        at = np.ascontiguousarray(eta, dtype=np.float64)
-        if log_scale is not None:
-            per = np.exp(-log_scale)
-            at, thresholds = at * per, thresholds * per[:, None]
-        return np.exp(np.column_stack([own["value"] for own in self.category_derivatives(at, thresholds)]))
-
-    def category_derivatives(
-        self, eta: NDArray[np.float64], thresholds: NDArray[np.float64]
-    ) -> list[dict[str, NDArray[np.float64]]]:
-        """Of each ordered category, without a scale, its log probability with the core's derivatives.
-
-        They are by eta, and by all thresholds, (n, C - 1), or by the two ends of a category, the upper one first.
-        """
-        n, one = len(eta), np.ones(len(eta))
-        categories = range(thresholds.shape[1] + 1)
-        if self.all_thresholds:
-            core = self.core_of(thresholds)
-            phi = [np.ascontiguousarray(thresholds) for _ in categories]
-        else:
-            core = _core.Family(self.name, self.link)
-            ends = np.hstack([np.full((n, 1), -np.inf), thresholds, np.full((n, 1), np.inf)])
-            phi = [np.ascontiguousarray(ends[:, [k + 1, k]]) for k in categories]
-        return [core.derivatives(eta, one + k, one, one, phi[k]) for k in categories]
-
-    def core_of(self, phi: NDArray[np.float64]) -> _core.Family:
-        """The core's family, of as many thresholds as there are where these are its parameters."""
-        return _core.Family(self.name, self.link, "", phi.shape[-1] + 1) if self.all_thresholds else self._core
-
-    def link_of_mean(self, mu: ArrayLike) -> NDArray[np.float64]:
-        """Linear predictor at the mean `mu`."""
-        return self._core.link_of_mean(np.ascontiguousarray(mu, dtype=np.float64))
-
-    def variance(self, mu: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """Variance function at `mu`: the variance of one observation or trial over the dispersion.
-
-        `phi` holds the family's parameters by name, on their natural scale; or as `Fit.row_phi` has them.
-        """
-        return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._phi(phi))
-
-    def variance_ratio(self, trials: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the variance of a proportion of so many trials is times that of as many that are independent."""
-        return self._core.variance_ratio(np.ascontiguousarray(trials, dtype=np.float64), self._phi(phi))
-
-    def dispersion(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the variance function is multiplied by: sigma^2, 1 / shape; 1 for families without a dispersion.
-
-        One number, (1,), or one for each row of `phi`.
-        """
-        given = self._phi(phi)
-        return (self.core_of(given) if isinstance(given, np.ndarray) else self._core).dispersion(given)
-
-    def unit_deviance(
-        self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Deviance of one observation (of a binomial one: of one trial, `y` a proportion), times the dispersion."""
-        return self._core.unit_deviance(
-            np.ascontiguousarray(y, dtype=np.float64),
-            np.ascontiguousarray(mu, dtype=np.float64),
-            self._phi(phi),
-        )
-
-    def log_density(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        second: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-        phi: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """The log density of responses at linear predictors, with every constant, (n,).
-
-        `second` is what else a response consists of: trials, or the other end of one that is known in part. `phi` has
-        shape (n_phi,), or a row of parameters for each.
-        """
-        one = np.ones_like(eta)
-        core = self.core_of(phi)
-        at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
-        total: NDArray[np.float64] = at["value"] + at["constant"]
-        return total
-
-    def score(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        second: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-        phi: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Derivative of the log density by eta and the expected information on eta, (n,) each; as `log_density`."""
-        one = np.ones_like(eta)
-        core = self.core_of(phi)
-        at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
-        return at["d1"], at["expected_information"]
-
-    def cumulants(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        trials: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Third and fourth cumulants of the score of each row, (n,), of families with a canonical link and without
-        parameters: there they are derivatives of the log density.
-        """
-        one = np.ones_like(eta)
-        at = self._core.derivatives(eta, y, one if trials is None else trials, one if weights is None else weights, [])
-        return -at["d3"], -at["d4"]
-
-    def log_density_lacks(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        trials: NDArray[np.float64],
-        phi: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """What the log density of a response of unit weight lacks at `eta` to its largest.
-
-        `phi`: (n_phi,), or a row of parameters for each.
-        """
-        one = np.ones_like(eta)
-        return self._core.supremum(y, trials, one, phi) - self._core.derivatives(eta, y, trials, one, phi)["value"]
-
-    def information(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        second: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-        phi: NDArray[np.float64],
-        expected: bool = True,
-    ) -> NDArray[np.float64]:
-        """Information about the linear predictor of each row, expected or observed, its weight included, (n,).
-
-        `second` are the trials, or the other end of what is known of the response; `phi` as of `response_mean`.
-        """
-        one = np.ones_like(eta)
-        core = self.core_of(phi)
-        at = core.derivatives(eta, y, one if second is None else second, one if weights is None else weights, phi)
-        return at["expected_information"] if expected else -at["d2"]
-
-    def _phi(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64] | list[float]:
-        """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
-        if isinstance(phi, np.ndarray):
-            return phi
-        return [own.phi(phi[own.name]) for own in self.parameters]
-
-    def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Logarithms of the probabilities of success and of failure of a trial at the linear predictor `eta`.
-
-        They are exact where the probabilities themselves are 0 or 1 in floating-point numbers.
-        """
-        at = np.ascontiguousarray(eta, dtype=np.float64)
-        one, zero, trial = np.ones_like(at), np.zeros_like(at), _core.Family("binomial", self.link)
-
-        def log_density(eta: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-            return trial.derivatives(eta, y, one, one, [])["value"]
-
-        # a success at eta is a failure at -eta, whose logarithm keeps its digits where it is close to zero
-        return log_density(-at, zero) if self.link in SYMMETRIC else log_density(at, one), log_density(at, zero)
-
     def __repr__(self) -> str:
         zero = f", zero={self.zero!r}" if self.zero else ""
         given = "".join(f", {name}={value:g}" for name, value in self.given.items())
@@ -463,14 +254,6 @@ class Family:
     @property
     def _key(self) -> tuple[str, str, Zero, dict[str, float], bool, bool]:
         return (self.name, self.link, self.zero, self.given, self.censored, self.scaled)
-
-
-def rows_for_core(
-    eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
-    """As the core takes them."""
-    second = None if trials is None else np.ascontiguousarray(trials, dtype=np.float64)
-    return np.ascontiguousarray(eta, dtype=np.float64), np.ascontiguousarray(phi, dtype=np.float64), second
 
 
 def _no_zero_part(name: str, link: str, zero: str) -> str:

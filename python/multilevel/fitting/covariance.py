@@ -48,6 +48,12 @@ def rank(structure: str, q: int) -> int:
     return q if found is None else found
 
 
+def scales(structure: str, q: int) -> NDArray[np.float64]:
+    """Which parameters grow with the factor when all of it is multiplied by a number: 1, and 0 of the others."""
+    labels = _core.Structure(structure, q).labels
+    return np.array([float(label.split(" ")[0] not in ("correlation", "factors")) for label in labels])
+
+
 def correlation_position(structure: str, q: int) -> int | None:
     """Where the parameter of the one correlation stands among those of the term; None if there is no such thing."""
     labels = _core.Structure(structure, q).labels

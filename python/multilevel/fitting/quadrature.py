@@ -32,6 +32,7 @@ def check_points(n_quadrature: object, design: Design, linear: bool) -> None:
         return
     factors = design.grouping_factors
     if len(factors) > 1 and not linear:
+        _check_one_predictor(n_quadrature, design)
         _check_nested(n_quadrature, design)
     if automatic or (len(factors) > 1 and linear):
         return
@@ -74,6 +75,23 @@ def _too_many(points: int, nodes: int, design: Design) -> str:
     return (
         f"{points} quadrature points for each of {q} random effects are {power}{nodes:,} nodes per "
         f"{'group' if len(sizes) == 1 else 'row'}; the limit is {_core.most_nodes:,}. {remedy}"
+    )
+
+
+def _check_one_predictor(n_quadrature: object, design: Design) -> None:
+    """Over several factors quadrature takes rows of one linear predictor, independent given the random effects."""
+    names = ", ".join(f"'{factor.name}'" for factor in design.grouping_factors)
+    carrying = {term.parameter for term in design.random_terms if term.parameter}
+    part = next((own.name for own in design.parts if own.parameter in carrying), None)
+    if design.choices is not None:
+        why = "rows that share the probabilities of a choice"
+    elif part is not None:
+        why = f"random effects in the {part} formula"
+    else:
+        return
+    raise DataError(
+        f"n_quadrature={n_quadrature!r} with {why} needs one grouping factor, and the model has "
+        f"{len(design.grouping_factors)}: {names}. Use {LAPLACE}"
     )
 
 

@@ -186,7 +186,7 @@ class Fit:
         """Whether a likelihood was maximized, and not quasi-likelihood."""
         return self.method in ("ml", "reml")
 
-    def need_rows(self, what: str) -> None:
+    def need_rows(self, what: str, instead: str = "") -> None:
         """Refuses what needs a response with a mean in each row.
 
         Raises
@@ -197,7 +197,7 @@ class Fit:
         if self.design.choices is not None:
             raise DataError(
                 f"{what}: a choice among categories or alternatives is no number with a mean; "
-                "predict(kind='probabilities') has the probabilities of all of them"
+                + (instead or "predict(kind='probabilities') has the probabilities of all of them")
             )
 
     def need_likelihood(self, what: str) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..errors import FormulaError
-from .algebra import Atom, Bar, Terms, atom_from_tokens, parse_right_side
+from .algebra import parse_right_side
+from .terms import Atom, Bar, Terms, atom_from_tokens
 from .tokens import Token, complain, display, matching, split_arguments, tokenize
 
 __all__ = ["Atom", "Bar", "Formula", "Terms", "parse_expression", "parse_formula", "parse_part"]

@@ -9,7 +9,15 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from ..errors import DataError
-from .dependence_intervals import by_bootstrap, by_profile_of_sds, check, icc_by_profile, tell_of_missing
+from .dependence_intervals import (
+    by_bootstrap,
+    by_profile_of_sds,
+    check,
+    has_profile,
+    icc_by_profile,
+    remedy,
+    tell_of_missing,
+)
 from .latent_variance import is_latent, latent_variance
 from .wald import quantile
 
@@ -28,8 +36,10 @@ RATIOS = {"logit": "odds", "cloglog": "hazard", "log": "rate"}
 
 
 def _share(value: float, error: float, level: float) -> tuple[float, float, float, float]:
-    """A share with an interval made on the logit scale; without one at the ends."""
+    """A share with an interval made on the logit scale; without one at the ends, but where it is there for certain."""
     reach = float(quantile(level))
+    if error == 0.0:
+        return value, 0.0, value, value
     if not (np.isfinite(error) and 0.0 < value < 1.0):
         return value, np.nan, np.nan, np.nan
     size = reach * error / (value * (1.0 - value))
@@ -90,7 +100,7 @@ def icc(
         if not adjusted:
             raise DataError("method='profile' is of the adjusted correlation; use method='bootstrap'")
         return icc_by_profile(fit, table, level)
-    return tell_of_missing(table, "icc")
+    return tell_of_missing(table, "icc", remedy(fit, adjusted and has_profile(fit)))
 
 
 def r2(
@@ -105,7 +115,8 @@ def r2(
 ) -> pd.DataFrame:
     """The share of the variance that the fixed part explains (marginal), and with the random effects (conditional).
 
-    `method` is "wald" or "bootstrap", as of `icc`.
+    `method` is "wald" or "bootstrap", as of `icc`. Without predictors the marginal share is zero whatever the response
+    is, and so are its standard error and limits.
     """
     check(fit, method, mean)
     if method == "profile":
@@ -113,13 +124,21 @@ def r2(
 
     def ratios(own: Fit) -> dict[str, tuple[float, float]]:
         found = latent_variance(own, mean, approximation)
-        rows = {"marginal": found.ratio(("fixed",), found.names)}
+        rows = {"marginal": found.ratio(("fixed",), found.names) if _has_predictors(own) else (0.0, 0.0)}
         return rows | ({"conditional": found.ratio(found.names[:-1], found.names)} if own.design.random_terms else {})
 
     table = _table({name: _share(*own, level) for name, own in ratios(fit).items()}, "r2")
     if method == "bootstrap":
         return by_bootstrap(fit, table, lambda own: _estimates(ratios(own)), level, n, seed, threads)
-    return table
+    return tell_of_missing(table, "r2", remedy(fit, profile=False))
+
+
+def _has_predictors(fit: Fit) -> bool:
+    """Whether the fixed part differs from row to row."""
+    return any(
+        column.values is not None and column.name in fit.fixed_names and (column.values != column.values[0]).any()
+        for column in fit.design.fixed
+    )
 
 
 def median_odds_ratio(
@@ -169,7 +188,9 @@ def median_odds_ratio(
             return {name: _ratio(variances.total((name,))[0]) for name in table.index}
 
         return by_bootstrap(fit, table, ratios, level, n, seed, threads)
-    return tell_of_missing(table, "median_odds_ratio")
+    intercepts = all(term.names == ("(Intercept)",) for term in fit.design.random_terms)
+    own = "method='profile' and method='bootstrap' have" if intercepts else "method='bootstrap' has"
+    return tell_of_missing(table, "median_odds_ratio", own)
 
 
 def _ratio(variance: float) -> float:

@@ -71,6 +71,13 @@ def by_bootstrap(
     )
 
 
+def has_profile(fit: Fit) -> bool:
+    """Whether the intraclass correlation is a function of one standard deviation, in a form that can be profiled."""
+    terms = fit.design.random_terms
+    one = len(fit.design.grouping_factors) == 1 and all(term.names == ("(Intercept)",) for term in terms)
+    return one and (fit.is_linear or (is_latent(fit) and fit.design.thresholds is None))
+
+
 def icc_by_profile(fit: Fit, table: pd.DataFrame, level: float) -> pd.DataFrame:
     """The table of the one intraclass correlation with limits of its profile.
 
@@ -79,8 +86,7 @@ def icc_by_profile(fit: Fit, table: pd.DataFrame, level: float) -> pd.DataFrame:
     DataError
         It is a function of more than one standard deviation, or the family's variance is an approximation.
     """
-    intercepts = len(table) == 1 and all(term.names == ("(Intercept)",) for term in fit.design.random_terms)
-    if not intercepts or not (fit.is_linear or (is_latent(fit) and fit.design.thresholds is None)):
+    if not has_profile(fit):
         raise DataError(
             "method='profile' is of the intraclass correlation of linear and binomial (logit, probit, cloglog) models "
             "with one random intercept; use method='bootstrap', or results.profile with a function of the parameters"
@@ -114,14 +120,22 @@ def by_profile_of_sds(fit: Fit, table: pd.DataFrame, of_sd: Callable[[float], fl
     return table.assign(lower=lower, upper=upper)
 
 
-def tell_of_missing(table: pd.DataFrame, what: str) -> pd.DataFrame:
+def tell_of_missing(table: pd.DataFrame, what: str, remedy: str) -> pd.DataFrame:
     """The table; warns of what has no limits, and why."""
     missing = table.index[np.isfinite(table["estimate"]) & ~np.isfinite(table["lower"])]
     if len(missing):
         warn_caller(
             f"{what}: no standard error and limits of {', '.join(map(repr, missing))}, as a variance is zero, at the "
-            "boundary, where the estimate is not nearly normal (or a standard error is not known). method='profile' "
-            "and method='bootstrap' have limits there",
+            f"boundary, where the estimate is not nearly normal (or a standard error is not known). {remedy} limits "
+            "there",
             NotEstimableWarning,
         )
     return table
+
+
+def remedy(fit: Fit, profile: bool) -> str:
+    """What has limits where Wald's are not to be had."""
+    with_mean = "" if is_latent(fit) or fit.is_linear else " (with a number for mean=)"
+    return (
+        f"method='profile' and method='bootstrap'{with_mean} have" if profile else f"method='bootstrap'{with_mean} has"
+    )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 AT_ONCE = 4_000_000  # numbers in a block of right-hand sides
+MOST_DENSE = 3000  # random effects whose whole inverse is made
 
 
 def parameter_covariance(fit: Fit, *, variances: bool = True) -> Array:
@@ -76,24 +77,23 @@ class Joint:
 
     def __init__(self, fit: Fit) -> None:
         fit.need_likelihood("standard errors of random effects at their conditional modes")
-        fit.need_rows("draws and errors of random effects")
         self.fit = fit
-        design, family = fit.design, fit.family
-        self.core = family.core_of(fit.row_phi)
-        own_thresholds = [own["name"] for own in self.core.parameters] if family.all_thresholds else None
-        self.parameters = ["", *(own_thresholds or [own.name for own in family.parameters])]
+        design = fit.design
         self.first: list[int] = []
         at = 0
         for term in design.random_terms:
             self.first.append(at)
             at += len(design.grouping_factors[term.grouping_factor].levels) * len(term.names)
         self.size = at
-        self.owner = [self.parameters.index(term.parameter) for term in design.random_terms]
         self._derive()
 
     def _derive(self) -> None:
-        """First and second derivatives of the rows' log densities by their predictors."""
-        fit, design = self.fit, self.fit.design
+        """The rows' log densities, and their derivatives by their predictors."""
+        fit, design, family = self.fit, self.fit.design, self.fit.family
+        self.core = family.core_of(fit.row_phi)
+        own_thresholds = [own["name"] for own in self.core.parameters] if family.all_thresholds else None
+        self.parameters = ["", *(own_thresholds or [own.name for own in family.parameters])]
+        self.owner = [self.parameters.index(term.parameter) for term in design.random_terms]
         response = design.response
         second = response.second
         one = np.ones(fit.n_rows)
@@ -107,6 +107,7 @@ class Joint:
         m = len(self.parameters)
         self.by = [found["d1"], *(found[f"phi{k}_d0"] for k in range(m - 1))]
         self.by_by: dict[tuple[int, int], Array] = {(0, 0): found["d2"]}
+        self.density, self.third = found["value"] + found["constant"], found["d3"]
         for k in range(m - 1):
             self.by_by[0, k + 1] = self.by_by[k + 1, 0] = found[f"phi{k}_d1"]
             for j in range(k + 1):
@@ -151,6 +152,57 @@ class Joint:
             for b, other in self.by_v.items():
                 total = total - own.T @ sparse.diags(self.by_by[a, b]) @ other
         return splu(total.tocsc())
+
+    @cached_property
+    def spread(self) -> Array:
+        """Variance of the rows' linear predictors of the mean given psi, (n,): z'L H^-1 L'z."""
+        at, loads = self._entries
+        n, width = loads.shape
+        result = np.empty(n)
+        if len(self.fit.design.grouping_factors) == 1:
+            # levels do not touch each other: one right-hand side has a column of H^-1 for all of them
+            solved = self.precision.solve(self._coordinates)
+            pick = solved[at]  # (n, width, width)
+            return np.einsum("na,nab,nb->n", loads, pick, loads, optimize=True)
+        if self.size <= MOST_DENSE:
+            inverse = self.precision.solve(np.eye(self.size))
+            step = max(1, AT_ONCE // width**2)
+            for start in range(0, n, step):
+                rows = slice(start, start + step)
+                pick = inverse[at[rows][:, :, None], at[rows][:, None, :]]
+                result[rows] = np.einsum("na,nab,nb->n", loads[rows], pick, loads[rows], optimize=True)
+            return result
+        step = max(1, AT_ONCE // self.size)
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            own = self.by_v[0][rows]
+            solved = self.precision.solve(np.ascontiguousarray(own.T.toarray()))
+            result[rows] = np.asarray(own.multiply(solved.T).sum(axis=1)).ravel()
+        return result
+
+    @cached_property
+    def _entries(self) -> tuple[NDArray[np.int64], Array]:
+        """Where each row of the mean's derivatives by v has its numbers, and these, (n, q) each."""
+        at, loads = [], []
+        for term, owner in enumerate(self.owner):
+            if owner == 0:
+                own = self._columns(term) @ self.fit.theta[term]
+                at.append(self.first[term] + self._codes(term)[:, None].astype(np.int64) * own.shape[1])
+                at[-1] = at[-1] + np.arange(own.shape[1])
+                loads.append(own)
+        return np.concatenate(at, axis=1), np.concatenate(loads, axis=1)
+
+    @cached_property
+    def _coordinates(self) -> Array:
+        """One column for each random effect of a level, which is one where v has it, (size, q)."""
+        result = []
+        for term, first in enumerate(self.first):
+            q = len(self.fit.design.random_terms[term].names)
+            last = self.first[term + 1] if term + 1 < len(self.first) else self.size
+            own = np.zeros((self.size, q))
+            own[np.arange(first, last), np.arange(last - first) % q] = 1.0
+            result.append(own)
+        return np.concatenate(result, axis=1)
 
     @cached_property
     def v_by_psi(self) -> Array:

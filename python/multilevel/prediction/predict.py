@@ -103,17 +103,17 @@ def predict(
         New levels (with `new_levels="error"`), a column that is missing, an offset that cannot be known or that is
         given without `newdata`, a mean over random effects that does not exist.
     """
-    if fit.design.choices is not None:
-        _choose("kind", kind, KINDS_OF_CHOICES)
-        plain = not se and interval is None and trials is None and weights is None
-        return predict_choices(fit, newdata, kind, random, new_levels, offset, plain=plain)
-    if fit.design.thresholds is not None:
-        _choose("kind", kind, KINDS_OF_CATEGORIES)
+    ordered, choices = fit.design.thresholds is not None, fit.design.choices is not None
+    how: dict[str, Any] = {"se": se, "interval": interval, "level": level, "known": variances == "known"}
+    if ordered or choices:
+        _choose("kind", kind, KINDS_OF_CHOICES if choices else KINDS_OF_CATEGORIES)
         _choose("interval", interval, INTERVALS)
         _choose("variances", variances, VARIANCES)
         if trials is not None or weights is not None:
-            raise DataError("ordered categories have no trials, and predictions of them no weights; leave both out")
-        how: dict[str, Any] = {"se": se, "interval": interval, "level": level, "known": variances == "known"}
+            raise DataError("categories have no trials, and predictions of them no weights; leave both out")
+    if choices:
+        return predict_choices(fit, newdata, kind, random, new_levels, offset, **how)
+    if ordered:
         return predict_categories(fit, newdata, kind, random, new_levels, offset, **how)
     if kind == "mean":
         fit.need_one_family('kind="mean"', 'kind="response" is the mean of each row')

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..arguments import check_choice, whole_number
 from ..errors import ConvergenceWarning, DataError, warn_caller
-from ..family.draws import check_weights, draw
+from ..family.draws import check_weights, draw, draw_alternatives, draw_categories
 from .predict import row_index
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-WHOLE = ("counts", "positive counts", "trials", "categories")
+WHOLE = ("counts", "positive counts", "trials", "categories", "choices")
 MOST_NUMBERS = 4_000_000  # rows times replicates that are drawn together
 LARGEST_SEED = 2**63
 
@@ -39,8 +39,9 @@ class Law:
     ----------
     design, family
         Rows, columns of random effects, trials and weights; and the density.
-    eta : ndarray, (n,)
-        Linear predictor without the random effects that are drawn, offset included.
+    eta : ndarray, (n,), or (n, K)
+        Linear predictor without the random effects that are drawn, offset included; of categories without an order
+        those of all of them.
     phi : ndarray, (n_phi,) or (n, n_phi)
         The family's parameters as a fit moves them, without the random effects that are drawn; of ordered categories
         the thresholds between them, (n, C - 1).
@@ -65,7 +66,6 @@ def law(fit: Fit, random: str = "new") -> Law:
     """
     check_choice("random", random, ("new", "conditional"))
     fit.need_likelihood("drawing from a fit")
-    fit.need_rows("drawing from a fit")
     if not (np.isfinite(fit.psi).all() and all(np.isfinite(own).all() for own in fit.modes)):
         raise DataError(f"nothing can be drawn from a fit without estimates: {fit.message}")
     check_weights(fit.family, fit.design.weights)
@@ -77,6 +77,8 @@ def law(fit: Fit, random: str = "new") -> Law:
 
 
 def _phi(fit: Fit, modes: tuple[Array, ...]) -> Array:
+    if fit.design.choices is not None:
+        return np.empty(0)
     if fit.design.thresholds is None:
         return fit.phi_at(modes)
     return fit.thresholds if fit.log_scale is None else np.column_stack([fit.thresholds, fit.log_scale])
@@ -114,7 +116,8 @@ def responses(own: Law, seed: int, first: int, last: int) -> Array:
     """Responses of the replicates [first, last), (n, last - first), columns one after the other in memory."""
     design, n = own.design, len(own.eta)
     streams = [generator(seed, k) for k in range(first, last)]
-    eta = np.repeat(own.eta[None, :], last - first, axis=0)  # a row for each replicate
+    eta = np.repeat(own.eta[None], last - first, axis=0)  # a row for each replicate
+    choices = design.choices
     phi: Array | None = None
     names = [parameter.name for parameter in own.family.parameters]
     for term, half in zip(design.random_terms, own.factors, strict=False):
@@ -129,12 +132,21 @@ def responses(own: Law, seed: int, first: int, last: int) -> Array:
             to = phi[:, :, names.index(term.parameter)]
         for k, values in enumerate(term.columns):
             effect = effects[:, factor.codes, k]
-            to += effect if values is None else effect * values
+            here = to[:, :, choices.owner(k, shape[1])] if choices is not None and choices.by_category else to
+            here += effect if values is None else effect * values
     y = np.empty((last - first, n))
     for k, stream in enumerate(streams):
+        if choices is not None:
+            sets = choices.sets
+            y[k] = (
+                draw_categories(stream, choices.probabilities(eta[k]))
+                if sets is None
+                else draw_alternatives(stream, eta[k], sets)
+            )
+            continue
         here = own.phi if phi is None else phi[k]
         y[k] = draw(own.family, eta[k], here, stream, design.response.size, design.weights)
-    return y.T
+    return design.response.seen(y.T)
 
 
 def frame(own: Law, n: int, seed: int | None) -> pd.DataFrame:
@@ -142,7 +154,7 @@ def frame(own: Law, n: int, seed: int | None) -> pd.DataFrame:
     count = whole_number(n, "n")
     if count < 1:
         raise DataError("n is 0; give the number of replicates")
-    key, size = checked_seed(seed), block_size(len(own.eta))
+    key, size = checked_seed(seed), block_size(own.eta.size)
     blocks = [responses(own, key, k, min(k + size, count)) for k in range(0, count, size)]
     values = np.concatenate(blocks, axis=1)
     if own.family.support in WHOLE:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -12,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ..arguments import check_choice, understands, whole_number
-from ..design.subset import unit_of_resampling
+from ..design.subset import n_units, unit_of_resampling
 from ..errors import ConvergenceWarning, DataError, warn_caller
 from ..fitting.parameters import parts
 from ..prediction.predict import predict
 from ..prediction.simulate import block_size, checked_seed, warn_not_converged
 from . import draws
-from .refits import Refits, core_of, natural_of, to_designs, to_responses
+from .refits import Refits, core_of, n_workers, natural_of, to_designs, to_responses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -238,7 +237,7 @@ def bootstrap(
     chosen = _chosen(fit, statistic)
     if kind == "cases":
         at = unit_of_resampling(fit.design, group)
-        own = to_designs(fit, draws.clusters(fit, at, key, count), count, _workers(workers), progress)
+        own = to_designs(fit, draws.clusters(fit, at, key, count), count, n_workers(workers), progress)
     else:
         draw = draws.from_law(fit, key) if kind == "parametric" else draws.residuals(fit, key)
         own = to_responses(fit, draw, count, block_size(fit.n_rows), workers, progress)
@@ -273,8 +272,7 @@ def bootstrap(
 def _without_each(fit: Fit, group: str | None, workers: int, chosen: Statistic | list[str]) -> Array:
     """The statistics of the fits without each cluster, a row each."""
     at = unit_of_resampling(fit.design, group)
-    levels = fit.design.n_rows if at < 0 else len(fit.design.grouping_factors[at].levels)
-    left = to_designs(fit, draws.without_each(fit, at), levels, _workers(workers))
+    left = to_designs(fit, draws.without_each(fit, at), n_units(fit.design, at), n_workers(workers))
     if not left.converged.all():
         bad = int(np.argmin(left.converged))
         raise DataError(
@@ -282,12 +280,6 @@ def _without_each(fit: Fit, group: str | None, workers: int, chosen: Statistic |
             f"{left.message[bad]}; use another method"
         )
     return _of_each(fit, left, chosen).to_numpy()
-
-
-def _workers(threads: int) -> int:
-    if threads:
-        return threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _chosen(fit: Fit, statistic: Statistic | str | Sequence[str] | None) -> Statistic | list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..design.subset import take_levels
+from ..design.subset import n_units, take_levels
 from ..errors import DataError
 from ..prediction.simulate import generator, law, responses
 
@@ -24,25 +24,28 @@ NEGLIGIBLE = 1e-10  # of the largest eigenvalue: a direction without any scatter
 
 def from_law(fit: Fit, seed: int) -> Callable[[int, int], Array]:
     """New random effects and new responses."""
-    if fit.design.response.other_end is not None:
+    response = fit.design.response
+    if response.other_end is not None and response.limits is None:
         raise DataError(
-            f"'{fit.design.response.name}' is known in part, and where a response drawn would be cut off is known "
-            "of no row that was seen whole: use kind='cases', which resamples rows with what is known of them"
+            f"'{response.name}' is known by intervals, and in which of them a response drawn would be seen is not "
+            "known: use kind='cases', which resamples rows with what is known of them"
         )
     own = law(fit)
     return lambda first, last: responses(own, seed, first, last)
 
 
 def clusters(fit: Fit, at: int, seed: int, n: int) -> Iterator[Design]:
-    """As many levels of a grouping factor as there are, drawn with repetition; rows, where `at` is -1."""
-    count = len(fit.design.grouping_factors[at].levels) if at >= 0 else fit.design.n_rows
+    """As many levels of a grouping factor as there are, drawn with repetition; rows, or sets
+    of alternatives, where `at` is -1.
+    """
+    count = n_units(fit.design, at)
     for k in range(n):
         yield take_levels(fit.design, at, generator(seed, k).integers(0, count, count))
 
 
 def without_each(fit: Fit, at: int) -> Iterator[Design]:
     """All levels but one."""
-    count = len(fit.design.grouping_factors[at].levels) if at >= 0 else fit.design.n_rows
+    count = n_units(fit.design, at)
     for k in range(count):
         yield take_levels(fit.design, at, np.delete(np.arange(count), k))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..arguments import check_choice, whole_number
-from ..design.subset import rows_of_levels, take_rows, unit_of_resampling
+from ..design.subset import n_units, rows_of_levels, take_rows, unit_of_resampling
 from ..errors import DataError
 from ..fitting.core_model import build_core
 from ..fitting.many import ManyFits, fit_many
@@ -62,8 +62,12 @@ def power_table(
         raise DataError("n is 0; give the number of replicates")
     effects = [study.beta[test]] if effect is None else [float(value) for value in np.atleast_1d(effect)]
     design = study.law.design
+    if method == "lrt" and design.choices is not None and design.choices.by_category:
+        raise DataError(
+            "method='lrt' tests a term in all categories together, and a coefficient is one category's; take 'wald'"
+        )
     at = unit_of_resampling(design, group) if sizes is not None or group is not None else -1
-    there = len(design.grouping_factors[at].levels) if at >= 0 else design.n_rows
+    there = n_units(design, at)
     if sizes is None and design.grouping_factors:
         there = max(len(factor.levels) for factor in design.grouping_factors)
     rows = []
@@ -89,8 +93,11 @@ def _of_size(law: Law, at: int, there: int, size: int) -> Law:
 
 def _moved(law: Law, test: str, by: float) -> Law:
     """The law with another value of a coefficient."""
-    values = next(column.values for column in law.design.fixed if column.name == test)
-    return replace(law, eta=law.eta + (by if values is None else by * values))
+    place = next(k for k, column in enumerate(law.design.fixed) if column.name == test)
+    values, choices, eta = law.design.fixed[place].values, law.design.choices, law.eta.copy()
+    to = eta[:, choices.owner(place, len(law.design.fixed))] if choices is not None and choices.by_category else eta
+    to += by if values is None else by * values
+    return replace(law, eta=eta)
 
 
 def _replicates(

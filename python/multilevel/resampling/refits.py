@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,10 +56,21 @@ def start_of(fit: Fit) -> Array | None:
     return fit.psi if fit.converged and not fit.singular and np.isfinite(fit.psi).all() else None
 
 
+def n_workers(threads: int) -> int:
+    """Threads to be used; 0 is all processors."""
+    if threads:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def to_responses(
     fit: Fit, draw: Callable[[int, int], Array], n: int, block: int, threads: int, progress: bool | None = None
 ) -> Refits:
     """Fits the model of `fit` to n replicates; draw(first, last) gives the responses of some of them, (n_rows, m)."""
+    response = fit.design.response
+    if response.limits is not None:  # what is known of a row differs from replicate to replicate
+        drawn = (replace(fit.design, response=response.known(draw(k, k + 1)[:, 0])) for k in range(n))
+        return to_designs(fit, drawn, n, n_workers(threads), progress)
     core, start = core_of(fit), start_of(fit)
     report, parts = Count(progress), []
     size = min(block, max(1, -(-n // SHOWN))) if report.wanted else block
@@ -88,11 +100,12 @@ def to_designs(fit: Fit, designs: Iterator[Design], n: int, threads: int, progre
 
     A design in which a column is redundant that is none in the fit has not the same parameters: it counts as failed.
     """
-    natural = natural_of(fit)
+    natural, start = natural_of(fit), start_of(fit)
 
     def one(design: Design) -> ManyFits | str:
         try:
             core = build_core(design, fit.family, 1)
+            same = core.n_beta + core.n_theta + core.n_phi == len(fit.psi)
             own = fit_many(
                 design,
                 fit.family,
@@ -100,6 +113,7 @@ def to_designs(fit: Fit, designs: Iterator[Design], n: int, threads: int, progre
                 design.response.values[:, None],
                 method=fit.method,
                 n_quadrature=fit.n_quadrature,
+                start=start if same else None,
                 threads=1,
             )
         except (DataError, ValueError) as error:

@@ -42,8 +42,8 @@ class Checking(Part):
         group : str, optional
             A grouping factor of the model; rows without it.
         exact : bool
-            Fit the model again without each unit; otherwise one Newton step from the whole fit. Linear models are
-            always fitted again.
+            Fit the model again without each unit; otherwise one Newton step from the whole fit, of all rows at once.
+            Linear models are always fitted again without each level.
 
         Returns
         -------

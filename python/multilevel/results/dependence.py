@@ -71,7 +71,8 @@ class Dependence(Part):
     ) -> pd.DataFrame:
         """Marginal and conditional R2 (Nakagawa and Schielzeth 2013, Johnson 2014), with the arguments of `icc`.
 
-        With a latent scale the marginal one is that of McKelvey and Zavoina (1975).
+        With a latent scale the marginal one is that of McKelvey and Zavoina (1975). Without predictors it is zero
+        whatever the response is, and so are its standard error and limits.
         """
         return dependence.r2(self.fit, mean, approximation, level, method, n, seed, threads)
 

@@ -39,7 +39,8 @@ class Resampling(Part):
             A column for each replicate, as `refit` and `model.fit_many` take it: successes out of the trials of the
             fit, values of a response that the formula transforms. Zero parts, truncation, offsets and formulas of the
             family's parameters are in it. Prior weights of Gaussian models are precisions; those of other families are
-            refused. Where responses are known in part, the values themselves are drawn, as if all had been seen.
+            refused. Censored responses are at a row's limit where they are beyond it; those of intervals are drawn
+            as if all had been seen.
 
         Warns
         -----

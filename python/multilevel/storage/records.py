@@ -40,8 +40,8 @@ from ..fitting.certificate import BoundaryScore, Certificate, Optimization, Quad
 from ..fitting.parameters import Component
 from ..fitting.record import Fit
 from ..fitting.verdict import Verdict
-from ..formula.algebra import Atom, Bar, Terms
 from ..formula.parse import Formula
+from ..formula.terms import Atom, Bar, Terms
 
 
 class Kind:

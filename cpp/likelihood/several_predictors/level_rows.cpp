@@ -1,0 +1,123 @@
+#include "likelihood/several_predictors/level_rows.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "linear_algebra/small_factor.hpp"
+#include "numeric/row_sums.hpp"
+
+namespace multilevel::likelihood {
+
+namespace {
+
+constexpr int most_newton_steps = 100;
+constexpr int most_halvings = 50;
+constexpr int most_shifts = 60;
+constexpr double least_shift = 1e-3;  // of a curvature that is not positive, relative to its largest entry
+constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
+
+}  // namespace
+
+LevelRows::LevelRows(const model::Model& model, std::vector<int> main_of, int most_rows)
+    : tables_(model, most_rows), main_of_(std::move(main_of)), z_(main_of_.size()) {
+  at_.assign(tables_.main().size(), std::vector<double>(static_cast<std::size_t>(most_rows) + 8));
+  for (auto& own : at_) at_pointers_.push_back(own.data());
+}
+
+void LevelRows::take(int n, const std::vector<const double*>& fixed, const std::vector<const double*>& z,
+                     const family::Observations& data) {
+  n_ = n;
+  fixed_ = fixed;
+  z_ = z;
+  data_ = data;
+}
+
+void LevelRows::set_variables(const Vector& v) {
+  const Vector u = lambda_.lazyProduct(v);
+  for (std::size_t a = 0; a < at_.size(); ++a) std::copy_n(fixed_[a], n_, at_[a].data());
+  for (int c = 0; c < q(); ++c) numeric::add_multiple(n_, u[c], z(c), at_[static_cast<std::size_t>(main_of(c))].data());
+}
+
+void LevelRows::place(const Vector& v) {
+  set_variables(v);
+  tables_.evaluate(n_, at_pointers_, data_);
+}
+
+void LevelRows::place_third(const Vector& v) {
+  set_variables(v);
+  tables_.evaluate_third(n_, at_pointers_, data_);
+}
+
+double LevelRows::value(const Vector& v) const { return numeric::sum(n_, tables_.value()) - 0.5 * v.squaredNorm(); }
+
+LevelRows::Vector LevelRows::force() const {
+  Vector b(q());
+  for (int c = 0; c < q(); ++c)
+    b[c] = numeric::dot(n_, z(c), tables_.first(tables_.main()[static_cast<std::size_t>(main_of(c))]));
+  return b;
+}
+
+LevelRows::Matrix LevelRows::products() const {
+  Matrix B(q(), q());
+  for (int c = 0; c < q(); ++c)
+    for (int d = 0; d <= c; ++d) {
+      const int s = tables_.main()[static_cast<std::size_t>(main_of(c))],
+                t = tables_.main()[static_cast<std::size_t>(main_of(d))];
+      B(c, d) = B(d, c) = -numeric::dot(n_, z(c), z(d), tables_.second(s, t));
+    }
+  return B;
+}
+
+double LevelRows::climb(Vector& v, double tolerance, long& newton_steps) {
+  const int size = q();
+  place(v);
+  double f = value(v);
+  if (!std::isfinite(f)) return minus_infinity;
+  for (int iteration = 0; iteration < most_newton_steps; ++iteration) {
+    Vector gradient = lambda_.transpose().lazyProduct(force());
+    gradient -= v;
+    const Matrix B = products();
+    const Matrix BL = B.lazyProduct(lambda_);
+    Matrix H = lambda_.transpose().lazyProduct(BL);
+    H += Matrix::Identity(size, size);
+    if (!H.allFinite() || !gradient.allFinite()) return minus_infinity;
+    Vector step = gradient;
+    double shift = 0.0;
+    bool concave = true;
+    for (int k = 0; k < most_shifts; ++k) {
+      Matrix factor = H;
+      factor.diagonal().array() += shift;
+      if (linear_algebra::small::cholesky(size, factor.data())) {
+        linear_algebra::small::forward(size, factor.data(), step.data());
+        linear_algebra::small::backward(size, factor.data(), step.data());
+        break;
+      }
+      concave = false;
+      shift = shift == 0.0 ? least_shift * std::max(1.0, H.cwiseAbs().maxCoeff()) : 2.0 * shift;
+    }
+    ++newton_steps;
+    const double decrement = gradient.dot(step);
+    if (concave && decrement < tolerance) {
+      v += step;
+      place(v);
+      return value(v);
+    }
+    double factor = 1.0;
+    bool moved = false;
+    for (int k = 0; k < most_halvings && !moved; ++k, factor *= 0.5) {
+      const Vector trial = v + factor * step;
+      place(trial);
+      const double there = value(trial);
+      if (!(there >= f - 1e-9 * (1.0 + std::fabs(f)))) continue;
+      v = trial;
+      f = there;
+      moved = true;
+    }
+    if (!moved) return minus_infinity;
+  }
+  return minus_infinity;
+}
+
+}  // namespace multilevel::likelihood
