@@ -55,11 +55,10 @@ template <Order order>
 void log_rows(const Rows& rows, const RowDerivatives& out) {
   using namespace series_kernel;
   auto& constants = OfCount<Constant>::kept();
-  const bool common = rows.data.phi.step[0] == 0;
   for (int i = 0; i < rows.n; i += lane_count) {
     const Block b = block<1>(rows, i);
     const Lanes y = b.response, phi = b.phi[0];
-    const Taylor<2, Lanes> c = common ? constants.at(y, *rows.data.phi.value[0]) : OfCount<Constant>::series(y, phi);
+    const Taylor<2, Lanes> c = constants.at(y, phi);
     const Lanes s = b.eta - phi, size = numeric::exp(phi), both = y + size, e = numeric::exp(-numeric::abs(s));
     const auto parts = numeric::logistic_parts(e);
     const Lanes rest = e * parts.reciprocal, log1p = 0.5 * (s + numeric::abs(s)) + parts.softplus;

@@ -1,10 +1,9 @@
-// What a density has of a count and of a parameter that all rows share. Counts are few and rows are many: each small
+// What a density has of a count and of a parameter that rows share. Counts are few and rows are many: each small
 // count's value is kept for as long as the parameter stays what it is.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <limits>
 
 #include "family/series_kernel.hpp"
@@ -23,15 +22,23 @@ class OfCount {
     return own;
   }
 
-  /// Of the rows of a block, which share phi.
-  Series at(Lanes y, double phi) {
-    if (std::memcmp(&phi, &phi_, sizeof phi) != 0) {
-      phi_ = phi;
-      n_ = 0;
-    }
+  Series at(Lanes y, Lanes phi) {
+    const LaneBits own = numeric::bits(phi), kept = numeric::bits(numeric::broadcast(phi_));
+    const LaneBits last = numeric::bits(numeric::broadcast(last_));
     double most = 0.0;
-    for (int i = 0; i < numeric::lane_count; ++i) most = std::max(most, y[i]);
-    if (!(most < most_counts)) return series(y, numeric::broadcast(phi));
+    bool is_kept = true, is_last = true;
+    for (int i = 0; i < numeric::lane_count; ++i) {
+      most = std::max(most, y[i]);
+      is_kept = is_kept && own[i] == kept[i];
+      is_last = is_last && own[i] == last[i];
+    }
+    last_ = phi[0];
+    if (!is_kept && is_last) {  // twice the same
+      phi_ = last_;
+      n_ = 0;
+      is_kept = true;
+    }
+    if (!is_kept || !(most < most_counts)) return series(y, phi);
     while (n_ <= static_cast<int>(most)) extend();
     Series all;
     for (int i = 0; i < numeric::lane_count; ++i) {
@@ -41,7 +48,8 @@ class OfCount {
     return all;
   }
 
-  static Series series(Lanes y, Lanes phi) {
+  /// Out of line, so that kept values and others have the same bits.
+  [[gnu::noinline]] static Series series(Lanes y, Lanes phi) {
     Series own{};
     own.c[0] = phi;
     own.c[1] = numeric::broadcast(1.0);
@@ -59,7 +67,7 @@ class OfCount {
     n_ += numeric::lane_count;
   }
 
-  double phi_ = std::numeric_limits<double>::quiet_NaN();
+  double phi_ = std::numeric_limits<double>::quiet_NaN(), last_ = phi_;
   int n_ = 0;
   double values_[3][most_counts];
 };
