@@ -273,3 +273,24 @@ def test_progress_is_shown_when_it_is_wanted(cbpp: ml.MixedModelResults, capsys:
     pd.testing.assert_frame_equal(quiet.replicates, shown.replicates, check_exact=True)
     cbpp.bootstrap(5, seed=1, kind="cases", progress=True)
     assert "5 of 5 fits" in capsys.readouterr().err
+
+
+def test_a_parameter_that_is_infinite_in_replicates() -> None:
+    """Counts that are Poisson: the size of the negative binomial is at its limit in half of the replicates."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(np.arange(10), 6)})
+    data["y"] = rng.poisson(np.exp(1.0 + 0.4 * rng.normal(size=10)[data["g"]]))
+    with pytest.warns(ml.FitWarning, match="at its limit"):
+        results = ml.fit("y ~ 1 + (1 | g)", data, "negative_binomial")
+    found = results.bootstrap(40, seed=1)
+    infinite = np.isinf(found.replicates["size"])
+    assert 0 < infinite.sum() < 40
+    assert np.isnan(found.std_error["size"])
+    assert np.isfinite(found.std_error.drop("size")).all()
+    ends = found.conf_int(level=0.9)
+    least = np.sort(found.replicates["size"])[1:3]  # around the rank 41 * 0.05
+    assert least[0] < ends.loc["size", "lower"] < least[1]
+    assert np.isinf(ends.loc["size", "upper"])
+    for method in ("basic", "normal"):
+        with pytest.warns(ml.NotEstimableWarning, match="no limits of 'size'.*method='percentile' has"):
+            assert np.isfinite(found.conf_int(method, level=0.9).drop(index="size")).all(axis=None)

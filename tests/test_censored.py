@@ -80,7 +80,7 @@ def test_density_and_derivatives(link: str, phi: tuple[float, ...]) -> None:
     for order in range(3):
         expected = difference(lambda h, order=order: at(by_phi=h)[f"phi0_d{order}"], 0.0, 0.01)
         for kind in kinds:
-            name = f"phi00_d{order}"
+            name = f"phi0_0_d{order}"
             assert_near(
                 d[name][kind], expected[kind], LOOSE if order == 2 else 1e-6, name, size=d[f"phi0_d{order}"][kind]
             )
@@ -158,7 +158,7 @@ def test_against_the_integral_of_the_density(family: str, link: str, phi: Phi) -
             assert_near(d[f"phi{r}_d{order}"], numbers, 1e-8, f"phi{r}_d{order}", size=d[lower])
         for s in range(r + 1):
             for order in range(3):
-                first, second = f"phi{r}_d{order}", f"phi{r}{s}_d{order}"
+                first, second = f"phi{r}_d{order}", f"phi{r}_{s}_d{order}"
                 numbers = difference(lambda h, first=first, s=s: at(by_phi={s: h})[first], 0.0, 0.006)
                 assert_near(d[second], numbers, 1e-8, second, size=d[first])
 

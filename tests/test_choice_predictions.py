@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
+from multilevel.checks.drawn_effects import drawn_effects
 from multilevel.errors import DataError, FitWarning
 from multilevel.prediction.choice_joint import ChoiceJoint
 from multilevel.prediction.choice_law import choice_law, softmax
@@ -328,3 +329,91 @@ def test_missing_values_and_new_groups(
 def test_what_is_refused(of_categories: ml.MixedModelResults, how: dict[str, Any], message: str) -> None:
     with pytest.raises((DataError, ValueError), match=message):
         of_categories.predict(**how)
+
+
+# ---- several grouping factors ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crossed() -> ml.MixedModelResults:
+    rng = np.random.default_rng(12)
+    n, shape = 150, (6, 5)
+    g, h, x = rng.integers(0, shape[0], n), rng.integers(0, shape[1], n), rng.normal(size=n)
+    effects = 0.9 * rng.normal(size=(shape[0], 2))[g] + 0.7 * rng.normal(size=(shape[1], 2))[h]
+    eta = np.column_stack([np.zeros(n), 0.2 + 0.6 * x, -0.1 - 0.4 * x]) + np.insert(effects, 0, 0.0, axis=1)
+    data = pd.DataFrame({"y": np.argmax(eta + rng.gumbel(size=eta.shape), axis=1), "x": x, "g": g, "h": h})
+    return ml.fit("y ~ x + (1 | g) + (1 | h)", data, "multinomial")
+
+
+def test_several_factors_are_those_of_the_definition(crossed: ml.MixedModelResults) -> None:
+    """All random effects at once, with dense matrices: modes, how they move, and what varies around them."""
+    fit, p = crossed.fit, len(crossed.fit.beta)
+    codes = [factor.codes for factor in fit.design.grouping_factors]
+    x = np.column_stack([np.ones(fit.n_rows), fit.design.fixed[1].values])
+    places = [np.eye(len(factor.levels))[own] for factor, own in zip(fit.design.grouping_factors, codes, strict=True)]
+
+    def factors(psi: Array) -> list[Array]:
+        return [np.array([[psi[at], 0.0], [psi[at + 1], psi[at + 2]]]) for at in (p, p + 3)]
+
+    def predictors(psi: Array, v: Array) -> tuple[Array, Array]:
+        """Of categories 1 and 2, (n, 2), and their derivatives by v, (n, 2, size)."""
+        m = np.concatenate(
+            [
+                np.einsum("nl,kq->nklq", own, half).reshape(fit.n_rows, 2, -1)
+                for own, half in zip(places, factors(psi), strict=True)
+            ],
+            axis=2,
+        )
+        return x @ psi[:p].reshape(2, 2).T + m @ v, m
+
+    y = np.eye(3)[fit.design.response.values.astype(int) - 1][:, 1:]
+
+    def solved(psi: Array) -> tuple[Array, Array]:
+        """The modes, and the curvature there."""
+        v = np.zeros(2 * sum(own.shape[1] for own in places))
+        for _ in range(7):
+            eta, m = predictors(psi, v)
+            prob = softmax(np.insert(eta, 0, 0.0, axis=1))[:, 1:]
+            curved = np.einsum("nk,kj->nkj", prob, np.eye(2)) - prob[:, :, None] * prob[:, None, :]
+            hessian = np.eye(len(v)) + np.einsum("nka,nkj,njb->ab", m, curved, m)
+            v = v + np.linalg.solve(hessian, np.einsum("nk,nka->a", y - prob, m) - v)
+        return v, hessian
+
+    def at(psi: Array, v: Array | None = None) -> Array:
+        eta, _ = predictors(psi, solved(psi)[0] if v is None else v)
+        return softmax(np.insert(eta, 0, 0.0, axis=1)).ravel()
+
+    v, hessian = solved(fit.psi)
+    found = crossed.predict(kind="probabilities", se=True)
+    np.testing.assert_allclose(found["estimate"], at(fit.psi), atol=1e-7)
+    gradient = differences_of(at, fit.psi)
+    by_v = differences_of(lambda own: at(fit.psi, own), v)
+    variance = np.einsum("na,ab,nb->n", gradient, fit.covariance, gradient)
+    variance += np.einsum("na,ab,nb->n", by_v, np.linalg.inv(hessian), by_v)
+    np.testing.assert_allclose(found["std_error"], np.sqrt(variance), rtol=1e-5)
+    rng = np.random.default_rng(1)
+    draws = np.array([np.concatenate([own.ravel() for own in drawn_effects(fit, rng)]) for _ in range(500)])
+    wide = np.zeros((len(v), len(v)))
+    halves = factors(fit.psi)
+    wide[:12, :12], wide[12:, 12:] = np.kron(np.eye(6), halves[0]), np.kron(np.eye(5), halves[1])
+    expected = wide @ np.linalg.inv(hessian) @ wide.T
+    error = np.sqrt((expected**2 + np.outer(np.diag(expected), np.diag(expected))) / len(draws))
+    assert np.abs((np.cov(draws.T) - expected) / error).max() < 5.0
+    assert not len(crossed.check().suspicious)
+
+
+def differences_of(function: Callable[[Array], Array], at: Array) -> Array:
+    """Derivatives by central differences, (n, P)."""
+    h = 1e-4
+    return np.column_stack([(function(at + h * e) - function(at - h * e)) / (2 * h) for e in np.eye(len(at))])
+
+
+def test_new_groups_of_one_of_several_factors(crossed: ml.MixedModelResults) -> None:
+    new = pd.DataFrame({"x": [0.5, -1.0], "g": [0, 99], "h": [1, 2]})
+    found = crossed.predict(new, kind="probabilities", new_levels="marginal", se=True)
+    assert (found["std_error"] > 0).all()
+    whole = crossed.predict(new, kind="probabilities", random={"g": "marginal", "h": "conditional"})
+    np.testing.assert_allclose(found["estimate"].loc[1], whole.loc[1], atol=1e-12)
+    link = crossed.predict(new, kind="link", random=["h"]).to_numpy()[1]
+    expected = by_grid(link, np.vstack([np.zeros(2), crossed.fit.theta[0]]))
+    np.testing.assert_allclose(whole.loc[1], expected, atol=1e-9)

@@ -55,3 +55,16 @@ def test_distribution(name: str, phi: Phi, mean: float) -> None:
             assert found.cdf(value) == pytest.approx(max(q, found.cdf(0.0)) if atom else q, abs=1e-9)
     drawn = found.rvs(size=4000, random_state=np.random.default_rng(1))
     assert abs(drawn.mean() - found.mean()) < 4 * found.std() / np.sqrt(4000)
+
+
+def test_quantiles_of_a_distribution_that_lacks_something() -> None:
+    """Underdispersed generalized Poisson counts end and do not quite sum to one: beyond is the largest, no million."""
+    family = ml.Family("generalized_poisson")
+    found = distribution(family, np.array([0.8, 3.0]), {"dispersion": np.array(0.7)}, np.ones(2))
+    mass = found.pmf(np.arange(60.0)[:, None]).sum(axis=0)
+    assert (mass < 1.0).any()
+    assert (found.ppf(np.full(2, 1.0 - 1e-12)) < 40).all()
+    np.testing.assert_array_equal(found.ppf(np.full(2, 0.5)), [1.0, 3.0])
+    none = distribution(family, np.array([3.0, 0.1]), {"dispersion": np.array(0.5)}, np.ones(2))
+    with pytest.raises(ml.DataError, match=r"no distribution of counts with the mean 0\.1"):
+        none.ppf(np.full(2, 0.5))

@@ -131,7 +131,7 @@ def test_scores_of_the_parameters(name: str, link: str, phi: Phi, mean: float) -
     rows = family.derivatives(eta * one, y, all_of.size * one, one, list(phi))
     probability = all_of.weight * np.exp(rows["value"] + rows["constant"])
     for r in range(len(phi)):
-        score, second = rows[f"phi{r}_d0"], rows[f"phi{r}{r}_d0"]
+        score, second = rows[f"phi{r}_d0"], rows[f"phi{r}_{r}_d0"]
         variance = probability @ score**2
         assert probability @ score == pytest.approx(0.0, abs=1e-9 * max(1.0, np.sqrt(variance)))
         assert -(probability @ second) == pytest.approx(variance, rel=1e-7, abs=1e-9)

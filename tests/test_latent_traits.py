@@ -71,21 +71,67 @@ def test_quadrature_takes_as_many_dimensions_as_there_are_traits(rank: int) -> N
         assert gradient[k] == pytest.approx((above - below) / 2e-4, abs=1e-5)  # of the differences
 
 
-@pytest.mark.parametrize(("family", "link"), [("binomial", "probit"), ("poisson", "sqrt")])
-@pytest.mark.parametrize("points", [1, 3, 9])
-def test_derivatives_with_one_trait_are_those_of_the_approximation(family: str, link: str, points: int) -> None:
+@pytest.mark.parametrize(
+    ("formula", "family", "options"),
+    [
+        ("y ~ 0 + item + x + {}", "binomial", {"link": "probit", "weights": "w", "offset": "o"}),
+        ("y ~ 0 + item + x + {}", "poisson", {"link": "sqrt"}),
+        ("y ~ x + {}", "cumulative", {"nominal": "~ 0 + item"}),
+        ("y ~ item + x + {}", "negative_binomial", {"dispersion": "~ 0 + item"}),
+    ],
+)
+@pytest.mark.parametrize(("rank", "points"), [(1, 1), (1, 9), (2, 1), (2, 5), (3, 3)])
+def test_derivatives_with_traits_are_those_of_the_approximation(
+    formula: str, family: str, options: dict[str, str], rank: int, points: int
+) -> None:
     rng = np.random.default_rng(2)
-    data = pd.DataFrame({"person": np.repeat(np.arange(30), 4), "item": np.tile(list("abcd"), 30)})
-    data["x"] = rng.normal(size=120)
-    data["y"] = rng.poisson(1.5, size=120) if family == "poisson" else rng.integers(0, 2, size=120)
-    model = ml.MixedModel("y ~ 0 + item + x + rr(0 + item | person, d=1)", data, family, link=link)
-    y, psi = data["y"].to_numpy(float), np.array([0.9, 0.8, 1.2, 0.7, 0.1, 0.5, 0.3, -0.2, 0.4])
+    data = pd.DataFrame({"person": np.repeat(np.arange(15), 5), "item": np.tile(list("abcde"), 15)})
+    data["x"], data["o"], data["w"] = rng.normal(size=75), rng.normal(size=75) / 3, rng.integers(1, 3, 75)
+    data["y"] = rng.poisson(1.5, size=75)
+    if family == "binomial":
+        data["y"] = rng.integers(0, 2, 75)
+    if family == "cumulative":
+        data["y"] = 1 + (np.arange(75) // 5 + rng.integers(0, 2, 75)) % 3
+    data = data.drop(index=[3, 17, 40])  # persons without some of the items
+    model = ml.MixedModel(formula.format(f"rr(0 + item | person, d={rank})"), data, family, **options)
+    y = data["y"].to_numpy(float)
+    fixed = {"binomial": [0.9, 0.8, 1.2, 0.7, 0.5, 0.1], "poisson": [0.9, 0.8, 1.2, 0.7, 0.5, 0.1]}
+    fixed |= {"cumulative": [0.1], "negative_binomial": [0.6, 0.3, 0.2, -0.1, 0.1, 0.3]}
+    own = {"cumulative": [-0.8, 0.7, *[0.1, 0.4, -0.3, 0.2, 0.2, -0.1, 0.0, 0.3]], "negative_binomial": [0.2] * 5}
+    loadings = np.array([0.5, 0.3, -0.2, 0.4, 0.6, 0.4, 0.2, -0.4, 0.3, 0.3, -0.5, 0.2])[: (5, 9, 12)[rank - 1]]
+    psi = np.concatenate([fixed[family], loadings, own.get(family, [])])
     _, gradient, hessian = _core.evaluate(model._core, y, psi, points)
     for k, step in enumerate(1e-4 * np.eye(len(psi))):
         above, below = (_core.evaluate(model._core, y, psi + sign * step, points) for sign in (1, -1))
         # what differences of this step are wrong by
-        assert gradient[k] == pytest.approx((above[0] - below[0]) / 2e-4, abs=5e-6)
-        np.testing.assert_allclose(hessian[k], (above[1] - below[1]) / 2e-4, atol=2e-5)
+        assert gradient[k] == pytest.approx((above[0] - below[0]) / 2e-4, abs=1e-5)
+        np.testing.assert_allclose(hessian[k], (above[1] - below[1]) / 2e-4, atol=5e-5)
+
+
+def test_many_persons_have_the_same_bits_for_any_number_of_threads() -> None:
+    """So many that the search begins with a part of them."""
+    rng = np.random.default_rng(6)
+    slope, easiness = np.array([0.8, 1.2, 1.6, 1.0]), np.array([0.5, -0.4, 0.0, 1.0])
+    eta = easiness + rng.normal(size=(10_000, 1)) * slope
+    data = pd.DataFrame({"person": np.repeat(np.arange(10_000), 4), "item": np.tile(list("abcd"), 10_000)})
+    data["y"] = (rng.uniform(size=eta.shape) < special.expit(eta)).astype(int).ravel()
+    model = ml.MixedModel(FORMULA, data, "binomial")
+    one, two = (model.fit(n_quadrature=9, threads=threads) for threads in (1, 2))
+    assert one.converged
+    assert one.fit.psi.tobytes() == two.fit.psi.tobytes()
+    assert one.fit.covariance.tobytes() == two.fit.covariance.tobytes()
+    from_truth = model.fit(n_quadrature=9, start=np.append(easiness, slope))
+    assert one.llf == pytest.approx(from_truth.llf, abs=1e-9)
+    np.testing.assert_allclose(one.fit.psi, from_truth.fit.psi, atol=1e-6)
+    np.testing.assert_allclose(one.fit.psi, np.append(easiness, slope), atol=0.25)
+
+
+def test_an_intercept_changes_no_likelihood(law: pd.DataFrame, two_parameters: Any) -> None:
+    """Columns of items stay as sparse beside it."""
+    with_intercept = ml.fit("y ~ item + rr(0 + item | person, d=1)", law, "binomial", n_quadrature=15)
+    assert with_intercept.llf == pytest.approx(two_parameters.llf, abs=1e-9)
+    easiness = with_intercept.params.to_numpy()[0] + np.append(0.0, with_intercept.params.to_numpy()[1:])
+    np.testing.assert_allclose(easiness, two_parameters.params.to_numpy(), atol=1e-6)
 
 
 def test_nodes_are_counted_by_traits(law: pd.DataFrame) -> None:
@@ -198,19 +244,49 @@ def test_abilities(two_parameters: Any, rasch: Any, law: pd.DataFrame) -> None:
         np.testing.assert_allclose(by_person["sd"], sd, atol=1e-8)
 
 
-@pytest.mark.parametrize("points", [1, 15])
-def test_what_each_person_adds(law: pd.DataFrame, two_parameters: Any, points: int) -> None:
-    """One trait has a likelihood of its own; with two traits, the second without loadings, all columns are effects."""
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_what_each_person_adds(law: pd.DataFrame, two_parameters: Any, rank: int) -> None:
+    """Traits have a likelihood of their own; without structure all columns are effects, some with zero variance."""
     some = law[law["person"].isin(law["person"].unique()[::40])]
-    one, two = (ml.MixedModel(f"y ~ 0 + item + rr(0 + item | person, d={d})", some, "binomial") for d in (1, 2))
-    psi, y = two_parameters.fit.psi, some["y"].to_numpy(float)
-    found = _core.contributions(one._core, y, psi, points, True, None, 0, 1)
-    other = _core.contributions(two._core, y, np.append(psi, np.zeros(4)), points, True, None, 0, 1)
+    n = 5 + 4 * (rank > 1) + 3 * (rank > 2)
+    terms = (f"rr(0 + item | person, d={rank})", "(0 + item | person)")
+    one, all_columns = (ml.MixedModel(f"y ~ 0 + item + {term}", some, "binomial")._core for term in terms)
+    psi, y = (
+        np.append(two_parameters.fit.psi, [0.3, -0.2, 0.5, 0.1, 0.4, -0.3, 0.2][: n - 5]),
+        some["y"].to_numpy(float),
+    )
+    found = _core.contributions(one, y, psi, 1, True, None, 0, 1)
+    other = _core.contributions(all_columns, y, np.append(psi, np.zeros(15 - n)), 1, True, None, 0, 1)
     np.testing.assert_allclose(found.loglik, other.loglik, rtol=1e-10)
-    np.testing.assert_allclose(found.gradient, other.gradient[:, :10], atol=1e-9)
+    np.testing.assert_allclose(found.gradient, other.gradient[:, : 5 + n], atol=1e-9)
     for moment in ("mean", "covariance", "third", "fourth"):
         for own, expected in zip(getattr(found, moment), getattr(other, moment), strict=True):
             np.testing.assert_allclose(own, expected, atol=1e-9, err_msg=moment)
+
+
+def test_moments_of_two_traits_are_integrals(law: pd.DataFrame, two_parameters: Any) -> None:
+    some = law[law["person"].isin(law["person"].unique()[::100])].sort_values("person", kind="stable")
+    model = ml.MixedModel("y ~ 0 + item + rr(0 + item | person, d=2)", some, "binomial")
+    psi, y = np.append(two_parameters.fit.psi, [0.3, -0.2, 0.5, 0.1]), some["y"].to_numpy(float)
+    found = _core.contributions(model._core, y, psi, 21, True, None, 0, 1)
+    loadings = np.zeros((5, 2))
+    loadings[:, 0], loadings[1:, 1] = psi[5:10], psi[10:]
+    line = np.linspace(-8, 8, 161)
+    grid = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+    eta = psi[:5, None] + loadings @ grid.T
+    log_density = y.reshape(-1, 5) @ eta - np.log1p(np.exp(eta)).sum(0) - (grid**2).sum(1) / 2
+    share = np.exp(log_density)
+    np.testing.assert_allclose(found.loglik, np.log(share.sum(1) * 0.1**2 / (2 * np.pi)), atol=1e-8)
+    share /= share.sum(1, keepdims=True)
+    effects = grid @ loadings.T
+    mean = share @ effects
+    off = effects - mean[:, None]
+    third, fourth = ((share[:, :, None] * off**power).sum(1) for power in (3, 4))
+    np.testing.assert_allclose(np.reshape(found.mean[0], mean.shape), mean, atol=1e-8)
+    np.testing.assert_allclose(np.reshape(found.third[0], mean.shape), third, atol=1e-6)
+    np.testing.assert_allclose(np.reshape(found.fourth[0], mean.shape), fourth, atol=1e-5)
+    covariance = np.einsum("ik,ika,ikb->iab", share, off, off)
+    np.testing.assert_allclose(np.reshape(found.covariance[0], covariance.shape), covariance, atol=1e-7)
 
 
 def test_two_traits() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from scipy import special, stats
 
 import multilevel as ml
 from multilevel import _core
+from multilevel.fitting.verdict import _reason
 
 from .family_cases import CASES, PAIRS, Phi, mean_of, several_modes
 
@@ -327,6 +330,19 @@ def test_quadrature_is_centred_at_the_largest_mode(family: str, link: str, point
 
 
 # ---- two grouping factors ----
+
+
+def test_a_doubtful_fit_says_where_its_modes_were_looked_for() -> None:
+    data = pd.DataFrame({"y": [0, 1] * 12, "a": [0, 1, 2, 3] * 6, "b": [0, 0, 0, 1, 1, 1, 2, 2] * 3})
+    record: Any = SimpleNamespace(ending="no_increase", eigenvalues=np.ones(1), predicted_gain=0.3)
+
+    def reason(formula: str, link: str) -> str:
+        model = ml.MixedModel(formula, data, family="binomial", link=link)
+        return _reason(model.design, model.family, record, ())
+
+    assert "can be missed" in reason("y ~ 1 + (1 | a) + (1 | b)", "cauchit")
+    assert "can be missed" not in reason("y ~ 1 + (1 | a)", "cauchit")
+    assert "several modes" not in reason("y ~ 1 + (1 | a) + (1 | b)", "logit")
 
 
 @dataclass

@@ -329,8 +329,6 @@ def test_parts_of_the_data(results: ml.MixedModelResults) -> None:
     "ask",
     [
         lambda r: r.residuals(),
-        lambda r: r.marginal_means("x"),
-        lambda r: r.population_average(),
         lambda r: r.icc(),
         lambda r: r.r2(),
         lambda r: r.lack_of_fit(),
@@ -339,7 +337,6 @@ def test_parts_of_the_data(results: ml.MixedModelResults) -> None:
         lambda r: r.pearson_chi2,
         lambda r: r.fittedvalues,
         lambda r: r.median_odds_ratio(),
-        lambda r: r.interpret(),
         lambda r: r.equation(),
         lambda r: r.cov_params(robust="CR2"),
         lambda r: r.test_variance("g", "1: (Intercept)"),

@@ -98,7 +98,7 @@ def check_derivatives(core: Any, y: Array, eta: Array, phi: Array, tolerance: fl
     d = at(eta, phi)
     pairs = [(f"d{k + 1}", "value" if k == 0 else f"d{k}", 0) for k in range(4)]
     pairs += [(f"phi{r}_d{k}", "value" if k == 0 else f"d{k}", r + 1) for r in range(size) for k in range(4)]
-    pairs += [(f"phi{r}{s}_d{k}", f"phi{r}_d{k}", s + 1) for r in range(size) for s in range(r + 1) for k in range(3)]
+    pairs += [(f"phi{r}_{s}_d{k}", f"phi{r}_d{k}", s + 1) for r in range(size) for s in range(r + 1) for k in range(3)]
     for name, lower, by in pairs:
         expected = sum(w * own[lower] for w, own in zip(DIFFERENCES, moved[by], strict=True)) / step
         error = np.abs(d[name] - expected) / (np.abs(expected) + 1e-3 * np.abs(d[lower]) + 1e-4)

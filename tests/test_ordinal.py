@@ -108,7 +108,7 @@ def test_derivatives_against_differences(link: str) -> None:
 
     pairs = [(f"d{k + 1}", "value" if k == 0 else f"d{k}", 0) for k in range(4)]
     pairs += [(f"phi{r}_d{k}", "value" if k == 0 else f"d{k}", r + 1) for r in range(2) for k in range(4)]
-    pairs += [(f"phi{r}{s}_d{k}", f"phi{r}_d{k}", s + 1) for r in range(2) for s in range(r + 1) for k in range(3)]
+    pairs += [(f"phi{r}_{s}_d{k}", f"phi{r}_d{k}", s + 1) for r in range(2) for s in range(r + 1) for k in range(3)]
     for name, lower_name, by in pairs:
         expected = slope(lower_name, by)
         error = np.abs(d[name] - expected) / (np.abs(expected) + 1e-3 * np.abs(d[lower_name]) + 1e-4)
@@ -129,8 +129,8 @@ def test_narrow_categories(link: str) -> None:
     np.testing.assert_allclose(d["d2"], bend, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(d["phi0_d0"] - 1 / width, slope / 2, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(d["phi1_d0"] + 1 / width, slope / 2, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(d["phi00_d0"] * width**2, -1.0, rtol=1e-8)
-    np.testing.assert_allclose(d["phi10_d0"] * width**2, 1.0, rtol=1e-8)
+    np.testing.assert_allclose(d["phi0_0_d0"] * width**2, -1.0, rtol=1e-8)
+    np.testing.assert_allclose(d["phi1_0_d0"] * width**2, 1.0, rtol=1e-8)
 
 
 def test_thresholds_out_of_order_have_no_density() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,15 +25,16 @@ if not (BENCHMARKS / "stress").is_dir():
     pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from stress import checks, numbers, numeric, workers  # noqa: E402
+from stress import after, checks, numbers, numeric, workers  # noqa: E402
 from stress.densities import Density  # noqa: E402
 from stress.designs import Bar, Design, design  # noqa: E402
 from stress.linear import Linear  # noqa: E402
 from stress.modes import Clusters, starts  # noqa: E402
 from stress.outcome import Outcome  # noqa: E402
+from stress.parts import density_of  # noqa: E402
 from stress.plain import Plain  # noqa: E402
 from stress.problem import Problem, Term  # noqa: E402
-from stress.recipe import FULL, KINDS, LINKS, Recipe, draw  # noqa: E402
+from stress.recipe import FULL, KINDS, LINKS, SEVERAL_PREDICTORS, WIDER, WIDER_PARTS, Recipe, draw  # noqa: E402
 from stress.structures import factor  # noqa: E402
 
 MEANS = {
@@ -241,6 +244,71 @@ def test_linear_likelihood(method: str) -> None:
     assert Linear(problem).loglik(psi) == pytest.approx(expected, rel=1e-12)
 
 
+def wider_design(part: str, first: int = WIDER) -> Design:
+    seed = next(s for s in itertools.count(first) if draw(np.random.default_rng(s), s).part == part)
+    return design(seed)
+
+
+@pytest.mark.parametrize("part", [*WIDER_PARTS, *SEVERAL_PREDICTORS])
+def test_derivatives_of_more_densities(part: str) -> None:
+    """By differences, for each predictor of a row; with the predictors of a row together where there are several."""
+    problem = wider_design(part).problem().in_order()
+    if part == "restricted":
+        return
+    phi = np.linspace(-0.5, 1.0, 2 * (max(problem.categories, 3) - 1))
+    density, rng, count = density_of(problem, phi), np.random.default_rng(1), problem.predictors
+    eta = 0.5 * rng.normal(size=len(problem.y))
+    first, second = density.derivatives(eta)
+    second = second.reshape(-1, count, count)
+    h = 1e-5
+    for k in range(count):
+        step = h * (np.arange(len(eta)) % count == k)
+        rise = (density.value(eta + step) - density.value(eta - step)).reshape(-1, count).sum(1) / (2 * h)
+        np.testing.assert_allclose(first.reshape(-1, count)[:, k], rise, rtol=1e-6, atol=1e-6)
+        bend = (density.derivatives(eta + step)[0] - density.derivatives(eta - step)[0]) / (2 * h)
+        np.testing.assert_allclose(second[:, :, k], bend.reshape(-1, count), rtol=1e-5, atol=1e-5)
+    nodes = np.column_stack([eta, eta + 1])
+    np.testing.assert_allclose(density.value(nodes)[:, 0], density.value(eta))
+
+
+@pytest.mark.parametrize("part", ["adjacent", "continuation", "reverse_continuation", "scale", "multinomial"])
+def test_probabilities_of_categories_sum_to_one(part: str) -> None:
+    made = wider_design(part)
+    problem = made.problem()
+    n, count, phi = len(made.frame), problem.predictors, np.linspace(-0.5, 1.0, 2 * (problem.categories - 1))
+    problem = replace(problem, weights=np.ones(len(problem.y)))
+    eta, total = np.random.default_rng(2).normal(size=n * count), np.zeros(n)
+    outcomes = range(-1, count) if part == "multinomial" else range(1, problem.categories + 1)
+    for y in outcomes:
+        density = density_of(replace(problem, y=np.full(n * count, float(y))), phi)
+        total += np.exp(density.value(eta).reshape(n, count).sum(1))
+    np.testing.assert_allclose(total, 1.0, rtol=1e-12)
+
+
+def test_log_logistic_is_its_definition() -> None:
+    problem = wider_design("custom").problem()
+    problem = replace(problem, weights=np.ones(len(problem.y)), y=np.exp(np.linspace(-3, 3, len(problem.y))))
+    eta = np.linspace(1, -1, len(problem.y))
+    expected = stats.fisk.logpdf(problem.y, np.exp(0.4), scale=np.exp(eta))
+    np.testing.assert_allclose(density_of(problem, np.array([0.4])).value(eta), expected, rtol=1e-9)
+
+
+def test_random_zero_and_sigma_are_their_definitions() -> None:
+    problem = wider_design("random zero").problem()
+    problem = replace(problem, family="poisson", weights=np.ones(len(problem.y)))
+    eta = np.random.default_rng(3).normal(size=len(problem.y))
+    mean, odds = np.exp(eta[::2]), eta[1::2] + 0.3 + 0.2 * problem.split[::2]
+    share, y = special.expit(odds), problem.y[::2]
+    expected = np.where(y == 0, np.log(share + (1 - share) * np.exp(-mean)), np.log1p(-share) + poisson.logpmf(y, mean))
+    np.testing.assert_allclose(density_of(problem, np.array([0.3, 0.2])).value(eta)[::2], expected, rtol=1e-9)
+    problem = wider_design("random dispersion").problem()
+    problem = replace(problem, weights=np.repeat(np.linspace(0.5, 2, len(problem.y) // 2), 2))
+    eta = np.random.default_rng(3).normal(size=len(problem.y))
+    sigma = np.exp(eta[1::2] + 0.3 + 0.2 * problem.split[::2]) / np.sqrt(problem.weights[::2])
+    expected = norm.logpdf(problem.y[::2], eta[::2], sigma)
+    np.testing.assert_allclose(density_of(problem, np.array([0.3, 0.2])).value(eta)[::2], expected, rtol=1e-9)
+
+
 def test_structures() -> None:
     Z, theta = np.ones((1, 4)), np.array([0.5, 1.0, 1.5, 2.0, 0.6])
     sds = theta[:4]
@@ -340,6 +408,46 @@ def test_missing_standard_errors_are_found() -> None:
     assert "NOT FINITE" in labels(made, model, planted(results, covariance=covariance))
 
 
+def after_labels(look: Callable[[after.Fitted], bool], made: Design, results: Any) -> set[str]:
+    outcome = Outcome(0, "slope")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = after.Fitted(made, results, checks.plain_of(made, results), outcome, np.random.default_rng(0))
+        assert look(fitted)
+    return outcome.labels()
+
+
+@pytest.fixture(scope="module")
+def healthy() -> tuple[Design, Any]:
+    made, _, results = example()
+    return made, results
+
+
+@pytest.mark.parametrize("look", [after.saved, after.predicted, after.drawn, after.many, after.profiled])
+def test_what_comes_after_a_healthy_fit_passes(look: Callable[[after.Fitted], bool], healthy: tuple) -> None:
+    assert after_labels(look, *healthy) == set()
+
+
+def test_wrong_predictions_files_and_limits_are_found(healthy: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, results = healthy
+    kind = type(results)
+    predict, profile, many = kind.predict, kind.profile, ml.MixedModel.fit_many
+    monkeypatch.setattr(kind, "predict", lambda self, *a, **k: predict(self, *a, **k) + 1e-6)
+    assert after_labels(after.predicted, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(ml, "load", lambda path: replace_psi(results, results.fit.psi * (1 + 1e-15)))
+    assert after_labels(after.saved, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(kind, "profile", lambda self, *a, **k: profile(self, *a, level=0.949))
+    assert after_labels(after.profiled, made, results) == {"AFTER WRONG"}
+    monkeypatch.setattr(
+        ml.MixedModel, "fit_many", lambda self, *a, **k: many(self, *a, **k).eval("llf = llf + 0.01", engine="python")
+    )
+    assert after_labels(after.many, made, results) == {"AFTER WRONG"}
+
+
+def replace_psi(results: Any, psi: np.ndarray) -> Any:
+    return ml.MixedModelResults(replace(results.fit, psi=psi), results.model)
+
+
 # ---- designs with several maxima ----------------------------------------------------------------------------------
 
 HIGHEST = {
@@ -395,6 +503,8 @@ def test_a_seed_is_a_design() -> None:
     assert one.formula == two.formula
     assert {design(seed).recipe.kind for seed in range(300)} == set(KINDS)
     recipes = [draw(np.random.default_rng(FULL + seed), FULL + seed) for seed in range(2000)]
+    wider = [draw(np.random.default_rng(WIDER + seed), WIDER + seed).part for seed in range(400)]
+    assert set(wider) >= {*WIDER_PARTS, *SEVERAL_PREDICTORS}
     everything = {(recipe.family, recipe.link) for recipe in recipes}
     assert everything == set(LINKS)
     assert {draw(np.random.default_rng(seed), seed).family for seed in range(300)} < {
@@ -423,7 +533,7 @@ def test_a_process_that_dies_costs_its_own_seed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_many_clusters_at_once_have_the_modes_of_each() -> None:
-    """Of densities with several modes: starts side by side, the finished left out, against one after another."""
+    """Of densities with several modes: starts side by side, finished ones left out, against one after another."""
     rng = np.random.default_rng(3)
     sizes = np.array([1, 4, 2, 7, 3, 1])
     n = sizes.sum()

@@ -16,12 +16,13 @@ import numpy as np
 import multilevel as ml
 
 from . import numeric
+from .after import check_after
 from .designs import Design, design, with_points
 from .invariance import check_invariance
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
-from .restarts import check_restarts, check_scipy, outside, plain_correlation, theta_places, units
+from .restarts import check_restarts, check_scipy, outside, plain_correlation, reach_of, theta_places, units
 from .separated import constant_groups, reproduced, separated
 from .structures import roots
 
@@ -37,11 +38,13 @@ class Effort:
 
     thorough: float = 0.05  # share with all starts and SciPy's optimizers; share with invariances
     hessians: float = 0.25  # share with every second difference, where those along a basis look right
+    after: float = 0.1  # share with one look at what comes after a fit
     starts: int = 2  # searches of the package from elsewhere, on the others
     seconds: float = 3.0  # for the fit itself, and as many for its checks
+    threads: int = 1
 
 
-EVERYTHING = Effort(1.0, 1.0, 100, 20.0)
+EVERYTHING = Effort(1.0, 1.0, 1.0, 100, 20.0)
 
 
 class OutOfTime(BaseException):
@@ -94,6 +97,7 @@ def check_seed(seed: int, effort: Effort | None = None) -> Outcome:
 
 
 def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Effort) -> None:
+    made.threads = effort.threads
     with _limit(effort.seconds):
         model = ml.MixedModel(**made.arguments())
         began = time.process_time()
@@ -101,7 +105,8 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Eff
         outcome.seconds = time.process_time() - began
     outcome.status, outcome.singular, outcome.message = results.fit.status, results.singular, results.fit.message
     outcome.evaluations = results.optimization.n_evaluations
-    often, otherwise, full = rng.random(3) < (effort.thorough, effort.thorough, effort.hessians)
+    shares = (effort.thorough, effort.thorough, effort.hessians, effort.after)
+    often, otherwise, full, afterwards = rng.random(4) < shares
     with _limit(effort.seconds):
         plain = plain_of(made, results)
         judge(made, model, results, plain, outcome, rng, bool(full))
@@ -112,6 +117,8 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Eff
         if otherwise:
             outcome.done.append("invariances")
             check_invariance(made, results, outcome, rng)
+        if afterwards:
+            check_after(made, results, plain, outcome, rng)
 
 
 def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:
@@ -180,6 +187,8 @@ def _repeated(made: Design, model: Any, results: Any, outcome: Outcome) -> None:
             off = np.abs(others / errors - 1)
         off[(errors == others) | (np.isnan(errors) & np.isnan(others))] = 0.0
         if not np.all(off < SE_LIMIT):
+            if _rounded(model, options, results, off):
+                continue
             outcome.add(label, f"standard errors {errors}, evaluated again off by {np.nanmax(off):.2g}")
             return
     free = np.isfinite(errors)
@@ -187,6 +196,19 @@ def _repeated(made: Design, model: Any, results: Any, outcome: Outcome) -> None:
     off = np.sqrt(max(0.0, change @ fit.covariance[np.ix_(free, free)] @ change))
     if off > 1e-3:
         outcome.add(label, f"gradient, in standard errors, off by {off:.2g}")
+
+
+def _rounded(model: Any, options: dict[str, Any], results: Any, off: Array) -> bool:
+    """Whether standard errors move as much when parameters are changed by a rounding error."""
+    fit, moved = results.fit, 0 * off
+    kind = "beta_covariance" if len(off) == len(fit.beta) else "covariance"
+    errors = np.sqrt(np.abs(np.diag(getattr(fit, kind))))
+    for sign in (-1, 1):
+        near = model.fit(**options, start=fit.psi * (1 + sign * 3e-16 * (1 + np.arange(len(fit.psi)) % 3)), max_iter=0)
+        with np.errstate(all="ignore"):
+            change = np.abs(np.sqrt(np.abs(np.diag(getattr(near.fit, kind)))) / errors - 1)
+        moved = np.maximum(moved, np.where(np.isfinite(change), change, 0.0))
+    return bool(np.all((off < SE_LIMIT) | (off < 10 * moved)))
 
 
 def _reported(results: Any, plain: Plain, outcome: Outcome) -> bool:
@@ -250,7 +272,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
         _compare_errors(names[:p], errors, results.bse.to_numpy(), outcome)
         if not np.all(np.abs(beta - fit.beta) < 1e-3 * errors):
             outcome.add("SILENT WRONG", f"fixed effects are not those of least squares: {fit.beta}, {beta}")
-    elif plain.problem.family == "gaussian" and plain.problem.part == "dispersion":
+    elif plain.problem.family == "gaussian" and plain.problem.part in ("dispersion", "random dispersion"):
         pass  # as in linear models theirs are those given the covariance parameters
     elif not np.allclose(results.bse.to_numpy(), np.sqrt(np.diag(fit.covariance))[:p], rtol=1e-6, equal_nan=True):
         outcome.add("SE WRONG", "those of the fixed effects are not those of all parameters together")
@@ -319,7 +341,7 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
         return
     base, unit = plain.loglik(fit.psi), units(plain)
     if plain.linear:
-        unit = unit * np.exp(fit.psi[-1])
+        unit = unit * np.exp(fit.psi[theta[-1] + 1])
     signed = any(term.structure in ("cs", "hetar1") for term in plain.problem.terms)
     for k in at_edge:
         inwards = plain_correlation(plain, k)
@@ -339,19 +361,6 @@ def _gain(plain: Plain, psi: Array, base: float) -> float:
     """How much better a point is; with modes from near, and where that looks better, with the largest modes."""
     better = plain.loglik(psi, warm=True) - base
     return plain.loglik(psi) - base if better > GAP_LIMIT else better
-
-
-def reach_of(plain: Plain, psi: Array) -> Array:
-    """How far each parameter may be moved for differences: half of what covariances, and correlations, are like."""
-    theta = np.array(theta_places(plain), dtype=int)
-    reach = np.full(len(psi), np.inf)
-    reach[plain.problem.p :] = 0.5
-    unit = units(plain)
-    size = float(np.abs(psi[theta] / unit).max()) if len(theta) else 1.0
-    for k in theta:
-        if not plain_correlation(plain, k):
-            reach[k] = max(0.5 * np.abs(psi[k]), 0.1 * size * unit[k - theta[0]], 1e-300)
-    return reach
 
 
 def curvature_at(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import pandas as pd
 from scipy.special import expit, ndtr
 from scipy.special import gamma as gamma_function
 
-from . import numbers, parts
+from . import numbers, parts, several, wider
 from .problem import Array, Problem, Term
-from .recipe import RATES, TIMES, Recipe, draw
+from .recipe import RATES, SEVERAL_PREDICTORS, STAGES, TIMES, UNSHIFTED, WIDER_PARTS, Recipe, draw
 from .structures import ar1_root, cs_root
 
 
@@ -38,21 +38,34 @@ class Design:
     bars: list[Bar]
     weights: str | None = None
     offset: str | None = None
-    dummies: dict[str, list[str]] = field(default_factory=dict)
+    threads: int = 1
 
     @property
     def formula(self) -> str:
-        return f"{self.response} ~ " + " + ".join(["1", *self.fixed, *(bar.text for bar in self.bars if bar.text)])
+        return f"{self.response} ~ " + " + ".join(
+            [self._intercept, *self.fixed, *(bar.text for bar in self.bars if bar.text)]
+        )
+
+    @property
+    def _intercept(self) -> str:
+        return "0" if self.recipe.part == "conditional" else "1"
 
     def arguments(self) -> dict[str, Any]:
         """Of `MixedModel`."""
         recipe = self.recipe
-        more = {"weights": self.weights, "offset": self.offset, **parts.arguments(recipe, int(self.frame["y"].max()))}
-        return {"formula": self.formula, "data": self.frame, **more}
+        made = wider if recipe.part in (*WIDER_PARTS, *SEVERAL_PREDICTORS) else parts
+        family = made.arguments(recipe, int(min(self.frame["y"].max(), 99)))
+        return {
+            "formula": self.formula,
+            "data": self.frame,
+            "weights": self.weights,
+            "offset": self.offset,
+            **family,
+        }
 
     def options(self) -> dict[str, Any]:
         """Of `fit`."""
-        return {"method": self.recipe.method, "n_quadrature": self.recipe.points, "threads": 1}
+        return {"method": self.recipe.method, "n_quadrature": self.recipe.points, "threads": self.threads}
 
     def problem(self) -> Problem:
         """The same model in arrays, its rows in the order of the frame; quadrature points are those of the recipe."""
@@ -71,7 +84,7 @@ class Design:
         terms = tuple(Term(factors.index(bar.factor), self._columns(bar), bar.structure, bar.rank) for bar in self.bars)
         ones = np.ones(n)
         y = frame["y"].to_numpy(float)
-        return Problem(
+        problem = Problem(
             family=recipe.family,
             link=recipe.link,
             y=y,
@@ -87,8 +100,13 @@ class Design:
             part=recipe.part,
             split=frame["v"].to_numpy(float) if "v" in frame else 0 * ones,
             variant=recipe.variant,
-            categories=int(y.max()) if recipe.part == "categories" else 0,
+            categories=int(y.max()) if recipe.part in ("categories", "scale", "multinomial", *STAGES) else 0,
         )
+        if recipe.part == "multinomial":
+            return several.of_categories(problem, wider.base_of(recipe, problem.categories))
+        if recipe.part == "conditional":
+            return replace(problem, predictors=wider.ALTERNATIVES)
+        return several.of_two(problem) if recipe.part in ("random zero", "random dispersion") else problem
 
     def _columns(self, bar: Bar) -> Array:
         n = len(self.frame)
@@ -112,6 +130,9 @@ def design(seed: int) -> Design:
     rng = np.random.default_rng(seed)
     recipe = draw(rng, seed)
     frame = _rows(rng, recipe)
+    if recipe.part == "conditional":  # whole sets
+        frame = frame.iloc[: max(len(frame) // wider.ALTERNATIVES, 2) * wider.ALTERNATIVES]
+        frame = frame.reset_index(drop=True)
     n = len(frame)
     standard = rng.normal(size=n)
     if recipe.group_level:
@@ -129,6 +150,8 @@ def design(seed: int) -> Design:
         frame["x2"] = 2 * frame["x"] if rng.random() < 0.5 else 1.0
         fixed.append("x2")
     bars = terms(recipe, frame)
+    if recipe.part == "conditional":
+        fixed, bars = [*dict.fromkeys([*fixed, "z"])], [Bar("(0 + z | g)", ("g",), ("z",))]
     eta = recipe.intercept + recipe.slope * standard * bool(fixed) + _effects(rng, recipe, frame, bars, standard)
     made = Design(recipe, frame, "y", fixed, bars)
     if recipe.offset:
@@ -143,8 +166,12 @@ def design(seed: int) -> Design:
     if recipe.kind == "separation":
         frame["y"] = frame.get("n", 1) * (standard > 0.3) * (1 if recipe.family == "binomial" else frame["y"])
     if recipe.part:
-        made.response = parts.respond(rng, recipe, frame, eta)
-    if "n" in frame:
+        made.response = (wider if recipe.part in (*WIDER_PARTS, *SEVERAL_PREDICTORS) else parts).respond(
+            rng, recipe, frame, eta
+        )
+    if recipe.part == "two kinds":
+        made.fixed.append("v")
+    if "n" in frame and recipe.family in ("binomial", "beta_binomial"):
         frame["failures"] = frame["n"] - frame["y"]
         made.response = "cbind(y, failures)"
     if recipe.shuffled:
@@ -253,7 +280,7 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
         precision = frame["w"].to_numpy() if made.weights else 1.0
         noise = recipe.sigma * rng.normal(size=n) / np.sqrt(precision)
         frame["y"] = recipe.response_scale * (mean + noise)
-    elif recipe.family == "cumulative":
+    elif recipe.family in UNSHIFTED:
         frame["y"] = eta
     elif recipe.family == "poisson":
         mean = {"log": np.exp(np.minimum(eta, 14)), "sqrt": eta**2, "identity": np.maximum(eta, 0.05)}[recipe.link]

@@ -49,15 +49,20 @@ class Linear:
             for r in self.rows
         ]
 
+    def sigma(self, psi: Array) -> Array:
+        """Residual standard deviations of the rows, before weights."""
+        phi, split_by = split(self.problem, psi)[2], self.problem.split
+        return np.exp(phi[0] + (phi[1] * split_by if len(phi) > 1 and split_by is not None else 0 * self.problem.y))
+
     def sums(self, psi: Array) -> tuple[float, Array]:
         """log|V| and the cross-products of [Q, residuals] in V^-1."""
         problem = self.problem
-        sigma = np.exp(split(problem, psi)[2][0])
+        sigma = self.sigma(psi)
         halves = [term.Z @ root for term, root in zip(problem.terms, roots(problem, psi), strict=True)]
         k = self.data.shape[1]
         log_det, cross = 0.0, np.zeros((k, k))
         for rows, same in zip(self.rows, self.same, strict=True):
-            V = np.eye(rows.shape[1]) * (sigma**2 / problem.weights[rows])[:, :, None]
+            V = np.eye(rows.shape[1]) * (sigma[rows] ** 2 / problem.weights[rows])[:, :, None]
             for half, both in zip(halves, same, strict=True):
                 own = half[rows]
                 V += np.where(both, own @ own.transpose(0, 2, 1), 0.0)
@@ -91,12 +96,12 @@ class Linear:
     def effects(self, psi: Array) -> list[Array]:
         """Conditional means of the random effects of every term, (levels, q), at the fixed effects of psi."""
         problem = self.problem
-        sigma = np.exp(split(problem, psi)[2][0])
+        sigma = self.sigma(psi)
         own = roots(problem, psi)
         residuals = problem.y - problem.offset - problem.X @ psi[: problem.p]
         weighted = np.zeros(len(residuals))
         for rows, same in zip(self.rows, self.same, strict=True):
-            V = np.eye(rows.shape[1]) * (sigma**2 / problem.weights[rows])[:, :, None]
+            V = np.eye(rows.shape[1]) * (sigma[rows] ** 2 / problem.weights[rows])[:, :, None]
             for term, root, both in zip(problem.terms, own, same, strict=True):
                 half = (term.Z @ root)[rows]
                 V += np.where(both, half @ half.transpose(0, 2, 1), 0.0)

@@ -56,6 +56,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--replay", type=int, help="one fit, by its own seed, with every check")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="of a fit, for tools that watch threads")
     parser.add_argument("--thorough", type=float, default=effort.thorough, help="share with the costly checks")
     parser.add_argument(
         "--seconds", type=float, default=effort.seconds, help="of a processor, for a fit and for its checks"
@@ -87,7 +88,7 @@ def main() -> None:
         replay(options.replay)
         return
     minutes = options.minutes or (10.0 if options.fits is None else float("inf"))
-    effort = Effort(thorough=options.thorough, seconds=options.seconds)
+    effort = Effort(thorough=options.thorough, seconds=options.seconds, threads=options.threads)
     todo = seeds(options.seed, options.only, options.fits, options.family)
     outcomes: list[Outcome] = []
     signal.signal(signal.SIGTERM, _stopped)

@@ -35,7 +35,14 @@ class Clusters:
         """Gradient and negative Hessian of f."""
         first, second = self.density.derivatives(self.eta(v))
         gradient = self.sums(self.S * first[:, None]) - v
-        if self.m == 1:
+        if second.ndim == 3:  # of several predictors
+            deep = self.S.reshape(*second.shape[:2], self.q)
+            weighted = -second @ deep
+            if self.m == 1:
+                H = (self.S.T @ weighted.reshape(self.S.shape))[None]
+            else:
+                H = np.add.reduceat(deep.transpose(0, 2, 1) @ weighted, self.at // second.shape[1], axis=0)
+        elif self.m == 1:
             H = (self.S.T @ (-second[:, None] * self.S))[None]
         else:
             H = self.sums((-second)[:, None, None] * self.S[:, :, None] * self.S[:, None, :])

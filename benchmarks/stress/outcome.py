@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 BAD = ("SILENT WRONG", "NO MAXIMUM", "LLF WRONG", "MODES WRONG", "SE WRONG", "NOT FINITE", "CRASH")
-BAD += ("FALSE ALARM", "NOT REPEATED", "NOT INVARIANT", "SLOW")
+BAD += ("FALSE ALARM", "NOT REPEATED", "NOT INVARIANT", "AFTER WRONG", "SLOW")
 
 
 @dataclass

@@ -14,7 +14,7 @@ import multilevel as ml
 
 from .densities import LOG_2PI, Density
 from .problem import Array, Problem
-from .recipe import Recipe
+from .recipe import SEVERAL_PREDICTORS, WIDER_PARTS, Recipe
 
 LEFT = 0.0  # where responses that may be any number are censored
 OF_NUMBERS = ("gaussian", "student_t")
@@ -304,6 +304,10 @@ def thresholds(problem: Problem, phi: Array | None) -> tuple[Array, Array]:
 def density_of(problem: Problem, phi: Array | None) -> Any:
     """The density of a problem's rows; without `phi` one whose `concave` is right."""
     part = problem.part
+    if part in WIDER_PARTS or part in SEVERAL_PREDICTORS:
+        from .wider_densities import wider_density
+
+        return wider_density(problem, phi)
     if part == "categories":
         return Categories(problem, *thresholds(problem, phi))
     if phi is None:

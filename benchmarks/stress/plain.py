@@ -36,7 +36,7 @@ class Plain:
         if problem.linear or problem.points == 1 or not problem.codes:
             return True
         most = max(self.width(f) for f in range(len(problem.codes)))
-        return most <= 2 and (self.single or self.outer is not None)
+        return most <= 2 and (self.single or self.outer is not None)  # of more dimensions products are reduced
 
     def width(self, factor: int) -> int:
         return sum(t.q for t in self.problem.terms if t.factor == factor)

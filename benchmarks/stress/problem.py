@@ -44,10 +44,11 @@ class Problem:
     split: Array | None = None  # the column of its formula
     variant: int = 0
     categories: int = 0
+    predictors: int = 1  # of a row, which stand one after the other
 
     @property
     def linear(self) -> bool:
-        return (self.family, self.link) == ("gaussian", "identity") and not self.part
+        return (self.family, self.link) == ("gaussian", "identity") and self.part in ("", "restricted")
 
     @property
     def n_phi(self) -> int:

@@ -114,6 +114,26 @@ PARTS = {  # families and links that each may modify
     ),
     "categories": tuple(("cumulative", link) for link in ("logit", "probit", "cloglog", "loglog", "cauchit")),
 }
+WIDER = 3 * 10**8  # seeds from here on draw more families and several predictors, and fewer Gaussian series in time
+LINKS_OF_ORDER = ("logit", "probit", "cloglog", "loglog", "cauchit")
+STAGES = ("adjacent", "continuation", "reverse_continuation")
+WIDER_PARTS = {
+    "adjacent": (("adjacent", "logit"),),
+    **{name: tuple((name, link) for link in LINKS_OF_ORDER) for name in STAGES[1:]},
+    "scale": tuple(("cumulative", link) for link in LINKS_OF_ORDER),
+    "two kinds": (("mixed", "logit"),),
+    "custom": (("log_logistic", "log"),),
+    "restricted": (("gaussian", "identity"),),  # a formula for the dispersion, by REML
+}
+SEVERAL_PREDICTORS = {
+    "multinomial": (("multinomial", "logit"),),
+    "conditional": (("conditional", "logit"),),
+    "random zero": (("poisson", "log"), ("negative_binomial", "log"), ("geometric", "log")),
+    "random dispersion": (("gaussian", "identity"),),
+}
+SHARE_OF_SEVERAL = {"intercept": 0.6, "slope": 0.6, "independent slope": 0.6, "slope alone": 0.6, "two terms": 0.6}
+SHARE_OF_SEVERAL |= {"crossed": 0.3, "three factors": 0.3, "nested": 0.3, "crossed slopes": 0.2, "nested slopes": 0.2}
+UNSHIFTED = ("cumulative", *STAGES, "mixed", "multinomial", "conditional")  # without an intercept, or one near zero
 WIDE = tuple((family, "log") for family in RATES)  # links of a mean without a domain
 
 
@@ -175,7 +195,7 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
     """The recipe of a seed."""
     kind = _pick(rng, KINDS)
     links = links_of(seed)
-    if kind in TIMES:
+    if kind in TIMES and seed < WIDER:
         links["gaussian", "identity"] = 200
     if kind in ("constant groups", "separation"):
         links = {k: v for k, v in links.items() if k[0] == "binomial"}
@@ -186,8 +206,13 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
     if seed >= PARTIAL and kind not in ("constant groups", "separation") and rng.random() < 0.8:
         part = _pick(rng, dict.fromkeys(PARTS, 1) | {"categories": 3})
         family, link = PARTS[part][int(rng.integers(len(PARTS[part])))]
+    if seed >= WIDER and kind not in ("constant groups", "separation", "no groups") and rng.random() < 0.75:
+        drawn = SEVERAL_PREDICTORS if rng.random() < SHARE_OF_SEVERAL.get(kind, 0.0) else WIDER_PARTS
+        part = _pick(rng, {name: 0.3 if name == "custom" else 1.0 for name in drawn})  # a density in Python is slow
+        family, link = drawn[part][int(rng.integers(len(drawn[part])))]
     linear = (family, link) == ("gaussian", "identity") and not part
     n_groups, size = _sizes(rng, kind)
+    several = part in SEVERAL_PREDICTORS
     narrow = (family, link) in BOUNDED
     sds = rng.choice([0.05, 0.2, 0.4] if narrow else [0.0, 0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0], 4)
     if kind in TIMES:
@@ -197,8 +222,14 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         kind=kind,
         family=family,
         link=link,
-        method=str(rng.choice(["ml", "reml"])) if linear and kind != "no groups" else "ml",
-        points=1 if linear else _points(rng, kind),
+        method="reml"
+        if part == "restricted"
+        else str(rng.choice(["ml", "reml"]))
+        if linear and kind != "no groups"
+        else "ml",
+        points=1
+        if linear or part == "restricted" or (several and kind in SEVERAL)
+        else _points(rng, "two slopes" if several and kind != "intercept" else kind),
         n_groups=n_groups,
         size=size,
         unbalanced=bool(rng.random() < 0.5),
@@ -210,12 +241,12 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         slope=float(rng.choice([0.0, 0.1] if narrow else [0.0, 0.5, 0.5, -1.0, 2.0])),
         sigma=float(rng.choice([0.05, 0.3, 1.0, 3.0])),
         trials=int(rng.choice([1, 1, 1, 5, 20, 1000])),
-        weighted=bool(rng.random() < 0.15) and part != "censored",
-        offset=bool(rng.random() < 0.15),
+        weighted=bool(rng.random() < 0.15) and part not in ("censored", "two kinds", "conditional"),
+        offset=bool(rng.random() < 0.15) and part != "multinomial",
         deficient=bool(rng.random() < 0.06),
         extra=bool(rng.random() < 0.3),
         group_level=bool(rng.random() < 0.15),
-        shuffled=bool(rng.random() < 0.5),
+        shuffled=bool(rng.random() < 0.5) and part != "conditional",
         binary=bool(rng.random() < 0.12),
         response_scale=float(rng.choice([1.0, 1e-4, 1e5], p=[0.8, 0.1, 0.1])) if linear else 1.0,
         variant=int(rng.integers(3)),
@@ -253,7 +284,7 @@ def _points(rng: np.random.Generator, kind: str) -> int | str:
 
 
 def _intercept(rng: np.random.Generator, family: str, link: str) -> float:
-    if family == "cumulative":
+    if family in UNSHIFTED:
         return 0.0
     if family in ("gaussian", "student_t", "skew_normal"):
         return float(rng.choice([0.5, 2.0])) if link == "log" else float(rng.choice([0.0, 2.0, 1e3]))

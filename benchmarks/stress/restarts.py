@@ -13,6 +13,7 @@ from .designs import Design
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
+from .recipe import UNSHIFTED
 from .structures import n_theta
 
 GAP_LIMIT = 1e-5
@@ -75,13 +76,14 @@ def outside(plain: Plain, psi: Array) -> bool:
 def start_points(plain: Plain, psi: Array, rng: np.random.Generator, many: bool) -> list[Array]:
     """Starts: covariances near zero and large, each variance in turn, a random place, and an ordinary dispersion."""
     theta, scales = np.array(theta_places(plain)), scale_places(plain)
-    own = 0 if plain.problem.family in ("gaussian", "cumulative") else plain.problem.n_phi
+    plainly = plain.problem.family not in ("gaussian", *UNSHIFTED) and plain.problem.part != "random zero"
+    own = plain.problem.n_phi if plainly else 0
     dispersed = [np.append(psi[:-own], np.ones(own))] if own else []
     if not len(theta):
         return [*dispersed, psi + rng.normal(size=len(psi)) * 0.1]
     unit = np.ones(len(psi))
     unit[theta] = units(plain)
-    least = 0.1 * np.exp(psi[-1]) if plain.problem.family == "gaussian" and plain.linear else 0.1
+    least = 0.1 * np.exp(psi[theta[-1] + 1]) if plain.problem.family == "gaussian" and plain.linear else 0.1
     size = max(least, min(float(np.abs(psi[scales] / unit[scales]).max()), 1e3 * max(1.0, least)))
     found = dispersed
     for factor in (0.05, 5.0):
@@ -119,6 +121,19 @@ def plain_correlation(plain: Plain, place: int) -> bool:
         if place == at - 1 and term.structure in ("cs", "homcs", "ar1", "hetar1"):
             return True
     return False
+
+
+def reach_of(plain: Plain, psi: Array) -> Array:
+    """How far each parameter may be moved for differences: half of what covariances, and correlations, are like."""
+    theta = np.array(theta_places(plain), dtype=int)
+    reach = np.full(len(psi), np.inf)
+    reach[plain.problem.p :] = 0.5
+    unit = units(plain)
+    size = float(np.abs(psi[theta] / unit).max()) if len(theta) else 1.0
+    for k in theta:
+        if not plain_correlation(plain, k):
+            reach[k] = max(0.5 * np.abs(psi[k]), 0.1 * size * unit[k - theta[0]], 1e-300)
+    return reach
 
 
 def check_restarts(

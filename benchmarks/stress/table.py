@@ -24,6 +24,7 @@ COLUMNS = {
     "llf wrong": lambda o: bool({"LLF WRONG", "MODES WRONG", "NOT REPEATED"} & o.labels()),
     "SE wrong": lambda o: bool({"SE WRONG", "NOT FINITE"} & o.labels()),
     "variant": lambda o: "NOT INVARIANT" in o.labels(),
+    "after wrong": lambda o: "AFTER WRONG" in o.labels(),
     "crash": lambda o: "CRASH" in o.labels(),
     "slow": lambda o: "SLOW" in o.labels(),
 }

@@ -146,7 +146,7 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
     for (int s = 0; s <= r; ++s)
       for (int a = 0; a < 3; ++a)
         out.phi_phi[family::phi_pair(r, s)][a] =
-            array("phi" + std::to_string(r) + std::to_string(s) + "_d" + std::to_string(a));
+            array("phi" + std::to_string(r) + "_" + std::to_string(s) + "_d" + std::to_string(a));
   }
   const family::Rows rows{static_cast<int>(n),
                           eta.data(),
@@ -183,6 +183,20 @@ py::array_t<double> supremum(const Family& f, const DoubleArray& y, const Double
   for (std::size_t i = 0; i < data.response.size(); ++i)
     result.mutable_data()[i] =
         f.supremum({data.response[i], data.second_number[i], data.weight[i]}, at[static_cast<py::ssize_t>(i)]);
+  return result;
+}
+
+/// What holds of the rows wherever eta is, see Family::bounds: of log density, second and third derivative, (3, n);
+/// None where there is nothing.
+py::object bounds(const Family& f, const DoubleArray& y, const DoubleArray& second, const DoubleArray& weights,
+                  const DoubleArray& phi) {
+  const auto n = y.size();
+  const PhiColumns columns(f, phi, n);
+  const Prepared data(f, y, second, weights, PhiArray(f, phi, n));
+  py::array_t<double> result({py::ssize_t{3}, n});
+  double* to = result.mutable_data();
+  const family::Observations rows{data.response.data(), data.second_number.data(), data.weight.data(), columns.phi};
+  if (!f.bounds(static_cast<int>(n), rows, {to, to + n, to + 2 * n})) return py::none();
   return result;
 }
 
@@ -228,6 +242,7 @@ void bind_family(py::module_& module) {
       .def_property_readonly("log_concave", &Family::log_concave)
       .def_property_readonly("two_numbers", &Family::two_numbers)
       .def("supremum", &supremum, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
+      .def("bounds", &bounds, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
       .def(
           "mean", [](const Family& f, const DoubleArray& eta) { return map(eta, [&](double x) { return f.mean(x); }); },
           py::arg("eta"))

@@ -100,6 +100,18 @@ class Binomial final : public Family {
            (failures > 0.0 ? failures * std::log(failures / trials) : 0.0);
   }
 
+  bool bounds(int n, const Observations& data, const Bounds& out) const override {
+    if (!std::is_same_v<Link, link::Cauchit>) return false;
+    for (int j = 0; j < n; ++j) {
+      // What makes successes likelier is convex where failures are, on the other side of zero.
+      const double successes = data.response[j], failures = data.weight[j] - successes;
+      out.value[j] = 0.0;
+      out.second[j] = link::Cauchit::most_convex * std::fmax(successes, failures);
+      out.third[j] = link::Cauchit::most_bent * data.weight[j];
+    }
+    return true;
+  }
+
   int recession(const Observation& row) const override {
     // A log link reaches one at eta = 0.
     if (row.response == row.weight && !std::is_same_v<Link, link::Log>) return 1;

@@ -82,6 +82,20 @@ class Continuation final : public ThresholdFamily<Link> {
   // The tails of the Cauchy distribution are convex.
   bool log_concave() const override { return !std::is_same_v<Link, link::Cauchit>; }
 
+  bool bounds(int n, const Observations& data, const Family::Bounds& out) const override {
+    if (!std::is_same_v<Link, link::Cauchit>) return false;
+    for (int j = 0; j < n; ++j) {
+      const int category = static_cast<int>(data.response[j]);
+      const bool last = way == Way::up ? category > this->n_ : category == 1;
+      const int many = way == Way::up ? category - 1 : this->n_ + 1 - category;
+      const int one = last ? 0 : 1;  // the term of the other kind
+      out.value[j] = 0.0;
+      out.second[j] = link::Cauchit::most_convex * data.weight[j] * (many + one);
+      out.third[j] = link::Cauchit::most_bent * data.weight[j] * (many + one);
+    }
+    return true;
+  }
+
   double frequency_threshold(const std::vector<double>& counts, std::size_t k) const override {
     double below = 0.0, beyond = 0.0;
     for (std::size_t m = 0; m < counts.size(); ++m) {

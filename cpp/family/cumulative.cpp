@@ -142,6 +142,20 @@ class Cumulative final : public OrderedFamily<Link> {
     }
   }
 
+  /// Of narrow categories those of the density itself, whose logarithm is -log(1 + eta^2); of wide ones less.
+  bool bounds(int n, const Observations& data, const Family::Bounds& out) const override {
+    if (!std::is_same_v<Link, link::Cauchit>) return false;
+    for (int j = 0; j < n; ++j) {
+      const double width = data.phi.at(0, j) - data.phi.at(1, j), weight = data.weight[j];
+      const double unit = Scaled ? std::exp(-data.phi.at(2, j)) : 1.0;
+      const bool open = std::isinf(width), wide = width * unit >= 2.0;
+      out.value[j] = open ? 0.0 : weight * std::log(std::fmin(1.0, 0.31830988618379067154 * width * unit));
+      out.second[j] = weight * unit * unit * (open ? link::Cauchit::most_convex : 0.25);
+      out.third[j] = weight * unit * unit * unit * (open ? link::Cauchit::most_bent : wide ? 1.29 : 2.91421357);
+    }
+    return true;
+  }
+
   std::unique_ptr<Family> with_scale() const override { return std::make_unique<Cumulative<Link, Source, true>>(); }
 };
 

@@ -230,6 +230,18 @@ class Family {
       out[j] = supremum(data[j], own);
     }
   }
+  /// Upper bounds of rows, wherever eta is: of the log density without prepare()'s constant, of its second derivative,
+  /// and of the size of its third. A search can then prove that it has found the largest mode.
+  struct Bounds {
+    double *value, *second, *third;
+  };
+  /// False where there are none.
+  virtual bool bounds(int n, const Observations& data, const Bounds& out) const {
+    (void)n;
+    (void)data;
+    (void)out;
+    return false;
+  }
   /// Whether a call costs as much as hundreds of rows, so that rows between those that are wanted come along.
   virtual bool costs_per_call() const { return false; }
 

@@ -2,6 +2,7 @@
 // r = sqrt(weight) (y - mu) / sigma the log density is -(n + 1)/2 log(1 + r^2 / n) - log sigma + log(weight)/2 + c(n),
 // c(n) = (n/2) log(1 + 1/n) - 1/2 + s((n + 1)/2) - s(n/2) - log(2 pi)/2, where s is the remainder of Stirling's
 // formula: it becomes the Gaussian's as n grows, without a digit lost. As there the prior weight is a precision.
+#include <algorithm>
 #include <cmath>
 
 #include "family/link.hpp"
@@ -79,6 +80,26 @@ class StudentT final : public Family {
     const double n = std::exp(phi[1]), half = 0.5 * n;
     const double constant = half * std::log1p(1.0 / n) - 0.5 + remainder(half + 0.5) - remainder(half) - phi[0];
     return constant - (half + 0.5) * std::log1p(row.weight * least * least * std::exp(-2.0 * phi[0]) / n);
+  }
+
+  /// With s = r / sqrt(n), -log(1 + s^2) has the second derivative 1/4 at s = sqrt(3), and nowhere more; the third is
+  /// largest at s = sqrt(2) - 1.
+  bool bounds(int n, const Observations& data, const Bounds& out) const override {
+    if (!std::is_same_v<Link, link::Identity>) return false;
+    double last[2] = {}, log_scale = 0.0, inverse = 0.0;
+    for (int j = 0; j < n; ++j) {
+      const double own[2] = {data.phi.at(0, j), data.phi.at(1, j)};
+      if (j == 0 || own[0] != last[0] || own[1] != last[1]) {
+        log_scale = supremum({0.0, 1.0, 1.0}, own);
+        inverse = std::exp(-own[1]);
+        std::copy_n(own, 2, last);
+      }
+      const double square = data.weight[j] * std::exp(-2.0 * own[0]) * inverse, half = 0.5 / inverse + 0.5;
+      out.value[j] = log_scale;
+      out.second[j] = 0.25 * half * square;
+      out.third[j] = 2.91421357 * half * square * std::sqrt(square);
+    }
+    return true;
   }
 
   double mean(double eta) const override { return Link::inverse(eta); }

@@ -26,10 +26,12 @@ namespace {
 
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
+constexpr double log_2pi = 1.8378770664093454836;
+constexpr double cheaper = 4.0;  // of Laplace's approximation, for it to look around in place of a finer rule
 // Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
 // infinite: such searches begin with this rule.
-constexpr double log_2pi = 1.8378770664093454836;
 constexpr int points_of_loadings = 7;
+constexpr double rows_per_parameter = 200.0;  // of a first round where there are loadings
 
 /// Nodes per cluster; of nested factors those of an inner unit for each of the outer level's.
 double node_count(const model::Model& model, int points) {
@@ -41,23 +43,26 @@ double node_count(const model::Model& model, int points) {
   return nodes;
 }
 
+bool has_loadings(const model::Model& model) {
+  return std::any_of(model.terms().begin(), model.terms().end(),
+                     [](const auto& term) { return term.structure->has_loadings(); });
+}
+
 /// Every how many panels give about the rows that starting values need.
 int start_stride(const model::Model& model) {
-  const double by_rows = static_cast<double>(model.n_rows()) / subsample_rows;
+  const double needed =
+      has_loadings(model) ? std::max(0.5 * subsample_rows, rows_per_parameter * model.n_parameters()) : subsample_rows;
+  const double by_rows = static_cast<double>(model.n_rows()) / needed;
   return std::max(1, static_cast<int>(std::min(by_rows, static_cast<double>(model.panels().size()) / 4.0)));
 }
 
 /// Every how many panels a first round of the fit itself takes; 1 when the data are too few for it to pay.
 int subsample_stride(const model::Model& model) {
-  if (static_cast<double>(model.n_rows()) < 10.0 * subsample_rows) return 1;
+  const bool loadings = has_loadings(model);
+  if (!loadings && static_cast<double>(model.n_rows()) < 10.0 * subsample_rows) return 1;
   const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
   const int stride = std::min(start_stride(model), static_cast<int>(by_clusters));
-  return stride >= 8 ? stride : 1;
-}
-
-bool has_loadings(const model::Model& model) {
-  return std::any_of(model.terms().begin(), model.terms().end(),
-                     [](const auto& term) { return term.structure->has_loadings(); });
+  return stride >= (loadings ? 4 : 8) ? stride : 1;
 }
 
 bool has_quadrature(const model::Model& model) {
@@ -195,7 +200,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
                : starting_values(model, response, start_stride(model), options.threads, monitor).psi;
   };
   search::NewtonOptions rough = ascent.newton;
-  rough.look_for_separation = false;
+  rough.look_for_separation = rough.mode_covariance = false;
   likelihood::Monitor quiet;
   quiet.keep_going = monitor.keep_going;
   auto take = [&](search::Optimum& first, model::Layout& layout) {
@@ -207,17 +212,20 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   if (options.start.size() == 0) {
     const int stride =
         model.factors().size() == 1 && !model.several_predictors() && !model.has_sets() ? subsample_stride(model) : 1;
+    const bool loadings = has_loadings(model);
+    const int start_points = loadings ? points_of_loadings : 1;
     if (stride > 1) {
-      likelihood::PanelObjective part(model, response, 1, likelihood::Derivatives::hessian, true, options.threads,
+      const int points = model.is_exact() ? 1 : std::min(start_points, options.n_quadrature);
+      likelihood::PanelObjective part(model, response, points, likelihood::Derivatives::hessian, true, options.threads,
                                       quiet);
       part.use_every(stride);
       rough.gain_tolerance = 0.1;
       rough.most_iterations = 20;
       search::Optimum first = search::maximize(part, response, psi, modes, free, rough, quiet);
       record.start_evaluations += part.evaluations();
-      take(first, part.layout());
+      // An item that all of these have right has no maximum.
+      if (!loadings || first.ending == search::Ending::converged) take(first, part.layout());
     }
-    const int start_points = has_loadings(model) ? points_of_loadings : 1;
     if (options.n_quadrature > start_points && !model.is_exact()) {
       // The Laplace optimum is near and cheap.
       const auto laplace = make_objective(model, response, start_points, options.threads, quiet,
@@ -236,12 +244,103 @@ search::Optimum search(const model::Model& model, const model::Response& respons
                              ? make_restricted(model, response, options, monitor)
                              : make_objective(model, response, options.n_quadrature, options.threads, monitor,
                                               likelihood::Derivatives::hessian, options.most_bytes);
+  // Elsewhere is looked for by Laplace's approximation where the rule is much dearer.
+  std::unique_ptr<likelihood::Objective> scout;
+  if (ascent.restarts && options.n_quadrature > 1 && !model.is_exact()) {
+    scout = make_objective(model, response, 1, options.threads, quiet, likelihood::Derivatives::hessian,
+                           options.most_bytes);
+    if (cheaper * scout->work() < objective->work()) ascent.scout = scout.get();
+  }
   search::Ascent found = search::ascend(*objective, response, psi, std::move(modes), ascent, monitor);
   free = found.free;
   record.other_starts = found.others;
   record.evaluations = objective->evaluations() - found.other_evaluations;
-  record.other_evaluations = found.other_evaluations;
+  record.other_evaluations = found.other_evaluations + found.scout_evaluations;
   return std::move(found.optimum);
+}
+
+/// Covariances on the user's scale; returns that of the search.
+Eigen::MatrixXd set_covariance(const model::Model& model, const model::UserScale& scale, const search::Optimum& optimum,
+                               const std::vector<bool>& free, FitRecord& record) {
+  const int p = model.p(), P = model.n_parameters();
+  const search::ScaledInformation information(optimum.sums.hessian, free);
+  record.eigenvalues = information.values;
+  Eigen::MatrixXd covariance = information.inverse(P);
+  record.covariance = transformed(scale.matrix, covariance);
+  record.beta_covariance =
+      model.family().is_linear() && p > 0
+          ? linear_algebra::times_transposed(
+                linear_algebra::times(scale.matrix.topLeftCorner(p, p), conditional_beta_covariance(optimum, p)),
+                scale.matrix.topLeftCorner(p, p))
+          : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
+  std::tie(record.gradient, record.hessian) = scale.outward(optimum.sums.gradient, optimum.sums.hessian);
+  return covariance;
+}
+
+/// Scores of variances of zero on the user's scale; `basis` is that of the random columns.
+void set_boundary(const model::Model& model, const search::Optimum& optimum, const std::vector<bool>& free,
+                  const Eigen::MatrixXd& basis, FitRecord& record) {
+  record.boundary = search::boundary_scores(model::Layout(model), model, optimum, free);
+  for (auto& score : record.boundary) {
+    const int first = model.terms()[static_cast<std::size_t>(score.term)].first;
+    const int at = first + std::max(score.coefficient, 0);
+    score.score /= std::pow(basis(at, at), score.unit);
+  }
+}
+
+/// Shifts in standard errors: the scale of theta and phi drops out; the intercept's is made anew.
+void scale_shifts(const model::UserScale& scale, const Eigen::MatrixXd& covariance, FitRecord& record) {
+  Eigen::VectorXd& shift = record.quadrature.shift;
+  const auto P = covariance.rows();
+  if (shift.size() != P || record.quadrature.exact || record.quadrature.n_points == 0) return;
+  Eigen::VectorXd moved(P);
+  for (int a = 0; a < P; ++a) moved[a] = std::isnan(covariance(a, a)) ? 0.0 : shift[a] * std::sqrt(covariance(a, a));
+  moved = linear_algebra::apply(scale.matrix, moved);
+  for (int a = 0; a < P; ++a) shift[a] = moved[a] / std::sqrt(record.covariance(a, a));
+}
+
+/// Conditional modes and their covariances, of u on the user's scale.
+void set_modes(const model::Model& model, const search::Optimum& optimum, const Eigen::MatrixXd& basis,
+               FitRecord& record) {
+  const Eigen::MatrixXd all = linear_algebra::times(basis, model::Layout(model).lambda(optimum.psi.data() + model.p()));
+  for (std::size_t f = 0; f < model.factors().size(); ++f) {
+    const auto& factor = model.factors()[f];
+    const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
+    record.modes[f] = linear_algebra::times(
+        lambda, Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels));
+    record.mode_covariance[f].setZero();
+    // Columns of Lambda that are zero, as all but the traits' are, have no part in it.
+    const std::vector<int> used = model::spherical_effects(model, static_cast<int>(f));
+    const Eigen::MatrixXd some = lambda(Eigen::all, used);
+    Eigen::MatrixXd half(factor.q, some.cols()), spread(some.cols(), some.cols());
+    for (int level = 0; level < factor.n_levels; ++level) {
+      spread = Eigen::Map<const Eigen::MatrixXd>(
+          optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
+          factor.q, factor.q)(used, used);
+      half.setZero();
+      linear_algebra::add_times(1.0, some, spread, half);
+      linear_algebra::add_times_transposed(
+          1.0, half, some,
+          Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q));
+    }
+  }
+}
+
+/// X'V^-1 Z: beta's scale on the left; the basis of the random columns, with the response's scale, on the right.
+void scale_projection(const model::Model& model, const model::UserScale& scale, const Eigen::MatrixXd& basis,
+                      FitRecord& record) {
+  const int p = model.p();
+  for (std::size_t f = 0; f < model.factors().size(); ++f) {
+    const auto& factor = model.factors()[f];
+    Eigen::MatrixXd& projection = record.projection[f];
+    projection = linear_algebra::solve_square(scale.matrix.topLeftCorner(p, p).transpose(), projection);
+    const Eigen::MatrixXd own = basis.block(factor.first, factor.first, factor.q, factor.q);
+    const Eigen::MatrixXd inverse = linear_algebra::solve_lower(own, Eigen::MatrixXd::Identity(factor.q, factor.q));
+    for (int level = 0; level < factor.n_levels; ++level) {
+      auto block = projection.middleCols(std::int64_t{level} * factor.q, factor.q);
+      block = linear_algebra::times(block, inverse);
+    }
+  }
 }
 
 }  // namespace
@@ -286,7 +385,7 @@ std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model,
 FitRecord fit(const model::Model& model, const model::Response& response, const FitOptions& options,
               const likelihood::Monitor& monitor) {
   const auto begin = std::chrono::steady_clock::now();
-  const int p = model.p(), q = model.q(), P = model.n_parameters();
+  const int q = model.q(), P = model.n_parameters();
   const bool linear = model.is_linear() && q > 0;
   if (options.restricted && !(model.is_exact() && q > 0))
     throw std::invalid_argument("REML is for linear mixed models");
@@ -320,70 +419,15 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   record.gain = optimum.gain;
   record.step = linear_algebra::apply(scale.matrix, optimum.step);
 
-  const search::ScaledInformation information(optimum.sums.hessian, free);
-  record.eigenvalues = information.values;
-  const Eigen::MatrixXd covariance = information.inverse(P);
-  record.covariance = transformed(scale.matrix, covariance);
-  record.beta_covariance =
-      model.family().is_linear() && p > 0
-          ? linear_algebra::times_transposed(
-                linear_algebra::times(scale.matrix.topLeftCorner(p, p), conditional_beta_covariance(optimum, p)),
-                scale.matrix.topLeftCorner(p, p))
-          : Eigen::MatrixXd(record.covariance.topLeftCorner(p, p));
-  std::tie(record.gradient, record.hessian) = scale.outward(optimum.sums.gradient, optimum.sums.hessian);
-
-  const model::Layout layout(model);
+  const Eigen::MatrixXd covariance = set_covariance(model, scale, optimum, free, record);
   const Eigen::MatrixXd basis = model.random_basis(response);
-  record.boundary = search::boundary_scores(layout, model, optimum, free);
-  for (auto& score : record.boundary) {
-    const int first = model.terms()[static_cast<std::size_t>(score.term)].first;
-    const int at = first + std::max(score.coefficient, 0);
-    score.score /= std::pow(basis(at, at), score.unit);
-  }
+  set_boundary(model, optimum, free, basis, record);
   if (options.check_quadrature) {
     record.quadrature = check_quadrature(model, response, options, optimum, covariance, monitor);
-    // Shifts in standard errors: the scale of theta and phi drops out; the intercept's is made anew.
-    if (record.quadrature.shift.size() == P && !record.quadrature.exact && record.quadrature.n_points > 0) {
-      Eigen::VectorXd moved(P);
-      for (int a = 0; a < P; ++a)
-        moved[a] = std::isnan(covariance(a, a)) ? 0.0 : record.quadrature.shift[a] * std::sqrt(covariance(a, a));
-      moved = linear_algebra::apply(scale.matrix, moved);
-      for (int a = 0; a < P; ++a) record.quadrature.shift[a] = moved[a] / std::sqrt(record.covariance(a, a));
-    }
+    scale_shifts(scale, covariance, record);
   }
-
-  const Eigen::MatrixXd all = linear_algebra::times(basis, layout.lambda(optimum.psi.data() + p));
-  for (std::size_t f = 0; f < model.factors().size(); ++f) {
-    const auto& factor = model.factors()[f];
-    const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
-    record.modes[f] = linear_algebra::times(
-        lambda, Eigen::Map<const Eigen::MatrixXd>(optimum.modes.data() + factor.offset, factor.q, factor.n_levels));
-    record.mode_covariance[f].setZero();
-    // Columns of Lambda that are zero, as all but the traits' are, have no part in it.
-    const std::vector<int> used = model::spherical_effects(model, static_cast<int>(f));
-    const Eigen::MatrixXd some = lambda(Eigen::all, used);
-    Eigen::MatrixXd half(factor.q, some.cols()), spread(some.cols(), some.cols());
-    for (int level = 0; level < factor.n_levels; ++level) {
-      spread = Eigen::Map<const Eigen::MatrixXd>(
-          optimum.mode_covariance.data() + factor.covariance_offset + std::int64_t{level} * factor.q * factor.q,
-          factor.q, factor.q)(used, used);
-      half.setZero();
-      linear_algebra::add_times(1.0, some, spread, half);
-      linear_algebra::add_times_transposed(
-          1.0, half, some,
-          Eigen::Map<Eigen::MatrixXd>(record.mode_covariance[f].col(level).data(), factor.q, factor.q));
-    }
-    if (!linear) continue;
-    // X'V^-1 Z: beta's scale on the left; the basis of the random columns, with the response's scale, on the right.
-    Eigen::MatrixXd& projection = record.projection[f];
-    projection = linear_algebra::solve_square(scale.matrix.topLeftCorner(p, p).transpose(), projection);
-    const Eigen::MatrixXd own = basis.block(factor.first, factor.first, factor.q, factor.q);
-    const Eigen::MatrixXd inverse = linear_algebra::solve_lower(own, Eigen::MatrixXd::Identity(factor.q, factor.q));
-    for (int level = 0; level < factor.n_levels; ++level) {
-      auto block = projection.middleCols(std::int64_t{level} * factor.q, factor.q);
-      block = linear_algebra::times(block, inverse);
-    }
-  }
+  set_modes(model, optimum, basis, record);
+  if (linear) scale_projection(model, scale, basis, record);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return record;
 }

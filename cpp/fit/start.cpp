@@ -285,9 +285,9 @@ Start starting_values(const model::Model& model, const model::Response& response
   };
   // The least-squares step left the domain, or tiny responses had all the weight in it: the mean of the response alone
   // stays inside, if there is an intercept; that of eta, or where a few responses are by far the largest their own.
-  if (found.ending != search::Ending::converged) from_mean(step.mean_eta / step.weight);
+  if (found.ending != search::Ending::converged && !thresholds) from_mean(step.mean_eta / step.weight);
   const auto support = model.family().support();
-  if (found.ending != search::Ending::converged && support != family::Support::trials &&
+  if (found.ending != search::Ending::converged && !thresholds && support != family::Support::trials &&
       support != family::Support::by_row)
     from_mean(model.family().link_of_mean(step.mean));
   if (found.ending == search::Ending::no_start) start.ending = search::Ending::no_start;

@@ -47,7 +47,7 @@ ModeScan::ModeScan(int most_rows, int most_levels)
       reach_(at_) {}
 
 void ModeScan::run(const family::Family& family, const Line& line) {
-  take_rows(line, [](int) { return true; });
+  take_rows(line, [&](int i) { return line.wants(i); });
   find_reach(family, line);
   find_zeros(family, line);
   int most = 0;
@@ -157,6 +157,7 @@ void ModeScan::make_grid(const family::Family& family, const Line& line, int lev
   const double reach = reach_[at(level)];
   add(line.effect[level]);
   n_points_[at(level)] = 1;
+  if (!line.wants(level)) return;
   // Between zeros an even density is log-concave: without one in reach there is nothing else to find.
   if (family.is_even() && std::isfinite(present_[at(level)]) && zero_start_[at(level)] == zero_start_[at(level) + 1])
     return;

@@ -27,7 +27,9 @@ class ModeScan {
     const double *eta, *slope;
     family::Observations data;
     const int* level;
-    const double* effect;  ///< per level, at present
+    const double* effect;        ///< per level, at present
+    const char* skip = nullptr;  ///< levels that are not looked at
+    bool wants(int i) const { return !skip || !skip[i]; }
   };
 
   ModeScan(int most_rows, int most_levels);

@@ -45,14 +45,18 @@ Model::Column Model::store(const Source& source, double shift, double scale) {
 }
 
 /// Columns are centred (where an intercept or the thresholds take up the shift) and brought to a root mean square near
-/// one.
+/// one. With loadings those that are zero in most rows, as columns of items are, stay so: rows touch few of them.
 std::vector<Model::Column> Model::plan_fixed(const std::vector<Source>& sources, int threads, bool centre,
                                              std::vector<double>& raw_norm) {
   bool intercept = centre;
   for (const auto& source : sources) intercept |= source.type == Source::Type::one;
+  bool sparse = false;
+  for (const auto& term : terms_) sparse |= term.structure->has_loadings();
   std::vector<Spread> spreads(sources.size());
   numeric::parallel_for(static_cast<int>(sources.size()), threads, [&](int k, int) {
-    spreads[static_cast<std::size_t>(k)] = spread(sources[static_cast<std::size_t>(k)], n_rows_, intercept);
+    const Source& source = sources[static_cast<std::size_t>(k)];
+    const bool centred = intercept && !(sparse && mostly_zero(source, n_rows_));
+    spreads[static_cast<std::size_t>(k)] = spread(source, n_rows_, centred);
   });
   std::vector<Column> columns;
   for (std::size_t k = 0; k < sources.size(); ++k) {

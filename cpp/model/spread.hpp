@@ -71,6 +71,15 @@ inline Spread spread(const Source& source, std::int64_t n, bool centre) {
   return r;
 }
 
+/// Whether at least half of a column is zero.
+inline bool mostly_zero(const Source& source, std::int64_t n) {
+  std::int64_t zeros = 0;
+  visit_type(source.type, [&]<class T>() {
+    for (std::int64_t j = 0; j < n; ++j) zeros += source.at<T>(j) == 0.0;
+  });
+  return 2 * zeros >= n;
+}
+
 /// A power of two, so that scaling changes no digit.
 inline double scale_for(double size) {
   if (!(size > 0.0)) return 1.0;

@@ -18,13 +18,21 @@ constexpr double rounding_gain = 1e-6;     // what may be left where the arithme
 constexpr int most_rounds = 4;             // of certifying and searching on
 constexpr double better = 1e-7;            // in log-likelihood: less is the same maximum
 constexpr double better_plateau = 1e-4;    // where sigma vanishes: less is rounding
-constexpr double rough_gain = 1e-2;
+constexpr double rough_gain = 1e-3;
+constexpr double hardly_better = 1e-4;  // in log-likelihood
 constexpr int rough_iterations = 25;
-constexpr double near_zero = 1e-6;  // of theta, on the internal scale
-constexpr int at_an_edge = 4;       // the share of evaluations is its inverse
-constexpr int many_starts = 8;      // where as many are affordable, moves from the best optimum are too
-constexpr int most_moves = 3;       // rounds of them
-constexpr double hopeless = 0.05;   // a rough search that has less left to gain than it lacks, by this margin
+constexpr int short_iterations = 40;  // for what is no better then
+constexpr double near_zero = 1e-6;    // of theta, on the internal scale
+constexpr int many_iterations = 100;  // a limit below is the user's wish for less
+constexpr int at_an_edge = 4;         // the share of evaluations is its inverse
+constexpr int many_starts = 8;        // where as many are affordable, moves from the best optimum are too
+constexpr int most_moves = 3;         // rounds of them
+constexpr int most_scattered = 24;
+constexpr int few_scattered = 8;
+constexpr double several_modes = 4.0;  // as long looking for the largest takes as finding one
+constexpr double little_work = 5e3;    // of an evaluation: a hundred cost nothing
+constexpr double far_below = 3.0;      // by a coarse rule, what the finer one will not mend
+constexpr double hopeless = 0.05;      // a rough search that has less left to gain than it lacks, by this margin
 
 bool has_boundaries(const likelihood::Objective& objective) { return objective.n_theta() + objective.n_phi() > 0; }
 
@@ -114,10 +122,11 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
   optimum.trace = std::move(trace);
 }
 
-/// Whether another start could lead to something better: not after the user's own limit of iterations, nor where the
-/// data are separated.
-bool may_be_bettered(Ending ending) {
-  return ending == Ending::converged || ending == Ending::no_increase || ending == Ending::divergence;
+/// Whether another start could lead to something better: not after a limit of iterations that asks for a short search,
+/// nor where the data are separated.
+bool may_be_bettered(Ending ending, const NewtonOptions& options) {
+  return ending == Ending::converged || ending == Ending::no_increase || ending == Ending::divergence ||
+         (ending == Ending::iteration_limit && options.most_iterations >= many_iterations);
 }
 
 /// Whether what is at an edge (a zero of theta, a correlation near one) is so in both.
@@ -141,10 +150,9 @@ bool same_place(const likelihood::Objective& objective, const Optimum& best, con
 /// In all searches from elsewhere: a second or so where an evaluation takes long, less where it does not.
 int most_evaluations(const likelihood::Objective& objective) {
   const bool exact = objective.has_exact_hessian(), one_mode = objective.model().family().log_concave();
-  const double least = one_mode && !exact ? 300.0 : 60.0, most = exact ? 1000.0 : 2000.0;
-  // Looking for the largest of several modes takes many times as long as finding one.
+  const double least = one_mode && !exact ? 300.0 : 60.0, most = one_mode ? 2000.0 : 1000.0;
   return static_cast<int>(
-      std::clamp((exact ? 8e6 : 1e7) / ((one_mode ? 1.0 : 8.0) * (1.0 + objective.work())), least, most));
+      std::clamp((exact ? 8e6 : 1e7) / ((one_mode ? 1.0 : several_modes) * (1.0 + objective.work())), least, most));
 }
 
 /// Searches from elsewhere, and keeps what is better.
@@ -153,39 +161,50 @@ class Elsewhere {
   Elsewhere(likelihood::Objective& objective, const model::Response& response, const AscentOptions& options,
             const likelihood::Monitor& monitor, Ascent& ascent)
       : objective_(objective),
+        scout_(options.scout),
         response_(response),
         newton_(options.newton),
         rough_(options.newton),
+        short_(options.newton),
         ascent_(ascent),
         before_(objective.evaluations()),
-        most_evaluations_(most_evaluations(objective)) {
+        scout_before_(scout_ ? scout_->evaluations() : 0),
+        most_evaluations_(most_evaluations(objective)),
+        most_scouting_(scout_ ? most_evaluations(*scout_) : 0) {
     rough_.gain_tolerance = rough_gain;
     rough_.most_iterations = std::min(rough_.most_iterations, rough_iterations);
     rough_.look_for_separation = false;
+    short_.most_iterations = std::min(short_.most_iterations, short_iterations);
     quiet_.keep_going = monitor.keep_going;
   }
-  ~Elsewhere() { ascent_.other_evaluations = objective_.evaluations() - before_; }
+  ~Elsewhere() {
+    ascent_.other_evaluations = objective_.evaluations() - before_;
+    if (scout_) ascent_.scout_evaluations = scout_->evaluations() - scout_before_;
+  }
   Elsewhere(const Elsewhere&) = delete;
   Elsewhere& operator=(const Elsewhere&) = delete;
+
+  /// Searches take this share of their evaluations from now on.
+  void take_up_to(double share) { share_ = share; }
 
   /// True when it led to something better.
   bool from(const NamedStart& start) {
     Optimum& best = ascent_.optimum;
     // At the edge of a link's domain most searches end like the first, and take long to.
-    const int most = best.ending == Ending::no_increase ? most_evaluations_ / at_an_edge : most_evaluations_;
+    const bool at_edge = best.ending == Ending::no_increase && objective_.work() > little_work;
+    const double most = share_ * (at_edge ? most_evaluations_ / at_an_edge : most_evaluations_);
     if (objective_.evaluations() - before_ > most) return false;
-    std::vector<bool> free(ascent_.free.size(), true);
-    objective_.layout().reset_order();
-    const std::vector<double> none(best.modes.size(), 0.0);
-    Optimum found = maximize(objective_, response_, start.psi, none, free, rough_, quiet_);
+    std::vector<bool> free;
+    Optimum found = look(objective_, start.psi, free);
     if (found.ending == Ending::no_start) return false;
-    put_in_order(objective_, found, false);
-    if (found.sums.value + 10.0 * found.gain + hopeless > best.sums.value && !same_place(objective_, best, found) &&
-        (may_be_bettered(found.ending) || found.ending == Ending::iteration_limit)) {
+    if (promising(found) && !same_place(objective_, best, found)) {
       // A rough search has a limit of its own; what it ran into is not the user's.
-      const Eigen::VectorXd psi = found.psi;
-      found = climb(objective_, response_, psi, found.modes, free, newton_, quiet_);
+      found = climb(objective_, response_, Eigen::VectorXd(found.psi), found.modes, free, short_, quiet_);
       put_in_order(objective_, found, false);
+      if (found.ending == Ending::iteration_limit && promising(found)) {
+        found = climb(objective_, response_, Eigen::VectorXd(found.psi), found.modes, free, newton_, quiet_);
+        put_in_order(objective_, found, false);
+      }
     }
     ascent_.others.push_back({start.name, found.sums.value});
     if (found.ending == Ending::iteration_limit) found.ending = Ending::no_increase;
@@ -197,15 +216,88 @@ class Elsewhere {
     return true;
   }
 
+  /// The same, where the scout finds a place that it has not seen.
+  bool scouting_from(const NamedStart& start) {
+    if (scout_->evaluations() - scout_before_ > most_scouting_) return false;
+    std::vector<bool> free;
+    Optimum found = look(*scout_, start.psi, free);
+    if (found.ending == Ending::no_start || !found.psi.allFinite()) return false;
+    const bool seen = std::any_of(seen_.begin(), seen_.end(), [&](const Optimum& other) {
+      return other.sums.value - found.sums.value > far_below || same_place(*scout_, other, found);
+    });
+    if (seen) return false;
+    const NamedStart there{start.name, found.psi};
+    seen_.push_back(std::move(found));
+    return from(there);
+  }
+
  private:
+  /// A rough search.
+  Optimum look(likelihood::Objective& objective, const Eigen::VectorXd& start, std::vector<bool>& free) {
+    free.assign(ascent_.free.size(), true);
+    objective.layout().reset_order();
+    const std::vector<double> none(ascent_.optimum.modes.size(), 0.0);
+    Optimum found = maximize(objective, response_, start, none, free, rough_, quiet_);
+    if (found.ending != Ending::no_start) put_in_order(objective, found, false);
+    return found;
+  }
+
+  /// Whether a search may end above the best: one that converged knows what is left.
+  bool promising(const Optimum& found) const {
+    if (!may_be_bettered(found.ending, newton_) && found.ending != Ending::iteration_limit) return false;
+    const double most =
+        found.ending == Ending::converged ? 4.0 * found.gain + hardly_better : 10.0 * found.gain + hopeless;
+    return found.sums.value + most > ascent_.optimum.sums.value;
+  }
+
   likelihood::Objective& objective_;
+  likelihood::Objective* scout_;
   const model::Response& response_;
   const NewtonOptions& newton_;
-  NewtonOptions rough_;
+  NewtonOptions rough_, short_;
   Ascent& ascent_;
   likelihood::Monitor quiet_;
-  int before_, most_evaluations_;
+  int before_, scout_before_, most_evaluations_, most_scouting_;
+  double share_ = 1.0;
+  std::vector<Optimum> seen_;  ///< by the scout
 };
+
+/// From where anything looks odd: the places that are known to matter, then as many as the size of the data allows.
+void search_elsewhere(likelihood::Objective& objective, const model::Response& response, const AscentOptions& options,
+                      const likelihood::Monitor& monitor, Ascent& ascent, int most) {
+  auto& best = ascent.optimum;
+  Elsewhere search(objective, response, options, monitor, ascent);
+  const Eigen::VectorXd plain = options.plain_start();
+  if (plain.size() == 0) return;
+  std::vector<NamedStart> starts = other_starts(objective, plain);
+  const bool many = most >= many_starts;
+  if (!many && static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
+  const bool linear = objective.model().is_linear();
+  const int n_scattered = !linear ? most_scattered : objective.n_theta() > 2 ? few_scattered : 0;
+  const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, n_scattered);
+  const auto first = anywhere.begin(), middle = first + n_scattered / 3, last = anywhere.end();
+  if (options.scout) search.take_up_to(0.5);
+  if (many)
+    for (const auto& other : likely_moves(objective, best.psi, plain)) search.from(other);
+  for (const auto& other : starts) search.from(other);
+  for (auto other = first; many && other != middle; ++other) search.from(*other);
+  // From the best one, with other variances, or another dispersion, as long as that helps.
+  bool bettered = many;
+  for (int round = 0; bettered && round < most_moves; ++round) {
+    bettered = false;
+    const Eigen::VectorXd from = residual_vanishes(objective, best) ? with_a_residual(objective, best.psi) : best.psi;
+    for (const auto& move : moves(objective, from, plain))
+      if (search.from(move)) bettered = true;
+  }
+  for (auto other = middle; many && other != last; ++other) search.from(*other);
+  if (!options.scout) return;
+  search.take_up_to(1.0);
+  search.scouting_from({"from the best", best.psi});
+  for (const auto& other : starts) search.scouting_from(other);
+  for (auto other = first; other != middle; ++other) search.scouting_from(*other);
+  for (const auto& move : moves(objective, best.psi, plain)) search.scouting_from(move);
+  for (auto other = middle; other != last; ++other) search.scouting_from(*other);
+}
 
 }  // namespace
 
@@ -215,25 +307,12 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
   auto& best = ascent.optimum;
   best = climb(objective, response, start, std::move(modes), ascent.free, options.newton, monitor);
   if (best.ending == Ending::no_start) return ascent;
-  const bool restarts = options.restarts && objective.n_theta() > 0 && may_be_bettered(best.ending);
+  const bool restarts = options.restarts && objective.n_theta() > 0 && may_be_bettered(best.ending, options.newton);
   const int most = restarts ? affordable_starts(objective) : 0;
   if (most > 0 && (best.sums.value < options.floor || looks_odd(objective, best, ascent.free))) {
     put_in_order(objective, best, false);
     certify(objective, best, ascent.free, options.newton.gain_tolerance);
-    Elsewhere search(objective, response, options, monitor, ascent);
-    const Eigen::VectorXd plain = options.plain_start();
-    std::vector<NamedStart> starts;
-    if (plain.size() > 0) starts = other_starts(objective, plain);
-    if (static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
-    for (const auto& other : starts) search.from(other);
-    // From the best one, with other variances, or another dispersion, as long as that helps.
-    bool bettered = most >= many_starts && plain.size() > 0;
-    for (int round = 0; bettered && round < most_moves; ++round) {
-      bettered = false;
-      const Eigen::VectorXd from = residual_vanishes(objective, best) ? with_a_residual(objective, best.psi) : best.psi;
-      for (const auto& move : moves(objective, from, plain))
-        if (search.from(move)) bettered = true;
-    }
+    search_elsewhere(objective, response, options, monitor, ascent, most);
   }
   conclude(objective, response, best, ascent.free, options.newton, monitor);
   return ascent;

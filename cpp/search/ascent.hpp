@@ -20,6 +20,7 @@ struct AscentOptions {
   NewtonOptions newton;
   bool restarts = true;                          ///< search from elsewhere where anything looks odd
   std::function<Eigen::VectorXd()> plain_start;  ///< not from another fit; empty where there is none
+  likelihood::Objective* scout = nullptr;        ///< the same model by a coarser rule, to look around with; may be null
   double floor = -1.0 / 0.0;                     ///< a log-likelihood that is known to be within reach
 };
 
@@ -28,6 +29,7 @@ struct Ascent {
   std::vector<bool> free;  ///< parameters that are not at a boundary
   std::vector<OtherStart> others;
   int other_evaluations = 0;  ///< of the searches from elsewhere
+  int scout_evaluations = 0;  ///< of the scout
 };
 
 Ascent ascend(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,

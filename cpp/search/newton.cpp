@@ -97,7 +97,8 @@ class Search : Steps {
     bounds_.project(best_.psi);
     best_.modes = std::move(modes);
     best_.step = Eigen::VectorXd::Zero(start.size());
-    const auto size = static_cast<std::size_t>(n_theta_ > 0 ? model_.n_mode_covariances() : 0);
+    const bool wanted = n_theta_ > 0 && options_.mode_covariance;
+    const auto size = static_cast<std::size_t>(wanted ? model_.n_mode_covariances() : 0);
     best_.mode_covariance.resize(size);
     trial_covariance_.resize(size);
     if (!evaluate_start()) return false;
@@ -182,8 +183,17 @@ class Search : Steps {
   bool near_boundary() const {
     for (std::size_t t = 0; t < model_.terms().size() && n_theta_ > 0; ++t) {
       const auto& structure = *model_.terms()[t].structure;
-      if (structure.kind() == covariance::Kind::scaled || structure.has_loadings()) return true;
+      if (structure.kind() == covariance::Kind::scaled || structure.kind() == covariance::Kind::confirmatory)
+        return true;
       const Eigen::MatrixXd factor = objective_.layout().term_factor(static_cast<int>(t), best_.psi.data() + p_);
+      if (structure.has_loadings()) {
+        // Columns without loadings are zero by definition.
+        double least = std::numeric_limits<double>::infinity();
+        for (const auto& entry : structure.entries(model_.terms()[t].q))
+          least = std::min(least, factor.col(entry.column).norm());
+        if (least < small_deviation * std::max(factor.norm(), unit())) return true;
+        continue;
+      }
       if (factor.diagonal().cwiseAbs().minCoeff() < small_deviation * std::max(factor.norm(), unit())) return true;
     }
     for (const auto& limit : bounds_.limits())
@@ -197,9 +207,11 @@ class Search : Steps {
     return exact_;
   }
 
-  /// Random effects that are too large to begin with can leave a link's domain: smaller ones do not.
+  /// Random effects that are too large to begin with can leave a link's domain: smaller ones do not. Who allows no
+  /// iteration asks about this point and no other.
   bool evaluate_start() {
-    for (int i = 0; i < 8; ++i) {
+    const int most = options_.most_iterations > 0 ? 8 : 1;
+    for (int i = 0; i < most; ++i) {
       std::vector<double> modes = best_.modes;
       if (objective_.evaluate(best_.psi, modes, best_.sums, covariance(best_.mode_covariance))) {
         best_.modes = std::move(modes);

@@ -24,6 +24,7 @@ struct NewtonOptions {
   int most_iterations = 100;
   bool look_for_separation = true;
   int patience = 6;              ///< iterations before a long step is looked at
+  bool mode_covariance = true;   ///< whether the optimum is to have the covariances of the modes
   bool last_step_later = false;  ///< end where one more Newton step would leave nothing: the certificate takes it
   bool reorder = true;           ///< whether coefficients may change places while searching
 };

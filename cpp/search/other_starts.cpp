@@ -1,7 +1,9 @@
 #include "search/other_starts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
 
 #include "search/bounds.hpp"
 
@@ -12,6 +14,8 @@ namespace {
 constexpr double much_overlap = 0.8;  // squared cosine of two random columns that are not free to be recombined
 constexpr int few_levels = 10;
 constexpr double few_rows = 50.0;
+constexpr double many_rows = 5000.0, some_clusters = 0.05;
+constexpr double rows_per_parameter = 8.0;
 constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
 constexpr int long_search = 15;          // iterations
 constexpr double large_effect = 2.0;     // of a standard deviation, on the scale of eta or beside the residual's
@@ -71,17 +75,40 @@ std::vector<int> theta_rows(const likelihood::Objective& objective) {
   return rows;
 }
 
+/// Whether the mean leaves its range for some linear predictor, as with the identity link of a positive response.
+bool has_edge(const family::Family& family) {
+  const auto inside = [&](double eta) {
+    switch (family.support()) {
+      case family::Support::positive:
+      case family::Support::nonnegative:
+      case family::Support::counts:
+      case family::Support::positive_counts:
+        return family.mean(eta) > 0.0;
+      case family::Support::trials:
+      case family::Support::open_unit:
+        return family.mean(eta) > 0.0 && family.mean(eta) < 1.0;
+      default:
+        return true;
+    }
+  };
+  return !inside(-1.0) || !inside(1.0);
+}
+
 }  // namespace
 
 bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free) {
   const auto& model = objective.model();
   if (optimum.ending != Ending::converged || static_cast<int>(optimum.trace.size()) > long_search) return true;
   if (std::find(free.begin(), free.end(), false) != free.end()) return true;
-  if (model.random_overlap() > much_overlap || static_cast<double>(model.n_rows()) < few_rows) return true;
-  if (!model.family().log_concave()) return true;
-  const bool linear = model.is_linear();
-  if (!linear && static_cast<double>(model.n_modes()) * rows_per_effect > static_cast<double>(model.n_rows()))
+  const auto rows = static_cast<double>(model.n_rows());
+  if (model.random_overlap() > much_overlap || rows < few_rows) return true;
+  if (rows < rows_per_parameter * objective.n_parameters() || has_edge(model.family())) return true;
+  // With a mode for each cluster a likelihood is smooth, whatever the family; of few rows it can have several maxima.
+  if (!model.family().log_concave() &&
+      (rows < many_rows || static_cast<double>(optimum.sums.several_modes) > some_clusters * model.n_clusters()))
     return true;
+  const bool linear = model.is_linear();
+  if (!linear && static_cast<double>(model.n_modes()) * rows_per_effect > rows) return true;
   if (model.factors().size() > 1)
     for (const auto& factor : model.factors())
       if (factor.n_levels < few_levels) return true;
@@ -137,6 +164,18 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
   // Of a non-linear model, as far out as responses can be that random effects all but reproduce.
   if (!model.is_linear() || static_cast<double>(model.n_rows()) < few_rows)
     starts.insert(starts.begin() + 2, with(20.0, "very large variances"));
+  for (std::size_t t = 0; t < model.terms().size(); ++t) {
+    const int first = p + objective.layout().first_theta(static_cast<int>(t));
+    const int last = p + objective.layout().first_theta(static_cast<int>(t) + 1);
+    if (!model.terms()[t].structure->has_loadings() || last - first > most_loadings) continue;
+    for (int k = first; k < last; ++k)
+      for (const double factor : {2.0, 20.0}) {
+        NamedStart start{factor < 10.0 ? "one loading" : "one large loading", plain};
+        start.psi.segment(first, last - first).setZero();
+        start.psi[k] = factor * plain[first];
+        starts.push_back(start);
+      }
+  }
   if (!bounds.correlations().empty()) {
     for (const double tau : {1.5, -0.5}) {
       NamedStart start{tau > 0.0 ? "high correlation" : "negative correlation", plain};
@@ -180,8 +219,8 @@ void move_together(const likelihood::Objective& objective, const std::vector<std
   found.push_back(start);
 }
 
-/// Parameters of the family: where they have a limit there, and on either side of an ordinary value; else larger and
-/// smaller. Of those with several coefficients the first moves.
+/// Parameters of the family: where they have a limit there, and on either side of an ordinary value; else an
+/// ordinary one, larger and smaller. Of those with several coefficients the first moves.
 void move_family(const likelihood::Objective& objective, const std::vector<std::vector<int>>& parts,
                  const Eigen::VectorXd& best, const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
   const int first = objective.n_beta() + objective.n_theta();
@@ -191,7 +230,7 @@ void move_family(const likelihood::Objective& objective, const std::vector<std::
     if (part.first == part.last) continue;  // it is given
     const int at = first + part.first;
     const double now = best[at], limit = parameters[r].limit, lower = parameters[r].lower_limit;
-    std::vector values{now + 3.0, now - 3.0};
+    std::vector values{0.0, now + 3.0, now - 3.0};
     if (part.constant && std::isfinite(limit)) values = {limit, 2.0, -1.0};
     if (part.constant && std::isfinite(lower)) values = {lower, -1.0, 1.0};
     for (const double value : values) {
@@ -204,7 +243,71 @@ void move_family(const likelihood::Objective& objective, const std::vector<std::
   }
 }
 
+/// Numbers that look like independent standard normal ones, the same on every machine.
+class Scatter {
+ public:
+  double operator()() {
+    double sum = -6.0;  // of twelve uniform numbers
+    for (int k = 0; k < 12; ++k) {
+      state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
+      sum += static_cast<double>(state_ >> 11) * 0x1p-53;
+    }
+    return sum;
+  }
+
+ private:
+  std::uint64_t state_ = 20260101;
+};
+
 }  // namespace
+
+std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                                     const Eigen::VectorXd& plain) {
+  const int p = objective.n_beta();
+  std::vector<NamedStart> found;
+  const auto parts = components(objective);
+  if (objective.model().random_overlap() > much_overlap) {
+    std::vector<int> single;
+    for (const auto& part : parts)
+      if (part.size() == 1) single.push_back(p + part[0]);
+    for (std::size_t one = 0; single.size() > 1 && one < single.size(); ++one) {
+      NamedStart start{"from the best, in place of others (" + std::to_string(one + 1) + ")", best};
+      double square = 0.0;
+      for (const int k : single) {
+        square += best[k] * best[k];
+        start.psi[k] *= 0.03;
+      }
+      start.psi[single[one]] = std::sqrt(square);
+      found.push_back(start);
+    }
+  }
+  move_family(objective, parts, best, plain, found);
+  return found;
+}
+
+std::vector<NamedStart> scattered(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                                  const Eigen::VectorXd& plain, int n) {
+  const int p = objective.n_beta(), n_theta = objective.n_theta();
+  const Bounds bounds(objective);
+  const Eigen::VectorXd usual = bounds.without_tau(plain, n_theta);
+  const double size = usual.cwiseAbs().maxCoeff();
+  constexpr std::array scales{2.0, 0.6, 6.0, 20.0};
+  Scatter next;
+  std::vector<NamedStart> found;
+  for (int one = 0; one < n; ++one) {
+    NamedStart start{"here and there", one % 2 == 0 ? best : plain};
+    const double scale = scales[static_cast<std::size_t>(one) % scales.size()];
+    for (int k = 0; k < n_theta; ++k) start.psi[p + k] = scale * (usual[k] != 0.0 ? usual[k] : size) * next();
+    for (const int i : bounds.correlations()) start.psi[i] = next();
+    if (one % 3 == 1)
+      for (int i = 0; i < p; ++i) start.psi[i] += 2.0 * size * next();
+    if (one % 3 != 0)
+      for (int i = p + n_theta; i < static_cast<int>(plain.size()); ++i) start.psi[i] = plain[i] + 2.0 * next();
+    bounds.project(start.psi);
+    found.push_back(std::move(start));
+  }
+  return found;
+}
 
 std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
                               const Eigen::VectorXd& plain) {

@@ -15,7 +15,8 @@ struct NamedStart {
 };
 
 /// Whether anything about an optimum suggests that there may be another: a boundary, a search that had trouble, few
-/// data, random effects whose columns nearly repeat each other, a structure or density known for several maxima.
+/// data, random effects whose columns nearly repeat each other, a link whose linear predictor has bounds, a structure
+/// or density known for several maxima.
 bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free);
 
 /// Starting values that differ from `plain` in the variances: small, large, each in turn the larger one, and in the
@@ -26,6 +27,16 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
 /// component of the variances, which is larger, smaller, nearly zero, or not zero any more, or in the correlations.
 std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
                               const Eigen::VectorXd& plain);
+
+/// Starting values that differ from the best point in the family's parameters, and, where random columns nearly repeat
+/// each other, in which of independent effects has the variance.
+std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                                     const Eigen::VectorXd& plain);
+
+/// `n` starting values here and there: variances, correlations, coefficients and the family's parameters are drawn
+/// around the best point and around `plain` in turn. The same for every fit of the model.
+std::vector<NamedStart> scattered(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                                  const Eigen::VectorXd& plain, int n);
 
 /// How many of other_starts() the size of the data allows.
 int affordable_starts(const likelihood::Objective& objective);

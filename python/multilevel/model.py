@@ -28,7 +28,7 @@ from .results.results import MixedModelResults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from .design.design import Design
     from .design.random_terms import RandomTerm
@@ -250,12 +250,14 @@ class MixedModel:
 
         Parameters
         ----------
-        method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml"}, optional
+        method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml", "mspl", "rspl", "mmpl", "rmpl"}, optional
             Maximum likelihood, or restricted maximum likelihood, which allows for the fixed effects in the variances.
             REML is the default of linear mixed models (Gaussian with the identity link and random effects), and there
             alone it exists. All others have "ml". "pql" and "mql" are first-order penalized and marginal
             quasi-likelihood with a scale that is estimated, for comparison with older work: their variances are too
-            small where groups are, and they have no likelihood. Linear models without random effects are least squares:
+            small where groups are, and they have no likelihood. With the scale at one they have the names of SAS,
+            "mspl" and "rspl" (penalized, by ML and REML), "mmpl" and "rmpl" (marginal). Linear models without random
+            effects are least squares:
             the log-likelihood is at its maximum, and the residual variance is over n - p, as in lm().
         n_quadrature : int or "auto"
             Points of adaptive Gauss-Hermite quadrature per random effect; 1 is the Laplace approximation. "auto" raises
@@ -324,9 +326,14 @@ class MixedModel:
         DataError
             `y` has the wrong length, or values that the family cannot take.
         """
-        response = another_response(self.design.response, y, self.design.index, self.family)
+        response = another_response(self.design.response, y, self.design.index, self.family, self._sets)
         design = replace(self.design, response=response)
         return self._fit(design, method, n_quadrature, start, threads, progress, tol, max_iter)
+
+    @property
+    def _sets(self) -> NDArray[np.int32] | None:
+        """The set of each row, where rows are alternatives."""
+        return None if self.design.choices is None else self.design.choices.sets
 
     @understands
     def fit_many(
@@ -374,7 +381,7 @@ class MixedModel:
         >>> print(round(model.fit_many(responses).query("term == 'Days'")["estimate"].mean()))
         11
         """
-        values, names, refused = several_responses(self.design.response, y, self.design.index, self.family)
+        values, names, refused = several_responses(self.design.response, y, self.design.index, self.family, self._sets)
         n_parameters = self._core.n_beta + self._core.n_theta + self._core.n_phi
         psi = None if start is None else finite_numbers(start, "start")
         if psi is not None and psi.shape != (n_parameters,):

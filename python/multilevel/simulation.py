@@ -24,7 +24,7 @@ from .resampling.power import Study, power_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from .results.results import MixedModelResults
 
@@ -55,6 +55,9 @@ def simulate(
     levels: Sequence[Any] | None = None,
     thresholds: str | None = None,
     nominal: str | None = None,
+    scale: str | None = None,
+    choice_set: str | None = None,
+    base: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     missing: str = "drop",
@@ -71,7 +74,8 @@ def simulate(
         All parameters by name, in natural units, named as in `tidy()`: "(Intercept)", "x"; "g: sd__(Intercept)",
         "g: cor__(Intercept).x"; "sigma", "size", ...; "dispersion: x", "zero: x"; "thresholds: 1|2". "g: sd" and
         "g: cor" stand for all standard deviations and correlations of the term; "thresholds" has a sequence of numbers,
-        which also says how many ordered categories there are.
+        which also says how many ordered categories there are. Of categories without an order "bus: x" for each but the
+        base; `levels` says which there are.
     n : int
         Replicates.
     seed : int, optional
@@ -84,8 +88,8 @@ def simulate(
     Returns
     -------
     DataFrame, (n_rows, n)
-        A column for each replicate; rows with a missing value in any used column are left out. Of ordered categories
-        they are the numbers of these, from 1.
+        A column for each replicate; rows with a missing value in any used column are left out. Of categories they are
+        the numbers of these, from 1; of alternatives 1 where a row was chosen.
 
     Raises
     ------
@@ -114,6 +118,9 @@ def simulate(
         hurdle=hurdle,
         thresholds=thresholds,
         nominal=nominal,
+        scale=scale,
+        choice_set=choice_set,
+        base=base,
         levels=_levels(levels, thresholds, params),
         contrasts=contrasts,
         functions=functions,
@@ -230,6 +237,8 @@ def _without_response(
         raise DataError(f"trials= is for families of trials; the family is {own.name}")
     if own.kinds:
         some, of_trials = _values_by_kind(own, columns, n_rows)
+    elif own.name == "conditional":
+        some, of_trials = _first_of_sets(columns, options.get("choice_set")), np.zeros(n_rows, dtype=bool)
     else:
         some, of_trials = _values(own, options, n_rows), np.full(n_rows, own.support == "trials")
     if trials is not None:
@@ -250,7 +259,9 @@ def _values(own: Family, options: dict[str, Any], n_rows: int) -> Any:
     """Some responses that a family can take; the levels of ordered categories are taken from the options and back."""
     levels = options.pop("levels", None)
     values: tuple[Any, ...] = SOME_VALUES.get(own.support, (1.0, 2.0))
-    if own.support == "categories":
+    if own.support in ("categories", "choices"):
+        if levels is None and own.support == "choices":
+            raise DataError("categories without an order: give levels= their labels, the base first")
         if levels is None:
             raise DataError(
                 "ordered categories: give levels= their labels, or params={'thresholds': [...]} as many numbers as "
@@ -262,6 +273,16 @@ def _values(own: Family, options: dict[str, Any], n_rows: int) -> Any:
     if own.zero or any(options.get(name) for name in ("zero_inflation", "hurdle")):
         values = (0.0, *values)
     return np.resize(values, n_rows)
+
+
+def _first_of_sets(columns: dict[str, Any], choice_set: Any) -> NDArray[np.float64]:
+    """One where a row is the first of its set of alternatives."""
+    if choice_set is None or choice_set not in columns:
+        raise DataError(
+            f"choice_set={choice_set!r}: the conditional family needs the column of the data that tells which rows are "
+            "alternatives of one choice"
+        )
+    return np.asarray(~pd.Series(np.asarray(columns[choice_set])).duplicated(), dtype=np.float64)
 
 
 def _values_by_kind(own: Family, columns: dict[str, Any], n_rows: int) -> tuple[Any, Any]:

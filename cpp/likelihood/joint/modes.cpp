@@ -12,8 +12,10 @@ namespace multilevel::likelihood {
 
 namespace {
 
-constexpr double mode_error = 1e-9;           // that a last step taken unseen may leave
-constexpr double error_beside = 1e-11;        // the same where differences of gradients are taken
+constexpr double mode_error = 1e-9;     // that a last step taken unseen may leave
+constexpr double error_beside = 1e-11;  // the same where differences of gradients are taken
+constexpr int most_steps =
+    5 * most_newton_steps;                    // large effects that thresholds divide make f a ridge with many kinks
 constexpr double close_by = 1e-2;             // Newton decrement below which the next step can use the same factor
 constexpr std::int64_t thorough_rows = 5000;  // up to so many the largest of several modes is looked for at leisure
 constexpr double most_trial_rows = 20000.0;   // rows x random effects up to which levels are tried one by one
@@ -233,7 +235,7 @@ bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bo
   const auto n = static_cast<Eigen::Index>(modes.size());
   // The decrement is a sum over the random effects, as the information is.
   const double size = std::max(1.0, static_cast<double>(n) / 1000.0);
-  for (int iteration = 0; iteration < most_newton_steps; ++iteration) {
+  for (int iteration = 0; iteration < most_steps; ++iteration) {
     check_interrupt();
     const double rows = evaluate_rows(family::Order::step, modes);
     const double now = rows - 0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();

@@ -176,13 +176,24 @@ void NestedLikelihood::write_covariance(double* mode_covariance) {
 }
 
 void NestedLikelihood::add_cluster(int c, Sums& sums) {
-  const Range units = rows_.units(c), own = rows_.rows(units);
-  const auto& means = nodes_.outer(c);
+  ClusterOfUnits of{c, rows_.units(c), rows_.rows(rows_.units(c))};
   const double value = nodes_.log_integral(c) - arrow_.log_determinant(c);
   sums.log_likelihood.add(value);
+  set_spread(of);
+  set_leverages(of);
+  set_shifts(of);
+  set_score(of);
+  const auto shared = score_.size() - model_.p();
+  sums.gradient.tail(shared) += score_.tail(shared);
+  if (sums.contributions) add_contribution(c, value, *sums.contributions);
+}
 
-  // S = I + the symmetric matrix with the lower triangle of C = E(t gamma'), gamma = L^-1 g.
-  const OuterMatrix P = arrow_.P_outer(c);
+/// The blocks of A = L^-T S L^-1 that meet in a row; S is I + the symmetric matrix with the lower triangle of
+/// C = E(t gamma'), gamma = L^-1 g.
+void NestedLikelihood::set_spread(ClusterOfUnits& of) {
+  const auto& units = of.units;
+  const auto& means = nodes_.outer(of.cluster);
+  const OuterMatrix P = arrow_.P_outer(of.cluster);
   work_.fill(units, 0.0);
   linear_algebra::add_product(units, 1.0, nodes_.t_g, transposed(arrow_.P), work_);
   S_.copy(units, work_);
@@ -195,9 +206,8 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
   S = OuterMatrix(S.selfadjointView<Eigen::Lower>());
   S.diagonal().array() += 1.0;
 
-  // The blocks of A = L^-T S L^-1 that meet in a row.
   const OuterMatrix PS = P.transpose().lazyProduct(S);
-  const OuterMatrix A = PS.lazyProduct(P);
+  of.A = PS.lazyProduct(P);
   work_cross_.fill(units, 0.0);
   linear_algebra::add_product(units, 1.0, S_cross_, arrow_.P, work_cross_);
   A_.fill(units, 0.0);
@@ -215,9 +225,12 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
   work_cross_.fill(units, 0.0);
   linear_algebra::add_product(units, 1.0, S, arrow_.R, work_cross_);
   linear_algebra::add_product(units, 1.0, transposed(arrow_.R), work_cross_, A_);
+}
 
-  // Leverages s_j'A s_j, on the scale of u.
-  const OuterMatrix AL = A.lazyProduct(lambda_outer_.transpose());
+/// Leverages s_j'A s_j, on the scale of u.
+void NestedLikelihood::set_leverages(const ClusterOfUnits& of) {
+  const auto &units = of.units, &own = of.rows;
+  const OuterMatrix AL = of.A.lazyProduct(lambda_outer_.transpose());
   const OuterMatrix Az = lambda_outer_.lazyProduct(AL);
   work_.fill(units, 0.0);
   linear_algebra::add_product(units, 1.0, A_, lambda_inner_.transpose(), work_);
@@ -227,7 +240,7 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
   linear_algebra::add_product(units, 1.0, A_cross_, lambda_inner_.transpose(), work_cross_);
   Az_cross_.fill(units, 0.0);
   linear_algebra::add_product(units, 1.0, lambda_outer_, work_cross_, Az_cross_);
-  double *leverage = arrays_.leverage, *shift = arrays_.shift, *rho = arrays_.rho, *weighted = arrays_.scratch;
+  double* leverage = arrays_.leverage;
   std::fill(leverage + own.first, leverage + own.last, 0.0);
   for (int a = 0; a < inner_.q; ++a)
     for (int b = 0; b <= a; ++b) {
@@ -246,20 +259,26 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
       for (int j = own.first; j < own.last; ++j) leverage[j] += m * x[j] * y[j];
     }
   }
+}
 
-  // c, kappa, h, and the rows' weights rho.
-  const double *d1 = arrays_.at_mode.eta[0], *d2 = arrays_.at_mode.eta[1], *d3 = arrays_.at_mode.eta[2];
+/// c, kappa, h, and the rows' weights rho.
+void NestedLikelihood::set_shifts(ClusterOfUnits& of) {
+  const auto &units = of.units, &own = of.rows;
+  const double* leverage = arrays_.leverage;
+  double *shift = arrays_.shift, *rho = arrays_.rho, *weighted = arrays_.scratch;
+  const double *d2 = arrays_.at_mode.eta[1], *d3 = arrays_.at_mode.eta[2];
   for (int j = own.first; j < own.last; ++j) weighted[j] = 0.5 * d3[j] * leverage[j];
   rows_.inner_sums(units, weighted, zc_);
   kappa_.copy(units, nodes_.g);
   linear_algebra::add_product(units, 1.0, lambda_inner_.transpose(), zc_, kappa_);
   const OuterVector zc = rows_.outer_sums(own, weighted);
-  OuterVector kappa = means.g, h(outer_.q);
+  OuterVector kappa = nodes_.outer(of.cluster).g;
   kappa += lambda_outer_.transpose().lazyProduct(zc);
-  arrow_.solve(rows_, c, kappa_, kappa, h_, h);
+  of.h.resize(outer_.q);
+  arrow_.solve(rows_, of.cluster, kappa_, kappa, h_, of.h);
   hz_.fill(units, 0.0);
   linear_algebra::add_product(units, 1.0, lambda_inner_, h_, hz_);
-  const OuterVector hz = lambda_outer_.lazyProduct(h);
+  const OuterVector hz = lambda_outer_.lazyProduct(of.h);
   std::fill(shift + own.first, shift + own.last, 0.0);
   rows_.add_inner(own, hz_, shift);
   rows_.add_outer(own, hz, shift);
@@ -267,32 +286,11 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
     weighted[j] += d2[j] * shift[j];  // c_j - w_j s_j'h
     rho[j] += weighted[j];
   }
+}
 
-  // d/dLambda of both factors.
-  rows_.inner_sums(units, weighted, zc_);
-  rows_.inner_sums(units, d1, b_);
-  OuterMatrix G_inner = OuterMatrix::Zero(inner_.q, inner_.q), G_outer = means.b_v;
-  for (int a = 0; a < inner_.q; ++a)
-    for (int b = 0; b < inner_.q; ++b)
-      G_inner(a, b) += numeric::sum(units.last - units.first, nodes_.b_v.at(a, b) + units.first);
-  linear_algebra::add_summed_product(units, 1.0, zc_, transposed(v_.inner), G_inner);
-  linear_algebra::add_summed_product(units, 1.0, b_, transposed(h_), G_inner);
-  work_.fill(units, 0.0);
-  linear_algebra::add_product(units, 1.0, lambda_inner_, A_, work_);
-  linear_algebra::add_summed_product(units, -1.0, arrow_.B_inner, work_, G_inner);
-  work_cross_.fill(units, 0.0);
-  linear_algebra::add_product(units, 1.0, lambda_outer_, A_cross_, work_cross_);
-  linear_algebra::add_summed_product(units, -1.0, transposed(arrow_.B_cross), work_cross_, G_inner);
-
-  const OuterVector zw = rows_.outer_sums(own, weighted), b1 = rows_.outer_sums(own, d1), v = v_.outer_of(c);
-  G_outer += zw.lazyProduct(v.transpose());
-  G_outer += b1.lazyProduct(h.transpose());
-  const OuterMatrix LA = lambda_outer_.lazyProduct(A);
-  G_outer -= arrow_.B_outer(c).lazyProduct(LA);
-  work_cross_.fill(units, 0.0);
-  linear_algebra::add_product(units, 1.0, A_cross_, lambda_inner_.transpose(), work_cross_);
-  linear_algebra::add_summed_product(units, -1.0, arrow_.B_cross, transposed(work_cross_), G_outer);
-
+/// Of Lambda's entries and of phi; that of beta comes from rho for the whole panel.
+void NestedLikelihood::set_score(const ClusterOfUnits& of) {
+  const OuterMatrix G_inner = inner_gradient(of), G_outer = outer_gradient(of);
   const int p = model_.p();
   for (int e = 0; e < n_entries_; ++e) {
     const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
@@ -302,11 +300,45 @@ void NestedLikelihood::add_cluster(int c, Sums& sums) {
   }
   for (std::size_t r = 0; r < model_.phi_parts().size(); ++r)
     for (int g = model_.phi_parts()[r].first; g < model_.phi_parts()[r].last; ++g)
-      score_[p + n_entries_ + g] = means.phi[static_cast<std::size_t>(g)] +
-                                   0.5 * rows_.phi_sum(own, g, arrays_.at_mode.phi, 2, leverage) +
-                                   rows_.phi_sum(own, g, arrays_.at_mode.phi, 1, shift);
-  sums.gradient.tail(score_.size() - p) += score_.tail(score_.size() - p);
-  if (sums.contributions) add_contribution(c, value, *sums.contributions);
+      score_[p + n_entries_ + g] = nodes_.outer(of.cluster).phi[static_cast<std::size_t>(g)] +
+                                   0.5 * rows_.phi_sum(of.rows, g, arrays_.at_mode.phi, 2, arrays_.leverage) +
+                                   rows_.phi_sum(of.rows, g, arrays_.at_mode.phi, 1, arrays_.shift);
+}
+
+/// d/dLambda of the inner factor.
+OuterMatrix NestedLikelihood::inner_gradient(const ClusterOfUnits& of) {
+  const auto& units = of.units;
+  rows_.inner_sums(units, arrays_.scratch, zc_);
+  rows_.inner_sums(units, arrays_.at_mode.eta[0], b_);
+  OuterMatrix G = OuterMatrix::Zero(inner_.q, inner_.q);
+  for (int a = 0; a < inner_.q; ++a)
+    for (int b = 0; b < inner_.q; ++b)
+      G(a, b) += numeric::sum(units.last - units.first, nodes_.b_v.at(a, b) + units.first);
+  linear_algebra::add_summed_product(units, 1.0, zc_, transposed(v_.inner), G);
+  linear_algebra::add_summed_product(units, 1.0, b_, transposed(h_), G);
+  work_.fill(units, 0.0);
+  linear_algebra::add_product(units, 1.0, lambda_inner_, A_, work_);
+  linear_algebra::add_summed_product(units, -1.0, arrow_.B_inner, work_, G);
+  work_cross_.fill(units, 0.0);
+  linear_algebra::add_product(units, 1.0, lambda_outer_, A_cross_, work_cross_);
+  linear_algebra::add_summed_product(units, -1.0, transposed(arrow_.B_cross), work_cross_, G);
+  return G;
+}
+
+/// d/dLambda of the outer factor.
+OuterMatrix NestedLikelihood::outer_gradient(const ClusterOfUnits& of) {
+  const auto &units = of.units, &own = of.rows;
+  OuterMatrix G = nodes_.outer(of.cluster).b_v;
+  const OuterVector zw = rows_.outer_sums(own, arrays_.scratch), b1 = rows_.outer_sums(own, arrays_.at_mode.eta[0]),
+                    v = v_.outer_of(of.cluster);
+  G += zw.lazyProduct(v.transpose());
+  G += b1.lazyProduct(of.h.transpose());
+  const OuterMatrix LA = lambda_outer_.lazyProduct(of.A);
+  G -= arrow_.B_outer(of.cluster).lazyProduct(LA);
+  work_cross_.fill(units, 0.0);
+  linear_algebra::add_product(units, 1.0, A_cross_, lambda_inner_.transpose(), work_cross_);
+  linear_algebra::add_summed_product(units, -1.0, arrow_.B_cross, transposed(work_cross_), G);
+  return G;
 }
 
 /// Value, score and moments of a cluster and its units.

@@ -30,7 +30,20 @@ class NestedLikelihood final : public PanelLikelihood {
   void read_modes(const double* modes);
   void write_modes(double* modes) const;
   void write_covariance(double* mode_covariance);
+  /// A cluster of the outer factor, with the blocks of the outer one that its steps hand on.
+  struct ClusterOfUnits {
+    int cluster;
+    Range units, rows;
+    OuterMatrix A = {};  ///< the outer factor's block of it
+    OuterVector h = {};
+  };
   void add_cluster(int cluster, Sums& sums);
+  void set_spread(ClusterOfUnits& of);
+  void set_leverages(const ClusterOfUnits& of);
+  void set_shifts(ClusterOfUnits& of);
+  void set_score(const ClusterOfUnits& of);
+  OuterMatrix inner_gradient(const ClusterOfUnits& of);
+  OuterMatrix outer_gradient(const ClusterOfUnits& of);
   void add_contribution(int cluster, double value, Contributions& to);
   void add_information(Sums& sums);
 

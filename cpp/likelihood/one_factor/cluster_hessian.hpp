@@ -45,18 +45,104 @@ class ClusterHessian {
     x_moments_.resize(p_, MomentColumns(0, q, K_ > 1).n_columns());
   }
 
-  /// Adds to `hessian`: the beta rows of all columns, and the lower triangle of the theta and phi block. The cluster's
-  /// rows are [first, first + n) of the strip.
-  void add(State& s, const Strip& strip, RowArrays& rows, const MomentColumns& columns, int first, int n,
-           const Matrix& lambda, Eigen::MatrixXd& hessian) {
-    row_sums(s, strip, rows, columns, first, n);
-    const int P = p_ + n_theta_ + n_phi_;
-    for (int d = 0; d < P; ++d) direction(s, lambda, rows, first, n, d, hessian);
+  /// Adds to `hessian`: the beta rows of all columns, and the lower triangle of the theta and phi block.
+  void add(State& s, const ClusterRows& of, const MomentColumns& columns, const Matrix& lambda,
+           Eigen::MatrixXd& hessian) {
+    if (q_() == 0) {  // then no mode, node or leverage moves
+      add_phi_phi(s, hessian);
+      return;
+    }
+    sum_rows(s, of, columns);
+    set_left(s, columns);
+    for (int parameter = 0; parameter < p_ + n_theta_ + n_phi_; ++parameter) {
+      Direction d = direction(parameter);
+      move_mode(s, columns, lambda, d);
+      move_shares(s, lambda, d);
+      move_nodes(s, columns, lambda, d);
+      move_leverages(s, columns, lambda, d);
+      set_right(s, lambda, d);
+      if (!d.is_beta) add_theta_rows(s, lambda, d, hessian);
+      if (d.is_phi) add_phi_rows(s, of, d, hessian);
+    }
     if (p_ > 0) linear_algebra::add_times(1.0, left_, right_, hessian.topRows(p_));
   }
 
  private:
-  void row_sums(State& s, const Strip& strip, RowArrays& rows, const MomentColumns& columns, int first, int n) {
+  /// A parameter, and the derivatives by it of what the state calls by the same names.
+  struct Direction {
+    Direction(int q, int own)
+        : parameter(own),
+          b1_explicit(Vector::Zero(q)),
+          v(q),
+          u(q),
+          b1(q),
+          B(q, q),
+          H(q, q),
+          M(q, q),
+          Phi(q, q),
+          node_turn(q, q),
+          b1_bar(Vector::Zero(q)),
+          g_bar(b1_bar),
+          b1_bar_still(b1_bar),
+          t_b1(Matrix::Zero(q, q)),
+          t_b1_still(t_b1),
+          t_v(t_b1),
+          b1_v(t_b1),
+          share_t_gamma(t_b1),
+          share_b1_v(t_b1),
+          A(q, q),
+          Az(q, q),
+          zc(q),
+          h(q),
+          hz(q) {}
+
+    int parameter;
+    bool is_beta = false, is_theta = false, is_phi = false;
+    int row = 0, column = 0;  ///< of theta: where the derivative of Lambda is one; it is zero elsewhere
+    int phi = 0;              ///< of phi: which of them
+
+    Vector b1_explicit;  ///< of Z'l' while the mode stays
+    Vector v, u, b1;
+    Matrix B, H, M, Phi;
+    Matrix node_turn;  ///< v_k moves by v + node_turn t_k
+    // Of sums over the nodes; "still" is the sum itself, "share" what the shares alone change.
+    Vector b1_bar, g_bar, b1_bar_still;
+    Matrix t_b1, t_b1_still, t_v, b1_v, share_t_gamma, share_b1_v;
+    Matrix A, Az;
+    Vector zc, h, hz;
+
+    /// Products with the derivative of Lambda, Ldot x and Ldot' x.
+    Vector lambda_times(const Vector& x) const {
+      Vector r = Vector::Zero(static_cast<int>(x.size()));
+      if (is_theta) r[row] = x[column];
+      return r;
+    }
+    Vector lambda_transposed_times(const Vector& x) const {
+      Vector r = Vector::Zero(static_cast<int>(x.size()));
+      if (is_theta) r[column] = x[row];
+      return r;
+    }
+  };
+
+  Direction direction(int parameter) const {
+    Direction d(q_(), parameter);
+    d.is_beta = parameter < p_;
+    d.is_phi = parameter >= p_ + n_theta_;
+    d.is_theta = !d.is_beta && !d.is_phi;
+    if (d.is_theta) {
+      const auto& entry = layout_.entries()[static_cast<std::size_t>(parameter - p_)];
+      d.row = entry.row;
+      d.column = entry.column;
+    }
+    if (d.is_phi) d.phi = parameter - p_ - n_theta_;
+    return d;
+  }
+
+  /// Sums over the rows that several directions need.
+  void sum_rows(State& s, const ClusterRows& of, const MomentColumns& columns) {
+    const Strip& strip = of.strip;
+    RowArrays& rows = of.rows;
+    const int first = of.first, n = of.n;
     std::vector<const double*>& x = x_pointers_;
     x.assign(strip.x.begin(), strip.x.end());
     for (auto& column : x) column += first;
@@ -82,8 +168,10 @@ class ClusterHessian {
       for (int a = 0; a < q_(); ++a)
         z3_phi_[static_cast<std::size_t>(r)][a] = numeric::dot(n, strip.z[static_cast<std::size_t>(a)] + first,
                                                                rows.phi(r, 3) + first, rows.leverage + first);
+  }
 
-    // Everything a beta row takes from the rows, side by side; right_ gets what each block is multiplied with.
+  /// Everything a beta row takes from the rows, side by side; right_ gets what each block is multiplied with.
+  void set_left(const State& s, const MomentColumns& columns) {
     int at = 0;
     if (K_ > 1) {
       left_.leftCols(K_) = s.x1;
@@ -104,93 +192,70 @@ class ClusterHessian {
     if (K_ > 1)
       for (int a = 0; a < q_(); ++a)
         for (int b = 0; b < q_(); ++b) left_.col(at + a * q_() + b) = -x_moments_.col(columns.node_w_t_z(a, b));
-    columns_ = &columns;
-    strip_ = &strip;
   }
 
   double& third(int a, int b, int c) { return third_[static_cast<std::size_t>((a * q_() + b) * q_() + c)]; }
 
-  void direction(State& s, const Matrix& lambda, RowArrays& rows, int first, int n, int d, Eigen::MatrixXd& hessian) {
-    const int theta_index = d - p_, phi_index = d - p_ - n_theta_;
-    const bool is_beta = d < p_, is_theta = !is_beta && theta_index < n_theta_, is_phi = phi_index >= 0;
-    const Vector zero = Vector::Zero(q_());
-    const MomentColumns& columns = *columns_;
+  /// The explicit change of Z'l' (mode fixed), then the mode, u, H and its factor.
+  void move_mode(const State& s, const MomentColumns& columns, const Matrix& lambda, Direction& d) {
+    if (d.is_beta)
+      for (int a = 0; a < q_(); ++a) d.b1_explicit[a] = -x_moments_(d.parameter, columns.w_z(a));
+    if (d.is_phi) d.b1_explicit = s.b1_phi[static_cast<std::size_t>(d.phi)];
+    const Vector u_explicit = d.lambda_times(s.v);
+    const Vector force = d.lambda_transposed_times(s.b1) + lambda.transpose() * (d.b1_explicit - s.B * u_explicit);
+    d.v = s.Linv.transpose() * (s.Linv * force);
+    d.u = u_explicit + lambda * d.v;
+    d.b1 = d.b1_explicit - s.B * d.u;
 
-    // Lambda-dot has a single entry, at (row, column).
-    int row = 0, column = 0;
-    if (is_theta) {
-      row = layout_.entries()[static_cast<std::size_t>(theta_index)].row;
-      column = layout_.entries()[static_cast<std::size_t>(theta_index)].column;
-    }
-    // Products with Lambda-dot: Ldot x, Ldot' x.
-    auto ldot = [&](const auto& x) {
-      Vector r = zero;
-      if (is_theta) r[row] = x[column];
-      return r;
-    };
-    auto ldot_transposed = [&](const auto& x) {
-      Vector r = zero;
-      if (is_theta) r[column] = x[row];
-      return r;
-    };
-
-    // The explicit change of Z'l' (mode fixed), then the mode, u and H.
-    Vector b1_explicit = zero;
-    if (is_beta)
-      for (int a = 0; a < q_(); ++a) b1_explicit[a] = -x_moments_(d, columns.w_z(a));
-    if (is_phi) b1_explicit = s.b1_phi[static_cast<std::size_t>(phi_index)];
-    const Vector u_explicit = ldot(s.v);
-    const Vector force = ldot_transposed(s.b1) + lambda.transpose() * (b1_explicit - s.B * u_explicit);
-    const Vector vdot = s.Linv.transpose() * (s.Linv * force);
-    const Vector udot = u_explicit + lambda * vdot;
-    const Vector b1dot = b1_explicit - s.B * udot;
-
-    Matrix Bdot(q_(), q_());
     for (int a = 0; a < q_(); ++a)
       for (int b = 0; b <= a; ++b) {
-        double t = is_beta ? x_moments_(d, columns.l3_zz(a, b)) : 0.0;
-        for (int c = 0; c < q_(); ++c) t += third(a, b, c) * udot[c];
-        Bdot(a, b) = Bdot(b, a) = -t;
+        double t = d.is_beta ? x_moments_(d.parameter, columns.l3_zz(a, b)) : 0.0;
+        for (int c = 0; c < q_(); ++c) t += third(a, b, c) * d.u[c];
+        d.B(a, b) = d.B(b, a) = -t;
       }
-    if (is_phi) Bdot -= s.B2_phi[static_cast<std::size_t>(phi_index)];
-    Matrix Hdot = lambda.transpose() * Bdot * lambda;
-    if (is_theta) {  // Ldot'B Lambda + its transpose
-      const Vector bl = lambda.transpose() * s.B.col(row);
-      linear_algebra::add_to_row(Hdot, column, bl);
-      linear_algebra::add_to_column(Hdot, column, bl);
+    if (d.is_phi) d.B -= s.B2_phi[static_cast<std::size_t>(d.phi)];
+    d.H = lambda.transpose() * d.B * lambda;
+    if (d.is_theta) {  // Ldot'B Lambda + its transpose
+      const Vector bl = lambda.transpose() * s.B.col(d.row);
+      linear_algebra::add_to_row(d.H, d.column, bl);
+      linear_algebra::add_to_column(d.H, d.column, bl);
     }
-    const Matrix M = s.Linv * Hdot * s.Linv.transpose();
-    const Matrix Phi = linear_algebra::lower_half_diagonal(M);
+    d.M = s.Linv * d.H * s.Linv.transpose();
+    d.Phi = linear_algebra::lower_half_diagonal(d.M);
+    // v_k dot = vdot - L^-T Phi' t_k, u_k dot = Ldot v_k + Lambda v_k dot.
+    d.node_turn = -(s.Linv.transpose() * d.Phi.transpose());
+  }
 
-    // Nodes: v_k dot = vdot - L^-T Phi' t_k, u_k dot = Ldot v_k + Lambda v_k dot.
-    const Matrix node_turn = -(s.Linv.transpose() * Phi.transpose());
-    Vector g_bar_dot = zero, b1_bar = zero, b1_bar_dot = zero, pdot_b1 = zero;
-    Matrix t_b1dot = Matrix::Zero(q_(), q_()), t_vdot = t_b1dot, pdot_t_gamma = t_b1dot, t_b1 = t_b1dot,
-           pdot_b1_v = t_b1dot, b1_vdot = t_b1dot;
-    if (K_ > 1) {
-      double mean = 0.0;
-      for (int k = 0; k < K_; ++k) {
-        const Vector t = ConstVectorMap(rule_.node(k), q_());
-        const Vector v_k = s.at(s.node_v, k);
-        const Vector vdot_k = vdot + node_turn * t;
-        const Vector udot_k = ldot(v_k) + lambda * vdot_k;
-        const Vector b1_k = s.at(s.node_b1, k);
-        double f = b1_k.dot(udot_k) - v_k.dot(vdot_k);
-        if (is_beta) f += s.x1(d, k);
-        if (is_phi) f += s.node_phi[static_cast<std::size_t>(k * n_phi_ + phi_index)];
-        fdot_[k] = f;
-        mean += s.share[static_cast<std::size_t>(k)] * f;
-      }
-      for (int k = 0; k < K_; ++k) pdot_[k] = s.share[static_cast<std::size_t>(k)] * (fdot_[k] - mean);
-      if (is_beta)
-        for (int a = 0; a < q_(); ++a) {
-          b1_bar_dot[a] = -x_moments_(d, columns.node_w_z(a));
-          for (int b = 0; b < q_(); ++b) t_b1dot(b, a) = -x_moments_(d, columns.node_w_t_z(a, b));
-        }
-    } else {
+  /// The posterior shares of the nodes.
+  void move_shares(State& s, const Matrix& lambda, const Direction& d) {
+    if (K_ == 1) {
       pdot_[0] = 0.0;
-      if (is_beta) b1_bar_dot = b1_explicit;
+      return;
     }
+    double mean = 0.0;
+    for (int k = 0; k < K_; ++k) {
+      const Vector t = ConstVectorMap(rule_.node(k), q_());
+      const Vector v_k = s.at(s.node_v, k);
+      const Vector vdot_k = d.v + d.node_turn * t;
+      const Vector udot_k = d.lambda_times(v_k) + lambda * vdot_k;
+      const Vector b1_k = s.at(s.node_b1, k);
+      double f = b1_k.dot(udot_k) - v_k.dot(vdot_k);
+      if (d.is_beta) f += s.x1(d.parameter, k);
+      if (d.is_phi) f += s.node_phi[static_cast<std::size_t>(k * n_phi_ + d.phi)];
+      fdot_[k] = f;
+      mean += s.share[static_cast<std::size_t>(k)] * f;
+    }
+    for (int k = 0; k < K_; ++k) pdot_[k] = s.share[static_cast<std::size_t>(k)] * (fdot_[k] - mean);
+  }
+
+  /// Sums over the nodes, with what their rows, places and shares change.
+  void move_nodes(State& s, const MomentColumns& columns, const Matrix& lambda, Direction& d) {
+    if (d.is_beta && K_ == 1) d.b1_bar = d.b1_explicit;
+    if (d.is_beta && K_ > 1)
+      for (int a = 0; a < q_(); ++a) {
+        d.b1_bar[a] = -x_moments_(d.parameter, columns.node_w_z(a));
+        for (int b = 0; b < q_(); ++b) d.t_b1(b, a) = -x_moments_(d.parameter, columns.node_w_t_z(a, b));
+      }
     std::fill(phi_node_change_.begin(), phi_node_change_.end(), 0.0);
     for (int k = 0; k < K_; ++k) {
       const double share = s.share[static_cast<std::size_t>(k)];
@@ -198,110 +263,121 @@ class ClusterHessian {
       const Vector v_k = s.at(s.node_v, k), b1_k = s.at(s.node_b1, k), g_k = s.at(s.node_g, k),
                    gamma_k = s.at(s.node_gamma, k);
       const Matrix B_k = s.matrix_at(s.node_B, k);
-      const Vector vdot_k = vdot + node_turn * t;
-      const Vector udot_k = ldot(v_k) + lambda * vdot_k;
+      const Vector vdot_k = d.v + d.node_turn * t;
+      const Vector udot_k = d.lambda_times(v_k) + lambda * vdot_k;
       Vector change = -(B_k * udot_k);  // of Z'l' at the node; the explicit part of beta is in already
-      if (is_phi) {
+      if (d.is_phi) {
         for (int r = 0; r < n_phi_; ++r) {
           const Vector b1_phi = ConstVectorMap(s.node_b1_phi.data() + (k * n_phi_ + r) * q_(), q_());
-          if (r == phi_index) change += b1_phi;
+          if (r == d.phi) change += b1_phi;
           phi_node_change_[static_cast<std::size_t>(r)] += share * b1_phi.dot(udot_k);
         }
       }
-      b1_bar += share * b1_k;
-      b1_bar_dot += share * change;
-      pdot_b1 += pdot_[k] * b1_k;
-      g_bar_dot += pdot_[k] * g_k - share * vdot_k;
-      t_b1 += share * t * b1_k.transpose();
-      t_b1dot += share * t * change.transpose();
-      t_vdot += share * t * vdot_k.transpose();
-      pdot_t_gamma += pdot_[k] * t * gamma_k.transpose();
-      pdot_b1_v += pdot_[k] * b1_k * v_k.transpose();
-      b1_vdot += share * b1_k * vdot_k.transpose();
+      d.b1_bar_still += share * b1_k;
+      d.b1_bar += share * change;
+      d.g_bar += pdot_[k] * g_k - share * vdot_k;
+      d.t_b1_still += share * t * b1_k.transpose();
+      d.t_b1 += share * t * change.transpose();
+      d.t_v += share * t * vdot_k.transpose();
+      d.share_t_gamma += pdot_[k] * t * gamma_k.transpose();
+      d.share_b1_v += pdot_[k] * b1_k * v_k.transpose();
+      d.b1_v += share * b1_k * vdot_k.transpose();
     }
-    g_bar_dot += ldot_transposed(b1_bar) + lambda.transpose() * b1_bar_dot;
+    d.g_bar += d.lambda_transposed_times(d.b1_bar_still) + lambda.transpose() * d.b1_bar;
+  }
 
-    Matrix Adot(q_(), q_());
+  /// A, the leverages, and h.
+  void move_leverages(const State& s, const MomentColumns& columns, const Matrix& lambda, Direction& d) {
     if (K_ > 1) {
       // C = sum p_k t_k gamma_k', gamma_k = L^-1 g_k, g_k = Lambda' b1_k - v_k.
-      Matrix t_gdot = t_b1dot * lambda - t_vdot;
-      if (is_theta) linear_algebra::add_to_column(t_gdot, column, Vector(t_b1.col(row)));
-      const Matrix Cdot = pdot_t_gamma + t_gdot * s.Linv.transpose() - s.C * Phi.transpose();
+      Matrix t_gdot = d.t_b1 * lambda - d.t_v;
+      if (d.is_theta) linear_algebra::add_to_column(t_gdot, d.column, Vector(d.t_b1_still.col(d.row)));
+      const Matrix Cdot = d.share_t_gamma + t_gdot * s.Linv.transpose() - s.C * d.Phi.transpose();
       const Matrix Cs = linear_algebra::symmetric_from_lower(s.C), Csdot = linear_algebra::symmetric_from_lower(Cdot);
       const Matrix inner = Matrix::Identity(q_(), q_()) + Cs;
-      Adot = s.Linv.transpose() * (Csdot - Phi.transpose() * inner - inner * Phi) * s.Linv;
+      d.A = s.Linv.transpose() * (Csdot - d.Phi.transpose() * inner - inner * d.Phi) * s.Linv;
     } else {
-      Adot = -(s.Linv.transpose() * M * s.Linv);
+      d.A = -(s.Linv.transpose() * d.M * s.Linv);
     }
-    Matrix Azdot = lambda * Adot * lambda.transpose();
-    if (is_theta) {  // Ldot A Lambda' + its transpose
-      const Vector al = lambda * s.A.col(column);
-      linear_algebra::add_to_row(Azdot, row, al);
-      linear_algebra::add_to_column(Azdot, row, al);
+    d.Az = lambda * d.A * lambda.transpose();
+    if (d.is_theta) {  // Ldot A Lambda' + its transpose
+      const Vector al = lambda * s.A.col(d.column);
+      linear_algebra::add_to_row(d.Az, d.row, al);
+      linear_algebra::add_to_column(d.Az, d.row, al);
     }
 
-    Vector zcdot = 0.5 * (l4_ * udot);
-    if (is_beta)
-      for (int a = 0; a < q_(); ++a) zcdot[a] += 0.5 * x_moments_(d, columns.l4_z(a));
-    if (is_phi) zcdot += 0.5 * z3_phi_[static_cast<std::size_t>(phi_index)];
+    d.zc = 0.5 * (l4_ * d.u);
+    if (d.is_beta)
+      for (int a = 0; a < q_(); ++a) d.zc[a] += 0.5 * x_moments_(d.parameter, columns.l4_z(a));
+    if (d.is_phi) d.zc += 0.5 * z3_phi_[static_cast<std::size_t>(d.phi)];
     for (int a = 0; a < q_(); ++a)
       for (int b = 0; b < q_(); ++b)
-        for (int c = 0; c < q_(); ++c) zcdot[c] += 0.5 * third(a, b, c) * Azdot(a, b);
+        for (int c = 0; c < q_(); ++c) d.zc[c] += 0.5 * third(a, b, c) * d.Az(a, b);
 
-    Vector kappa_dot = ldot_transposed(s.zc) + lambda.transpose() * zcdot;
-    if (K_ > 1) kappa_dot += g_bar_dot;  // with one node f'(mode) = 0 whatever the parameters
-    const Vector hdot = s.Linv.transpose() * (s.Linv * (kappa_dot - Hdot * s.h));
-    const Vector hzdot = ldot(s.h) + lambda * hdot;
+    Vector kappa_dot = d.lambda_transposed_times(s.zc) + lambda.transpose() * d.zc;
+    if (K_ > 1) kappa_dot += d.g_bar;  // with one node f'(mode) = 0 whatever the parameters
+    d.h = s.Linv.transpose() * (s.Linv * (kappa_dot - d.H * s.h));
+    d.hz = d.lambda_times(s.h) + lambda * d.h;
+  }
 
-    // What the beta rows are multiplied with, in the order of left_.
+  /// What the beta rows are multiplied with, in the order of left_.
+  void set_right(const State& s, const Matrix& lambda, const Direction& d) {
+    auto right = right_.col(d.parameter);
     int at = 0;
     if (K_ > 1) {
-      right_.col(d).head(K_) = pdot_;
+      right.head(K_) = pdot_;
       at += K_;
     }
-    for (int a = 0; a < q_(); ++a) right_(at + a, d) = udot[a];
+    for (int a = 0; a < q_(); ++a) right[at + a] = d.u[a];
     at += q_();
     for (int a = 0; a < q_(); ++a)
-      for (int b = 0; b <= a; ++b) right_(at + pair_index(a, b), d) = Azdot(a, b);
+      for (int b = 0; b <= a; ++b) right[at + pair_index(a, b)] = d.Az(a, b);
     at += pair_count(q_());
-    for (int a = 0; a < q_(); ++a) right_(at + a, d) = hzdot[a];
+    for (int a = 0; a < q_(); ++a) right[at + a] = d.hz[a];
     at += q_();
-    if (K_ > 1) {
-      Matrix N = lambda * node_turn;
-      if (is_theta) linear_algebra::add_to_row(N, row, Vector(s.Linv.col(column)));  // Ldot L^-T
-      for (int a = 0; a < q_(); ++a)
-        for (int b = 0; b < q_(); ++b) right_(at + a * q_() + b, d) = N(a, b);
-    }
-    if (is_beta) return;
+    if (K_ == 1) return;
+    Matrix N = lambda * d.node_turn;
+    if (d.is_theta) linear_algebra::add_to_row(N, d.row, Vector(s.Linv.col(d.column)));  // Ldot L^-T
+    for (int a = 0; a < q_(); ++a)
+      for (int b = 0; b < q_(); ++b) right[at + a * q_() + b] = N(a, b);
+  }
 
-    // Rows of theta: G = sum p_k b1_k v_k' - B Lambda A + zc v' + b1 h' - B hz v'.
-    Matrix G = pdot_b1_v + b1_vdot + b1_bar_dot * s.v.transpose() + t_b1dot.transpose() * s.Linv -
-               Bdot * (lambda * s.A) - s.B * (lambda * Adot) + zcdot * s.v.transpose() + s.zc * vdot.transpose() +
-               b1dot * s.h.transpose() + s.b1 * hdot.transpose() - (Bdot * s.hz + s.B * hzdot) * s.v.transpose() -
-               (s.B * s.hz) * vdot.transpose();
-    if (is_theta) {
-      const Vector left = s.B.col(row), right = linear_algebra::row_of(s.A, column);
+  /// Rows of theta: G = sum p_k b1_k v_k' - B Lambda A + zc v' + b1 h' - B hz v'.
+  void add_theta_rows(const State& s, const Matrix& lambda, const Direction& d, Eigen::MatrixXd& hessian) {
+    Matrix G = d.share_b1_v + d.b1_v + d.b1_bar * s.v.transpose() + d.t_b1.transpose() * s.Linv - d.B * (lambda * s.A) -
+               s.B * (lambda * d.A) + d.zc * s.v.transpose() + s.zc * d.v.transpose() + d.b1 * s.h.transpose() +
+               s.b1 * d.h.transpose() - (d.B * s.hz + s.B * d.hz) * s.v.transpose() - (s.B * s.hz) * d.v.transpose();
+    if (d.is_theta) {
+      const Vector left = s.B.col(d.row), right = linear_algebra::row_of(s.A, d.column);
       G += -left * right.transpose();
     }
     for (int e = 0; e < n_theta_; ++e) {
       const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
       const double value = G(entry.row, entry.column);
-      if (p_ + e >= d) hessian(p_ + e, d) += value;
-      if (is_phi) hessian(d, p_ + e) += value;
+      if (p_ + e >= d.parameter) hessian(p_ + e, d.parameter) += value;
+      if (d.is_phi) hessian(d.parameter, p_ + e) += value;
     }
-    if (!is_phi) return;
+  }
 
-    for (int r = 0; r <= phi_index; ++r) {
+  void add_phi_phi(const State& s, Eigen::MatrixXd& hessian) const {
+    const int first = p_ + n_theta_;
+    for (int g = 0; g < n_phi_; ++g)
+      for (int h = 0; h <= g; ++h)
+        hessian(first + g, first + h) += s.phi_phi[static_cast<std::size_t>(family::phi_pair(g, h))];
+  }
+
+  void add_phi_rows(const State& s, const ClusterRows& of, const Direction& d, Eigen::MatrixXd& hessian) {
+    const auto& second = of.rows.at_mode.phi_phi;
+    for (int r = 0; r <= d.phi; ++r) {
       const auto R = static_cast<std::size_t>(r);
-      const auto& second = rows.at_mode.phi_phi;
       double value = phi_node_change_[R];
       for (int k = 0; k < K_; ++k) value += pdot_[k] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
-      value += s.phi_phi[static_cast<std::size_t>(family::phi_pair(phi_index, r))];
-      value += 0.5 * z3_phi_[R].dot(udot) + 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], Azdot) +
-               udot.dot(s.B2_phi[R] * s.hz) + s.b1_phi[R].dot(hzdot);
-      value += 0.5 * rows.pair_sum(*strip_, first, n, phi_index, r, second, 2, rows.leverage) +
-               rows.pair_sum(*strip_, first, n, phi_index, r, second, 1, rows.shift);
-      hessian(p_ + n_theta_ + phi_index, p_ + n_theta_ + r) += value;
+      value += s.phi_phi[static_cast<std::size_t>(family::phi_pair(d.phi, r))];
+      value += 0.5 * z3_phi_[R].dot(d.u) + 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], d.Az) +
+               d.u.dot(s.B2_phi[R] * s.hz) + s.b1_phi[R].dot(d.hz);
+      value += 0.5 * of.rows.pair_sum(of.strip, of.first, of.n, d.phi, r, second, 2, of.rows.leverage) +
+               of.rows.pair_sum(of.strip, of.first, of.n, d.phi, r, second, 1, of.rows.shift);
+      hessian(p_ + n_theta_ + d.phi, p_ + n_theta_ + r) += value;
     }
   }
 
@@ -316,8 +392,6 @@ class ClusterHessian {
   Eigen::VectorXd pdot_, fdot_;
   Eigen::MatrixXd left_, right_, x_moments_;
   std::vector<const double*> x_pointers_, node_pointers_;
-  const MomentColumns* columns_ = nullptr;
-  const Strip* strip_ = nullptr;
 };
 
 }  // namespace multilevel::likelihood

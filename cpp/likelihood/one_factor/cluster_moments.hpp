@@ -5,6 +5,7 @@
 
 #include "likelihood/one_factor/strip.hpp"
 #include "linear_algebra/small.hpp"
+#include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::likelihood {
 
@@ -31,6 +32,10 @@ class MomentColumns {
   int node_w_z(int a) const { return 2 * q_ + pair_count(q_) + a; }                    ///< sum_k p_k w_k z_a
   int node_w_t_z(int a, int b) const { return 3 * q_ + pair_count(q_) + a * q_ + b; }  ///< sum_k p_k w_k t_kb z_a
 
+  /// Of a cluster's rows, at whose mode and nodes the derivatives are known and the leverages; `curvature` is
+  /// sum_k p_k l''_jk so far.
+  void set(const ClusterRows& of, const std::vector<double>& share, const numeric::QuadratureRule& rule);
+
   double* column(int c) { return data_.data() + static_cast<std::size_t>(c) * rows_; }
   const double* column(int c) const { return data_.data() + static_cast<std::size_t>(c) * rows_; }
 
@@ -50,7 +55,7 @@ struct ClusterState {
   using MatrixMap = typename linear_algebra::Small<Q>::MatrixMap;
 
   ClusterState(int q, int n_nodes, int n_phi, int p)
-      : v(q), b1(q), h(q), hz(q), zc(q), B(q, q), Linv(q, q), C(q, q), A(q, q), Az(q, q) {
+      : v(q), b1(q), g_bar(q), h(q), hz(q), zc(q), B(q, q), Linv(q, q), C(q, q), A(q, q), Az(q, q), b1_v(q, q) {
     const auto size = static_cast<std::size_t>(q), K = static_cast<std::size_t>(n_nodes),
                R = static_cast<std::size_t>(n_phi);
     share.resize(K);
@@ -73,9 +78,11 @@ struct ClusterState {
   }
 
   Vector v, b1;  ///< mode; Z'l'
+  Vector g_bar;  ///< sum_k p_k g_k
   Vector h, hz;  ///< H^-1 kappa; Lambda h
   Vector zc;     ///< Z'c, c_j = l'''_j z_j'Az z_j / 2
   Matrix B, Linv, C, A, Az;
+  Matrix b1_v;                 ///< sum_k p_k Z'l'(v_k) v_k'
   std::vector<Vector> b1_phi;  ///< Z'l'_phi
   std::vector<Matrix> B2_phi;  ///< Z' diag(l''_phi) Z
   // Per node: posterior share p_k, v_k, g_k = f'(v_k), gamma_k = L^-1 g_k, Z'l'(v_k), Z'W(v_k)Z, sum l_phi, Z'l'_phi.

@@ -3,8 +3,9 @@
 // Going in step lets one vectorised pass over the rows serve clusters of any size, two rows as well as a thousand.
 //
 // Where the density is log-concave there is one mode, and the search may start anywhere. Otherwise the largest is
-// looked for, from starts that the parameters and the data alone decide, so that a log-likelihood is a function of the
-// parameters and not of what was evaluated before.
+// looked for: where a mode is proved to be the largest it does not matter where the search began, and where it is not,
+// starts are what the parameters and the data alone decide. So a log-likelihood is a function of the parameters and not
+// of what was evaluated before.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "family/of_row.hpp"
+#include "likelihood/largest_mode.hpp"
 #include "likelihood/mode_course.hpp"
 #include "likelihood/mode_scan.hpp"
 #include "likelihood/one_factor/strip.hpp"
@@ -39,7 +41,7 @@ class ConditionalModes {
         states_(static_cast<std::size_t>(most_clusters)),
         old_(static_cast<std::size_t>(most_clusters * q)),
         step_(old_) {
-    if (!family.log_concave()) several_ = std::make_unique<Several>(most_rows, most_clusters, q);
+    if (!family.log_concave()) several_ = std::make_unique<Several>(family, most_rows, most_clusters, q);
   }
 
   /// Returns the first cluster (within the strip) without a mode, or -1. `modes`: the strip's first cluster's v; where
@@ -85,20 +87,30 @@ class ConditionalModes {
 
   /// What it takes to look for the largest of several modes.
   struct Several {
-    Several(int most_rows, int most_clusters, int q)
+    Several(const family::Family& family, int most_rows, int most_clusters, int q)
         : scan(most_rows, most_clusters),
           slope(static_cast<std::size_t>(most_rows) + 8),
           level(slope.size()),
           best_v(static_cast<std::size_t>(most_clusters * q)),
           best_f(static_cast<std::size_t>(most_clusters)),
           effect(best_f),
-          ended_elsewhere(best_f.size()) {}
+          ended_elsewhere(best_f.size()),
+          proved(best_f.size()) {
+      if (q > LargestMode::most_effects) return;
+      largest = std::make_unique<LargestMode>(family, most_rows, q);
+      for (auto& bound : bounds) bound.resize(slope.size());
+      x.assign(static_cast<std::size_t>(q), slope);
+    }
 
     ModeScan scan;
     std::vector<double> slope;
     std::vector<int> level;  ///< the cluster of each row
     std::vector<double> best_v, best_f, effect;
     std::vector<char> ended_elsewhere;  ///< searches for this cluster's mode have found more than one
+    std::vector<char> proved;           ///< the cluster's mode is known to be the largest
+    std::unique_ptr<LargestMode> largest;
+    std::vector<double> bounds[3];
+    std::vector<std::vector<double>> x;  ///< what a unit of each v moves eta by
   };
 
   /// Newton's method for the clusters that are not done; `active` of them.
@@ -156,8 +168,8 @@ class ConditionalModes {
     }
   }
 
-  /// The largest mode that searches from zero, from what the responses alone say of v, and from the peaks along each
-  /// random effect arrive at.
+  /// The largest mode: proved to be, where that can be done; of the others, the largest that searches from zero, from
+  /// what the responses alone say of v, and from the peaks along each random effect arrive at.
   int find_largest(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
                    double* modes, Sums& sums) {
     Several& s = *several_;
@@ -166,21 +178,106 @@ class ConditionalModes {
     for (int i = 0; i < m; ++i) {
       const auto at = static_cast<std::size_t>(i);
       s.best_f[at] = -std::numeric_limits<double>::infinity();
-      s.ended_elsewhere[at] = 0;
+      s.ended_elsewhere[at] = s.proved[at] = 0;
+    }
+    const int left = m - prove(strip, rows, family, lambda, modes, sums);
+    if (left > 0) search_all(strip, rows, family, lambda, modes, left, sums);
+    int failed = -1;
+    for (int i = m - 1; i >= 0; --i) {
+      const auto at = static_cast<std::size_t>(i);
+      sums.several_modes += s.ended_elsewhere[at];
+      if (s.proved[at]) continue;
+      std::copy_n(s.best_v.data() + i * q_(), q_(), modes + i * q_());
+      if (!std::isfinite(s.best_f[at])) failed = i;
+    }
+    return failed;
+  }
+
+  /// Climbs from where the modes stand, and sees whether what is found can be proved to be the largest; where it
+  /// cannot, boxes are searched. Returns for how many clusters that has succeeded. What is found but not proved is
+  /// kept.
+  int prove(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, double* modes,
+            Sums& sums) {
+    Several& s = *several_;
+    const int m = strip.n_clusters();
+    if (!s.largest) return 0;
+    const family::Family::Bounds bounds{s.bounds[0].data(), s.bounds[1].data(), s.bounds[2].data()};
+    if (!family.bounds(strip.n_rows, strip.data, bounds)) return 0;
+    for (int a = 0; a < q_(); ++a) {
+      double* x = s.x[static_cast<std::size_t>(a)].data();
+      std::fill_n(x, strip.n_rows, 0.0);
+      for (int b = 0; b < q_(); ++b)
+        if (lambda(b, a) != 0.0)
+          numeric::add_multiple(strip.n_rows, lambda(b, a), strip.z[static_cast<std::size_t>(b)], x);
+    }
+    for (int i = 0; i < m; ++i) {
+      states_[static_cast<std::size_t>(i)] = {};
+      VectorMap v(modes + i * q_(), q_());
+      if (!v.allFinite()) v.setZero();
+    }
+    climb(strip, rows, family, lambda, modes, m, sums);
+    int found = 0, proved = 0;
+    for (int i = 0; i < m; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      State& state = states_[at];
+      const int first = strip.start[at];
+      LargestMode::Cluster cluster{strip.start[at + 1] - first,
+                                   rows.fixed_eta + first,
+                                   {},
+                                   strip.data.from(first),
+                                   {bounds.value + first, bounds.second + first, bounds.third + first}};
+      for (int a = 0; a < q_(); ++a)
+        cluster.x[static_cast<std::size_t>(a)] = s.x[static_cast<std::size_t>(a)].data() + first;
+      s.largest->set(cluster);
+      double *v = modes + i * q_(), f = 0.0;
+      const bool found_one = !state.failed && state.course.started() && state.concave;
+      s.proved[at] = found_one && s.largest->is_largest(v, state.course.f(), rows.at_mode.eta[1] + first);
+      state = {};
+      state.done = true;
+      if (!s.proved[at]) {
+        s.proved[at] = s.largest->find(v, f);
+        s.ended_elsewhere[at] = s.largest->met_another();
+        state.done = !std::isfinite(f);
+        found += !state.done;
+      }
+      proved += s.proved[at];
+    }
+    // To the last digit.
+    climb(strip, rows, family, lambda, modes, found, sums);
+    keep_best(m, modes);
+    for (int i = 0; i < m; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (!s.proved[at] || !states_[at].failed) continue;
+      s.proved[at] = 0;
+      --proved;
+    }
+    return proved;
+  }
+
+  /// Searches for those clusters, `left` of them, whose largest mode is not proved.
+  void search_all(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
+                  double* modes, int left, Sums& sums) {
+    Several& s = *several_;
+    const int m = strip.n_clusters();
+    for (int i = 0; i < m; ++i) {
+      const auto at = static_cast<std::size_t>(i);
       for (int j = strip.start[at]; j < strip.start[at + 1]; ++j) s.level[static_cast<std::size_t>(j)] = i;
     }
     for (const double side : {0.0, 1.0, -1.0}) {
       if (side < 0.0 && !family.is_even()) continue;
       if (side != 0.0) read_responses(strip, rows, family, side);
       for (int i = 0; i < m; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        states_[at] = {};
+        states_[at].done = s.proved[at];
+        if (s.proved[at]) continue;
         VectorMap v(modes + i * q_(), q_());
-        states_[static_cast<std::size_t>(i)] = {};
         if (side == 0.0)
           v.setZero();
         else
           from_responses(strip, rows, lambda, i, v);
       }
-      climb(strip, rows, family, lambda, modes, m, sums);
+      climb(strip, rows, family, lambda, modes, left, sums);
       keep_best(m, modes);
     }
     Vector direction(q_());
@@ -196,13 +293,6 @@ class ConditionalModes {
         }
       if (!better) break;
     }
-    std::copy_n(s.best_v.data(), m * q_(), modes);
-    int failed = -1;
-    for (int i = m - 1; i >= 0; --i) {
-      sums.several_modes += s.ended_elsewhere[static_cast<std::size_t>(i)];
-      if (!std::isfinite(s.best_f[static_cast<std::size_t>(i)])) failed = i;
-    }
-    return failed;
   }
 
   /// Moves v so that rows outside the domain come nearer to what their responses make of eta. False where v cannot.
@@ -278,7 +368,8 @@ class ConditionalModes {
       numeric::add_multiple(strip.n_rows, move[b], strip.z[static_cast<std::size_t>(b)], s.slope.data());
     for (int i = 0; i < m; ++i)
       s.effect[static_cast<std::size_t>(i)] = direction.dot(ConstVectorMap(s.best_v.data() + i * q_(), q_()));
-    const ModeScan::Line line{strip.n_rows, m, rows.eta, s.slope.data(), strip.data, s.level.data(), s.effect.data()};
+    const ModeScan::Line line{strip.n_rows,   m, rows.eta, s.slope.data(), strip.data, s.level.data(), s.effect.data(),
+                              s.proved.data()};
     s.scan.run(family, line);
     bool better = false;
     for (int r = 0; r < ModeScan::most_peaks; ++r) {

@@ -182,4 +182,11 @@ class RowArrays {
   std::vector<double*> node_d1_phi_;
 };
 
+/// The rows [first, first + n) of a strip, those of a cluster.
+struct ClusterRows {
+  const Strip& strip;
+  RowArrays& rows;
+  int first, n;
+};
+
 }  // namespace multilevel::likelihood

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..effects.estimated import parameter_covariance
+from ..effects.estimated import covariance_of_estimates
 from ..effects.means import Question, needs_of, row_means
 from ..effects.rows import array_offset, check_levels, others
 from ..effects.variables import columns_by_name, is_number
@@ -45,6 +45,9 @@ def marginaleffects_model(fit: Fit, random: str, outcome: str, df_method: str | 
     DataError
         An offset that no column has, parameters without a value, a mean that does not exist.
     """
+    if fit.design.choices is not None:
+        instead = "results.comparisons() and marginal_means() have the probabilities of each category"
+        fit.need_rows("to_marginaleffects()", instead if fit.design.choices.by_category else "")
     try:
         import polars as pl
         from marginaleffects.classes import ModelVault
@@ -68,7 +71,7 @@ def marginaleffects_model(fit: Fit, random: str, outcome: str, df_method: str | 
         formula=_no_formula,
         modeldata=pl.from_pandas(data).with_columns(enums),
         package="multilevel",
-        vcov=parameter_covariance(fit, df_method or default_method(fit)),
+        vcov=covariance_of_estimates(fit, df_method or default_method(fit)),
         variable_names=[fit.design.response.name, *columns_by_name(fit)],
     )
     return _model_class()(fit, vault, asked[0])

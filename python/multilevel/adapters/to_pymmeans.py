@@ -41,6 +41,9 @@ def pymmeans_model(fit: Fit, df_method: str | None) -> Any:
     DataError
         patsy does not code the fixed part as the fit does, or columns are redundant.
     """
+    if fit.design.choices is not None:
+        instead = "results.marginal_means(kind='probabilities') has the means of each category"
+        fit.need_rows("to_pymmeans()", instead if fit.design.choices.by_category else "")
     try:
         import patsy
         from pymmeans.utils import ModelInfo

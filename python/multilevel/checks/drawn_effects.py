@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..prediction.choice_joint import joint_of
+from ..prediction.choice_joint import ChoiceJoint, joint_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +62,8 @@ def _joint(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
     from scipy.sparse import csc_array, csr_array, eye_array
     from scipy.sparse.linalg import splu
 
+    if fit.design.choices is not None:
+        return _of_choices(fit, rng)
     n = fit.n_rows
     sizes = [own.shape for own in fit.modes]
     starts = np.cumsum([0, *(m * q for m, q in sizes)])
@@ -87,6 +89,21 @@ def _joint(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
         factor = term.grouping_factor
         own = v[starts[factor] : starts[factor + 1]].reshape(sizes[factor])
         result[factor][:, at] += own[:, at[: half.shape[1]]] @ half.T
+    return tuple(result)
+
+
+def _of_choices(fit: Fit, rng: np.random.Generator) -> tuple[Array, ...]:
+    """The same of choices, whose rows are alternatives: with p their probabilities and e normal with variances p, the
+    vector e - p sum(e) of a set has the covariance diag(p) - p p' of its curvature.
+    """
+    joint, result = ChoiceJoint(fit), [own.copy() for own in fit.modes]
+    noise = np.sqrt(joint.p) * rng.standard_normal(len(joint.p))
+    noise = np.sqrt(joint.weights) * (noise - joint.p * np.bincount(joint.sets, weights=noise)[joint.sets])
+    v = joint.precision.solve(joint.by_v[0].T @ noise + rng.standard_normal(joint.size))
+    for term, at, half, first in zip(fit.design.random_terms, fit.term_columns, fit.theta, joint.first, strict=True):
+        levels = len(fit.modes[term.grouping_factor])
+        own = v[first : first + levels * half.shape[1]].reshape(levels, -1)
+        result[term.grouping_factor][:, at] += own @ half.T
     return tuple(result)
 
 

@@ -17,7 +17,7 @@ from ..inference.wald import standard_errors
 from ..prediction.predict import row_index
 from ..tables.page import OnPage, Page, Table, format_fixed, format_numbers
 from . import rows_of_joint, rows_of_linear, rows_of_parts
-from .left_out import LeftOut, newton, not_found, variance_names, variances_of
+from .left_out import LeftOut, newton, not_found, variance_names
 from .rows_of_parts import copied_rows, outermost
 
 if TYPE_CHECKING:
@@ -162,11 +162,9 @@ def _without_rows(fit: Fit) -> LeftOut | None:
         return rows_of_linear.without_rows(fit)
     at = outermost(fit.design)
     one_predictor = fit.design.choices is None and not any(term.parameter for term in fit.design.random_terms)
-    if at is None and not one_predictor:
-        return None
-    if at is None or (one_predictor and copied_rows(fit.design, at) > MOST_COPIES):
+    if one_predictor and (at is None or copied_rows(fit.design, at) > MOST_COPIES):
         return rows_of_joint.without_rows(fit)
-    return rows_of_parts.without_rows(fit, at)
+    return None if at is None else rows_of_parts.without_rows(fit, at)
 
 
 def _every(
@@ -204,7 +202,7 @@ def _changes(fit: Fit, labels: pd.Index, unit: str, exact: bool, left: LeftOut, 
     cooks = np.einsum("up,up->u", scaled, np.linalg.solve(correlation, scaled.T).T) / len(fit.beta)
     with np.errstate(divide="ignore", invalid="ignore"):
         over_errors = change / left.std_error
-    variances = variances_of(fit, fit.psi[None, :]) - left.variances
+    variances = _own_variances(fit) - left.variances
     return Influence(
         unit,
         exact,

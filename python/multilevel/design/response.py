@@ -89,7 +89,9 @@ class Response:
         return replace(self, values=self.seen(y), other_end=np.where(np.isnan(self.other_end), np.nan, other))
 
 
-def another_response(given: Response, y: ArrayLike, index: pd.Index | None, family: Family) -> Response:
+def another_response(
+    given: Response, y: ArrayLike, index: pd.Index | None, family: Family, sets: NDArray[np.int32] | None = None
+) -> Response:
     """A response given as numbers, for the same rows and trials.
 
     Parameters
@@ -102,6 +104,8 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
     index : pandas.Index or None
         Labels of the rows used.
     family : Family
+    sets : ndarray of int32, (n,), optional
+        Of rows that are alternatives, the set of each.
 
     Warns
     -----
@@ -119,12 +123,13 @@ def another_response(given: Response, y: ArrayLike, index: pd.Index | None, fami
         y = y.reindex(index)
     if given.other_end is not None:
         raise DataError(f"'{given.name}' is known in part, and y would be numbers: make a model of the new response")
-    if family.name == "conditional":
-        raise DataError("another response of alternatives has one chosen row in each set: make a model of it")
     values, n_rows = finite_numbers(y, "y"), len(given.values)
     if values.shape != (n_rows,):
         meant = f"successes of '{given.name}'" if family.support == "trials" else f"values of '{given.name}'"
         raise DataError(f"y has shape {values.shape}; {n_rows} {meant} are needed, one for each row used")
+    if sets is not None:
+        _check_chosen(values, sets)
+        return replace(given, values=values)
     if isinstance(family, MixedFamily):
         assert given.kinds is not None
         _check_kinds(family, values, given)
@@ -146,6 +151,19 @@ def _at_position(rows: NDArray[np.int64]) -> Callable[[int], str]:
     return lambda row: f"at position {rows[row]}"
 
 
+def _check_chosen(values: NDArray[np.float64], sets: NDArray[np.int32]) -> None:
+    """Refuses a response that has not one chosen row in each set of alternatives."""
+    row = first((values != 0.0) & (values != 1.0))
+    if row is not None:
+        raise DataError(f"y is {values[row]:g} at position {row}; it is 1 where a row was chosen, and 0 elsewhere")
+    chosen = np.bincount(sets, weights=values)
+    row = first(chosen[sets] != 1.0)
+    if row is not None:
+        raise DataError(
+            f"y has {int(chosen[sets[row]])} chosen rows in the set of the row at position {row}; each set has one"
+        )
+
+
 def _check_all_occur(values: NDArray[np.float64], levels: tuple[str, ...]) -> None:
     """Refuses category numbers that the model does not have, and responses without one of those that it has."""
     row = first(values > len(levels))
@@ -160,7 +178,7 @@ def _check_all_occur(values: NDArray[np.float64], levels: tuple[str, ...]) -> No
 
 
 def several_responses(
-    given: Response, y: Any, index: pd.Index | None, family: Family
+    given: Response, y: Any, index: pd.Index | None, family: Family, sets: NDArray[np.int32] | None = None
 ) -> tuple[NDArray[np.float64], pd.Index, dict[int, str]]:
     """Responses given as the columns of a frame or an array, for the same rows and trials.
 
@@ -191,7 +209,7 @@ def several_responses(
     for j in range(table.shape[1]):
         column = table.iloc[:, j]
         try:
-            own = another_response(given, column if labelled else column.to_numpy(), index, family)
+            own = another_response(given, column if labelled else column.to_numpy(), index, family, sets)
         except DataError as error:
             if given.other_end is not None:
                 raise

@@ -27,7 +27,7 @@ E = TypeVar("E", bound="Estimated")
 RANK = 1e-10  # of the largest eigenvalue of a covariance: directions below are combinations of others
 
 
-def parameter_covariance(fit: Fit, df_method: str) -> Array:
+def covariance_of_estimates(fit: Fit, df_method: str) -> Array:
     """Joint covariance of all parameters, (P, P).
 
     A parameter at the end of its range (a variance of zero) has no error there and counts as known. Of linear models
@@ -87,7 +87,7 @@ class Estimated:
     def covariance(self) -> Array:
         """Of the estimates, on the scale on which tests are made, (k, k)."""
         own = np.where(np.isfinite(self.jacobian), self.jacobian, 0.0)
-        covariance = own @ parameter_covariance(self.fit, self._method()) @ own.T
+        covariance = own @ covariance_of_estimates(self.fit, self._method()) @ own.T
         nothing = ~np.isfinite(self.estimate)
         covariance[nothing] = covariance[:, nothing] = np.nan
         return np.asarray(covariance)
@@ -100,7 +100,7 @@ class Estimated:
     def _errors(self, there: NDArray[np.bool_]) -> Array:
         """Standard errors, (k,)."""
         own = np.where(there[:, None], self.jacobian, 0.0)
-        square = np.einsum("ka,ka->k", own @ parameter_covariance(self.fit, self._method()), own)
+        square = np.einsum("ka,ka->k", own @ covariance_of_estimates(self.fit, self._method()), own)
         return np.where(there, np.sqrt(np.where(square >= 0, square, np.nan)), np.nan)
 
     def _df(self, there: NDArray[np.bool_]) -> Array:

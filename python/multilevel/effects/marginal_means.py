@@ -20,7 +20,7 @@ from . import rows as coded
 from .directions import check_number, direction
 from .grid import reference_grid
 from .mean_table import MarginalMeans
-from .means import LINEAR, Question, RowMeans, all_means, all_slopes, check_rows, needs_of, outcomes_of
+from .means import LINEAR, Question, RowMeans, all_means, all_slopes, check_rows, log_scale_of, needs_of, outcomes_of
 from .variables import column_of
 
 if TYPE_CHECKING:
@@ -159,6 +159,17 @@ def marginal_slopes(
         fit, grid, towards if kind == "link" else rows, means, [own.label for own in questions], "as they are",
         f"Slopes of {column}{scale}", notes, over, [], level, df_method, slopes=True, logarithms=False,
     )  # fmt: skip
+
+
+def scale_at(fit: Fit, setting: Mapping[str, Any]) -> float:
+    """The mean logarithm of the scale of ordered categories over a grid with columns at some values; 0 without one."""
+    if not fit.family.scaled:
+        return 0.0
+    needs = needs_of(fit, Question(outcome="response", random="zero"))
+    grid = reference_grid(fit, list(setting), setting, "equal", needs)
+    found = log_scale_of(fit, coded.grid(fit, grid.data(fit), grid.n, needs))
+    assert found is not None
+    return float(found.mean())
 
 
 def _question(fit: Fit, kind: str, random: str) -> Question:

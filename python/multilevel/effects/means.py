@@ -292,7 +292,7 @@ def law_of(fit: Fit, rows: CodedRows, question: Question) -> CategoryLaw | Choic
         return choice_means.law_of(fit, rows, question.random)
     variance = _variance(fit, rows, question)
     eta, order = _eta(fit, rows, question), 1 if variance is None else 2
-    return probabilities(fit.family, eta, thresholds_of(fit, rows), variance, order)
+    return probabilities(fit.family, eta, thresholds_of(fit, rows), variance, order, log_scale_of(fit, rows))
 
 
 def _of_categories(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw, total: Array) -> Array:
@@ -300,6 +300,10 @@ def _of_categories(fit: Fit, rows: CodedRows, question: Question, law: CategoryL
     assert question.sums is not None
     total[:, : len(fit.beta)] = (law.by_eta[1] @ question.sums)[:, None] * rows.x
     _add_thresholds(fit, rows, law.along_thresholds(question.sums), total)
+    if law.by_log_scale is not None:
+        component = fit.components[-1]
+        places = slice(component.first, component.first + len(component.names))
+        total[:, places] += (law.by_log_scale @ question.sums)[:, None] * rows.parts[component.parameter][0]
     if len(law.by_eta) > 2:
         bend = 0.5 * (law.by_eta[2] @ question.sums)
         for at, own in _variance_derivatives(fit, rows, rows):
@@ -344,6 +348,15 @@ def thresholds_of(fit: Fit, rows: CodedRows) -> Array:
     return np.asarray(x @ own.reshape(x.shape[1], -1) @ fit.design.thresholds.matrix.T)
 
 
+def log_scale_of(fit: Fit, rows: CodedRows) -> Array | None:
+    """Logarithm of a scale, (n,); None where there is none."""
+    if not fit.family.scaled:
+        return None
+    component = fit.components[-1]
+    x, offset = rows.parts[component.parameter]
+    return np.asarray(x @ fit.psi[component.first : component.first + len(component.names)] + offset)
+
+
 def _add_thresholds(fit: Fit, rows: CodedRows, by_thresholds: Array, total: Array) -> None:
     """Adds the derivatives by what makes the thresholds, in place."""
     assert fit.design.thresholds is not None
@@ -376,6 +389,12 @@ def _modified(fit: Fit, rows: CodedRows, eta: Array, question: Question, total: 
         return by_nodes(values, at, variance, STRIP_OF_MODIFIED, 1.0)[0]
 
     value = mean(eta, phi)
+    lost = ~np.isfinite(value) & np.isfinite(eta)
+    if lost.any():
+        raise DataError(
+            f"a response of the {fit.family.name} family has no mean at the linear predictor {eta[lost][0]:.3g} that a "
+            'row comes to have; newdata= chooses rows, random="conditional" their groups; or fit another family'
+        )
     around = np.array([value if k == 0 else mean(eta + k * STEP, phi) for k in POINTS])
     total[:, : len(fit.beta)] = (FIRST @ around / STEP)[:, None] * rows.x
     if variance is not None:
@@ -464,6 +483,8 @@ def _slopes_by_differences(
             )
     if question.sums is not None and not choices:
         speed = np.maximum(speed, np.abs(thresholds_of(fit, direction)).max(axis=1))
+        of_scale = log_scale_of(fit, direction)
+        speed = speed if of_scale is None else np.maximum(speed, np.abs(of_scale))
     for name, (x, _) in direction.parts.items() if question.sums is None else ():
         component = next(own for own in fit.components if own.parameter == name)
         speed = np.maximum(speed, np.abs(x @ fit.psi[component.first : component.first + len(component.names)]))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 MOST_COUNTS = 1_000_000  # that are summed for a quantile
+LEAST_MASS = 0.9  # of all counts together; a generalized Poisson distribution may lack half a percent
 
 
 def _whole(trials: Array) -> NDArray[np.int64]:
@@ -118,14 +119,30 @@ class Counts:
         return np.where(at < 0, 0.0, np.minimum(np.take_along_axis(table, place, -1)[..., 0], 1.0))
 
     def ppf(self, q: ArrayLike) -> Array:
-        """The least counts whose cdf reaches `q`."""
+        """The least counts whose cdf reaches `q`; the largest there is, where probabilities sum to less.
+
+        Raises
+        ------
+        DataError
+            There is no distribution with one of the means.
+        """
         want = np.asarray(q, dtype=np.float64)
         most = int(np.max(self._mu + 20 * self.std() + 30, initial=1.0))
         table = self._table(most)
-        while np.min(table[..., -1]) < np.max(want, initial=0.0) and most < MOST_COUNTS:
-            most *= 2
+        lacks = table[..., -1] < want
+        while np.any(lacks) and most < MOST_COUNTS:
+            before, most = table[..., -1], 2 * most
             table = self._table(most)
-        return (table < want[..., None]).sum(-1).astype(np.float64)
+            lacks = (table[..., -1] < want) & (table[..., -1] > before)
+        none = table[..., -1] < LEAST_MASS
+        if np.any(none):
+            mean = np.broadcast_to(self._mu, none.shape)[none][0]
+            raise DataError(
+                f"there is no distribution of counts with the mean {mean:.4g} and these parameters: a generalized "
+                "Poisson one with a dispersion below one needs a mean at which counts up to four have a probability. "
+                "The family 'conway_maxwell_poisson' has less variance than the Poisson at any mean"
+            )
+        return (table < np.minimum(want, table[..., -1])[..., None]).sum(-1).astype(np.float64)
 
     def rvs(self, size: Any = None, random_state: np.random.Generator | None = None) -> Array:
         """Random counts, by inversion."""

@@ -17,7 +17,7 @@ from .folded import folded
 from .natural import Natural
 from .parameters import Parts, is_exact, is_linear, parts
 from .quadrature import check_points
-from .verdict import LARGE_EFFECT, LEAST_EIGENVALUE, NO_INFORMATION, SMALL, judge
+from .verdict import LARGE_EFFECT, LEAST_EIGENVALUE, NO_INFORMATION, SMALL, Verdict, judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,40 +135,25 @@ def fit_many(
     redundant = set(core.redundant)
     kept = tuple(column.name for k, column in enumerate(design.fixed) if k not in redundant)
     beside = {own.name: core.phi_redundant(r) for r, own in enumerate(family.parameters)}
+
+    def cut(own: Array) -> Parts:
+        return parts(design, family, kept, own, beside)
+
     psi = many.psi.reshape(responses.shape[1], -1)
-
-    def cut(j: int) -> Parts:
-        return parts(design, family, kept, psi[j], beside)
-
-    names = parts(design, family, kept, np.zeros(core.n_beta + core.n_theta + core.n_phi), beside)
+    names = cut(np.zeros(core.n_beta + core.n_theta + core.n_phi))
     natural = Natural(design, family, kept, names.components)
-    ending, refused = np.array(many.ending, dtype=object), many.refused
-    asked = _to_be_judged(design, family, many, natural, psi, responses, ending)
-    status = np.where(asked, "not converged", "converged").astype(object)
-    message = np.full(len(psi), "", dtype=object)
-    loglik = many.loglik.copy()
-    for j in np.flatnonzero(asked):
-        if refused[j]:
-            message[j] = refused[j]
-            continue
-        if absent := _absent_category(design, responses[:, j]):
-            status[j], message[j] = "not converged", absent
-            continue
-        record, own = many.record(int(j)), cut(int(j))
+    asked = _to_be_judged(design, family, many, natural, psi, responses, np.array(many.ending, dtype=object))
+    verdicts: dict[int, Verdict] = {}
+    for j in map(int, np.flatnonzero(asked)):
         here = replace(design, response=replace(design.response, values=responses[:, j]))
-        verdict = judge(
-            here,
-            family,
-            record,
-            certificate(record, here, own.random_cov),
-            own,
-            (),
-            "",
-            folded(core, family, record, 1),
-        )
-        status[j], message[j] = verdict.status, verdict.message
-        if verdict.unbounded:
-            loglik[j] = np.nan
+        unfit = many.refused[j] or _absent_category(design, responses[:, j])
+        if unfit:
+            verdicts[j] = Verdict(False, "not converged", unfit, ())
+        else:
+            verdicts[j] = _verdict(here, family, core, many.record(j), cut(psi[j]))
+    loglik = many.loglik.copy()
+    loglik[[j for j, own in verdicts.items() if own.unbounded]] = np.nan
+    status = tuple(verdicts[j].status if j in verdicts else "converged" for j in range(len(psi)))
     return ManyFits(
         natural=natural,
         psi=psi,
@@ -177,12 +162,18 @@ def fit_many(
         loglik=loglik,
         predicted_gain=many.predicted_gain,
         largest_gradient=np.abs(many.gradient).max(axis=1, initial=0.0),
-        converged=status == "converged",
+        converged=np.array([own == "converged" for own in status], dtype=bool),
         singular=many.singular.astype(bool),
-        status=tuple(status),
-        message=tuple(message),
+        status=status,
+        message=tuple(verdicts[j].message if j in verdicts else "" for j in range(len(psi))),
         n_evaluations=many.n_evaluations.astype(np.int64),
     )
+
+
+def _verdict(design: Design, family: Family, core: _core.Model, record: _core.FitRecord, own: Parts) -> Verdict:
+    """Of one response, which `design` has, by itself."""
+    certified = certificate(record, design, own.random_cov)
+    return judge(design, family, record, certified, own, (), "", folded(core, family, record, 1))
 
 
 def _for_core(design: Design, responses: Array) -> Array:

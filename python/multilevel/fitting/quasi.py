@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,27 @@ if TYPE_CHECKING:
     from .record import Fit
     from .verdict import Verdict
 
-QUASI = ("pql", "pql-reml", "mql", "mql-reml")
+
+class Kind(NamedTuple):
+    """What a method by quasi-likelihood is."""
+
+    penalized: bool  # around the conditional modes, or (marginal) around the fixed part
+    restricted: bool
+    scaled: bool  # whether the scale is estimated; else it is one
+
+
+KINDS = {
+    "pql": Kind(True, False, True),
+    "pql-reml": Kind(True, True, True),
+    "mql": Kind(False, False, True),
+    "mql-reml": Kind(False, True, True),
+    # with the scale at one these are called as in SAS: maximum or restricted, subject-specific or marginal
+    "mspl": Kind(True, False, False),
+    "rspl": Kind(True, True, False),
+    "mmpl": Kind(False, False, False),
+    "rmpl": Kind(False, True, False),
+}
+QUASI = tuple(KINDS)
 SETTLED = 1e-11  # of the linear predictor's spread: the largest change of a row's, in the last step
 MOST_STEPS = 200
 LINEAR = 1e-4  # relative: how far a score may be from (y - mu) / V d mu / d eta, whose slope is a difference
@@ -38,14 +58,15 @@ def quasi(
     max_iter: int = 100,
     report: Callable[[int, float, float], None] | None = None,
 ) -> Fit:
-    """First-order quasi-likelihood: `method` is "pql", "pql-reml", "mql" or "mql-reml".
+    """First-order quasi-likelihood by one of `QUASI`.
 
     With eta the linear predictor at the last estimates (for "mql" without the random effects), the working response
     is eta + (y - mu) d eta / d mu, of precision w (d mu / d eta)^2 / V(mu); a linear mixed model of it, by ML or REML,
-    makes the next ones. Its residual variance is the scale.
+    makes the next ones. Its residual variance is the scale, or one.
     """
     _check(design, family)
-    kind, _, restricted = method.partition("-")
+    kind = KINDS[method]
+    gaussian = Family("gaussian", given=None if kind.scaled else {"sigma": 1.0})
     core = build_core(design, family, threads)
     eta = _start(design, family, threads)
     _check_score(design, family, eta)
@@ -54,9 +75,9 @@ def quasi(
         working = _working(design, family, eta)
         fit = run(
             working,
-            Family("gaussian"),
-            build_core(working, Family("gaussian"), threads),
-            method=restricted or "ml",
+            gaussian,
+            build_core(working, gaussian, threads),
+            method="reml" if kind.restricted else "ml",
             start=psi,
             threads=threads,
             tol=1e-15,
@@ -68,14 +89,16 @@ def quasi(
                 f"method={method!r}: the working linear model has no residual variance left, so there is no scale to "
                 "estimate; use method='ml'"
             )
-        modes = [np.ascontiguousarray(own if kind == "pql" else np.zeros_like(own)) for own in fit.modes]
+        modes = [np.ascontiguousarray(own if kind.penalized else np.zeros_like(own)) for own in fit.modes]
         before, eta = eta, core.linear_predictor(np.ascontiguousarray(fit.beta), modes, threads)
         change = float(np.abs(eta - before).max())
         settled = change <= SETTLED * max(1.0, float(np.abs(eta).max()))
         psi = fit.psi
         if settled:
             break
-    names = (*fit.parameter_names[:-1], "log_scale")
+    names, phi = fit.parameter_names, dict(family.given)
+    if kind.scaled:
+        names, phi = (*names[:-1], "log_scale"), phi | {"scale": fit.phi["sigma"]}
     return replace(
         fit,
         design=design,
@@ -83,7 +106,7 @@ def quasi(
         model_core=core,
         method=method,
         parameter_names=names,
-        phi=dict(family.given) | {"scale": fit.phi["sigma"]},
+        phi=phi,
         loglik=np.nan,
         verdict=_verdict(fit.verdict, settled, change, method),
     )

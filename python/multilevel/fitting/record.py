@@ -35,9 +35,10 @@ class Fit:
         What was fitted.
     model_core : multilevel._core.Model or None
         The sorted data; None after unpickling.
-    method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml"}
+    method : {"ml", "reml", "pql", "pql-reml", "mql", "mql-reml", "mspl", "rspl", "mmpl", "rmpl"}
         Maximum likelihood, restricted maximum likelihood (Gaussian models with the identity link), or quasi-likelihood.
-        That has no log-likelihood (NaN), and the root of its scale as `scale` in `phi` and, its logarithm, last in psi.
+        That has no log-likelihood (NaN), and the root of its scale as `scale` in `phi` and, its logarithm, last in psi,
+        where it is estimated.
     n_quadrature : int
         Points per random effect; 1 is the Laplace approximation.
     fixed_names, redundant : tuple of str
@@ -176,9 +177,11 @@ class Fit:
 
     @property
     def sigma(self) -> float | None:
-        """The residual standard deviation, of families that have one; of quasi-likelihood the root of its scale."""
+        """The residual standard deviation, of families that have one; of quasi-likelihood the root of its scale, where
+        that is estimated.
+        """
         if not self.has_likelihood:
-            return self.phi["scale"]
+            return self.phi.get("scale")
         return self.phi.get(self.family.parameters[0].name) if self.family.has_residual else None
 
     @property

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..design.design import Design
     from ..family.parameters import Parameter
     from ..family.registry import Family
-    from .certificate import BoundaryScore, Certificate
+    from .certificate import BoundaryScore, Certificate, QuadratureCheck
     from .parameters import Parts, is_linear
 
 LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
@@ -84,64 +84,81 @@ def judge(
     be raised far enough, `folded` how many rows have a linear predictor below and above zero where the link gives both
     sides the same mean.
     """
-    names = parts.names
     remarks: list[tuple[type[FitWarning], str]] = []
     if dropped:
         remarks.append((RedundantColumnWarning, _redundant(dropped)))
-    status, message = "converged", ""
-    unidentified = _unidentified(record, names) if record.ending == "converged" else ""
-    vanishing = ""
-    if record.ending in VANISHING and design.random_terms and not design.parts:
-        if is_linear(design, family):
-            vanishing = _vanishing_residual(design, record, names)
-        elif family.kinds:
-            vanishing = _vanishing_of_a_kind(design, family, record, parts.phi)
-        else:
-            vanishing = _vanishing_dispersion(family, design.response.values, record.hessian[-1, -1], parts.phi)
+    apart, unbounded = _groups_apart(design, family, record, parts)
+    status, message = apart or _status(design, family, record, parts, folded)
+    if status != "converged":
+        remarks.append((SeparationWarning if status == "separation" else ConvergenceWarning, message))
+    if status != "separation":
+        if certificate.boundary:
+            remarks.append((SingularFitWarning, _singular(certificate.boundary)))
+        remarks += [
+            (SingularFitWarning, _at_limit(family, own))
+            for own in family.parameters
+            if own.name in parts.phi and own.is_at_limit(parts.phi[own.name])
+        ]
+    moved = unsettled or _moved(certificate.quadrature, parts.names)
+    if status == "converged" and moved:
+        remarks.append((QuadratureWarning, moved))
+    return Verdict(status == "converged", status, message, tuple(remarks), unbounded)
+
+
+def _groups_apart(
+    design: Design, family: Family, record: FitRecord, parts: Parts
+) -> tuple[tuple[str, str] | None, bool]:
+    """What large random effects of a binary response say of separation; and whether the likelihood grows for ever."""
     largest_sd = _largest_random_sd(design, parts.random_cov) if family.support == "trials" else 0.0
-    large = largest_sd > LARGE_EFFECT
-    factor = constant_factor(design) if large else ""
-    together = large and not factor and reproduces(design)
-    if together:
-        status, message = "separation", _reproduced(design, largest_sd)
-        remarks.append((SeparationWarning, message))
-    elif factor:
-        status, message = "separation", _separated_groups(design, factor, record)
-        remarks.append((SeparationWarning, message))
-    elif record.ending == "separation" or _nothing_counted(design, family):
-        status, message = "separation", _separation(design, family, record, names)
-        remarks.append((SeparationWarning, message))
-    elif vanishing:
-        status, message = "not converged", vanishing
-        remarks.append((ConvergenceWarning, message))
-    elif unidentified:
-        status, message = "not identified", unidentified
-        remarks.append((ConvergenceWarning, message))
-    elif record.ending != "converged":
-        status, message = "not converged", _reason(design, family, record, names)
-        remarks.append((ConvergenceWarning, message))
-    elif min(folded) > 0:
-        status, message = "several maxima", _folded(*folded)
-        remarks.append((ConvergenceWarning, message))
-    if certificate.boundary and status != "separation":
-        remarks.append((SingularFitWarning, _singular(certificate.boundary)))
-    remarks += [
-        (SingularFitWarning, _at_limit(family, own))
-        for own in family.parameters
-        if own.name in parts.phi and own.is_at_limit(parts.phi[own.name]) and status != "separation"
-    ]
-    check = certificate.quadrature
-    if status == "converged" and unsettled:
-        remarks.append((QuadratureWarning, unsettled))
-    elif status == "converged" and check is not None and check.largest_shift > LARGEST_SHIFT:
-        moved = names[int(np.nanargmax(np.abs(check.shift_se)))]
-        text = (
-            f"with {check.n_points} quadrature points the estimate of '{moved}' would move by about "
-            f"{check.largest_shift:.2g} standard errors (limit {LARGEST_SHIFT}): "
-            "use n_quadrature='auto', or more points"
-        )
-        remarks.append((QuadratureWarning, text))
-    return Verdict(status == "converged", status, message, tuple(remarks), bool(factor))
+    if largest_sd <= LARGE_EFFECT:
+        return None, False
+    factor = constant_factor(design)
+    if factor:
+        return ("separation", _separated_groups(design, factor, record)), True
+    return (("separation", _reproduced(design, largest_sd)) if reproduces(design) else None), False
+
+
+def _status(
+    design: Design, family: Family, record: FitRecord, parts: Parts, folded: tuple[int, int]
+) -> tuple[str, str]:
+    """The status, and the sentence that goes with it."""
+    names = parts.names
+    if record.ending == "separation" or _nothing_counted(design, family):
+        return "separation", _separation(design, family, record, names)
+    vanishing = _vanishing(design, family, record, parts)
+    if vanishing:
+        return "not converged", vanishing
+    if record.ending != "converged":
+        return "not converged", _reason(design, family, record, names)
+    unidentified = _unidentified(record, names)
+    if unidentified:
+        return "not identified", unidentified
+    if min(folded) > 0:
+        return "several maxima", _folded(*folded)
+    return "converged", ""
+
+
+def _vanishing(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
+    """What is said where the search found nothing left of the response."""
+    if record.ending not in VANISHING or not design.random_terms or design.parts:
+        return ""
+    if is_linear(design, family):
+        return _vanishing_residual(design, record, parts.names)
+    if family.kinds:
+        return _vanishing_of_a_kind(design, family, record, parts.phi)
+    return _vanishing_dispersion(family, design.response.values, record.hessian[-1, -1], parts.phi)
+
+
+def _moved(check: QuadratureCheck | None, names: tuple[str, ...]) -> str:
+    """What is said where more quadrature points would move an estimate."""
+    if check is None or not check.largest_shift > LARGEST_SHIFT:
+        return ""
+    moved = names[int(np.nanargmax(np.abs(check.shift_se)))]
+    return (
+        f"with {check.n_points} quadrature points the estimate of '{moved}' would move by about "
+        f"{check.largest_shift:.2g} standard errors (limit {LARGEST_SHIFT}): "
+        "use n_quadrature='auto', or more points"
+    )
 
 
 def _largest_random_sd(design: Design, random_cov: tuple[NDArray[np.float64], ...]) -> float:
@@ -364,6 +381,11 @@ def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str,
             " and where the largest of them changes the approximated log-likelihood has steps and spikes; "
             f"{more}fewer random effects make it smoother"
         )
+        if len(design.grouping_factors) > 1:
+            text += (
+                ". With several grouping factors that mode was looked for from random effects of zero and from what the"
+                " responses alone make of them, the levels of one factor moving at a time: a larger one can be missed"
+            )
     return text
 
 

@@ -51,8 +51,9 @@ class _Spread(NamedTuple):
 
 
 def can_be_adjusted(fit: Fit) -> bool:
-    """Whether the model gives the response a covariance: a linear one, or one of coefficients alone."""
-    return fit.is_linear or (not fit.design.random_terms and len(fit.psi) == len(fit.beta))
+    """Whether the model gives the response of each row a variance: a linear one, or one of coefficients alone."""
+    alone = not fit.design.random_terms and len(fit.psi) == len(fit.beta) and fit.design.choices is None
+    return fit.is_linear or alone
 
 
 def bias_reduced(fit: Fit, groups: Clusters, kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -63,26 +63,9 @@ def icc(
     seed: int | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """Intraclass correlations: shares of the variance that lie between the levels of a grouping factor.
+    """Shares of the variance that lie between the levels of a grouping factor; `results.icc` has the arguments.
 
-    Parameters
-    ----------
-    fit : Fit
-    adjusted : bool
-        Whether the variance of the fixed part is left out of the whole.
-    mean, approximation
-        As in `latent_variance`.
-    level : float
-    method : {"wald", "profile", "bootstrap"}
-        Of the intervals: on the logit scale, by the delta method; by the profile of the likelihood (of the fit by ML),
-        where there is one random intercept; percentiles of a parametric bootstrap.
-    n, seed, threads : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    DataFrame
-        One row per grouping factor, and "all" where there are several: estimate, std_error, lower, upper.
+    A profile is that of the fit by maximum likelihood.
     """
     check(fit, method, mean)
 
@@ -113,11 +96,7 @@ def r2(
     seed: int | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """The share of the variance that the fixed part explains (marginal), and with the random effects (conditional).
-
-    `method` is "wald" or "bootstrap", as of `icc`. Without predictors the marginal share is zero whatever the response
-    is, and so are its standard error and limits.
-    """
+    """The share of the variance that the fixed part explains (marginal), and with the random effects (conditional)."""
     check(fit, method, mean)
     if method == "profile":
         raise DataError("r2 is a function of all coefficients and variances, no profile of one; use method='bootstrap'")
@@ -149,17 +128,7 @@ def median_odds_ratio(
     seed: int | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """The median of the ratio between two groups drawn at random, the larger over the smaller (Larsen and Merlo 2005).
-
-    It is exp(sqrt(2 variance) q), q the upper quartile of the normal distribution: a ratio of odds with the logit link,
-    of hazards with cloglog, of rates or means with the log link. `method` as of `icc`; the profile is that of the
-    standard deviation of random intercepts.
-
-    Raises
-    ------
-    DataError
-        For links whose differences are no logarithms of ratios.
-    """
+    """exp(sqrt(2 variance) q), q the upper quartile of the normal distribution; see `results.median_odds_ratio`."""
     fit.need_one_family("median_odds_ratio")
     fit.need_rows("median_odds_ratio")
     if fit.family.link not in RATIOS:
@@ -207,14 +176,7 @@ def design_effect(
     seed: int | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """What the variance of a mean of rows in groups is times that of as many independent rows (Kish 1965).
-
-    Returns
-    -------
-    DataFrame
-        Per grouping factor mean_size (rows per level), icc, estimate = 1 + (mean_size - 1) icc with std_error, lower,
-        upper, and unequal, the same with sum n^2 / sum n in place of the mean size.
-    """
+    """1 + (mean size of a level - 1) icc, and for unequal sizes; see `results.design_effect`."""
     table = icc(fit, True, mean, approximation, level, method, n, seed, threads)
     rows = {}
     for factor in fit.design.grouping_factors:

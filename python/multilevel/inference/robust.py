@@ -146,8 +146,8 @@ def _checked(fit: Fit, kind: str) -> str:
     if name in ("CR2", "CR3") and not can_be_adjusted(fit):
         raise DataError(
             f"robust={name!r} adjusts residuals by the covariance that the model gives the response, which is known "
-            "for linear models, and for others without random effects or parameters beside the coefficients; this is "
-            f"{fit.family.name}({fit.family.link}). With few clusters use robust='MBN'"
+            "for linear models, and for others without random effects or parameters beside the coefficients, but not "
+            f"of choices; this is {fit.family.name}({fit.family.link}). With few clusters use robust='MBN'"
         )
     fit.need_likelihood("a robust covariance")
     if not np.isfinite(fit.beta_covariance).all():

@@ -1,4 +1,4 @@
-"""Ordered categories: probabilities over a predictor, and the latent response with the thresholds that cut it."""
+"""Categories: probabilities over a predictor, and the latent response with the thresholds that cut it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..effects.marginal_means import marginal_means
+from ..effects.marginal_means import marginal_means, scale_at
 from ..effects.variables import column_of, is_number, levels_of
 from ..errors import DataError
 from ..prediction.links import derivatives
@@ -39,7 +39,13 @@ def probabilities(
     ax: Axes | None,
 ) -> Axes:
     """Probabilities of the categories over `x`: areas on top of each other, or a line with a band for each."""
-    categories = _thresholds(fit).categories
+    choices = fit.design.choices
+    if choices is not None and not choices.by_category:
+        raise DataError(
+            "probabilities of alternatives depend on all that are in a set, and no curve has them all: "
+            "predict(newdata) has those of any sets"
+        )
+    categories = _thresholds(fit).categories if choices is None else choices.categories
     if style not in STYLES:
         raise DataError(f"style={style!r} is not available; choose one of {', '.join(map(repr, STYLES))}")
     column = column_of(fit, x)
@@ -50,7 +56,7 @@ def probabilities(
     ).table
     places = np.asarray(values, dtype=float) if number else np.arange(len(values), dtype=float)
     ax = canvas.new_axes(ax)
-    colours = _shades(len(categories))
+    colours = _shades(len(categories)) if choices is None else _hues(len(categories))
     own = {category: table[table["category"] == category] for category in categories}
     if style == "stacked":
         _stacked(ax, places, own, colours, number)
@@ -75,6 +81,11 @@ def _shades(count: int) -> list[str]:
     from matplotlib.colors import to_hex
 
     return [to_hex(colormaps["cividis"](0.95 - 0.9 * k / (count - 1))) for k in range(count)]
+
+
+def _hues(count: int) -> list[str]:
+    """Colours of categories without an order."""
+    return [canvas.COLOURS[k % len(canvas.COLOURS)] for k in range(count)]
 
 
 def _stacked(ax: Axes, places: Array, own: Mapping[str, pd.DataFrame], colours: Sequence[str], number: bool) -> None:
@@ -109,17 +120,18 @@ def thresholds(fit: Fit, at: Mapping[str, Any] | None, level: float, ax: Axes | 
     eta = float(marginal_means(fit, names, kind="link", at=setting).table["estimate"].iloc[0])
     cuts = marginal_means(fit, names, kind="cuts", at=setting, level=level).table
     places, lower, upper = (cuts[name].to_numpy(dtype=float) for name in ("estimate", "conf_low", "conf_high"))
-    shares = np.diff(np.concatenate([[0.0], derivatives(fit.family.link, places, 0)[0], [1.0]]))
-    reach = np.asarray(fit.family.link_of_mean(np.array([1.0 - REACH, REACH])))
+    scale = np.exp(scale_at(fit, setting))
+    shares = np.diff(np.concatenate([[0.0], derivatives(fit.family.link, places / scale, 0)[0], [1.0]]))
+    reach = scale * np.asarray(fit.family.link_of_mean(np.array([1.0 - REACH, REACH])))
     grid = np.linspace(min(reach[0], places.min()) - 0.3, max(reach[1], places.max()) + 0.3, 801)
-    density = derivatives(fit.family.link, grid, 1)[1]
+    density = derivatives(fit.family.link, grid / scale, 1)[1]
     ends = np.concatenate([grid[:1], places, grid[-1:]])
     ax = canvas.new_axes(ax, height=3.6)
     colours = _shades(len(made.categories))
     top = density.max()
     for k, colour in enumerate(colours):
         inside = np.concatenate([[ends[k]], grid[(grid > ends[k]) & (grid < ends[k + 1])], [ends[k + 1]]])
-        height = derivatives(fit.family.link, inside, 1)[1]
+        height = derivatives(fit.family.link, inside / scale, 1)[1]
         label = f"{canvas.short(made.categories[k])} ({shares[k]:.2f})"
         ax.fill_between(inside + eta, height, color=colour, alpha=0.85, linewidth=0.0, label=label)
     ax.plot(grid + eta, density, color=canvas.INK, linewidth=1.2)
@@ -140,5 +152,5 @@ def thresholds(fit: Fit, at: Mapping[str, Any] | None, level: float, ax: Axes | 
 
 def _thresholds(fit: Fit) -> Thresholds:
     if fit.design.thresholds is None:
-        raise DataError(f"the {fit.family.name} family has no thresholds: this picture is of ordered categories")
+        raise DataError(f"the {fit.family.name} family has no thresholds: this picture is of categories")
     return fit.design.thresholds

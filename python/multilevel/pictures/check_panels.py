@@ -10,7 +10,7 @@ from ..checks.influence import influence as influence_of
 from ..checks.quantile import quantile_residuals
 from ..errors import DataError
 from . import canvas
-from .residual_plots import MOST_POINTS, binned, normal_quantiles, qq
+from .residual_plots import MOST_POINTS, binned, normal_quantiles, predicted, qq
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +54,9 @@ def _quantiles(residuals: NDArray[np.float64], ax: Axes) -> None:
 
 
 def _over_predictor(fit: Fit, residuals: NDArray[np.float64], ax: Axes) -> None:
-    there = np.isfinite(residuals) & np.isfinite(fit.eta)
-    eta, values = fit.eta[there], residuals[there]
+    eta, label = predicted(fit)
+    there = np.isfinite(residuals) & np.isfinite(eta)
+    eta, values = eta[there], residuals[there]
     every = max(1, len(values) // MOST_POINTS)
     ax.plot(eta[::every], values[::every], "o", color=canvas.FAINT, markersize=2.5, alpha=0.5, markeredgewidth=0.0)
     centre, mean, error = binned(eta, values)
@@ -63,7 +64,7 @@ def _over_predictor(fit: Fit, residuals: NDArray[np.float64], ax: Axes) -> None:
     ax.plot(centre, mean, "o-", color=canvas.COLOURS[1], markersize=3.5, linewidth=1.0)
     canvas.tidy_frame(ax)
     ax.set_title("means of classes", fontsize="medium")
-    ax.set_xlabel(f"linear predictor ({fit.family.link})")
+    ax.set_xlabel(label)
     ax.set_ylabel("quantile residual")
 
 

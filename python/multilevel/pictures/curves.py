@@ -41,6 +41,11 @@ def predictions(
 ) -> Axes:
     """Means over `x`: of a typical group (solid, with a band), of the population (dashed), and of each group."""
     fit.need_one_family("curves of means", "predict(newdata) has those of rows of one kind")
+    if fit.design.choices is not None:
+        raise DataError(
+            "curves of means: a choice is no number with a mean; plot.categories() has the probabilities of categories "
+            "without an order, and predict(newdata) those of alternatives"
+        )
     check_by(fit, by)
     column = column_of(fit, x)
     number = is_number(fit, column)
@@ -101,6 +106,8 @@ def _group_curves(fit: Fit, at: dict[str, Any], x: str, places: NDArray[np.float
         return
     if fit.design.thresholds is not None and len(fit.design.parts[0].fixed) > 1:
         return  # thresholds that move with columns of their own
+    if fit.family.scaled:
+        return  # distances from the thresholds, too
     eta = marginal_means(fit, [x], None, "link", at=at, random="zero").table["estimate"].to_numpy(dtype=float)
     shift = np.zeros((len(fit.design.grouping_factors[0].levels), len(places)))
     for term, columns in zip(fit.design.random_terms, fit.term_columns, strict=True):

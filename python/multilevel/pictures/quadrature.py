@@ -68,10 +68,12 @@ def quadrature(fit: Fit, level: object = None, n_points: int | None = None, ax: 
 def _log_density(fit: Fit, level: int, u: NDArray[np.float64], sd: float) -> NDArray[np.float64]:
     """Log density of the rows of a level and of u, up to a constant, at each u."""
     term, factor = fit.design.random_terms[0], fit.design.grouping_factors[0]
-    rows = np.flatnonzero(factor.codes == level)
+    rows, choices = np.flatnonzero(factor.codes == level), fit.design.choices
     column = term.columns[0]
     z = np.ones(len(rows)) if column is None else np.asarray(column)[rows]
     fixed = fit.eta[rows] - z * fit.modes[0][level, 0]
+    if choices is not None and choices.sets is not None:
+        return _of_sets(fit, rows, choices.sets[rows], fixed + np.multiply.outer(u, z)) - 0.5 * (u / sd) ** 2
     eta = (fixed + np.multiply.outer(u, z)).ravel()
     response, weights = fit.design.response, fit.design.weights
     n, second = len(u), response.second
@@ -83,4 +85,17 @@ def _log_density(fit: Fit, level: int, u: NDArray[np.float64], sd: float) -> NDA
         fit.row_phi if fit.row_phi.ndim == 1 else np.tile(fit.row_phi[rows], (n, 1)),
     )
     total: NDArray[np.float64] = log_density.reshape(n, len(rows)).sum(axis=1) - 0.5 * (u / sd) ** 2
+    return total
+
+
+def _of_sets(
+    fit: Fit, rows: NDArray[np.intp], sets: NDArray[np.int32], eta: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Log density of choices at predictors of their alternatives, (m, rows); (m,)."""
+    places, weights = np.unique(sets, return_inverse=True)[1], fit.design.weights
+    largest = eta.max(axis=1, keepdims=True)
+    share = np.exp(eta - largest)
+    totals = np.column_stack([share[:, places == own].sum(axis=1) for own in range(places.max() + 1)])
+    log_density = (eta - largest - np.log(totals)[:, places]) * fit.design.response.values[rows]
+    total: NDArray[np.float64] = (log_density if weights is None else log_density * weights[rows]).sum(axis=1)
     return total

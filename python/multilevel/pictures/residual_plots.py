@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks.quantile import all_residuals
 from ..errors import DataError
 from ..prediction.modes import random_effects
-from ..prediction.residuals import residuals as residuals_of
 from . import canvas
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def residuals(fit: Fit, kind: str = "pearson", ax: Axes | None = None) -> Axes:
     The means are what to look at where single residuals fall on lines, as those of binary responses and small counts
     do (Gelman and Hill 2007, section 5.6): they lie around zero, most of them within the band of two standard errors.
     """
-    values, eta = residuals_of(fit, kind), fit.eta
+    values = all_residuals(fit, kind)
+    eta, label = predicted(fit)
     finite = np.isfinite(values) & np.isfinite(eta)
     values, eta = values[finite], eta[finite]
     if not len(values):
@@ -40,9 +41,20 @@ def residuals(fit: Fit, kind: str = "pearson", ax: Axes | None = None) -> Axes:
     ax.fill_between(centre, -2.0 * error, 2.0 * error, color=canvas.COLOURS[5], alpha=0.25, linewidth=0.0)
     ax.plot(centre, mean, "o-", color=canvas.COLOURS[1], markersize=4.0, linewidth=1.0)
     canvas.tidy_frame(ax)
-    ax.set_xlabel(f"linear predictor ({fit.family.link})")
+    ax.set_xlabel(label)
     ax.set_ylabel(f"{kind} residual")
     return ax
+
+
+def predicted(fit: Fit) -> tuple[NDArray[np.float64], str]:
+    """What residuals are drawn over, (n,), and its name: linear predictors, or the mean of the numbers of categories
+    without an order, which quantile residuals have in the same order.
+    """
+    choices = fit.design.choices
+    if choices is None:
+        return fit.eta, f"linear predictor ({fit.family.link})"
+    numbers = np.arange(1.0, len(choices.categories) + 1.0)
+    return choices.probabilities(fit.eta) @ numbers, "mean of the categories' numbers"
 
 
 def binned(
@@ -93,7 +105,8 @@ def normal_quantiles(n: int) -> NDArray[np.float64]:
 
 def _samples(fit: Fit, what: str) -> dict[str, Any]:
     if what == "residuals":
-        return {what: residuals_of(fit, "deviance")}
+        categories = fit.family.support in ("categories", "choices")  # which have no deviance of a row with a sign
+        return {what: all_residuals(fit, "quantile" if categories else "deviance")}
     if what not in fit.n_groups:
         known = ", ".join(map(repr, ("residuals", *fit.n_groups)))
         raise DataError(f"what={what!r} is not there; there are {known}")

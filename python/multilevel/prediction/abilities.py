@@ -43,6 +43,8 @@ def abilities(fit: Fit) -> pd.DataFrame:
         traits.
     """
     fit.need_one_family("abilities", "random_effects() has the modes of what the kinds share")
+    if fit.design.choices is not None:
+        fit.need_rows("abilities", "random_effects(kind='mean') has the means of the random effects given the data")
     loadings = _loadings(fit)
     d = loadings.shape[1]
     inverse = np.linalg.pinv(loadings)

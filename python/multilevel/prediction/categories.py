@@ -11,8 +11,8 @@ from scipy.special import expit, logit
 from ..arguments import check_choice
 from ..errors import DataError
 from .category_law import CategoryLaw, probabilities
+from .cuts import Cuts, cuts_of
 from .intervals import limits, reach_of
-from .joint import threshold_directions
 from .normal_mean import NO_SPREAD, Means
 from .rows import NEW_LEVELS, rows_of, treatments
 from .uncertain import Moments, centres, delta, gradients, moments, quadratic
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from ..design.parts import DesignPart
     from ..fitting.record import Fit
     from .rows import PredictionRows
 
     Array = NDArray[np.float64]
 
+NODES = np.polynomial.hermite_e.hermegauss(9)
+NODES = (NODES[0], NODES[1] / NODES[1].sum())  # of a normal variable
 TABLES = ("probabilities", "cumulative", "exceedance")  # a column, or a row of a table with errors, for each outcome
 KINDS_OF_CATEGORIES = ("response", "link", "class", *TABLES)
 
@@ -96,27 +97,15 @@ def predict_categories(
     eta = np.ascontiguousarray(centre[:, 0])
     if newdata is None and all(word == "conditional" for word in use):
         eta = fit.eta.copy()
-    part, lost = thresholds_part(fit, newdata)
-    lost = lost | rows.unknown
-    thresholds = np.where(lost[:, None], 0.0, fit.thresholds_of(part, rows.n))
+    cuts = cuts_of(fit, newdata, rows.n)
+    lost = cuts.lost | rows.unknown
     spread = variance[:, 0] if (np.sqrt(variance[:, 0]) > NO_SPREAD).any() else None
     if kind == "link":
         return _link(fit, rows, eta, own, reach if interval is not None else None, lost)
-    if fit.family.scaled:
-        if own is not None or spread is not None:
-            raise DataError(
-                "predictions of ordered categories with a scale have no standard errors, no intervals and no averages "
-                "over random effects; predict(kind='probabilities') has the probabilities themselves"
-            )
-        log_scale, missing = scale_of(fit, newdata, rows.n)
-        lost, log_scale = lost | missing, np.where(missing, 0.0, log_scale)
-        law = CategoryLaw((fit.family.category_probabilities(eta, thresholds, log_scale),), ())
-    else:
-        law = probabilities(fit.family, eta, thresholds, spread, 0 if own is None else 2)
-    directions = [] if own is None else list(threshold_directions(fit, part, rows.n))
+    law = probabilities(fit.family, eta, cuts.thresholds, spread, 0 if own is None else 2, cuts.log_scale)
     if interval == "prediction":
         assert own is not None
-        ends = _categories_expected(fit, eta, thresholds, own, directions, level)
+        ends = _categories_expected(fit, eta, cuts, own, level)
         if kind == "class":
             chosen: dict[str, NDArray[Any]] = {
                 "estimate": np.argmax(law.by_eta[0], axis=1),
@@ -135,7 +124,7 @@ def predict_categories(
             return pd.Series(value[:, 0], index=rows.index, name="mu")
         columns = pd.Index(np.array(names, dtype=object), name=fit.design.response.name)
         return pd.DataFrame(value, index=rows.index, columns=columns)
-    error = np.column_stack([_error(own, law, directions, weights) for weights in sums])
+    error = np.column_stack([_error(own, law, cuts, weights) for weights in sums])
     columns_shown: dict[str, Array] = {"estimate": value, "std_error": error}
     if interval == "prediction":
         lower, upper = (np.asarray(1 + end[:, None], dtype=np.float64) for end in ends)
@@ -179,37 +168,22 @@ def _labels(fit: Fit, places: NDArray[Any], lost: NDArray[np.bool_]) -> NDArray[
     return labels
 
 
-def thresholds_part(fit: Fit, newdata: Any) -> tuple[DesignPart, NDArray[np.bool_]]:
-    """What makes the thresholds of rows, those of the fit or new ones, and which rows lack some of it."""
-    part = fit.design.parts[0]
-    if newdata is None:
-        return part, np.zeros(fit.n_rows, dtype=np.bool_)
-    new = fit.design.code_new(newdata, need_random=False, need_parts=(part.name,), need_mean=False)
-    return new.parts[0], new.missing
-
-
-def scale_of(fit: Fit, newdata: Any, n_rows: int) -> tuple[Array, NDArray[np.bool_]]:
-    """The logarithm of the scale of rows, those of the fit or new ones, and which rows lack some of it."""
-    part, lost = fit.design.parts[-1], np.zeros(n_rows, dtype=np.bool_)
-    if newdata is not None:
-        new = fit.design.code_new(newdata, need_random=False, need_parts=(part.name,), need_mean=False)
-        part, lost = new.parts[0], new.missing
-    return fit.log_scale_of(part, n_rows), lost
-
-
-def slopes_of(own: Moments, law: CategoryLaw, directions: list[tuple[int, Array]], weights: Array) -> Array:
+def slopes_of(own: Moments, law: CategoryLaw, cuts: Cuts, weights: Array) -> Array:
     """Derivatives by psi of the sum of probabilities with these weights, (n, P)."""
     by_eta = (law.by_eta[1] @ weights)[:, None]
     gradient = gradients(own, Means(by_eta, by_eta, 0.5 * (law.by_eta[2] @ weights)[:, None]))
     by_thresholds = law.along_thresholds(weights)
-    for place, moved in directions:
+    for place, moved in cuts.directions:
         gradient[:, place] += (by_thresholds * moved).sum(axis=1)
+    for place, column in cuts.scale_directions:
+        assert law.by_log_scale is not None
+        gradient[:, place] += (law.by_log_scale @ weights) * column
     return gradient
 
 
-def _error(own: Moments, law: CategoryLaw, directions: list[tuple[int, Array]], weights: Array) -> Array:
+def _error(own: Moments, law: CategoryLaw, cuts: Cuts, weights: Array) -> Array:
     """Standard errors of one sum of probabilities by the delta method, (n,)."""
-    total = quadratic(slopes_of(own, law, directions, weights), own.covariance)
+    total = quadratic(slopes_of(own, law, cuts, weights), own.covariance)
     if own.conditional is not None:
         total += (law.by_eta[1] @ weights) ** 2 * own.conditional[:, 0, 0]
     return np.sqrt(np.where(total >= 0, total, np.nan))
@@ -243,14 +217,15 @@ def probability_limits(shares: Array, sums: Array, kind: str, error: Array, reac
 
 
 def _categories_expected(
-    fit: Fit, eta: Array, thresholds: Array, own: Moments, directions: list[tuple[int, Array]], level: float
+    fit: Fit, eta: Array, cuts: Cuts, own: Moments, level: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The least categories whose predictive probabilities of no more reach the two tails, places from 0, (n,) each.
 
-    The linear predictor is normal beside the thresholds' mean, with all that is uncertain or drawn anew in it.
+    The linear predictor is normal beside the thresholds' mean, with all that is uncertain or drawn anew in it; and so
+    is the logarithm of a scale, by itself.
     """
     gradient = own.by_psi[:, 0].copy()
-    for place, moved in directions:
+    for place, moved in cuts.directions:
         gradient[:, place] -= moved.mean(axis=1)
     total = own.variance[:, 0] + quadratic(gradient, own.covariance)
     if own.conditional is not None:
@@ -260,7 +235,11 @@ def _categories_expected(
             'interval="prediction": the parameters have no covariance, so that what is uncertain is not known; '
             "predict(kind='probabilities') needs none"
         )
-    law = probabilities(fit.family, eta, thresholds, np.maximum(total, 0.0)).by_eta[0]
+    variance, law = np.maximum(total, 0.0), np.zeros((len(eta), cuts.thresholds.shape[1] + 1))
+    log_scale, error = cuts.log_scale, np.sqrt(cuts.scale_variance(own.covariance))
+    for node, weight in zip(*NODES, strict=True) if log_scale is not None else ((0.0, 1.0),):
+        moved_scale = None if log_scale is None else log_scale + node * error
+        law += weight * probabilities(fit.family, eta, cuts.thresholds, variance, 0, moved_scale).by_eta[0]
     tail = 0.5 - 0.5 * level
     below = np.cumsum(law, axis=1)
     above = np.cumsum(law[:, :0:-1], axis=1)[:, ::-1]  # of more than each category but the last

@@ -42,10 +42,13 @@ class CategoryLaw:
     by_thresholds : tuple of ndarray, (n, C, C - 1) or (n, C - 1)
         Derivatives of the same by the thresholds; one order less. Where a threshold moves the two categories beside it
         alone, and as much from the one as to the other, of the lower one only.
+    by_log_scale : ndarray, (n, C), or None
+        Derivatives of the probabilities by the logarithm of a scale, where there is one.
     """
 
     by_eta: tuple[Array, ...]
     by_thresholds: tuple[Array, ...]
+    by_log_scale: Array | None = None
 
     def along_thresholds(self, weights: Array, order: int = 0) -> Array:
         """Derivatives by the thresholds of the sum of probabilities with these weights, (n, C - 1)."""
@@ -56,7 +59,12 @@ class CategoryLaw:
 
 
 def probabilities(
-    family: Family, eta: Array, thresholds: Array, variance: Array | None = None, order: int = 0
+    family: Family,
+    eta: Array,
+    thresholds: Array,
+    variance: Array | None = None,
+    order: int = 0,
+    log_scale: Array | None = None,
 ) -> CategoryLaw:
     """The probabilities at these predictors, or averaged over normal ones.
 
@@ -70,17 +78,16 @@ def probabilities(
         Of the linear predictors; zero without it.
     order : int
         Of derivatives, from 0 to 4.
+    log_scale : ndarray, (n,), optional
+        Logarithm of what distances of the predictors from the thresholds are divided by.
 
     Raises
     ------
     DataError
         No law of the family's categories is known.
     """
-    if family.scaled:
-        raise DataError(
-            "with a scale there are no averages, derivatives or errors of the probabilities of categories; "
-            "predict(kind='probabilities') has the probabilities themselves"
-        )
+    if log_scale is not None:
+        return _scaled(family, eta, thresholds, log_scale, variance, order)
     if family.name not in LAWS:
         raise DataError(
             f"of the categories of the {family.name} family there are no averages, derivatives or errors; "
@@ -114,6 +121,33 @@ def _cumulative(family: Family, eta: Array, thresholds: Array, variance: Array |
         by_eta.append(-sign * np.diff(np.hstack([none, own, none])))
         by_thresholds.append(sign * own)
     return CategoryLaw(tuple(by_eta), tuple(by_thresholds))
+
+
+def _scaled(
+    family: Family, eta: Array, thresholds: Array, log_scale: Array, variance: Array | None, order: int
+) -> CategoryLaw:
+    """The cumulative law with predictors, thresholds and standard deviations divided by the scale: a larger one brings
+    the first two closer to each other, and makes the variance less.
+    """
+    per = np.exp(-log_scale)
+    spread = None if variance is None else variance * per**2
+    # the derivative by the scale needs one by the variance
+    least = order if not order or spread is None else max(order, 2)
+    near, at = eta * per, thresholds * per[:, None]
+    own = _cumulative(family, near, at, spread, least)
+    by_log_scale = None
+    if order:
+        moved = own.by_thresholds[0] * (at - near[:, None])
+        none = np.zeros((len(eta), 1))
+        by_log_scale = -np.diff(np.hstack([none, moved, none]))
+        if spread is not None:
+            by_log_scale -= spread[:, None] * own.by_eta[2]
+    powers = [(per**k)[:, None] for k in range(order + 2)]
+    return CategoryLaw(
+        tuple(values * power for values, power in zip(own.by_eta[: order + 1], powers, strict=False)),
+        tuple(values * power for values, power in zip(own.by_thresholds[:order], powers[1:], strict=False)),
+        by_log_scale,
+    )
 
 
 def _by_densities(family: Family, eta: Array, thresholds: Array, variance: Array | None, order: int) -> CategoryLaw:

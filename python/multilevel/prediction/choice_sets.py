@@ -147,7 +147,7 @@ def _of_size(
     for at, values in predictor.columns:
         column = np.ones(rows.n) if values is None else np.asarray(values, dtype=np.float64)
         if by_category:
-            owner = _owner(fit, at)
+            owner = owner_of(fit, at)
             centre[:, owner] += fit.psi[at] * column
         if errors:
             by_psi[..., at] = 0.0
@@ -183,7 +183,7 @@ def _of_size(
     return ChoiceSets(places, centre, spread, by_psi, tuple(changes), conditional, covariance)
 
 
-def _owner(fit: Fit, at: int) -> int:
+def owner_of(fit: Fit, at: int) -> int:
     """Position of the category that has a coefficient."""
     choices, design = fit.design.choices, fit.design
     assert choices is not None

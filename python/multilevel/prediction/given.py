@@ -54,10 +54,13 @@ def law_at(design: Design, family: Family, core: _core.Model, params: Mapping[st
     labels = Natural(design, family, kept, components).labels
     given = _checked(design, params, labels)
     beta = np.array([given[name] for name in kept])
+    eta = core.linear_predictor(beta, None)
+    if design.choices is not None and design.choices.by_category:
+        eta = eta.reshape(design.n_rows, -1)
     return Law(
         design,
         family,
-        core.linear_predictor(beta, None),
+        eta,
         _phi(design, family, components, given),
         tuple(_factor(design, term, given) for term in design.random_terms),
     )
@@ -133,7 +136,8 @@ def _phi(design: Design, family: Family, components: tuple[Component, ...], give
     """The family's parameters as a fit moves them, for all rows or row by row."""
     beside = {own.parameter: own for own in components}
     if design.thresholds is not None:
-        return _thresholds(design, components[0], given)
+        found = _thresholds(design, components[0], given)
+        return np.column_stack([found, _log_scale(design, components[-1], given)]) if family.scaled else found
     rows = np.zeros((design.n_rows, len(family.parameters)))
     for at, parameter in enumerate(family.parameters):
         if parameter.name in beside:
@@ -154,6 +158,18 @@ def _phi(design: Design, family: Family, components: tuple[Component, ...], give
         family.with_given(parameter.name, value)  # refuses what cannot be
         rows[:, at] = parameter.phi(value)
     return rows if beside or family.kinds else rows[0]
+
+
+def _log_scale(design: Design, component: Component, given: Mapping[str, float]) -> Array:
+    """Logarithm of what distances from thresholds are divided by, (n,)."""
+    part, found = design.parts[-1], np.zeros(design.n_rows)
+    if part.offset is not None:
+        found += part.offset
+    for column in part.fixed:
+        if column.name in component.names:
+            value = given[f"{component.name}: {column.name}"]
+            found += value if column.values is None else value * column.values
+    return found
 
 
 def _thresholds(design: Design, component: Component, given: Mapping[str, float]) -> Array:

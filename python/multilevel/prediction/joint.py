@@ -111,7 +111,7 @@ class Joint:
         for k in range(m - 1):
             self.by_by[0, k + 1] = self.by_by[k + 1, 0] = found[f"phi{k}_d1"]
             for j in range(k + 1):
-                self.by_by[j + 1, k + 1] = self.by_by[k + 1, j + 1] = found[f"phi{k}{j}_d0"]
+                self.by_by[j + 1, k + 1] = self.by_by[k + 1, j + 1] = found[f"phi{k}_{j}_d0"]
 
     def _block(self, term: int, codes: NDArray[np.int32], loads: Array) -> sparse.csr_matrix:
         """Rows with `loads` (n, q) in the columns of their level of a term; nothing where the code is -1."""

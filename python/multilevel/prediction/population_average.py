@@ -13,6 +13,8 @@ from .categories import TABLES
 from .intervals import limits, reach_of
 from .normal_mean import slope
 from .population_categories import population_categories
+from .population_choices import KINDS as KINDS_OF_CHOICES
+from .population_choices import population_choices
 from .rows import rows_of
 from .uncertain import gradients, moments, quadratic, quantity, steps_of
 
@@ -41,12 +43,13 @@ def population_average(
     Parameters
     ----------
     fit : Fit
-    kind : {"coefficients", "mean"} or, of ordered categories, {"probabilities", "cumulative", "exceedance"}
+    kind : {"coefficients", "mean"} or, of categories, {"probabilities", "cumulative", "exceedance"}
         Marginal coefficients: those of a least-squares regression of link(E mu) on the columns of the fixed part
         (Hedeker, du Toit, Demirtas and Gibbons 2018). Or the average over rows of the marginal mean of the response.
         Of ordered categories coefficients and what makes the thresholds, by regression of the links of all cumulative
         probabilities; the mean of their numbers; and "probabilities", "cumulative" and "exceedance" as in `predict`,
-        with a row for each category.
+        with a row for each category. Of categories without an order coefficients of log(P(k) / P(base)), and
+        probabilities; of alternatives the latter alone, averaged over rows.
     newdata : data frame or None
         Rows to average over; None means the rows used in the fit.
     by : column name or (n_rows,) array, optional
@@ -68,16 +71,16 @@ def population_average(
     DataError
         A mean over random effects that does not exist, a missing value, columns without independent rows.
     """
-    fit.need_rows("population_average()")
-    ordered = fit.design.thresholds is not None
-    kinds = (*KINDS, *TABLES) if ordered else KINDS
+    ordered, choices = fit.design.thresholds is not None, fit.design.choices is not None
+    kinds = KINDS_OF_CHOICES if choices else (*KINDS, *TABLES) if ordered else KINDS
     if kind not in kinds:
         raise ValueError(f"kind={kind!r} is not available; choose one of {', '.join(map(repr, kinds))}")
     if kind == "coefficients" and by is not None:
-        raise ValueError('by= goes with kind="mean"' + (", or one of probabilities" if ordered else ""))
+        instead = '"probabilities"' if choices else '"mean", or one of probabilities' if ordered else '"mean"'
+        raise ValueError(f"by= goes with kind={instead}")
     fit.need_one_family("population_average", 'predict(random="marginal") has the mean of each row')
     reach = reach_of(level)
-    whole = kind == "mean" and not fit.family.mean_is_response and not ordered
+    whole = kind == "mean" and not ordered and not fit.family.mean_is_response
     parameters = ("", *(own.name for own in fit.family.parameters)) if whole else ("",)
     use = ("marginal",) * len(fit.design.grouping_factors)
     rows = rows_of(fit, newdata, use, "error", offset, parameters, trials)
@@ -88,10 +91,11 @@ def population_average(
         )
     if not rows.n:
         raise DataError("population_average: there are no rows")
-    if ordered:
+    if ordered or choices:
         if trials is not None:
-            raise DataError("ordered categories have no trials; leave trials= out")
-        return population_categories(fit, kind, newdata, rows, *_groups(by, newdata, rows), reach)
+            raise DataError("categories have no trials; leave trials= out")
+        average = population_choices if choices else population_categories
+        return average(fit, kind, newdata, rows, *_groups(by, newdata, rows), reach)
     own = moments(fit, rows)
     means = quantity(fit, "response" if kind == "mean" else "mean", (own.centre, own.variance), rows.trials)
     gradient = gradients(own, means)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .categories import outcomes, probability_limits, slopes_of, thresholds_part
+from .categories import outcomes, probability_limits, slopes_of
 from .category_law import probabilities
-from .joint import threshold_directions
+from .cuts import cuts_of
 from .links import derivatives
 from .uncertain import moments, quadratic
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..fitting.record import Fit
     from .category_law import CategoryLaw
+    from .cuts import Cuts
     from .rows import PredictionRows
     from .uncertain import Moments
 
@@ -48,15 +49,20 @@ def population_categories(
     reach : float
         Standard errors from the estimate to an end of an interval.
     """
-    part, lost = thresholds_part(fit, newdata)
-    if lost.any():
-        row = rows.index[int(np.argmax(lost))]
+    cuts = cuts_of(fit, newdata, rows.n)
+    if cuts.lost.any():
+        row = rows.index[int(np.argmax(cuts.lost))]
         raise DataError(f"population_average: the thresholds of row {row} are not known, since a value is missing")
-    own, directions = moments(fit, rows), list(threshold_directions(fit, part, rows.n))
+    if kind == "coefficients" and cuts.log_scale is not None:
+        raise DataError(
+            "population_average: with a scale the links of the averaged probabilities are no linear predictors, and "
+            "have no coefficients; kind='probabilities' has the averages themselves"
+        )
+    own = moments(fit, rows)
     variance = own.variance[:, 0] if own.variance.any() else None
-    law = probabilities(fit.family, own.centre[:, 0], fit.thresholds_of(part, rows.n), variance, 2)
+    law = probabilities(fit.family, own.centre[:, 0], cuts.thresholds, variance, 2, cuts.log_scale)
     if kind == "coefficients":
-        return _coefficients(fit, rows, own, law, directions, reach)
+        return _coefficients(fit, rows, own, law, cuts, reach)
     names, sums = outcomes(fit, "response" if kind == "mean" else kind)
     share = 1.0 / np.bincount(codes, minlength=len(labels))[codes]
 
@@ -64,7 +70,7 @@ def population_categories(
         columns = [np.bincount(codes, share * column, minlength=len(labels)) for column in values.T]
         return np.column_stack(columns).astype(np.float64)
 
-    gradient = [averaged(slopes_of(own, law, directions, weights)) for weights in sums]
+    gradient = [averaged(slopes_of(own, law, cuts, weights)) for weights in sums]
     error = np.column_stack([np.sqrt(quadratic(each, own.covariance)) for each in gradient])
     shares = averaged(law.by_eta[0])
     lower, upper = probability_limits(shares, sums, "response" if kind == "mean" else kind, error, reach)
@@ -81,7 +87,7 @@ def _coefficients(
     rows: PredictionRows,
     own: Moments,
     law: CategoryLaw,
-    directions: list[tuple[int, Array]],
+    cuts: Cuts,
     reach: float,
 ) -> pd.DataFrame:
     """Least squares of the links of the averaged probabilities of no more than each category but the last, on what
@@ -92,7 +98,7 @@ def _coefficients(
     _, sums = outcomes(fit, "cumulative")
     columns = np.zeros((len(sums), rows.n, len(fit.psi)))
     columns[:, :, : len(fit.beta)] = -own.by_psi[:, 0, : len(fit.beta)]
-    for place, moved in directions:
+    for place, moved in cuts.directions:
         columns[:, :, place] += moved.T
     below = law.by_eta[0] @ sums.T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -109,7 +115,7 @@ def _coefficients(
             "combinations of each other; give more rows, or average the probabilities"
         )
     offset = columns.reshape(len(linked), -1)[:, : len(fit.beta)] @ fit.beta + np.tile(own.centre[:, 0], len(sums))
-    slope = np.vstack([slopes_of(own, law, directions, weights) for weights in sums])
+    slope = np.vstack([slopes_of(own, law, cuts, weights) for weights in sums])
     slope /= derivatives(fit.family.link, linked, 1)[1][:, None]
     inverse = np.linalg.solve(x.T @ x, x.T)
     estimate, error = inverse @ (linked + offset), np.sqrt(quadratic(inverse @ slope, own.covariance))

@@ -168,7 +168,16 @@ def quantity(fit: Fit, kind: str, own: tuple[Array, Array], trials: Array | None
         own_trials = None if trials is None else np.repeat(trials[at], points.shape[1])
         return fit.family.response_mean(flat[:, 0].copy(), flat[:, 1:], own_trials).reshape(points.shape[:-1])
 
-    return _integrated(response, centre, sd, steps)
+    found = _integrated(response, centre, sd, steps)
+    lost = ~np.isfinite(found.value) & np.isfinite(centre).all(axis=1) & np.isfinite(sd).all(axis=1)
+    if lost.any():
+        row = int(np.argmax(lost))
+        raise DataError(
+            f"a response of the {fit.family.name} family has no mean at linear predictors within the reach of "
+            f"{centre[row, 0]:.3g} with a standard deviation of {sd[row, 0]:.3g}; predict for groups in the data, or a "
+            'typical one by random="zero", or fit another family'
+        )
+    return found
 
 
 def _mean(fit: Fit, eta: Array) -> Array:

@@ -12,11 +12,12 @@ from ..inference.components import component_table
 from ..tables.page import Page, Paragraph
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
     from ..columns.coding import TermPart
+    from ..design.choices import Choices
     from ..design.fixed import FixedColumn, FixedTerm
     from ..fitting.record import Fit
 
@@ -54,11 +55,14 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
     Returns
     -------
     Page
-        A paragraph for the mean and one for each other part with a formula.
+        A paragraph for the mean and one for each other part with a formula; of categories without an order one for
+        each but the base.
     """
     fit.need_one_family("interpret", "read the coefficients of each kind on the scale of its link")
-    fit.need_rows("interpret()")
     table = wald.coefficient_table(fit, level, df_method)
+    choices = fit.design.choices
+    if choices is not None and choices.by_category:
+        return Page(tuple(_of_categories(fit, choices, table, level)))
     blocks = [Paragraph(tuple(_sentences(fit.design.fixed, fit.design.fixed_terms, table, _of_mean(fit), level)))]
     for component in fit.components:
         part = next(own for own in fit.design.parts if own.name == component.name)
@@ -71,8 +75,22 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
     return Page(tuple(blocks))
 
 
+def _of_categories(fit: Fit, choices: Choices, table: pd.DataFrame, level: float) -> Iterator[Paragraph]:
+    """Of each category against the base."""
+    columns, terms = choices.of_one(fit.design.fixed), choices.terms_of_one(fit.design.fixed_terms)
+    base, response = choices.categories[choices.base], fit.design.response.name
+    owner = {column.name: choices.owner(k, len(fit.design.fixed)) for k, column in enumerate(fit.design.fixed)}
+    for k in choices.others:
+        own = table.loc[[name for name in table.index if owner[str(name)] == k]]
+        own = own.set_axis([choices.own_name(str(name), k) for name in own.index])
+        scale = Scale(f"the odds of {response} {choices.categories[k]} against {base}", True, _grouped(fit, ""))
+        yield Paragraph(tuple(_sentences(columns, terms, own, scale, level)), title=f"{choices.categories[k]}:")
+
+
 def _of_mean(fit: Fit) -> Scale:
     response = fit.design.formula.response[0].text
+    if fit.design.choices is not None:
+        return Scale("the odds of an alternative against any other of its set", True, _grouped(fit, ""))
     mean = f"the mean of {response}"
     if fit.family.zero:
         mean += " without the zero part"

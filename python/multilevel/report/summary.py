@@ -9,6 +9,7 @@ import numpy as np
 
 from ..fitting.kinds import rows_by_kind
 from ..fitting.parameters import is_exact
+from ..fitting.quasi import KINDS
 from ..formula.structures import factor_names
 from ..inference import wald
 from ..inference.ratios import ratio_word
@@ -102,9 +103,11 @@ def closing(fit: Fit) -> Iterator[Paragraph]:
 def title(fit: Fit) -> str:
     """The model, the method and the approximation, in one line."""
     if not fit.has_likelihood:
-        kind, _, restricted = fit.method.partition("-")
-        of = {"pql": "penalized", "mql": "marginal"}[kind]
-        return f"Generalized linear mixed model fit by {of} quasi-likelihood ({'REML' if restricted else 'ML'})"
+        kind = KINDS[fit.method]
+        own = "REML" if kind.restricted else "ML"
+        of = "penalized" if kind.penalized else "marginal"
+        scale = "" if kind.scaled else ", scale 1"
+        return f"Generalized linear mixed model fit by {of} quasi-likelihood ({own}{scale})"
     method = {"ml": "maximum likelihood", "reml": "REML"}[fit.method]
     if fit.is_least_squares:
         return "Linear model fit by least squares"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..arguments import check_choice, understands, whole_number
 from ..design.subset import n_units, unit_of_resampling
-from ..errors import ConvergenceWarning, DataError, warn_caller
+from ..errors import ConvergenceWarning, DataError, NotEstimableWarning, warn_caller
 from ..fitting.parameters import parts
 from ..prediction.predict import predict
 from ..prediction.simulate import block_size, checked_seed, warn_not_converged
@@ -55,11 +55,11 @@ class Replicate:
     llf: float
     fit: Fit = field(repr=False)
 
-    def predict(self, newdata: Any = None, kind: str = "response") -> pd.Series:
-        """Means or linear predictors with the random effects at zero, as `results.predict(random="zero")`."""
-        predicted = predict(self.fit, newdata, kind, "zero")
-        assert isinstance(predicted, pd.Series)  # a frame has standard errors, which nobody asked for
-        return predicted
+    def predict(self, newdata: Any = None, kind: str = "response") -> pd.Series | pd.DataFrame:
+        """Means or linear predictors with the random effects at zero, as `results.predict(random="zero")`; of
+        probabilities of categories a column for each.
+        """
+        return predict(self.fit, newdata, kind, "zero")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +96,15 @@ class Bootstrap:
 
     @property
     def bias(self) -> pd.Series:
-        """Mean of the replicates minus the estimate, (K,)."""
-        return (self.replicates.mean() - self.estimates).rename("bias")
+        """Mean of the replicates minus the estimate, (K,); NaN of a parameter that is infinite in both."""
+        with np.errstate(invalid="ignore"):
+            return (self.replicates.mean() - self.estimates).rename("bias")
 
     @property
     def std_error(self) -> pd.Series:
-        """Standard deviation of the replicates, (K,)."""
-        return self.replicates.std(ddof=1).rename("std_error")
+        """Standard deviation of the replicates, (K,); NaN of a parameter that is infinite in one, at its limit."""
+        with np.errstate(invalid="ignore"):
+            return self.replicates.std(ddof=1).rename("std_error")
 
     def summary(self) -> pd.DataFrame:
         """A row for each statistic: estimate, mean, bias, std_error, the Monte Carlo errors of the two, and n.
@@ -111,8 +113,8 @@ class Bootstrap:
         """
         values = self.replicates.to_numpy()
         n, sd = np.isfinite(values).sum(axis=0), self.std_error.to_numpy()
-        fourth = np.nanmean((values - np.nanmean(values, axis=0)) ** 4, axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
+            fourth = np.nanmean((values - np.nanmean(values, axis=0)) ** 4, axis=0)
             of_sd = np.sqrt(np.maximum(fourth - sd**4 * (n - 3) / (n - 1), 0.0) / n) / (2.0 * sd)
         columns = {
             "estimate": self.estimates,
@@ -164,18 +166,21 @@ class Bootstrap:
             if method == "bca":
                 shares = self._corrected(shares)
             self._check_count(shares)
-            ends = np.stack(
-                [
-                    [np.nanquantile(values[:, k], share, method="weibull") for k, share in enumerate(own)]
-                    for own in shares
-                ]
-            )
+            ends = np.stack([[_quantile(values[:, k], share) for k, share in enumerate(own)] for own in shares])
             if method == "basic":
-                ends = 2.0 * estimates - ends[::-1]
+                with np.errstate(invalid="ignore"):
+                    ends = 2.0 * estimates - ends[::-1]
+        lost = self.estimates.index[np.isnan(ends).any(axis=0)]
+        if len(lost):
+            warn_caller(
+                f"method={method!r} has no limits of {', '.join(map(repr, lost))}, as replicates at the limit of a "
+                "parameter are infinite; method='percentile' has",
+                NotEstimableWarning,
+            )
         return pd.DataFrame({"lower": ends[0], "upper": ends[1]}, index=self.estimates.index)
 
     def _check_count(self, shares: Array) -> None:
-        n = int(np.isfinite(self.replicates.to_numpy()).sum(axis=0).min())
+        n = int((~np.isnan(self.replicates.to_numpy())).sum(axis=0).min())
         least = float(np.minimum(shares, 1.0 - shares).min())
         if (n + 1) * least < 1.0:
             needed = int(np.ceil(1.0 / least - 1e-6))
@@ -189,7 +194,7 @@ class Bootstrap:
 
         values, estimates = self.replicates.to_numpy(), self.estimates.to_numpy()
         less, equal = values < estimates, values == estimates
-        below = (less.sum(axis=0) + 0.5 * equal.sum(axis=0)) / np.isfinite(values).sum(axis=0)
+        below = (less.sum(axis=0) + 0.5 * equal.sum(axis=0)) / (~np.isnan(values)).sum(axis=0)
         if np.any((below == 0.0) | (below == 1.0)):
             name = self.estimates.index[int(np.argmax((below == 0.0) | (below == 1.0)))]
             raise DataError(
@@ -213,6 +218,13 @@ class Bootstrap:
         failed = f"{len(self.failed)} failed" if len(self.failed) else "none failed"
         head = f"{self.kind} bootstrap: {self.n} replicates, {failed}, {self.n_singular} singular, seed {self.seed}"
         return f"{head}\n\n{self.summary().to_string(float_format='{:.4f}'.format)}"
+
+
+def _quantile(values: Array, share: float) -> float:
+    """Between the two replicates around the rank (n + 1) share; infinite where one of them is."""
+    with np.errstate(invalid="ignore"):
+        found = float(np.nanquantile(values, share, method="weibull"))
+    return found if np.isfinite(found) else float(np.nanquantile(values, share, method="higher"))
 
 
 def bootstrap(

@@ -72,7 +72,7 @@ class Dependence(Part):
         """Marginal and conditional R2 (Nakagawa and Schielzeth 2013, Johnson 2014), with the arguments of `icc`.
 
         With a latent scale the marginal one is that of McKelvey and Zavoina (1975). Without predictors it is zero
-        whatever the response is, and so are its standard error and limits.
+        whatever the response is, and so are its standard error and limits. `method` is "wald" or "bootstrap".
         """
         return dependence.r2(self.fit, mean, approximation, level, method, n, seed, threads)
 
@@ -86,7 +86,20 @@ class Dependence(Part):
         seed: int | None = None,
         threads: int | None = None,
     ) -> pd.DataFrame:
-        """The median odds ratio between two groups drawn at random; of hazards or rates with cloglog and log links."""
+        """The median of the ratio between two groups drawn at random, the larger over the smaller.
+
+        It is a ratio of odds with the logit link, of hazards with cloglog, of rates or means with the log link. The
+        arguments are those of `icc`; the profile is that of the standard deviation of random intercepts.
+
+        Raises
+        ------
+        DataError
+            For links whose differences are no logarithms of ratios.
+
+        References
+        ----------
+        Larsen & Merlo (2005) Amer. J. Epidemiol. 161:81-88.
+        """
         return dependence.median_odds_ratio(self.fit, level, method, n, seed, threads)
 
     @understands
@@ -101,7 +114,16 @@ class Dependence(Part):
         seed: int | None = None,
         threads: int | None = None,
     ) -> pd.DataFrame:
-        """Design effects per grouping factor, by the mean number of rows of a level and for unequal numbers."""
+        """What the variance of a mean of rows in groups is times that of as many independent rows (Kish 1965).
+
+        The arguments are those of `icc`.
+
+        Returns
+        -------
+        DataFrame
+            Per grouping factor mean_size (rows per level), icc, estimate = 1 + (mean_size - 1) icc with std_error,
+            lower, upper, and unequal, the same with sum n^2 / sum n in place of the mean size.
+        """
         return dependence.design_effect(self.fit, mean, approximation, level, method, n, seed, threads)
 
     @understands

@@ -52,7 +52,8 @@ class Effects(Part):
         by : str or list of str, optional
             More such columns: contrasts compare within their levels.
         kind : {"link", "response"}
-            Linear predictors, or means (probabilities of binomial models).
+            Linear predictors, or means (probabilities of binomial models). Of categories "probabilities", too, and of
+            ordered ones "cumulative", "exceedance", "latent", "cuts"; a row for each category.
         weights : {"equal", "proportional", "cell"}
             Of the combinations averaged over: equal; by how often each occurs in the rows of the fit; the same within
             the levels of each mean, so that empty cells do not count.
@@ -184,7 +185,8 @@ class Effects(Part):
             The mean of a row averaged over the distribution of the random effects (the population), with errors that
             include those of the variances; at its group's conditional modes, held fixed; at random effects of zero.
         outcome : {"response", "mean", "link"}
-            What is compared; as `kind` of `predict`.
+            What is compared; as `kind` of `predict`. Of categories without an order probabilities or linear predictors,
+            each category by itself.
         weights : (n,) array_like, optional
             Of the rows in averages.
         level : float

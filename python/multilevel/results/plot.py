@@ -79,14 +79,16 @@ class Plot:
 
         Parameters
         ----------
-        kind : {"pearson", "deviance", "response"}
+        kind : {"pearson", "deviance", "response", "quantile"}
+            Categories without an order have quantile residuals alone.
         ax : Axes, optional
         """
         return residual_plots.residuals(self.fit, kind, ax)
 
     @understands
     def qq(self, what: str = "residuals", ax: Axes | None = None) -> Axes:
-        """Sorted deviance residuals, or conditional modes of a grouping factor, over normal quantiles.
+        """Sorted deviance residuals (of categories quantile residuals), or conditional modes of a grouping factor, over
+        normal quantiles.
 
         The line goes through the quartiles. Modes are drawn towards zero, each by as much as its level has few rows:
         that they look normal is no proof that the random effects are (Verbeke & Lesaffre 1996).
@@ -163,7 +165,7 @@ class Plot:
         style: str = "stacked",
         ax: Axes | None = None,
     ) -> Axes:
-        """Probabilities of ordered categories over a predictor.
+        """Probabilities of categories over a predictor.
 
         Parameters
         ----------

@@ -136,7 +136,7 @@ class RowValues(Part):
         -------
         Series or DataFrame
             Labelled as the rows of the frame; NaN where an input is missing. A frame with `se` or an interval:
-            estimate, std_error and, with an interval, lower and upper; of probabilities of ordered categories it has a
+            estimate, std_error and, with an interval, lower and upper; of probabilities of categories it has a
             row for each category of each row. Intervals of probabilities are made on the logit scale; a prediction
             interval of ``kind="class"`` is from one category to another.
 
@@ -179,7 +179,7 @@ class RowValues(Part):
         ----------
         kind : {"coefficients", "mean"}
             Coefficients of the marginal mean on the scale of the link, comparable with those of a model without random
-            effects; or averages of the marginal mean of the response over the rows.
+            effects; or averages of the marginal mean of the response over the rows. Of categories "probabilities", too.
         newdata : data frame, optional
             Rows to average over; without it, the rows used in the fit.
         by : column name of `newdata` or (n_rows,) array, optional

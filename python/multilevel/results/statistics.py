@@ -15,7 +15,7 @@ class Statistics(Part):
 
     @property
     def method(self) -> str:
-        """Maximum likelihood ("ml"), restricted ("reml"), or quasi-likelihood ("pql", "mql", with "-reml")."""
+        """Maximum likelihood ("ml"), restricted ("reml"), or quasi-likelihood ("pql", "rspl", ...)."""
         return self.fit.method
 
     @property

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..design.choices import Choices
 from ..design.design import Design
+from ..design.thresholds import Thresholds
 from ..errors import DataError
 from ..family.registry import Family
 from ..fitting.record import Fit
@@ -81,7 +83,19 @@ def _check_functions(needed: Mapping[str, Any], given: Mapping[str, Any]) -> Non
 
 def _check(fit: Fit, design: Design) -> None:
     """Lengths that must agree, and codes that must have a level: arrays are read by position from here on."""
-    n, p = design.n_rows, len(fit.fixed_names)
+    _check_rows(design)
+    if design.thresholds is not None:
+        _check_thresholds(fit, design, design.thresholds)
+    if design.choices is not None:
+        _check_choices(design, design.choices)
+    _check_kinds(fit, design)
+    _check_terms(design)
+    _check_random_effects(fit, design)
+    _check_parameters(fit, design)
+
+
+def _check_rows(design: Design) -> None:
+    n = design.n_rows
     _agree(len(design.response.values), n)
     for rows in (
         design.response.size,
@@ -98,45 +112,58 @@ def _check(fit: Fit, design: Design) -> None:
         _agree(n if beside.offset is None else len(beside.offset), n)
         for column in beside.fixed:
             _column(column.values, n)
-    if design.thresholds is not None:
-        categories, matrix = len(design.thresholds.categories), design.thresholds.matrix
-        _agree(matrix.shape, (categories - 1, len(design.thresholds.coefficients)))
-        _codes(np.asarray(design.response.values - 1.0, dtype=np.int64), categories)
-        if not design.parts or not fit.components or fit.components[0].parameter != design.parts[0].parameter:
-            raise ValueError("its thresholds have no coefficients")
-    if design.choices is not None:
-        choices, values = design.choices, np.asarray(design.response.values, dtype=np.int64)
-        blocks = max(1, len(choices.categories) - 1)
-        if choices.by_category:
-            _codes(values - 1, len(choices.categories))
-        elif choices.sets is None or len(choices.kept) != 1 + len(design.random_terms):
-            raise ValueError("its rows are in no sets")
-        else:
-            _column(choices.sets, n)
-        if not 0 <= choices.base < max(1, len(choices.categories)):
-            raise ValueError("its base is no category")
-        for columns in (design.fixed, *(term.names for term in design.random_terms)):
-            _agree(len(columns) % blocks, 0)
-    for term in design.fixed_terms:
-        for part in term.parts:
-            for values in part.values:
-                _column(values, n)
-            if part.levels is not None:
-                _codes(part.values[0], len(part.levels))
-        if not all(0 <= k < len(design.fixed) for k in term.columns):
-            raise ValueError("a term has columns that are not there")
-    kinds = design.response.kinds
-    if (kinds is not None) != bool(fit.family.kinds):
-        raise ValueError("kinds of rows and families do not agree")
-    if kinds is not None:
-        _column(kinds, n)
-        _codes(kinds, len(fit.family.kinds))
     for own in design.source:
         _column(own.values, n)
         if own.levels is not None:
             _codes(own.values, len(own.levels))
+
+
+def _check_thresholds(fit: Fit, design: Design, thresholds: Thresholds) -> None:
+    categories, matrix = len(thresholds.categories), thresholds.matrix
+    _agree(matrix.shape, (categories - 1, len(thresholds.coefficients)))
+    _codes(np.asarray(design.response.values - 1.0, dtype=np.int64), categories)
+    if not design.parts or not fit.components or fit.components[0].parameter != design.parts[0].parameter:
+        raise ValueError("its thresholds have no coefficients")
+
+
+def _check_choices(design: Design, choices: Choices) -> None:
+    values = np.asarray(design.response.values, dtype=np.int64)
+    blocks = max(1, len(choices.categories) - 1)
+    if choices.by_category:
+        _codes(values - 1, len(choices.categories))
+    elif choices.sets is None or len(choices.kept) != 1 + len(design.random_terms):
+        raise ValueError("its rows are in no sets")
+    else:
+        _column(choices.sets, design.n_rows)
+    if not 0 <= choices.base < max(1, len(choices.categories)):
+        raise ValueError("its base is no category")
+    for columns in (design.fixed, *(term.names for term in design.random_terms)):
+        _agree(len(columns) % blocks, 0)
+
+
+def _check_kinds(fit: Fit, design: Design) -> None:
+    kinds = design.response.kinds
+    if (kinds is not None) != bool(fit.family.kinds):
+        raise ValueError("kinds of rows and families do not agree")
+    if kinds is not None:
+        _column(kinds, design.n_rows)
+        _codes(kinds, len(fit.family.kinds))
+
+
+def _check_terms(design: Design) -> None:
+    for term in design.fixed_terms:
+        for part in term.parts:
+            for values in part.values:
+                _column(values, design.n_rows)
+            if part.levels is not None:
+                _codes(part.values[0], len(part.levels))
+        if not all(0 <= k < len(design.fixed) for k in term.columns):
+            raise ValueError("a term has columns that are not there")
+
+
+def _check_random_effects(fit: Fit, design: Design) -> None:
     for factor in design.grouping_factors:
-        _column(factor.codes, n)
+        _column(factor.codes, design.n_rows)
         _codes(factor.codes, len(factor.levels))
     if not len(fit.random_cov) == len(fit.theta) == len(fit.theta_values) == len(design.random_terms):
         raise ValueError("its terms do not agree")
@@ -148,15 +175,19 @@ def _check(fit: Fit, design: Design) -> None:
         _agree(len(random.columns), len(random.names))
         _agree(covariance.shape, (len(random.names),) * 2)
         for of_random in random.columns:
-            _column(of_random, n)
+            _column(of_random, design.n_rows)
     for factor, q, modes, spread in zip(design.grouping_factors, effects, fit.modes, fit.mode_cov, strict=True):
         _agree(modes.shape, (len(factor.levels), q))
         _agree(spread.shape, (len(factor.levels), q, q))
+
+
+def _check_parameters(fit: Fit, design: Design) -> None:
     for component in fit.components:
         if component.parameter not in {own.parameter for own in design.parts}:
             raise ValueError("a part of it has no columns")
         if not 0 <= component.first <= len(fit.psi) - len(component.names):
             raise ValueError("a part of it has no coefficients")
+    p = len(fit.fixed_names)
     _agree(fit.beta.shape, (p,))
     _agree(fit.beta_covariance.shape, (p, p))
     _agree(fit.psi.shape, (len(fit.parameter_names),))

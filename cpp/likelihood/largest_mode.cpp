@@ -1,0 +1,453 @@
+#include "likelihood/largest_mode.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "linear_algebra/small_factor.hpp"
+#include "numeric/row_sums.hpp"
+
+namespace multilevel::likelihood {
+
+namespace {
+
+namespace small = linear_algebra::small;
+
+constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
+constexpr int least_batch_rows = 1024;  // rows x points of one call of the family, about
+constexpr int most_directions = 42;
+constexpr int most_batch = 16, most_shells = 8;
+constexpr double first_shell = 1.5, next_shell = 1.3, back = 0.4;
+constexpr double least_progress = 1.02, least_curvature = 1e-9;
+constexpr double safe = 0.98;         // of a radius, for rounding
+constexpr double same_height = 1e-9;  // of f, relative to 1 + |f|
+constexpr int most_boxes[] = {0, 400, 1200, 2500};
+constexpr int boxes_at_once = 4;
+constexpr int most_steps = 100, most_shortenings = 40, most_shifts = 60;
+constexpr double least_shift = 1e-3;
+constexpr double mode_decrement = 1e-12;
+
+/// Unit vectors, and the cosine of how far any other is from the nearest of them.
+struct Directions {
+  int n;
+  double cosine;
+  double at[most_directions][LargestMode::most_effects];
+};
+
+Directions in_a_plane(int n) {
+  const double angle = 6.28318530717958647693 / n;
+  Directions all{n, std::cos(0.5 * angle), {}};
+  for (int k = 0; k < n; ++k) {
+    all.at[k][0] = std::cos(k * angle);
+    all.at[k][1] = std::sin(k * angle);
+  }
+  return all;
+}
+
+/// The corners of an icosahedron, and the middles of its edges.
+Directions in_space(bool middles) {
+  constexpr double a = 0.52573111211913360603, b = 0.85065080835203993218;
+  Directions all{12,
+                 0.79465447229176612295,
+                 {{0, a, b},
+                  {0, a, -b},
+                  {0, -a, b},
+                  {0, -a, -b},
+                  {a, b, 0},
+                  {a, -b, 0},
+                  {-a, b, 0},
+                  {-a, -b, 0},
+                  {b, 0, a},
+                  {b, 0, -a},
+                  {-b, 0, a},
+                  {-b, 0, -a}}};
+  if (!middles) return all;
+  all.cosine = 0.93417235896271569645;
+  for (int i = 0; i < 12; ++i)
+    for (int j = 0; j < i; ++j) {
+      const double *x = all.at[i], *y = all.at[j], cosine = x[0] * y[0] + x[1] * y[1] + x[2] * y[2];
+      if (!(cosine > 0.4)) continue;
+      for (int k = 0; k < 3; ++k) all.at[all.n][k] = (x[k] + y[k]) / std::sqrt(2.0 + 2.0 * cosine);
+      ++all.n;
+    }
+  return all;
+}
+
+const Directions& directions(int q, bool far) {
+  static const Directions line{2, 1.0, {{1.0}, {-1.0}}}, few = in_a_plane(6), many = in_a_plane(16),
+                                                         corners = in_space(false), all = in_space(true);
+  if (q == 1) return line;
+  if (q == 2) return far ? many : few;
+  return far ? all : corners;
+}
+
+/// The largest eigenvalue of a symmetric matrix, column-major; of three rows or more an upper bound of it.
+double largest_eigenvalue(int q, const double* a) {
+  if (q == 1) return a[0];
+  if (q == 2) {
+    const double half = 0.5 * (a[0] - a[3]);
+    return 0.5 * (a[0] + a[3]) + std::sqrt(half * half + a[1] * a[1]);
+  }
+  // Wolkowicz and Styan (1980): mean + sqrt(q - 1) times the standard deviation of the eigenvalues.
+  double trace = 0.0, squares = 0.0;
+  for (int k = 0; k < q; ++k) trace += a[k * (q + 1)];
+  for (int k = 0; k < q * q; ++k) squares += a[k] * a[k];
+  const double mean = trace / q;
+  return mean + std::sqrt(std::fmax(0.0, (squares / q - mean * mean) * (q - 1)));
+}
+
+double dot(int q, const double* x, const double* y) {
+  double sum = 0.0;
+  for (int a = 0; a < q; ++a) sum += x[a] * y[a];
+  return sum;
+}
+double norm(int q, const double* x) { return std::sqrt(dot(q, x, x)); }
+
+/// a = L^-1 a L^-T for a symmetric matrix.
+void whiten(int q, const double* L, double* a) {
+  for (int c = 0; c < q; ++c) small::forward(q, L, a + c * q);
+  for (int r = 0; r < q; ++r)
+    for (int c = 0; c < r; ++c) std::swap(a[r + c * q], a[c + r * q]);
+  for (int c = 0; c < q; ++c) small::forward(q, L, a + c * q);
+}
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+LargestMode::LargestMode(const family::Family& family, int most_rows, int q)
+    : family_(family),
+      q_(q),
+      batch_(1),
+      eta_(at(std::max(most_rows, least_batch_rows)) + 8),
+      response_(eta_),
+      second_(eta_),
+      weight_(eta_),
+      value_(eta_),
+      d1_(eta_),
+      d2_(eta_) {}
+
+void LargestMode::set(const Cluster& cluster) {
+  cluster_ = cluster;
+  copies_ = 0;
+  known_ = false;
+  batch_ = std::clamp(least_batch_rows / std::max(1, cluster.n), 1, most_batch);
+  highest_ = numeric::sum(cluster.n, cluster.bounds.value);
+  convex_ = products(cluster.bounds.second, 0.0, 1.0);
+}
+
+/// diagonal I + sign X' diag(weight) X.
+LargestMode::Matrix LargestMode::products(const double* weight, double diagonal, double sign) const {
+  Matrix r{};
+  for (int a = 0; a < q_; ++a)
+    for (int b = 0; b <= a; ++b) {
+      const double own = sign * numeric::dot(cluster_.n, cluster_.x[at(a)], cluster_.x[at(b)], weight);
+      r[at(a + b * q_)] = r[at(b + a * q_)] = own + (a == b ? diagonal : 0.0);
+    }
+  return r;
+}
+
+void LargestMode::copy_rows(int copies) {
+  const int n = cluster_.n;
+  const family::Observations& own = cluster_.data;
+  if (copies_ == 0) {
+    data_ = {response_.data(), own.second ? second_.data() : nullptr, weight_.data(), own.phi};
+    for (int r = 0; r < family::max_phi; ++r)
+      if (own.phi.step[r]) {
+        phi_[r].resize(eta_.size());
+        data_.phi.value[r] = phi_[r].data();
+      }
+  }
+  for (; copies_ < copies; ++copies_) {
+    const int to = copies_ * n;
+    std::copy_n(own.response, n, response_.data() + to);
+    if (own.second) std::copy_n(own.second, n, second_.data() + to);
+    std::copy_n(own.weight, n, weight_.data() + to);
+    for (int r = 0; r < family::max_phi; ++r)
+      if (own.phi.step[r]) std::copy_n(own.phi.value[r], n, phi_[r].data() + to);
+  }
+}
+
+/// f and its gradient at `m` points; minus infinity where there is none.
+void LargestMode::evaluate(Point* points, int m) {
+  const int n = cluster_.n;
+  for (int first = 0; first < m; first += batch_) {
+    const int own = std::min(batch_, m - first);
+    copy_rows(own);
+    for (int k = 0; k < own; ++k) {
+      double* eta = eta_.data() + k * n;
+      std::copy_n(cluster_.fixed_eta, n, eta);
+      for (int a = 0; a < q_; ++a) numeric::add_multiple(n, points[first + k].at[at(a)], cluster_.x[at(a)], eta);
+    }
+    family::RowDerivatives out;
+    out.value = value_.data();
+    out.eta[0] = d1_.data();
+    out.eta[1] = d2_.data();
+    family_.derivatives(family::Order::step, {own * n, eta_.data(), data_}, out);
+    for (int k = 0; k < own; ++k) {
+      Point& point = points[first + k];
+      point.f = numeric::sum(n, value_.data() + k * n) - 0.5 * dot(q_, point.at.data(), point.at.data());
+      if (!std::isfinite(point.f)) point.f = minus_infinity;
+      for (int a = 0; a < q_; ++a)
+        point.gradient[at(a)] = numeric::dot(n, cluster_.x[at(a)], d1_.data() + k * n) - point.at[at(a)];
+    }
+  }
+}
+
+/// Newton's method; afterwards d2_ holds the rows' second derivatives. False where it has not come to a mode.
+bool LargestMode::climb(Point& point) {
+  evaluate(&point, 1);
+  for (int iteration = 0; iteration < most_steps && std::isfinite(point.f); ++iteration) {
+    const Matrix H = products(d2_.data(), 1.0, -1.0);
+    double shift = 0.0;
+    bool concave = true;
+    Vector step = point.gradient;
+    for (int k = 0;; ++k) {
+      Matrix L = H;
+      for (int a = 0; a < q_; ++a) L[at(a * (q_ + 1))] += shift;
+      if (small::cholesky(q_, L.data())) {
+        small::forward(q_, L.data(), step.data());
+        small::backward(q_, L.data(), step.data());
+        break;
+      }
+      if (k == most_shifts) return false;
+      concave = false;
+      shift = shift == 0.0 ? least_shift * std::fmax(1.0, std::fabs(largest_eigenvalue(q_, H.data()))) : 2.0 * shift;
+    }
+    const double decrement = dot(q_, point.gradient.data(), step.data());
+    if (!std::isfinite(decrement)) return false;
+    if (decrement < mode_decrement) return concave;
+    Point next = point;
+    double factor = 1.0;
+    for (int k = 0;; ++k, factor *= 0.5) {
+      if (k == most_shortenings) return false;
+      for (int a = 0; a < q_; ++a) next.at[at(a)] = point.at[at(a)] + factor * step[at(a)];
+      evaluate(&next, 1);
+      if (next.f >= point.f - 1e-13 * (1.0 + std::fabs(point.f))) break;
+    }
+    point = next;
+  }
+  return false;
+}
+
+/// False where v is no mode.
+bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& peak) const {
+  peak.at = v;
+  peak.f = f;
+  peak.L = products(d2, 1.0, -1.0);
+  peak.stretch = largest_eigenvalue(q_, peak.L.data());
+  if (!std::isfinite(f) || !small::cholesky(q_, peak.L.data())) return false;
+  Matrix C = convex_;
+  for (int a = 0; a < q_; ++a) C[at(a * (q_ + 1))] -= 1.0;
+  whiten(q_, peak.L.data(), C.data());
+  peak.curvature = largest_eigenvalue(q_, C.data());
+  // f <= f(mode) - r^2 / 2 + T r^3 / 6 in every direction y_j' is a part of.
+  Matrix T{};
+  for (int j = 0; j < cluster_.n; ++j) {
+    Vector y;
+    for (int a = 0; a < q_; ++a) y[at(a)] = cluster_.x[at(a)][j];
+    small::forward(q_, peak.L.data(), y.data());
+    const double own = cluster_.bounds.third[j] * norm(q_, y.data());
+    for (int a = 0; a < q_; ++a)
+      for (int b = 0; b < q_; ++b) T[at(a + b * q_)] += own * y[at(a)] * y[at(b)];
+  }
+  peak.proved = false;
+  peak.radius = safe * 3.0 / largest_eigenvalue(q_, T.data());
+  return true;
+}
+
+/// No v further out than this can make f as large as that.
+double LargestMode::reach(double f) const { return std::sqrt(2.0 * std::fmax(0.0, highest_ - f)); }
+
+bool LargestMode::is_largest(const double* v, double value, const double* d2) {
+  Matrix K{};
+  for (int k = 0; k < q_ * q_; ++k) K[at(k)] = -convex_[at(k)];
+  for (int a = 0; a < q_; ++a) K[at(a * (q_ + 1))] += 1.0;
+  if (small::cholesky(q_, K.data())) return true;  // f is concave
+  if (!std::isfinite(highest_)) return false;
+  Vector mode{};
+  std::copy_n(v, q_, mode.begin());
+  known_ = make_peak(mode, value, d2, peak_);
+  return known_ && within_shells(peak_);
+}
+
+/// Excludes shell after shell around a mode: each point p excludes, of the cone around its direction, the radii where
+/// the parabola from f(p) along the cone's least favourable line is below the mode. The radius grows as far as that
+/// goes.
+bool LargestMode::within_shells(Peak& peak) {
+  const double c = std::fmax(peak.curvature, least_curvature);
+  const double most_v = reach(peak.f) + norm(q_, peak.at.data());  // of a step that can lead to more
+  Matrix inverse{};
+  small::inverse_from_factor(q_, peak.L.data(), inverse.data(), q_);
+  const double least_length = 1.0 / std::sqrt(peak.stretch),
+               most_length = std::sqrt(largest_eigenvalue(q_, inverse.data()));
+  double& covered = peak.radius;
+  double r = first_shell * covered;
+  for (int shell = 0; shell < most_shells; ++shell) {
+    // Further out what a point excludes is a narrower cone.
+    const Directions& all = directions(q_, shell > 0);
+    const double sine = std::sqrt(1.0 - all.cosine * all.cosine);
+    Point points[most_directions];
+    const double* ways[most_directions];
+    int n = 0;
+    for (int k = 0; k < all.n; ++k) {
+      Vector s{};
+      std::copy_n(all.at[k], q_, s.begin());
+      small::backward(q_, peak.L.data(), s.data());
+      // How long steps in the cone are at least, for each unit of r.
+      const double length = std::fmax(least_length, all.cosine * norm(q_, s.data()) - sine * most_length);
+      if (covered * length >= most_v) continue;
+      for (int a = 0; a < q_; ++a) points[n].at[at(a)] = peak.at[at(a)] + r * s[at(a)];
+      ways[n++] = all.at[k];
+    }
+    if (n == 0) return peak.proved = true;
+    evaluate(points, n);
+    double first = 0.0, last = std::numeric_limits<double>::infinity();
+    for (int k = 0; k < n; ++k) {
+      if (!std::isfinite(points[k].f)) return false;
+      Vector g = points[k].gradient;
+      small::forward(q_, peak.L.data(), g.data());
+      const double size = norm(q_, g.data()), along = dot(q_, g.data(), ways[k]);
+      const double across = std::sqrt(std::fmax(0.0, size * size - along * along));
+      const double most = along >= size * all.cosine ? size : along * all.cosine + across * sine;
+      const double A = 0.5 * c, B = most - c * r * all.cosine, C = points[k].f - peak.f - r * along + 0.5 * c * r * r;
+      const double square = B * B - 4.0 * A * C;
+      if (!(square > 0.0)) {
+        first = std::numeric_limits<double>::infinity();
+        break;
+      }
+      const double root = std::sqrt(square), sum = B < 0.0 ? root - B : -root - B;  // without cancellation
+      first = std::fmax(first, B < 0.0 ? 2.0 * C / sum : sum / (2.0 * A));
+      last = std::fmin(last, safe * (B < 0.0 ? sum / (2.0 * A) : 2.0 * C / sum));
+    }
+    if (first <= covered * safe) {
+      if (!(last > least_progress * covered)) return false;
+      covered = last;
+      r = next_shell * covered;
+    } else {
+      if (r < least_progress * covered) return false;
+      r = covered + back * (r - covered);
+    }
+  }
+  return false;
+}
+
+/// The most that f can be in a box.
+void LargestMode::limit(Box& box) const {
+  box.slope = box.centre.gradient;
+  small::forward(q_, metric_.data(), box.slope.data());
+  box.bound = box.centre.f + 0.5 * curvature_ * dot(q_, box.half.data(), box.half.data());
+  for (int a = 0; a < q_; ++a) box.bound += std::fabs(box.slope[at(a)]) * box.half[at(a)];
+}
+
+bool LargestMode::can_hold_more(const Box& box, const Peak& peak, double best) const {
+  if (box.bound <= best) return false;
+  const double size = norm(q_, box.half.data());
+  if (norm(q_, box.centre.at.data()) - spread_ * size > reach(best)) return false;
+  if (!std::isfinite(peak.f)) return true;
+  // Within the ball around the mode?
+  Vector from{};
+  for (int a = 0; a < q_; ++a)
+    for (int b = a; b < q_; ++b) from[at(a)] += peak.L[at(b + a * q_)] * (box.centre.at[at(b)] - peak.at[at(b)]);
+  return norm(q_, from.data()) + std::sqrt(peak.stretch) * spread_ * size > peak.radius;
+}
+
+/// Climbs from a point and takes the mode where it is better.
+void LargestMode::try_for_better(const Point& from, Peak& best) {
+  Point point = from;
+  Peak found;
+  if (!climb(point) || !make_peak(point.at, point.f, d2_.data(), found)) return;
+  if (std::isfinite(best.f)) met_another_ = true;
+  if (!(found.f > best.f)) return;
+  best = found;
+  within_shells(best);
+}
+
+bool LargestMode::find(double* v, double& value) {
+  met_another_ = false;
+  bool proved = known_ && search_boxes(peak_);
+  if (!proved) {
+    peak_ = {};
+    peak_.f = minus_infinity;
+    proved = search_boxes(peak_);
+  }
+  value = peak_.f;
+  if (std::isfinite(value)) std::copy_n(peak_.at.begin(), q_, v);
+  return proved;
+}
+
+/// Divides the space that can hold more than `best` into boxes until nothing is left. Without one the search begins at
+/// zero.
+bool LargestMode::search_boxes(Peak& best) {
+  Point zero{};
+  evaluate(&zero, 1);
+  if (!std::isfinite(zero.f) || !std::isfinite(highest_)) return false;
+  if (!std::isfinite(best.f)) try_for_better(zero, best);
+  if (best.proved) return true;
+  double height = std::fmax(zero.f, best.f);
+  auto enough = [&] { return height + same_height * (1.0 + std::fabs(height)); };
+
+  metric_ = convex_;
+  for (int a = 0; a < q_; ++a) metric_[at(a * (q_ + 1))] += 1.0;
+  curvature_ = std::fmax(0.0, 1.0 - 2.0 / largest_eigenvalue(q_, metric_.data()));
+  bool proved = small::cholesky(q_, metric_.data());
+  spread_ = 1.0;  // of v, for a step of one in the boxes' coordinates: M^-T shrinks
+  Box root{};
+  root.centre = zero;
+  for (int a = 0; a < q_; ++a) root.half[at(a)] = reach(height) * norm(q_ - a, metric_.data() + a * (q_ + 1));
+  limit(root);
+  boxes_.assign(1, root);
+  for (int used = 0; proved && !boxes_.empty();) {
+    if (used >= most_boxes[q_]) {
+      proved = false;
+      break;
+    }
+    Point points[2 * boxes_at_once];
+    Box parents[boxes_at_once];
+    int m = 0;
+    while (m < boxes_at_once && !boxes_.empty()) {
+      std::pop_heap(boxes_.begin(), boxes_.end());
+      Box box = boxes_.back();
+      boxes_.pop_back();
+      if (!can_hold_more(box, best, enough())) continue;
+      int axis = 0;
+      double most = -1.0;
+      for (int a = 0; a < q_; ++a) {
+        const double h = box.half[at(a)], own = (std::fabs(box.slope[at(a)]) + 0.5 * curvature_ * h) * h;
+        if (own > most) {
+          most = own;
+          axis = a;
+        }
+      }
+      Vector third{};
+      third[at(axis)] = box.half[at(axis)] * (2.0 / 3.0);
+      small::backward(q_, metric_.data(), third.data());
+      for (int a = 0; a < q_; ++a) {
+        points[2 * m].at[at(a)] = box.centre.at[at(a)] + third[at(a)];
+        points[2 * m + 1].at[at(a)] = box.centre.at[at(a)] - third[at(a)];
+      }
+      box.half[at(axis)] *= 1.0 / 3.0;
+      parents[m++] = box;
+    }
+    evaluate(points, 2 * m);
+    used += 2 * m;
+    for (int k = 0; k < 2 * m; ++k) {
+      if (points[k].f == minus_infinity) return false;
+      if (!(points[k].f > height)) continue;
+      try_for_better(points[k], best);
+      if (best.proved) return true;
+      height = std::fmax(points[k].f, best.f);
+    }
+    for (int k = 0; k < 3 * m; ++k) {
+      Box child = parents[k / 3];
+      if (k % 3) child.centre = points[2 * (k / 3) + k % 3 - 1];
+      limit(child);
+      if (!can_hold_more(child, best, enough())) continue;
+      boxes_.push_back(child);
+      std::push_heap(boxes_.begin(), boxes_.end());
+    }
+  }
+  return proved && best.f >= height;
+}
+
+}  // namespace multilevel::likelihood

@@ -1,0 +1,11 @@
+#include "likelihood/one_factor/traits_impl.hpp"
+
+namespace multilevel::likelihood {
+
+std::unique_ptr<PanelLikelihood> make_traits_2(const model::Model& model, const model::Response& response,
+                                               const model::Layout& layout, const numeric::QuadratureRule& rule,
+                                               Derivatives derivatives, bool with_traits) {
+  return std::make_unique<Traits<2>>(model, response, layout, rule, derivatives, with_traits);
+}
+
+}  // namespace multilevel::likelihood

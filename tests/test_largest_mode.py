@@ -1,0 +1,241 @@
+"""The largest conditional mode of a cluster, where it can be proved to be: against searches from many places, written
+from the densities' definitions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+import multilevel as ml
+from multilevel import _core
+
+Array = NDArray[np.float64]
+Rows = Callable[[Array, Array], tuple[Array, Array, Array]]  # of eta and y: log density and two derivatives
+TAU = np.array([-1.0, 0.3, 1.5])
+DF = 2.0
+
+
+def student_t(eta: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Of scale one, without its constant."""
+    r = y - eta
+    more = DF + r**2
+    return -(DF + 1) / 2 * np.log1p(r**2 / DF), (DF + 1) * r / more, (DF + 1) * (r**2 - DF) / more**2
+
+
+def ordered(eta: Array, y: Array, tau: Array = TAU) -> tuple[Array, Array, Array]:
+    """Of the category whose ends are the thresholds below and above it, Cauchy distributed."""
+    ends = np.concatenate([[-np.inf], tau, [np.inf]])
+    k = np.broadcast_to(y, eta.shape).astype(int)
+    a, b = ends[k] - eta, ends[k - 1] - eta
+    with np.errstate(invalid="ignore"):
+        inner = np.arctan2(a - b, 1 + a * b)
+        p = np.where(np.isinf(b), np.arctan2(1, -a), np.where(np.isinf(a), np.arctan2(1, b), inner)) / np.pi
+
+        def density(x: Array) -> tuple[Array, Array]:
+            f = np.where(np.isinf(x), 0.0, 1 / (np.pi * (1 + x**2)))
+            return f, np.where(np.isinf(x), 0.0, -2 * x / (1 + x**2) * f)
+
+        (fa, slope_a), (fb, slope_b) = density(a), density(b)
+    first = -(fa - fb) / p
+    return np.log(p), first, (slope_a - slope_b) / p - first**2
+
+
+def successes(eta: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Of one trial: two categories."""
+    return ordered(eta, y + 1, np.array([0.0]))
+
+
+def climbed(rows: Rows, o: Array, s: Array, y: Array, v: Array) -> tuple[Array, Array, Array]:
+    """Modes near many starts at once (one per row of `v`), f there, and -f''."""
+    q = s.shape[1]
+
+    def f_of(v: Array) -> tuple[Array, Array, Array]:
+        value, first, second = rows(o + v @ s.T, y)
+        H = np.einsum("kj,ja,jb->kab", -second, s, s) + np.eye(q)
+        return value.sum(1) - 0.5 * (v**2).sum(1), first @ s - v, H
+
+    f, gradient, H = f_of(v)
+    for _ in range(60):
+        values, vectors = np.linalg.eigh(H)
+        along = np.einsum("kab,ka->kb", vectors, gradient) / np.maximum(np.abs(values), 0.01)
+        step = np.einsum("kab,kb->ka", vectors, along)
+        length = np.ones(len(v))
+        for _ in range(40):
+            moved = f_of(v + length[:, None] * step)
+            fell = ~(moved[0] >= f - 1e-13 * (1 + np.abs(f)))
+            if not fell.any():
+                break
+            length[fell] *= 0.4
+        keep = ~fell
+        v[keep] += (length[:, None] * step)[keep]
+        f[keep], gradient[keep], H[keep] = moved[0][keep], moved[1][keep], moved[2][keep]
+        if np.abs((gradient * step).sum(1)).max() < 1e-15:
+            break
+    is_mode = (np.linalg.eigvalsh(H)[:, 0] > 0) & (np.abs(gradient).max(1) < 1e-5)
+    return v[is_mode], f[is_mode], H[is_mode]
+
+
+def largest(rows: Rows, o: Array, s: Array, y: Array, rng: np.random.Generator) -> float:
+    """Laplace at the largest of the modes that many starts lead to, without constants of the density."""
+    q = s.shape[1]
+    spread = np.concatenate([np.full(700, 1.0), np.full(700, 3.0), np.full(600, 9.0)])
+    starts = np.concatenate([np.zeros((1, q)), rng.normal(size=(2000, q)) * spread[:, None]])
+    f = rows(o + starts @ s.T, y)[0].sum(1) - 0.5 * (starts**2).sum(1)
+    chosen = np.concatenate([np.argsort(-f)[:60], rng.choice(2001, 40, replace=False)])
+    _, f, H = climbed(rows, o, s, y, starts[chosen])
+    k = int(f.argmax())
+    return float(f[k] - 0.5 * np.linalg.slogdet(H[k])[1])
+
+
+@dataclass
+class Case:
+    """A grouping factor with q effects, and its clusters' Laplace approximations at given parameters."""
+
+    core: _core.Model
+    y: Array
+    psi: Array
+    g: NDArray[np.int32]
+    o: Array
+    s: Array
+    rows: Rows
+    constant: float  # of a row
+
+    def core_values(self) -> Array:
+        return _core.contributions(self.core, self.y, self.psi, 1).loglik
+
+    def references(self, rng: np.random.Generator) -> Array:
+        own = [self.g == i for i in range(int(self.g.max()) + 1)]
+        values = [largest(self.rows, self.o[r], self.s[r], self.y[r], rng) for r in own]
+        return np.array([value + self.constant * r.sum() for value, r in zip(values, own, strict=True)])
+
+
+def case(family: str, q: int, size: int, sd: float, seed: int, m: int) -> Case:
+    """Responses of which a sixth is another row's, so that rows of a cluster contradict each other."""
+    rng = np.random.default_rng([seed, q, size])
+    g = np.repeat(np.arange(m), size).astype(np.int32)
+    n = len(g)
+    x = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])[:, :q]
+    scales = sd * np.exp(0.4 * rng.normal(size=q))
+    factor = np.tril(0.5 * rng.normal(size=(q, q)) * scales[:, None], -1) + np.diag(scales)
+    slope, z = 0.5 * rng.normal(), rng.normal(size=n)
+    eta = slope * z + ((rng.normal(size=(m, q)) @ factor.T)[g] * x).sum(1)
+    theta = [factor[a, b] for b in range(q) for a in range(b, q)]
+    other = np.where(rng.random(n) < 1 / 6, rng.permutation(n), np.arange(n))
+    columns = [x[:, k] for k in range(q)]
+    if family == "cumulative":
+        y = 1.0 + np.searchsorted(TAU, (eta + rng.standard_cauchy(n))[other]).astype(float)
+        y[:4] = [1.0, 2.0, 3.0, 4.0]
+        data = pd.DataFrame({"y": y.astype(int), "g": g, **{f"x{k}": x[:, k] for k in range(q)}, "z": z})
+        term = " + ".join(["1", *(f"x{k}" for k in range(1, q))])
+        model = ml.MixedModel(f"y ~ z + ({term} | g)", data, family="cumulative", link="cauchit")
+        psi = np.array([slope, *theta, *TAU])
+        return Case(model._core, y, psi, g, slope * z, x @ factor, ordered, 0.0)
+    if family == "student_t":
+        y = (eta + rng.standard_t(DF, n))[other]
+        phi, rows = [0.0, np.log(DF)], student_t
+        constant = float(stats.t.logpdf(0.0, DF))
+    else:
+        y = (np.arctan2(1, -eta) / np.pi > rng.random(n))[other].astype(float)
+        phi, rows, constant = [], successes, 0.0
+    link = "identity" if family == "student_t" else "cauchit"
+    core = _core.Model(family, link, n, None, None, None, [z], [g], [m], [(0, columns, "unstructured")], 1)
+    return Case(core, y, np.array([slope, *theta, *phi]), g, slope * z, x @ factor, rows, constant)
+
+
+@pytest.mark.parametrize("q", [1, 2, 3])
+@pytest.mark.parametrize("family", ["student_t", "binomial", "cumulative"])
+def test_no_larger_mode_is_found(family: str, q: int) -> None:
+    rng = np.random.default_rng(q)
+    for size, sd in [(4, 3.0), (5, 0.7), (4, 6.0), (9, 2.0), (25, 10.0)]:
+        own = case(family, q, size, sd, seed=1, m=6)
+        # Both are right to rounding where they agree; a cluster that the search from many places misses is no fault.
+        assert (own.core_values() >= own.references(rng) - 1e-7).all()
+
+
+def test_a_cluster_with_modes_far_apart() -> None:
+    # Of the modes (1.23, 0.44) and (-1.00, 1.47), with f = -7.0500 and -6.9725, scans along the axes from the first see
+    # nothing of the second.
+    s = np.array([[4.955052404112649, z] for z in (3.9986516013355295, 9.76456671575167, -2.998470745, 4.542119729)])
+    o = np.array([-1.8652357325611588, -4.554840122883987, 1.3986851906609268, -2.1187452332565275])
+    y, tau = np.array([2.0, 2.0, 1.0, 3.0]), np.array([-7.427255115931411, 6.705074221736126, 8.607320232521515])
+
+    def rows(eta: Array, y: Array) -> tuple[Array, Array, Array]:
+        return ordered(eta, y, tau)
+
+    v, f, _ = climbed(rows, o, s, y, np.array([[1.2, 0.4], [-1.0, 1.5]]))
+    assert v == pytest.approx(np.array([[1.233699, 0.442971], [-1.004474, 1.465749]]), abs=1e-4)
+    assert f == pytest.approx([-7.04997156, -6.97248145], abs=1e-6)
+
+    # A second cluster has the category that is missing; an offset stands for the fixed part.
+    data = pd.DataFrame({"y": [2, 2, 1, 3, 4], "x": [*(s[:, 1] / 3.7535075), 0.0], "o": [*o, 0.0], "g": [0] * 4 + [1]})
+    data = pd.concat([data, data.assign(g=data.g + 2)], ignore_index=True)
+    model = ml.MixedModel("y ~ 0 + offset(o) + (x || g)", data, family="cumulative", link="cauchit")
+    psi = np.array([4.955052404112649, 3.7535075, *tau])
+    values = _core.contributions(model._core, data["y"].to_numpy(float), psi, 1).loglik
+    best = largest(rows, o, s, y, np.random.default_rng(0))
+    assert values[[0, 2]] == pytest.approx(best, abs=1e-8)
+
+
+def test_where_the_search_has_been_does_not_matter() -> None:
+    # Climbs begin where the last ones ended; only what is proved to be the largest is taken from there.
+    own = case("cumulative", 2, 5, 4.0, seed=3, m=30)
+    x = np.random.default_rng(4).normal(size=len(own.y))
+    data = pd.DataFrame({"y": own.y.astype(int), "x": x, "g": own.g})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of several maxima: so few rows have them
+        results = ml.fit("y ~ x + (x | g)", data, family="cumulative", link="cauchit", threads=1)
+    fit = results.fit
+    alone = ml.MixedModel("y ~ x + (x | g)", data, family="cumulative", link="cauchit")._core
+    value = _core.evaluate(alone, own.y, fit.psi, fit.n_quadrature, 1)[0]
+    assert results.llf == pytest.approx(value, abs=1e-9 * abs(value))
+    turned = data.iloc[::-1].reset_index(drop=True)
+    other = ml.MixedModel("y ~ x + (x | g)", turned, family="cumulative", link="cauchit")._core
+    again = _core.evaluate(other, turned["y"].to_numpy(float), fit.psi, fit.n_quadrature, 2)[0]
+    assert again == pytest.approx(value, abs=1e-9 * abs(value))
+
+
+BOUNDED = [
+    ("student_t", "identity", [[-0.7, 0.0], [0.3, 1.5]], [0.4], 1.0),
+    ("binomial", "cauchit", [[]], [0.0, 2.0, 3.0], 3.0),
+    ("continuation", "cauchit", [[-1.0, 0.2, 0.9]], [1.0, 2.0, 3.0, 4.0], 1.0),
+    ("reverse_continuation", "cauchit", [[-1.0, 0.2, 0.9]], [1.0, 2.0, 3.0, 4.0], 1.0),
+    *(
+        ("cumulative", "cauchit", [[upper, lower]], [2.0], 1.0)
+        for upper, lower in [(0.0, -np.inf), (np.inf, 0.3), (0.01, 0.0), (0.4, -0.4), (2.0, 0.0), (3.0, -4.0), (40, -9)]
+    ),
+]
+
+
+@pytest.mark.parametrize(("family", "link", "parameters", "responses", "size"), BOUNDED)
+def test_bounds(family: str, link: str, parameters: list[list[float]], responses: list[float], size: float) -> None:
+    f = _core.Family(family, link, categories=4 if "continuation" in family else 0)
+    eta = np.unique(
+        np.concatenate([np.linspace(-60, 60, 4001), np.linspace(-6, 6, 6001), np.sinh(np.linspace(-9, 9, 999))])
+    )
+    one = np.ones(len(eta))
+    for phi in parameters:
+        for y in responses:
+            for weight in (1.0, 2.5):
+                found = f.bounds(np.array([y]), np.array([size]), np.array([weight]), phi)
+                assert found is not None
+                value, second, third = found[:, 0]
+                d = f.derivatives(eta, y * one, size * one, weight * one, phi)
+                assert d["value"].max() <= value + 1e-12
+                assert d["d2"].max() <= second * (1 + 1e-6)
+                assert np.abs(d["d3"]).max() <= third * (1 + 1e-6)
+                if family in ("student_t", "binomial") and y in (0.0, 0.4):
+                    assert d["d2"].max() == pytest.approx(second, rel=1e-4)
+                    assert np.abs(d["d3"]).max() == pytest.approx(third, rel=1e-3)
+
+
+def test_families_without_bounds() -> None:
+    one = np.ones(1)
+    assert _core.Family("student_t", "log").bounds(one, one, one, [0.0, 1.0]) is None
+    assert _core.Family("negative_binomial", "identity").bounds(one, one, one, [0.0]) is None

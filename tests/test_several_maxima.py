@@ -1,0 +1,148 @@
+"""Few rows whose likelihood has several maxima: the fit finds the highest, and evaluates what it is asked to evaluate.
+
+The data are of random designs whose fits once stopped at a lower maximum. Values are compared with Laplace's
+approximation written from its definition, or were computed so.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from scipy.linalg import block_diag
+from scipy.special import gammaln
+
+import multilevel as ml
+
+Array = npt.NDArray[np.float64]
+Density = Callable[[Array, Array], tuple[Array, Array, Array]]
+
+
+def fitted(formula: str, data: pd.DataFrame, family: str, **options: Any) -> ml.MixedModelResults:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        return ml.fit(formula, data, family, **options)
+
+
+def laplace(density: Density, y: Array, eta: Array, Z: Array, root: Array, group: Array) -> float:
+    """Sum over groups of the log integral of the density times that of v, by Laplace; u = root v."""
+    total = 0.0
+    for level in np.unique(group):
+        own = group == level
+        A, v = Z[own] @ root, np.zeros(root.shape[1])
+
+        def f(v: Array, own: Array = own, A: Array = A) -> float:
+            return float(density(y[own], eta[own] + A @ v)[0].sum() - 0.5 * v @ v)
+
+        for _ in range(500):
+            _, first, second = density(y[own], eta[own] + A @ v)
+            H = np.eye(len(v)) + A.T @ (np.maximum(-second, 0)[:, None] * A)
+            step = np.linalg.solve(H, A.T @ first - v)
+            while f(v + step) < f(v) and np.abs(step).max() > 1e-14:
+                step = step / 2
+            v = v + step
+        H = np.eye(len(v)) - A.T @ (density(y[own], eta[own] + A @ v)[2][:, None] * A)
+        total += f(v) - 0.5 * np.linalg.slogdet(H)[1]
+    return total
+
+
+def test_loadings_begin_in_every_direction() -> None:
+    group = np.array([1, 0, 1, 2, 3, 3, 2, 3, 2, 1, 0, 0])
+    part = np.array(list("bccaabccbaba"))
+    y = np.array([0.0250886, 1.45792, 0.935313, 0.180835, 0.440175, 2.14251])
+    y = np.append(y, [0.961933, 3.1927, 1.11439, 1.0906, 0.558557, 1.02751])
+    x = np.array([99.3403, 98.6661, 100.022, 100.02])[group]
+    data = pd.DataFrame({"y": y, "x": x, "s": part, "g": group})
+    results = fitted("y ~ 1 + x + s + rr(0 + s | g, d=1)", data, ml.Family("gaussian", link="log"))
+    Z = (part[:, None] == np.array(list("abc"))).astype(float)
+    sigma = results.residual_sd
+
+    def density(y: Array, eta: Array) -> tuple[Array, Array, Array]:
+        mu = np.exp(eta)
+        value = -0.5 * ((y - mu) / sigma) ** 2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)
+        return value, (y - mu) * mu / sigma**2, (y - 2 * mu) * mu / sigma**2
+
+    eta = np.column_stack([np.ones(12), x, Z[:, 1:]]) @ results.fit.beta
+    loadings = np.array(results.fit.theta_values[0])[:, None]
+    assert results.converged
+    assert results.llf == pytest.approx(laplace(density, y, eta, Z, loadings, group), abs=1e-7)
+    assert results.llf > -4.8702  # the other maximum is at -7.7995
+
+
+def test_a_search_that_creeps_along_a_ridge_is_begun_elsewhere() -> None:
+    group = np.repeat(np.arange(4), 4)
+    x = [99.991, 99.9761, 99.9867, 99.9904, 100.003, 99.9983, 99.982, 99.9929]
+    x += [99.9861, 100.003, 100.001, 99.9802, 100.008, 100.003, 99.9876, 99.9987]
+    z = [0.109427, 0.0599948, 1.35965, 0.29067, 0.136731, -1.13619, 0.57732, 0.252018]
+    z += [-0.483478, -0.394805, 0.12952, 1.6618, -0.340124, 2.53313, 2.17144, -0.350099]
+    y = np.array([2, 2, 48, 3, 2, 0, 1, 3, 0, 1, 4, 79, 0, 1201378, 1203670, 1.0])
+    data = pd.DataFrame({"y": y, "x": np.array(x) - 100, "z": z, "g": group})
+    results = fitted("y ~ 1 + x + z + (1 + x + z | g)", data, "poisson")
+    X = np.column_stack([np.ones(16), data["x"], z])
+    values, vectors = np.linalg.eigh(results.random_cov["g"].to_numpy())
+    root = vectors * np.sqrt(np.maximum(values, 0))
+
+    def density(y: Array, eta: Array) -> tuple[Array, Array, Array]:
+        mu = np.exp(np.minimum(eta, 100))
+        return y * eta - mu - gammaln(y + 1), y - mu, -mu
+
+    assert results.converged
+    assert results.llf == pytest.approx(laplace(density, y, X @ results.fit.beta, X, root, group), abs=1e-5)
+    assert results.llf == pytest.approx(-53.62, abs=0.05)
+
+
+def test_counts_of_another_dispersion() -> None:
+    g = [1, 2, 2, 1, 0, 2, 1, 2, 0, 0, 0, 1, 0, 1, 1, 0, 2, 1, 2, 0, 2]
+    h = [2, 6, 5, 3, 1, 4, 1, 5, 1, 5, 4, 5, 6, 3, 5, 4, 6, 5, 2, 5, 2]
+    x = [99.0836, 98.8103, 99.5311, 102.413, 100.227, 100.238, 99.8734, 101.302, 100.597, 99.5458, 100.736]
+    x += [97.7628, 102.01, 100.193, 99.8799, 97.0831, 101.317, 99.8371, 100.152, 101.101, 101.071]
+    y = [0, 0, 0, 253, 3, 20, 1, 67, 0, 1, 4, 0, 26, 0, 0, 0, 2450, 0, 2, 0, 57]
+    data = pd.DataFrame({"y": y, "x": np.array(x) - 100, "g": g, "h": h})
+    results = fitted("y ~ 1 + x + (1 + x | g) + (1 + x | h)", data, "generalized_poisson")
+    X = np.column_stack([np.ones(21), data["x"]])
+    root = np.sqrt(np.exp(results.fit.psi[-1]))  # of the dispersion
+
+    def density(y: Array, eta: Array) -> tuple[Array, Array, Array]:
+        theta, rest = np.exp(eta) / root, (1 - 1 / root) * y
+        value = np.log(theta) + (y - 1) * np.log(theta + rest) - theta - rest - gammaln(y + 1)
+        return value, 1 + (y - 1) * theta / (theta + rest) - theta, (y - 1) * theta * rest / (theta + rest) ** 2 - theta
+
+    columns, roots = [], []
+    for name, codes in (("g", g), ("h", h)):
+        values, vectors = np.linalg.eigh(results.random_cov[name].to_numpy())
+        for level in np.unique(codes):
+            columns.append(X * (np.array(codes) == level)[:, None])
+            roots.append(vectors * np.sqrt(np.maximum(values, 0)))
+    eta = X @ results.fit.beta
+    everything = laplace(density, np.array(y, float), eta, np.hstack(columns), block_diag(*roots), np.zeros(21))
+    assert results.converged
+    assert results.llf == pytest.approx(everything, abs=1e-6)
+    assert results.llf == pytest.approx(-55.95, abs=0.01)  # the other maximum, of a huge dispersion, is at -59.95
+
+
+@pytest.fixture(scope="module")
+def kinked() -> tuple[Any, Array]:
+    """Ordered categories, and parameters of effects so large that thresholds are sharp edges for them."""
+    rng = np.random.default_rng(3)
+    g, h = np.repeat(np.arange(25), 3), rng.integers(0, 15, 75)
+    x = rng.normal(size=75)
+    latent = x + 3 * rng.normal(size=25)[g] + 2 * rng.normal(size=15)[h] + rng.logistic(size=75)
+    y = np.digitize(latent, [-3, -1, 1, 3]) + 1
+    model = ml.MixedModel("y ~ x + (1 | g) + (1 | h)", pd.DataFrame({"y": y, "x": x, "g": g, "h": h}), "cumulative")
+    return model, np.array([100.0, 300.0, 200.0, -300.0, -100.0, 100.0, 300.0])
+
+
+def test_a_point_is_evaluated_where_it_is(kinked: tuple[Any, Array]) -> None:
+    model, psi = kinked
+    for factor in (0.01, 0.1, 1.0, 10.0):
+        start = psi * factor
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ml.FitWarning)
+            fit = model.fit(start=start, max_iter=0).fit
+        assert fit.psi == pytest.approx(start, rel=1e-9)
+        assert np.isfinite(fit.loglik)
