@@ -51,9 +51,10 @@ def variances_of(fit: Fit, psi: Array) -> Array:
     natural = Natural(fit.design, fit.family, fit.fixed_names, fit.components)
     columns = [part.values(psi)[:, : part.q] ** 2 for part in natural.terms]
     if fit.sigma is not None:
-        own = fit.family.parameters[0]
-        at = fit.phi_places.get(own.name)
-        sigma = np.full(len(psi), fit.sigma) if at is None else own.naturals(psi[:, at]) * natural.share
+        sigma = np.full(len(psi), fit.sigma)
+        for own in fit.family.parameters[:1]:  # the scale of quasi-likelihood is no parameter
+            if own.name in fit.phi_places:
+                sigma = own.naturals(psi[:, fit.phi_places[own.name]]) * natural.share
         columns.append(sigma[:, None] ** 2)
     return np.concatenate(columns, axis=1) if columns else np.empty((len(psi), 0))
 
