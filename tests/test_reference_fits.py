@@ -22,6 +22,7 @@ STANDARD_ERROR = 1e-3  # relative: lme4 differences an objective that is itself 
 SD = 1e-4  # relative
 CORRELATION = 5e-4
 RUNS_OFF = 40.0  # a standard error, on the scale of a logit, of an estimate that has no end
+RAN_OFF = 1e-2  # such standard errors: where it stopped says nothing
 
 FAMILIES = {  # by other names
     "nbinom2": "negative_binomial",
@@ -217,8 +218,10 @@ def check_part(results: ml.MixedModelResults, part: str, reference: pd.DataFrame
     """The coefficients of a part beside the mean and their standard errors."""
     own = results.tidy(component=part)
     assert [r_name(column) for column in own["term"]] == list(reference["name"])
-    assert np.abs((own["estimate"] - reference["estimate"]) / reference["se"]).max() < ESTIMATE
+    shift = np.abs((own["estimate"] - reference["estimate"]) / reference["se"])
     runs_off = reference["se"] > RUNS_OFF
+    assert shift[~runs_off].max() < ESTIMATE
+    assert (shift[runs_off] < RAN_OFF).all()
     np.testing.assert_allclose(own["std_error"][~runs_off], reference["se"][~runs_off], rtol=STANDARD_ERROR)
     assert (own["std_error"][runs_off] > RUNS_OFF).all()
 
