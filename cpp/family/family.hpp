@@ -225,8 +225,9 @@ class Family {
   /// The same of many rows.
   virtual void suprema(int n, const Observations& data, double* out) const {
     double own[max_phi] = {};
+    const int n_own = n_phi();
     for (int j = 0; j < n; ++j) {
-      for (int r = 0; r < n_phi(); ++r) own[r] = data.phi.at(r, j);
+      for (int r = 0; r < n_own; ++r) own[r] = data.phi.at(r, j);
       out[j] = supremum(data[j], own);
     }
   }

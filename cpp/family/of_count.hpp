@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 
@@ -22,13 +23,15 @@ class OfCount {
     return own;
   }
 
+  /// Of any numbers; of counts, where phi is one number, the kept ones.
   Series at(Lanes y, Lanes phi) {
     const LaneBits own = numeric::bits(phi), kept = numeric::bits(numeric::broadcast(phi_));
     const LaneBits last = numeric::bits(numeric::broadcast(last_));
     double most = 0.0;
-    bool is_kept = true, is_last = true;
+    bool is_kept = true, is_last = true, counts = true;
     for (int i = 0; i < numeric::lane_count; ++i) {
       most = std::max(most, y[i]);
+      counts = counts && y[i] >= 0.0 && y[i] == std::trunc(y[i]);
       is_kept = is_kept && own[i] == kept[i];
       is_last = is_last && own[i] == last[i];
     }
@@ -38,7 +41,7 @@ class OfCount {
       n_ = 0;
       is_kept = true;
     }
-    if (!is_kept || !(most < most_counts)) return series(y, phi);
+    if (!is_kept || !counts || !(most < most_counts)) return series(y, phi);
     while (n_ <= static_cast<int>(most)) extend();
     Series all;
     for (int i = 0; i < numeric::lane_count; ++i) {
