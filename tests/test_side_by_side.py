@@ -17,6 +17,7 @@ def fits() -> list[ml.MixedModelResults]:
 
 def test_estimates_and_errors(fits: list[ml.MixedModelResults]) -> None:
     table = ml.table(*fits, names=["a", "b", "c"])
+    pd.testing.assert_frame_equal(ml.table(fits, names=["a", "b", "c"]), table)
     assert list(table.columns) == ["a", "b", "c"]
     assert list(table.index)[:4] == [
         ("mean", "(Intercept)"),

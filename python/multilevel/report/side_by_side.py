@@ -34,7 +34,7 @@ def table(
 
     Parameters
     ----------
-    *fits : results, or one mapping of names to results
+    *fits : results, or one list of them, or one mapping of names to results
         They need not be of the same family, rows or response.
     names : list of str, optional
         Headings of the columns; (1), (2), ... without it.
@@ -72,6 +72,8 @@ def table(
         if names is not None:
             raise DataError("names= goes with fits given one by one; the mapping has names already")
         names, fits = list(map(str, fits[0])), tuple(fits[0].values())
+    elif len(fits) == 1 and isinstance(fits[0], (list, tuple)):
+        fits = tuple(fits[0])
     records: list[Fit] = [getattr(item, "fit", item) for item in fits]
     if not records:
         raise DataError("table takes one or more fits")
