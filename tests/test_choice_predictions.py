@@ -249,12 +249,12 @@ def test_errors_of_new_groups_are_those_of_the_definition(
 
 
 def test_errors_without_random_effects_are_those_of_statsmodels(reference_numbers: Callable[[str], Any]) -> None:
-    from statsmodels.discrete.discrete_model import MNLogit
+    discrete = pytest.importorskip("statsmodels.discrete.discrete_model")
 
     data = drawn()
     results = ml.fit("y ~ x + f", data, "multinomial")
     x = np.column_stack([np.ones(len(data)), data["x"], data["f"] == "yes"])
-    other = MNLogit(pd.Categorical(data["y"]).codes, x).fit(disp=0, tol=1e-12)
+    other = discrete.MNLogit(pd.Categorical(data["y"]).codes, x).fit(disp=0, tol=1e-12)
     np.testing.assert_allclose(results.predict(kind="probabilities"), other.predict(), atol=1e-7)
     covariance = np.asarray(other.cov_params())
     p = other.predict()

@@ -164,12 +164,16 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
   // Of a non-linear model, as far out as responses can be that random effects all but reproduce.
   if (!model.is_linear() || static_cast<double>(model.n_rows()) < few_rows)
     starts.insert(starts.begin() + 2, with(20.0, "very large variances"));
+  const family::Support support = model.family().support();
   for (std::size_t t = 0; t < model.terms().size(); ++t) {
     const int first = p + objective.layout().first_theta(static_cast<int>(t));
     const int last = p + objective.layout().first_theta(static_cast<int>(t) + 1);
     if (!model.terms()[t].structure->has_loadings() || last - first > most_loadings) continue;
+    // Of categories a loading may have no end, which is where quadrature is at its worst: nothing begins near it.
+    const bool bounded = support == family::Support::trials || support == family::Support::categories;
     for (int k = first; k < last; ++k)
       for (const double factor : {2.0, 20.0}) {
+        if (bounded && factor > 10.0) continue;
         NamedStart start{factor < 10.0 ? "one loading" : "one large loading", plain};
         start.psi.segment(first, last - first).setZero();
         start.psi[k] = factor * plain[first];

@@ -213,7 +213,7 @@ class ConditionalModes {
     for (int i = 0; i < m; ++i) {
       states_[static_cast<std::size_t>(i)] = {};
       VectorMap v(modes + i * q_(), q_());
-      if (!v.allFinite()) v.setZero();
+      v.setZero();  // a warm start would decide where the digits of a flat mode end
     }
     climb(strip, rows, family, lambda, modes, m, sums);
     int found = 0, proved = 0;
