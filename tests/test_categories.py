@@ -626,8 +626,8 @@ def test_pictures(wine: ml.MixedModelResults) -> None:
     with pytest.raises(ml.DataError, match="style='pie' is not available"):
         wine.plot.categories("temp", style="pie")
     binary = ml.fit("y ~ 1", pd.DataFrame({"y": [0, 1, 1, 0, 1]}), family="binomial")
-    with pytest.raises(ml.DataError, match="is of (ordered )?categories"):
+    with pytest.raises(ml.DataError, match=r"is of (ordered )?categories"):
         binary.plot.thresholds()
-    with pytest.raises(ml.DataError, match="is of (ordered )?categories"):
+    with pytest.raises(ml.DataError, match=r"is of (ordered )?categories"):
         binary.plot.categories("x")
     pyplot.close("all")
