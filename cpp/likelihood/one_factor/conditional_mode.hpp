@@ -193,7 +193,7 @@ class ConditionalModes {
     return failed;
   }
 
-  /// Climbs from where the modes stand, and sees whether what is found can be proved to be the largest; where it
+  /// Climbs from zero, and sees whether what is found can be proved to be the largest; where it
   /// cannot, boxes are searched. Returns for how many clusters that has succeeded. What is found but not proved is
   /// kept.
   int prove(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, double* modes,
