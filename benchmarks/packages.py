@@ -134,6 +134,8 @@ def _gpboost_gap(case: Case) -> str | None:
 
 
 def _gpboost_caveat(case: Case) -> str | None:
+    if case.zero_inflation is not None:
+        return "its zero part has all covariates: another model, with a parameter more"
     return "it has no REML: its log-likelihood and estimates are those of ML" if case.is_linear else None
 
 
