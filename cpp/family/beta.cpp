@@ -118,12 +118,7 @@ class Beta final : public Family {
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
     if constexpr (std::is_same_v<Link, link::Logit>) {
-      if (order == Order::full)
-        logit_rows<Order::full>(rows, out);
-      else if (order == Order::node)
-        logit_rows<Order::node>(rows, out);
-      else
-        logit_rows<Order::step>(rows, out);
+      by_order(order, [&]<Order own>() { logit_rows<own>(rows, out); });
     } else {
       series_derivatives<Density<Link>>(order, rows, out);
     }

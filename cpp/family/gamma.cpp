@@ -74,12 +74,7 @@ class Gamma final : public Family {
 
   void derivatives(Order order, const Rows& rows, const RowDerivatives& out) const override {
     if constexpr (std::is_same_v<Link, link::Log>) {
-      if (order == Order::full)
-        log_rows<Order::full>(rows, out);
-      else if (order == Order::node)
-        log_rows<Order::node>(rows, out);
-      else
-        log_rows<Order::step>(rows, out);
+      by_order(order, [&]<Order own>() { log_rows<own>(rows, out); });
     } else {
       series_derivatives<Density<Link>>(order, rows, out);
     }

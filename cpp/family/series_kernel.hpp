@@ -221,6 +221,17 @@ inline void by_eta_and_phi(const Rows& rows, const RowDerivatives& out) {
 
 }  // namespace series_kernel
 
+/// Calls a function that is compiled for each order.
+template <class Function>
+void by_order(Order order, Function function) {
+  if (order == Order::full)
+    function.template operator()<Order::full>();
+  else if (order == Order::node)
+    function.template operator()<Order::node>();
+  else
+    function.template operator()<Order::step>();
+}
+
 template <class Density>
 void series_derivatives(Order order, const Rows& rows, const RowDerivatives& out) {
   if constexpr (Density::n_phi > 0) {
