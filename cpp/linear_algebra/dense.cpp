@@ -1,5 +1,7 @@
 #include "linear_algebra/dense.hpp"
 
+#include <limits>
+
 #include <Eigen/Cholesky>
 #include <Eigen/LU>
 
@@ -45,6 +47,17 @@ Eigen::MatrixXd Cholesky::solve(const MatrixView& b) const {
 
 Eigen::MatrixXd solve_semidefinite(const Eigen::MatrixXd& symmetric, const MatrixView& b) {
   return Eigen::LDLT<Eigen::MatrixXd>(symmetric).solve(b);
+}
+
+Eigen::MatrixXd semidefinite_root(const Eigen::MatrixXd& symmetric) {
+  const Eigen::LDLT<Eigen::MatrixXd> factor(symmetric);
+  const Eigen::VectorXd pivots = factor.vectorD();
+  const double rounding = static_cast<double>(symmetric.rows()) * std::numeric_limits<double>::epsilon();
+  Eigen::Index rank = 0;  // pivots come in descending order
+  while (rank < pivots.size() && pivots[rank] > rounding * pivots[0]) ++rank;
+  const Eigen::MatrixXd lower = factor.matrixL();
+  return factor.transpositionsP().transpose() *
+         Eigen::MatrixXd(lower.leftCols(rank) * pivots.head(rank).cwiseSqrt().asDiagonal());
 }
 
 Eigen::MatrixXd solve_lower(const MatrixView& lower, const MatrixView& b) {

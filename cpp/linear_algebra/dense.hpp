@@ -52,6 +52,8 @@ class Cholesky {
 
 /// S^-1 B for a positive semidefinite S, by L D L' with pivots.
 Eigen::MatrixXd solve_semidefinite(const Eigen::MatrixXd& symmetric, const MatrixView& b);
+/// C with C C' = A, a column for each pivot that is not rounding.
+Eigen::MatrixXd semidefinite_root(const Eigen::MatrixXd& symmetric);
 
 /// L^-1 B and L'^-1 B, L a lower triangle.
 Eigen::MatrixXd solve_lower(const MatrixView& lower, const MatrixView& b);

@@ -9,8 +9,21 @@ namespace {
 constexpr std::int64_t few_effects = 400;  // of several factors together: T is that many squared
 constexpr int few_per_level = 24;
 constexpr int fewest_per_level = 4;
+constexpr double large_spread =
+    1e5;  // of a level's random effects in units of sigma^2: the plain difference loses digits
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+/// T = B - B Lambda H^-1 Lambda'B without that difference: C (I + C'Sigma C)^-1 C' where B = C C'. As the residual
+/// variance goes to zero T does too, and what is left of the difference is rounding.
+Eigen::MatrixXd times_inverse_variance(const Eigen::MatrixXd& B, const Eigen::MatrixXd& lambda) {
+  const Eigen::MatrixXd root = linear_algebra::semidefinite_root(B);
+  const Eigen::MatrixXd scaled = linear_algebra::transposed_times(lambda, root);
+  Eigen::MatrixXd variance = Eigen::MatrixXd::Identity(root.cols(), root.cols());
+  linear_algebra::add_transposed_times(1.0, scaled, scaled, variance);
+  const linear_algebra::Cholesky factor(variance);
+  return linear_algebra::times(root, factor.solve(root.transpose()));
+}
 
 }  // namespace
 
@@ -19,9 +32,9 @@ bool LinearCurvature::affordable(const model::Model& model) {
   return model.n_modes() <= few_effects;
 }
 
-void LinearCurvature::set(const CrossProducts& products, const JointPrecision& precision, const Eigen::MatrixXd& lambda,
-                          const model::Layout& layout, const double* inverse, const Eigen::MatrixXd& residual,
-                          const Eigen::MatrixXd& cross, const Eigen::VectorXd& beta, bool restricted) {
+void LinearCurvature::set(const CrossProducts& products, const Eigen::MatrixXd& lambda, const model::Layout& layout,
+                          const double* inverse, const Eigen::MatrixXd& residual, const Eigen::MatrixXd& cross,
+                          const Eigen::VectorXd& beta, bool restricted) {
   const auto& model = pattern_.model();
   const int p = model.p();
   const auto n = layout.entries().size();
@@ -40,26 +53,18 @@ void LinearCurvature::set(const CrossProducts& products, const JointPrecision& p
     add_by_moments(products, lambda, inverse, residual);
   } else if (model.factors().size() == 1) {
     const int q = model.q();
-    Eigen::MatrixXd P(q, q), BP(q, q), LP(q, q);
     for (int i = 0; i < model.n_clusters(); ++i) {
       const int level = model.cluster_level(i);
-      const Eigen::Map<const Eigen::MatrixXd> B(products.leading.data() + std::int64_t{i} * q * q, q, q),
-          own(inverse + std::int64_t{level} * q * q, q, q);
-      for (auto* product : {&P, &BP, &LP}) product->setZero();
-      linear_algebra::add_times(1.0, lambda, own, LP);
-      linear_algebra::add_times(1.0, B, LP, BP);
-      linear_algebra::add_times_transposed(1.0, BP, lambda, P);
-      T_ = B;
-      linear_algebra::add_times(-1.0, P, B, T_);
+      const Eigen::Map<const Eigen::MatrixXd> B(products.leading.data() + std::int64_t{i} * q * q, q, q);
+      T_ = times_inverse_variance(B, lambda);
       R_ = residual.middleRows(std::int64_t{level} * q, q);
       add_block(lambda, {{0, 0}});
     }
   } else {
     const auto size = model.n_modes();
     const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(size, size);
-    Eigen::MatrixXd B(size, size), half, scaled(size, size);
+    Eigen::MatrixXd B(size, size);
     products.multiply(pattern_, identity.data(), B.data(), static_cast<int>(size), size);
-    half = B;
     std::vector<std::pair<int, int>> levels;
     for (int f = 0; f < static_cast<int>(model.factors().size()); ++f)
       for (int level = 0; level < model.factors()[at(f)].n_levels; ++level) levels.emplace_back(f, level);
@@ -69,10 +74,7 @@ void LinearCurvature::set(const CrossProducts& products, const JointPrecision& p
       const auto first = own.offset + std::int64_t{level} * own.q;
       all.block(first, first, own.q, own.q) = lambda.block(own.first, own.first, own.q, own.q);
     }
-    half = linear_algebra::transposed_times(all, B);
-    scaled = half;
-    precision.solve(scaled.data(), static_cast<int>(size), size);
-    T_ = B - linear_algebra::transposed_times(half, scaled);
+    T_ = times_inverse_variance(B, all);
     R_ = residual;
     add_block(lambda, levels);
   }
@@ -119,6 +121,14 @@ void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen:
         for (int k = 0; k < q; ++k) s += lambda(k, a) * B[k + b * q];
         LB[a + b * q] = s;
       }
+    double spread = 0.0;  // tr Lambda'B Lambda
+    for (int a = 0; a < q; ++a)
+      for (int k = 0; k < q; ++k) spread += LB[a + k * q] * lambda(k, a);
+    if (!(spread < large_spread)) {
+      const Eigen::MatrixXd sharp = times_inverse_variance(Eigen::Map<const Eigen::MatrixXd>(B, q, q), lambda);
+      T.row(level) = Eigen::Map<const Eigen::RowVectorXd>(sharp.data(), q * q);
+      continue;
+    }
     for (int b = 0; b < q; ++b)
       for (int a = 0; a < q; ++a) {
         double s = 0.0;

@@ -28,9 +28,9 @@ class LinearCurvature {
   static bool cheap(const model::Model& model) { return affordable(model) && model.factors().size() == 1; }
 
   /// `inverse`: the blocks of H^-1 of the levels with themselves; `residual`: R; `cross`: M_xx.
-  void set(const CrossProducts& products, const JointPrecision& precision, const Eigen::MatrixXd& lambda,
-           const model::Layout& layout, const double* inverse, const Eigen::MatrixXd& residual,
-           const Eigen::MatrixXd& cross, const Eigen::VectorXd& beta, bool restricted);
+  void set(const CrossProducts& products, const Eigen::MatrixXd& lambda, const model::Layout& layout,
+           const double* inverse, const Eigen::MatrixXd& residual, const Eigen::MatrixXd& cross,
+           const Eigen::VectorXd& beta, bool restricted);
 
   Eigen::MatrixXd log_part;    ///< of log|H|, and of log|M_xx| if restricted
   Eigen::MatrixXd square;      ///< of r2

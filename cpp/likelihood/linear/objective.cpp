@@ -225,8 +225,7 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
 }
 
 void LinearObjective::bend(const Eigen::VectorXd& theta) {
-  curvature_->set(products_, precision_, lambda_, layout_, inverse_by_level_.data(), residual_, cross_, beta_,
-                  restricted_);
+  curvature_->set(products_, lambda_, layout_, inverse_by_level_.data(), residual_, cross_, beta_, restricted_);
   const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
   curve_log_ = linear_algebra::sandwich(jacobian, curvature_->log_part) +
                layout_.curvature(theta.data(), entry_slope_log_.data());
