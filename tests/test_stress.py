@@ -516,6 +516,7 @@ HIGHEST = {
     97001350: -7.953373,
     96000069: -73.309683,  # cs: a standard deviation that is almost zero where another is not
     95000584: 253.037001,  # Gamma: a variance of zero
+    171000422: -11.147849,  # large effects, whose maxima are close together
     97000265: -1567.232837,  # hetar1: deviations of zero and a correlation of one, or no residual
 }
 
