@@ -270,7 +270,7 @@ def test_several_groups_go_by_the_sparse_system(of_categories: ml.MixedModelResu
     """The covariance from the factorized joint Hessian is that of the levels, one by one."""
     fit = of_categories.fit
     joint = ChoiceJoint(fit)
-    codes = fit.design.grouping_factors[0].codes
+    codes = np.repeat(fit.design.grouping_factors[0].codes[:, None], 3, axis=1)
     loads = np.zeros((fit.n_rows, 3, 2))
     loads[:, 0, 0] = loads[:, 2, 1] = 1.0
     within = joint.covariance_of({0: codes}, {0: loads})

@@ -212,7 +212,6 @@ def test_a_set_that_lost_a_row_leaves_as_a_whole() -> None:
         ("chosen ~ price", {"chosen": 0}, {}, "0 alternatives are chosen"),
         ("chosen ~ price", {"chosen": 2.5}, {}, "1 where a row was chosen"),
         ("by ~ price", {}, {}, "holds categories"),
-        ("chosen ~ price + (price | by)", {}, {}, "different levels of 'by'"),
         ("chosen ~ price + (1 | person)", {}, {}, "decides nothing"),
         ("chosen ~ price + (0 + by | person)", {}, {}, "decides nothing"),
         ("chosen ~ price + (price | trip)", {}, {}, "cannot be told"),

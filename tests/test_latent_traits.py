@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import special
+from scipy import special, stats
 
 import multilevel as ml
 from multilevel import _core
@@ -363,3 +363,28 @@ def test_covariates_of_persons_and_of_items(law: pd.DataFrame) -> None:
     by_person = pd.DataFrame(rows).groupby(some["person"].to_numpy()).sum().to_numpy()
     expected = special.logsumexp(by_person + np.log(weight / np.sqrt(2 * np.pi)), axis=1).sum()
     assert value == pytest.approx(expected, abs=1e-8)
+
+
+def test_equal_discriminations_are_tested(
+    law: pd.DataFrame, rasch: Any, two_parameters: Any, reference_numbers: Callable[[str], dict[str, Any]]
+) -> None:
+    """The Rasch model is a case of the two-parameter model, with no loading at an edge."""
+    logliks = reference_numbers("LSAT6")["fits"]
+    expected = 2 * (logliks["twopl_agq25"]["logLik"] - logliks["rasch_agq25"]["logLik"])
+    with_one = ml.fit("y ~ 0 + item + (1 | person)", law, "binomial", n_quadrature=15)
+    table = ml.compare(with_one, two_parameters)
+    assert table["chi2"].iloc[1] == pytest.approx(expected, abs=1e-5)  # 15 and 25 points
+    assert table["df_diff"].iloc[1] == 4
+    assert table["p_value"].iloc[1] == pytest.approx(stats.chi2.sf(expected, 4), abs=1e-5)
+    assert not table["note"].iloc[1]
+    names = law["item"].unique()
+    factor = ml.fit(
+        f"y ~ 0 + item + cfa(0 + item | person, f = {' + '.join(map(repr, map(str, names)))})",
+        law,
+        "binomial",
+        n_quadrature=15,
+    )
+    assert ml.compare(with_one, factor)["chi2"].iloc[1] == pytest.approx(expected, abs=1e-5)
+    data = law.assign(x=np.random.default_rng(2).normal(size=len(law)))
+    slope = ml.fit("y ~ 0 + item + (0 + x | person)", data, "binomial", n_quadrature=15)
+    assert "not nested" in ml.compare(slope, two_parameters)["note"].iloc[1]  # no weights of items make x

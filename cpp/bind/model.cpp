@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <stdexcept>
 
 #include "bind/bind.hpp"
@@ -124,8 +125,9 @@ DoubleArray linear_predictor(const Model& m, const Eigen::VectorXd& beta,
   if (beta.size() != m.p()) throw std::invalid_argument("beta has the wrong length");
   std::vector<double> u;
   if (modes) {
-    if (modes->size() != m.factors().size())
-      throw std::invalid_argument("modes must have one array per grouping factor");
+    const auto n_factors = static_cast<std::size_t>(
+        std::count_if(m.factors().begin(), m.factors().end(), [](const auto& factor) { return factor.q > 0; }));
+    if (modes->size() != n_factors) throw std::invalid_argument("modes must have one array per grouping factor");
     for (std::size_t f = 0; f < modes->size(); ++f) {
       const DoubleArray& own = (*modes)[f];
       if (own.size() != static_cast<py::ssize_t>(m.factors()[f].n_levels) * m.factors()[f].q)

@@ -11,6 +11,7 @@ namespace {
 std::vector<Eigen::MatrixXd> by_factor(const model::Model& model, const std::vector<double>& values, bool square) {
   std::vector<Eigen::MatrixXd> result;
   for (const auto& factor : model.factors()) {
+    if (factor.q == 0) continue;  // the sets of choices
     const int size = square ? factor.q * factor.q : factor.q;
     const auto first = square ? factor.covariance_offset : factor.offset;
     result.emplace_back(Eigen::Map<const Eigen::MatrixXd>(values.data() + first, size, factor.n_levels));
@@ -62,7 +63,7 @@ ContributionRecord contributions(const model::Model& model, const double* y, con
         linear_algebra::transposed_times(layout.jacobian(theta), parts.gradient.middleRows(n_beta, n_entries));
   record.gradient = linear_algebra::transposed_times(linear_algebra::inverse(scale.matrix), inner);
   if (grouped) {
-    record.leading = model.leading();
+    record.leading = model.factors()[static_cast<std::size_t>(model.leading())].q > 0 ? model.leading() : 0;
     for (int level = 0; level < model.factors()[static_cast<std::size_t>(record.leading)].n_levels; ++level)
       record.level_part.push_back(parts.of_level(record.leading, level));
   }

@@ -166,8 +166,9 @@ search::Optimum search_linear(const model::Model& model, const model::Response& 
   objective.expand(optimum);
   const Eigen::MatrixXd projection = objective.projection();
   for (const auto& factor : model.factors())
-    record.projection.push_back(
-        projection.middleRows(factor.offset, std::int64_t{factor.n_levels} * factor.q).transpose());
+    if (factor.q > 0)
+      record.projection.push_back(
+          projection.middleRows(factor.offset, std::int64_t{factor.n_levels} * factor.q).transpose());
   free.assign(static_cast<std::size_t>(model.n_parameters()), true);
   std::copy(found.free.begin(), found.free.end(), free.begin() + model.p());
   return optimum;
@@ -303,7 +304,7 @@ void scale_shifts(const model::UserScale& scale, const Eigen::MatrixXd& covarian
 void set_modes(const model::Model& model, const search::Optimum& optimum, const Eigen::MatrixXd& basis,
                FitRecord& record) {
   const Eigen::MatrixXd all = linear_algebra::times(basis, model::Layout(model).lambda(optimum.psi.data() + model.p()));
-  for (std::size_t f = 0; f < model.factors().size(); ++f) {
+  for (std::size_t f = 0; f < record.modes.size(); ++f) {
     const auto& factor = model.factors()[f];
     const Eigen::MatrixXd lambda = all.block(factor.first, factor.first, factor.q, factor.q);
     record.modes[f] = linear_algebra::times(
@@ -330,7 +331,7 @@ void set_modes(const model::Model& model, const search::Optimum& optimum, const 
 void scale_projection(const model::Model& model, const model::UserScale& scale, const Eigen::MatrixXd& basis,
                       FitRecord& record) {
   const int p = model.p();
-  for (std::size_t f = 0; f < model.factors().size(); ++f) {
+  for (std::size_t f = 0; f < record.projection.size(); ++f) {
     const auto& factor = model.factors()[f];
     Eigen::MatrixXd& projection = record.projection[f];
     projection = linear_algebra::solve_square(scale.matrix.topLeftCorner(p, p).transpose(), projection);
@@ -354,6 +355,7 @@ FitRecord empty_record(const model::Model& model) {
   record.hessian = record.covariance = Eigen::MatrixXd::Constant(P, P, nan);
   record.beta_covariance = Eigen::MatrixXd::Constant(p, p, nan);
   for (const auto& factor : model.factors()) {
+    if (factor.q == 0) continue;  // the sets of choices
     record.modes.push_back(Eigen::MatrixXd::Constant(factor.q, factor.n_levels, nan));
     record.mode_covariance.push_back(Eigen::MatrixXd::Constant(factor.q * factor.q, factor.n_levels, nan));
   }

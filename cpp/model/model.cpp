@@ -16,10 +16,12 @@ constexpr int most_chunks = 64;
 
 }  // namespace
 
-Model::Model(const Specification& s, int threads)
-    : family_(s.own_family ? s.own_family : family::make_family(s.family, s.link, s.zero)), n_rows_(s.n_rows) {
+Model::Model(const Specification& given, int threads)
+    : family_(given.own_family ? given.own_family : family::make_family(given.family, given.link, given.zero)),
+      n_rows_(given.n_rows) {
   if (n_rows_ < 1 || n_rows_ > std::numeric_limits<std::int32_t>::max())
     throw std::invalid_argument("the number of rows must be between 1 and 2^31 - 1");
+  const Specification s = with_sets(given);
   if (s.thresholds.size() > 0 && family_->all_thresholds()) {
     if (s.thresholds.rows() > family::max_phi)
       throw std::invalid_argument("the family takes at most " + std::to_string(family::max_phi + 1) + " categories");
@@ -32,6 +34,28 @@ Model::Model(const Specification& s, int threads)
   cut_panels(!s.codes.empty());
   fill_columns(s, threads);
   check_kinds();
+}
+
+/// Finds the factors whose levels differ within a set; where all do, sets are a factor themselves.
+Specification Model::with_sets(Specification s) {
+  crossed_.assign(s.codes.size(), false);
+  if (!s.sets || s.codes.empty()) return s;
+  const std::int32_t n_sets = 1 + *std::max_element(s.sets, s.sets + n_rows_);
+  for (std::size_t f = 0; f < s.codes.size(); ++f) {
+    std::vector<std::int32_t> first(static_cast<std::size_t>(n_sets), -1);
+    for (std::int64_t j = 0; j < n_rows_ && !crossed_[f]; ++j) {
+      auto& own = first[static_cast<std::size_t>(s.sets[j])];
+      if (own < 0) own = s.codes[f][j];
+      crossed_[f] = own != s.codes[f][j];
+    }
+    sets_cross_ |= crossed_[f];
+  }
+  if (std::find(crossed_.begin(), crossed_.end(), false) == crossed_.end()) {
+    s.codes.push_back(s.sets);
+    s.n_levels.push_back(n_sets);
+    crossed_.push_back(false);
+  }
+  return s;
 }
 
 /// Random columns stand factor by factor, those of one factor in the order of its terms; theta in the order of terms.
@@ -56,20 +80,21 @@ void Model::lay_out_terms(const Specification& s) {
       term.first = next.first + next.q;
       next.q += term.q;
     }
-    if (next.q == 0) throw std::invalid_argument("a grouping factor has no term");
+    if (next.q == 0 && s.codes[f] != s.sets) throw std::invalid_argument("a grouping factor has no term");
     factors_.push_back(next);
     next.first += next.q;
     next.offset += std::int64_t{next.n_levels} * next.q;
     next.covariance_offset += std::int64_t{next.n_levels} * next.q * next.q;
   }
-  for (std::size_t f = 1; f < factors_.size(); ++f) {
-    const auto effects = [&](std::size_t g) { return std::int64_t{factors_[g].n_levels} * factors_[g].q; };
+  const auto effects = [&](std::size_t g) {
+    return crossed_[g] ? std::int64_t{-1} : std::int64_t{factors_[g].n_levels} * factors_[g].q;
+  };
+  for (std::size_t f = 1; f < factors_.size(); ++f)
     if (effects(f) > effects(static_cast<std::size_t>(leading_))) leading_ = static_cast<int>(f);
-  }
 }
 
 void Model::find_nesting(const Specification& s) {
-  if (s.codes.size() != 2) return;
+  if (s.codes.size() != 2 || sets_cross()) return;
   const std::size_t inner = s.n_levels[1] >= s.n_levels[0] ? 1 : 0, outer = 1 - inner;
   std::vector<std::int32_t> within(static_cast<std::size_t>(s.n_levels[inner]), -1);
   for (std::int64_t j = 0; j < n_rows_; ++j) {
@@ -136,13 +161,8 @@ void Model::find_sets(const std::int32_t* sets) {
     most = std::max(most, own);
   }
   if (static_cast<std::int64_t>(set_start_.size()) != std::int64_t{most} + 1)
-    throw std::invalid_argument("the rows of a set are in one level of the grouping factor, and every set has rows");
+    throw std::invalid_argument("every set has rows");
   set_start_.push_back(n_rows_);
-  for (const auto& level : levels_)
-    for (std::size_t s = 0; !level.empty() && s + 1 < set_start_.size(); ++s)
-      for (auto j = set_start_[s]; j < set_start_[s + 1]; ++j)
-        if (level[static_cast<std::size_t>(j)] != level[static_cast<std::size_t>(set_start_[s])])
-          throw std::invalid_argument("the rows of a set are in one level of every grouping factor");
 }
 
 void Model::cut_panels(bool grouped) {

@@ -52,8 +52,7 @@ struct Specification {
   std::vector<Source> fixed;
   /// Per fixed column, the one that takes up a shift of it, as an intercept does, or -1; empty: no column does so.
   std::vector<int> centres;
-  /// Of choices, the set of each row, from 0 on; the rows of a set are in one level of the grouping factor. Null: rows
-  /// are independent given the random effects.
+  /// Of choices, the set of each row, from 0 on. Null: rows are independent given the random effects.
   const std::int32_t* sets = nullptr;
   std::vector<PhiSpecification> phi;       ///< of each of the family's parameters; empty: one number each
   std::vector<const std::int32_t*> codes;  ///< per grouping factor, the level of each row
@@ -192,6 +191,9 @@ class Model {
   /// Whether rows are alternatives of which one is chosen: sorted rows [set_start(s), set_start(s + 1)) are those of
   /// set s, and the sets of a cluster are [cluster_set(cluster), cluster_set(cluster + 1)).
   bool has_sets() const { return !set_start_.empty(); }
+  /// Whether the rows of some set are in different levels of a grouping factor. The leading factor is never such a one:
+  /// where all are, sets lead, a factor without random effects that stands after the others.
+  bool sets_cross() const { return sets_cross_; }
   const std::int64_t* set_starts() const { return set_start_.data(); }
   std::int64_t set_start(int set) const { return set_start_[static_cast<std::size_t>(set)]; }
   int cluster_set(int cluster) const { return cluster_set_[static_cast<std::size_t>(cluster)]; }
@@ -282,6 +284,7 @@ class Model {
     int centre_slot = no_slot;  ///< of the column, not shifted itself, that the shift is a multiple of; none: of ones
   };
 
+  Specification with_sets(Specification specification);
   void lay_out_terms(const Specification& specification);
   void find_nesting(const Specification& specification);
   void sort_rows(const Specification& specification);
@@ -326,6 +329,8 @@ class Model {
   std::vector<std::int32_t> order_;  ///< sorted row -> the caller's row
   std::vector<std::int64_t> cluster_start_, set_start_;
   std::vector<int> cluster_set_;
+  std::vector<bool> crossed_;  ///< of choices, the factors whose levels differ within a set
+  bool sets_cross_ = false;
   int largest_cluster_ = 0;
   std::vector<Panel> panels_;
   std::vector<Chunk> chunks_;

@@ -111,7 +111,7 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
   if (!linear && static_cast<double>(model.n_modes()) * rows_per_effect > rows) return true;
   if (model.factors().size() > 1)
     for (const auto& factor : model.factors())
-      if (factor.n_levels < few_levels) return true;
+      if (factor.q > 0 && factor.n_levels < few_levels) return true;
   for (std::size_t t = 0; t < model.terms().size(); ++t) {
     const auto& term = model.terms()[t];
     if (term.structure->kind() == covariance::Kind::scaled || term.structure->has_loadings()) return true;

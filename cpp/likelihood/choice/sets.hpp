@@ -25,6 +25,8 @@ class Sets {
   int n_sets() const { return n_sets_; }
   /// Probabilities at eta; returns the log density.
   double evaluate(const double* eta);
+  /// p of each row, at the last eta.
+  const double* probabilities() const { return p_.data(); }
   /// w p of each row, at the last eta.
   const double* weighted() const { return weighted_.data(); }
   /// l_j into `to`.

@@ -147,6 +147,7 @@ Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProduc
   for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
     const auto& factor = model.factors()[at(f)];
     const int q = factor.q;
+    if (q == 0) continue;  // the sets of choices
     std::vector<Eigen::Index> own;
     for (Eigen::Index e = 0; e < n; ++e)
       if (entries[at(e)].row >= factor.first && entries[at(e)].row < factor.first + q) own.push_back(e);

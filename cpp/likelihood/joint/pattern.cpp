@@ -1,6 +1,7 @@
 #include "likelihood/joint/pattern.hpp"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <sstream>
 
@@ -68,6 +69,7 @@ void JointPattern::find_blocks() {
       n_block_values_ += other_q(o) * other_q(o);
     }
   }
+  if (model_.sets_cross()) return find_blocks_of_sets();
   row_blocks_.resize(at(model_.n_rows() * n_pairs()));
   int pair = 0;
   for (int a = 0; a < n_others(); ++a)
@@ -98,6 +100,44 @@ void JointPattern::find_blocks() {
         }
       }
     }
+}
+
+/// The alternatives of a set share a sum, so that all levels that occur in it meet.
+void JointPattern::find_blocks_of_sets() {
+  const int n_sets = model_.cluster_set(model_.n_clusters());
+  std::map<std::pair<int, int>, std::int32_t> found;  // by the scalars that two levels begin with
+  set_level_start_.push_back(0);
+  for (int set = 0; set < n_sets; ++set) {
+    const auto begin = set_levels_.size();
+    for (int o = 0; o < n_others(); ++o) {
+      const std::int32_t* level = model_.levels(others_[at(o)]);
+      const auto own = static_cast<std::ptrdiff_t>(set_levels_.size());
+      for (auto row = model_.set_start(set); row < model_.set_start(set + 1); ++row)
+        if (std::none_of(set_levels_.begin() + own, set_levels_.end(),
+                         [&](const SetLevel& other) { return other.level == level[row]; }))
+          set_levels_.push_back({o, level[row], row});
+      std::sort(set_levels_.begin() + own, set_levels_.end(),
+                [](const SetLevel& a, const SetLevel& b) { return a.level < b.level; });
+    }
+    set_level_start_.push_back(static_cast<std::int64_t>(set_levels_.size()));
+    set_block_start_.push_back(static_cast<std::int64_t>(set_blocks_.size()));
+    for (auto b = begin; b < set_levels_.size(); ++b)
+      for (auto a = begin; a <= b; ++a) {
+        const SetLevel &one = set_levels_[a], &other = set_levels_[b];
+        if (a == b) {
+          set_blocks_.push_back(own_block(one.factor, one.level));
+          continue;
+        }
+        const auto [place, fresh] =
+            found.try_emplace({scalar(one.factor, one.level), scalar(other.factor, other.level)},
+                              static_cast<std::int32_t>(blocks_.size()));
+        if (fresh) {
+          blocks_.push_back({one.factor, other.factor, one.level, other.level, n_block_values_});
+          n_block_values_ += other_q(one.factor) * other_q(other.factor);
+        }
+        set_blocks_.push_back(place->second);
+      }
+  }
 }
 
 /// The pattern of C: the cliques of the clusters, each stored once per scalar as a column of the lower triangle.

@@ -22,11 +22,19 @@ class JointPattern {
   /// `most_bytes`: what a factorization may take; 0 is most of the memory that the machine has.
   explicit JointPattern(const model::Model& model, double most_bytes = 0.0);
 
-  /// A pair of levels of two other factors that share a row, or one such level with itself.
+  /// A pair of levels of two other factors that share a row, or of any that share a set of alternatives, or one such
+  /// level with itself.
   struct Block {
     int factor_a, factor_b;  ///< place among others()
     int level_a, level_b;
     std::int64_t first;  ///< of its q_a x q_b numbers among all blocks'
+    bool diagonal() const { return factor_a == factor_b && level_a == level_b; }
+  };
+
+  /// A level of another factor that occurs in a set of alternatives.
+  struct SetLevel {
+    int factor, level;  ///< the factor's place among others()
+    std::int64_t row;   ///< the first that has it
   };
 
   const model::Model& model() const { return model_; }
@@ -72,6 +80,19 @@ class JointPattern {
   const std::int32_t* row_blocks(std::int64_t row) const { return row_blocks_.data() + row * n_pairs(); }
   int n_pairs() const { return n_others() * (n_others() - 1) / 2; }
 
+  /// Where sets of alternatives cross levels: those of a set, from [0] to the last, in the order of blocks' factors and
+  /// levels; and the block of each pair of them, (0, 0), (1, 0), (1, 1), (2, 0) and so on, the earlier one first in it.
+  const SetLevel* set_levels(int set) const {
+    return set_levels_.data() + set_level_start_[static_cast<std::size_t>(set)];
+  }
+  int n_set_levels(int set) const {
+    return static_cast<int>(set_level_start_[static_cast<std::size_t>(set) + 1] -
+                            set_level_start_[static_cast<std::size_t>(set)]);
+  }
+  const std::int32_t* set_blocks(int set) const {
+    return set_blocks_.data() + set_block_start_[static_cast<std::size_t>(set)];
+  }
+
   const std::vector<Block>& blocks() const { return blocks_; }
   /// The block of a level with itself.
   int own_block(int o, int level) const { return first_block_[static_cast<std::size_t>(o)] + level; }
@@ -81,6 +102,7 @@ class JointPattern {
  private:
   void find_cliques();
   void find_blocks();
+  void find_blocks_of_sets();
   void analyse();
   void check_size(double n_values, double flops) const;
 
@@ -95,6 +117,9 @@ class JointPattern {
   std::vector<std::int64_t> clique_modes_;
   std::vector<std::int32_t> row_places_, row_blocks_;
   std::vector<Block> blocks_;
+  std::vector<SetLevel> set_levels_;
+  std::vector<std::int64_t> set_level_start_, set_block_start_;
+  std::vector<std::int32_t> set_blocks_;
   std::int64_t n_block_values_ = 0;
   std::unique_ptr<linear_algebra::SymbolicCholesky> symbolic_;
 };

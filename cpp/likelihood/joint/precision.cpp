@@ -63,7 +63,7 @@ bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd
   for (const auto& block : pattern_.blocks()) {
     const int q_a = pattern_.other_q(block.factor_a), q_b = pattern_.other_q(block.factor_b);
     const int a0 = pattern_.scalar(block.factor_a, block.level_a), b0 = pattern_.scalar(block.factor_b, block.level_b);
-    const bool diagonal = block.factor_a == block.factor_b;
+    const bool diagonal = block.diagonal();
     const double* from = products.blocks.data() + block.first;
     if (q_a == 1 && q_b == 1) {
       const double value = others[at(block.factor_a)](0, 0) * from[0] * others[at(block.factor_b)](0, 0);
@@ -338,7 +338,7 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
                &factor_b = factors[at(pattern_.others()[at(block.factor_b)])];
     meet.resize(q_a, q_b);
     block_inverse(static_cast<int>(index), meet.data());
-    if (covariance && block.factor_a == block.factor_b)
+    if (covariance && block.diagonal())
       std::copy(meet.data(), meet.data() + q_a * q_a,
                 covariance + factor_a.covariance_offset + std::int64_t{block.level_a} * q_a * q_a);
     const double* from = products.blocks.data() + block.first;
@@ -346,14 +346,14 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
     double* N_b = N + factor_b.covariance_offset + std::int64_t{block.level_b} * q_b * q_b;
     if (q_a == 1 && q_b == 1) {
       N_a[0] += from[0] * all(factor_b.first, factor_b.first) * meet(0, 0);
-      if (block.factor_a != block.factor_b) N_b[0] += from[0] * all(factor_a.first, factor_a.first) * meet(0, 0);
+      if (!block.diagonal()) N_b[0] += from[0] * all(factor_a.first, factor_a.first) * meet(0, 0);
       continue;
     }
     const Eigen::Map<const Eigen::MatrixXd> B(from, q_a, q_b);
     half.setZero(q_b, q_a);
     linear_algebra::add_times_transposed(1.0, all.block(factor_b.first, factor_b.first, q_b, q_b), meet, half);
     linear_algebra::add_times(1.0, B, half, Eigen::Map<Eigen::MatrixXd>(N_a, q_a, q_a));
-    if (block.factor_a == block.factor_b) continue;
+    if (block.diagonal()) continue;
     half.setZero(q_a, q_b);
     linear_algebra::add_times(1.0, all.block(factor_a.first, factor_a.first, q_a, q_a), meet, half);
     linear_algebra::add_transposed_times(1.0, B, half, Eigen::Map<Eigen::MatrixXd>(N_b, q_b, q_b));

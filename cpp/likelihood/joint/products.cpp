@@ -183,7 +183,7 @@ void CrossProducts::multiply(const JointPattern& pattern, const double* x, doubl
       const int q_a = pattern.other_q(block.factor_a), q_b = pattern.other_q(block.factor_b);
       const auto a0 = pattern.mode(block.factor_a, block.level_a), b0 = pattern.mode(block.factor_b, block.level_b);
       const double* values = blocks.data() + block.first;
-      const bool own_block = block.factor_a == block.factor_b;
+      const bool own_block = block.diagonal();
       for (int b = 0; b < q_b; ++b)
         for (int a = 0; a < q_a; ++a) {
           sum[a0 + a] += values[a + b * q_a] * from[b0 + b];

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "likelihood/joint_several/crossed_sets.hpp"
+
 namespace multilevel::likelihood {
 
 ChoiceDensities::ChoiceDensities(const model::Model& model, const model::Response& response, int threads,
@@ -51,6 +53,17 @@ void ChoiceDensities::set_weights(double) {
     for (int a = 0; a < model_.q(); ++a)
       sets.centre(model_.random_column(own, a), centred_[static_cast<std::size_t>(a)].data() + own.first_row);
   }
+}
+
+void ChoiceDensities::products(const JointPattern& pattern, CrossProducts& to) const {
+  if (!model_.sets_cross()) return JointDensities::products(pattern, to);
+  set_products(pattern, sets_, to);
+}
+
+JointDensities::ClusterVisit ChoiceDensities::leverages(const JointPattern& pattern, const Eigen::MatrixXd& lambda,
+                                                        std::vector<std::vector<double>>& leverage) const {
+  if (!model_.sets_cross()) return JointDensities::leverages(pattern, lambda, leverage);
+  return CrossedLeverages(pattern, sets_, lambda, leverage[0]);
 }
 
 void ChoiceDensities::columns(const model::Panel&, PairedColumns& to) const {

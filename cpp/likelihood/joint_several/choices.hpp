@@ -1,7 +1,8 @@
-// Rows that are alternatives, one of each set being chosen; a set lies in one level of every grouping factor.
+// Rows that are alternatives, one of each set being chosen.
 //
 // With p the probabilities of a set and w its weight, -l'' = w (diag(p) - p p'): the weights w p with each column less
-// its mean over the set (choice/sets.hpp).
+// its mean over the set (choice/sets.hpp). Where a set lies in one level of every grouping factor rows are as rows of
+// other models then; where it crosses levels, crossed_sets.hpp.
 #pragma once
 
 #include "likelihood/choice/sets.hpp"
@@ -19,6 +20,9 @@ class ChoiceDensities final : public JointDensities {
   void add_third(int i, const double* const* V, double* const* to) const override;
   void set_weights(double share) override;
   void columns(const model::Panel& panel, PairedColumns& to) const override;
+  void products(const JointPattern& pattern, CrossProducts& to) const override;
+  ClusterVisit leverages(const JointPattern& pattern, const Eigen::MatrixXd& lambda,
+                         std::vector<std::vector<double>>& leverage) const override;
 
  private:
   void evaluate_panel(int i, bool third) override;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "likelihood/joint/moments.hpp"
+#include "likelihood/joint_several/leverages.hpp"
 #include "numeric/lanes.hpp"
 #include "numeric/parallel.hpp"
 #include "numeric/row_sums.hpp"
@@ -61,6 +62,15 @@ double JointDensities::evaluate(const double* u, bool third) {
   numeric::CompensatedSum total;
   for (const auto& part : partial_) total.add(part);
   return total.total();
+}
+
+void JointDensities::products(const JointPattern& pattern, CrossProducts& to) const {
+  to.set(pattern, [this](const model::Panel& panel, PairedColumns& own) { columns(panel, own); });
+}
+
+JointDensities::ClusterVisit JointDensities::leverages(const JointPattern& pattern, const Eigen::MatrixXd& lambda,
+                                                       std::vector<std::vector<double>>& leverage) const {
+  return PairLeverages(pattern, *this, lambda, leverage);
 }
 
 void JointDensities::set_fixed_part(const double* beta) {

@@ -7,6 +7,7 @@
 // where the alternatives of a set have one variable, whose second derivatives are w with centred columns (choices.hpp).
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "likelihood/joint/products.hpp"
@@ -47,6 +48,12 @@ class JointDensities {
   /// nothing what points uphill from anywhere.
   virtual void set_weights(double share) = 0;
   virtual void columns(const model::Panel& panel, PairedColumns& to) const = 0;
+  /// B, once the weights are made.
+  virtual void products(const JointPattern& pattern, CrossProducts& to) const;
+  /// Told the block of H^-1 of one cluster after another, in their order; leverage[pair] gets a number per row.
+  using ClusterVisit = std::function<void(int cluster, const double* inverse)>;
+  virtual ClusterVisit leverages(const JointPattern& pattern, const Eigen::MatrixXd& lambda,
+                                 std::vector<std::vector<double>>& leverage) const;
 
   /// Looks for better modes of the levels of a factor, each on its own with everything else held, from `modes`, where
   /// the rows are and f is at a mode. Better ones are written there; returns how many, and adds the levels that have

@@ -8,7 +8,6 @@
 #include "likelihood/joint/level_contributions.hpp"
 #include "likelihood/joint/moments.hpp"
 #include "likelihood/joint_several/choices.hpp"
-#include "likelihood/joint_several/leverages.hpp"
 #include "likelihood/joint_several/predictors.hpp"
 #include "linear_algebra/dense.hpp"
 #include "numeric/row_sums.hpp"
@@ -57,8 +56,8 @@ bool JointSeveralObjective::evaluate(const Eigen::VectorXd& psi, std::vector<dou
   if (!find_modes(modes, sums, wanted == Derivatives::gradient)) return false;
   if (!set_value(modes, sums)) return false;
   precision_.invert();
-  PairLeverages leverages(pattern_, *densities_, lambda_, leverage_);
-  precision_.level_products(products_, lambda_, products_by_level_.data(), mode_covariance, std::ref(leverages));
+  precision_.level_products(products_, lambda_, products_by_level_.data(), mode_covariance,
+                            densities_->leverages(pattern_, lambda_, leverage_));
   if (contributions_) contributions_->start(n_beta_ + n_entries + n_phi_);
   set_gradient(modes, sums);
   if (contributions_) {
@@ -84,7 +83,7 @@ double JointSeveralObjective::evaluate_at(const std::vector<double>& modes, bool
 /// B, from the rows' second derivatives.
 void JointSeveralObjective::set_products(double share) {
   densities_->set_weights(share);
-  products_.set(pattern_, [this](const model::Panel& panel, PairedColumns& to) { densities_->columns(panel, to); });
+  densities_->products(pattern_, products_);
 }
 
 bool JointSeveralObjective::factor(double share) {

@@ -10,6 +10,7 @@ import pandas as pd
 
 from multilevel import _core
 
+from ..design.choices import crossed_factors
 from ..errors import DataError
 from ..fitting.core_model import build_core, core_response
 from ..fitting.refit import of_rows, refit
@@ -137,6 +138,12 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
         raise DataError(f"the fit has no covariance of its coefficients to measure changes by ({why})")
     if group is None and fit.design.choices is not None and not fit.design.choices.by_category:
         raise DataError("a row is one alternative of a set and cannot be left out; group= leaves out levels")
+    crossed = crossed_factors(fit.design.choices, fit.design.grouping_factors)
+    if group is not None and names.index(group) in crossed:
+        raise DataError(
+            f"the alternatives of a set have different levels of {group!r}: without one of them the sets are others; "
+            "leave out the levels of a grouping factor that sets belong to"
+        )
     by_refit = exact or not fit.has_likelihood or (fit.method == "reml" and not fit.is_linear)
     if group is None and fit.is_least_squares:
         exact = True  # in closed form

@@ -31,7 +31,8 @@ from .choices import (
     alternatives_only,
     category_choices,
     check_choice_arguments,
-    check_within_groups,
+    check_levels_of_choices,
+    crossed_factors,
     read_sets,
     whole_sets,
 )
@@ -356,9 +357,13 @@ def _without_redundant(coded: _Coded, formulas: _Formulas, choices: Choices | No
         fixed, fixed_terms = choices.spread_fixed(coded.fixed, coded.fixed_terms)
         random_terms = choices.spread_random(coded.random_terms)
     else:
-        check_within_groups(choices, coded.factors)
+        check_levels_of_choices(choices, coded.factors)
         fixed, fixed_terms, random_terms, choices = alternatives_only(
-            choices, coded.fixed, coded.fixed_terms, coded.random_terms
+            choices,
+            coded.fixed,
+            coded.fixed_terms,
+            coded.random_terms,
+            crossed_factors(choices, coded.factors),
         )
     return replace(coded, fixed=fixed, fixed_terms=fixed_terms, random_terms=random_terms), choices
 

@@ -281,8 +281,15 @@ def _varies(values: NDArray[Any], codes: NDArray[np.int32]) -> bool:
     return bool((np.abs(numbers - first[codes]) > SAME * np.abs(numbers).max(initial=0.0)).any())
 
 
-def check_within_groups(choices: Choices, factors: Sequence[GroupingFactor]) -> None:
-    """Refuses grouping factors whose levels differ within a set.
+def crossed_factors(choices: Choices | None, factors: Sequence[GroupingFactor]) -> frozenset[int]:
+    """Grouping factors whose levels differ between the alternatives of a set, as products do."""
+    if choices is None or choices.sets is None:
+        return frozenset()
+    return frozenset(f for f, factor in enumerate(factors) if _varies(factor.codes, choices.sets))
+
+
+def check_levels_of_choices(choices: Choices, factors: Sequence[GroupingFactor]) -> None:
+    """Refuses grouping factors that tell every choice, or every alternative, from the others.
 
     Raises
     ------
@@ -290,13 +297,14 @@ def check_within_groups(choices: Choices, factors: Sequence[GroupingFactor]) -> 
     """
     if choices.sets is None:
         return
-    for factor in factors:
-        if _varies(factor.codes, choices.sets):
+    crossed = crossed_factors(choices, factors)
+    for f, factor in enumerate(factors):
+        if f in crossed and len(factor.levels) >= len(factor.codes):
             raise DataError(
-                f"the rows of a set of '{choices.name}' have different levels of '{factor.name}': a set of "
-                "alternatives belongs to one level, such as the person who chose"
+                f"'{factor.name}' has a level for every alternative of every choice: its effects cannot be told from "
+                "the choices themselves; leave the random effects out"
             )
-        if len(factor.levels) >= choices.n_sets:
+        if f not in crossed and len(factor.levels) >= choices.n_sets:
             raise DataError(
                 f"'{factor.name}' has {len(factor.levels)} levels in {choices.n_sets} choices: its effects cannot be "
                 "told from the choices themselves; leave the random effects out"
@@ -304,12 +312,17 @@ def check_within_groups(choices: Choices, factors: Sequence[GroupingFactor]) -> 
 
 
 def alternatives_only(
-    choices: Choices, fixed: tuple[FixedColumn, ...], terms: tuple[FixedTerm, ...], random: Sequence[RandomTerm]
+    choices: Choices,
+    fixed: tuple[FixedColumn, ...],
+    terms: tuple[FixedTerm, ...],
+    random: Sequence[RandomTerm],
+    crossed: frozenset[int] = frozenset(),
 ) -> tuple[tuple[FixedColumn, ...], tuple[FixedTerm, ...], tuple[RandomTerm, ...], Choices]:
     """What differs between the alternatives of a set: the rest moves all of them alike, and decides nothing.
 
     The constant goes, and what is the same for all alternatives where it is a margin of another term, as ``income`` of
-    ``mode * income``. The choices that are returned remember what is kept.
+    ``mode * income``. Random effects of the grouping factors in `crossed` differ between alternatives whatever their
+    columns are, and are all kept. The choices that are returned remember what is kept.
 
     Raises
     ------
@@ -331,12 +344,17 @@ def alternatives_only(
         raise DataError("no column of the formula differs between the alternatives of a set")
     left = []
     for random_term in random:
+        if random_term.grouping_factor in crossed:
+            kept.append(tuple(range(len(random_term.columns))))
+            left.append(random_term)
+            continue
         own = tuple(k for k, c in enumerate(random_term.columns) if c is not None and _varies(c, choices.sets))
         if not own or _dependent([random_term.columns[k] for k in own], choices.sets):
             raise DataError(
                 f"the random effects {', '.join(map(repr, random_term.names))} move all alternatives of a set alike, "
                 "or do so together, and that decides nothing: write columns that differ between alternatives, such as "
-                "(price | person), and (alternative | person) without '0 +'"
+                "(price | person), and (alternative | person) without '0 +', or a grouping factor whose levels do, as "
+                "(1 | brand)"
             )
         kept.append(own)
         left.append(keep_random(random_term, own))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..columns.grouping import GroupingFactor
 from ..errors import DataError
+from .choices import crossed_factors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,6 +80,12 @@ def rows_of_levels(
 
     Where `at` is -1 they are rows, or sets of them that are alternatives of one choice.
     """
+    if at in crossed_factors(design.choices, design.grouping_factors):
+        raise DataError(
+            f"the alternatives of a set have different levels of '{design.grouping_factors[at].name}', which cannot be "
+            "drawn or left out without breaking sets; take the levels of another grouping factor, or the parametric "
+            "bootstrap"
+        )
     codes = _sets(design) if at < 0 else design.grouping_factors[at].codes
     if codes is None:
         return levels, None

@@ -9,6 +9,7 @@ import numpy as np
 
 from multilevel import _core
 
+from ..design.choices import crossed_factors
 from ..errors import DataError
 from .covariance import rank
 
@@ -31,6 +32,7 @@ def check_points(n_quadrature: object, design: Design, linear: bool) -> None:
     if n_quadrature == 1:
         return
     factors = design.grouping_factors
+    _check_sets(n_quadrature, design)
     if len(factors) > 1 and not linear:
         _check_one_predictor(n_quadrature, design)
         _check_nested(n_quadrature, design)
@@ -46,6 +48,8 @@ def check_points(n_quadrature: object, design: Design, linear: bool) -> None:
 def allows_quadrature(design: Design) -> bool:
     """Whether more than one point can be had: one grouping factor, or two that nest, with one predictor for a row."""
     n = len(design.grouping_factors)
+    if crossed_factors(design.choices, design.grouping_factors):
+        return False
     if n != 2:
         return n == 1
     one_predictor = design.choices is None and not any(term.parameter for term in design.random_terms)
@@ -85,6 +89,16 @@ def _too_many(points: int, nodes: int, design: Design) -> str:
         f"{points} quadrature points for each of {q} random effects are {power}{nodes:,} nodes per "
         f"{'group' if len(sizes) == 1 else 'row'}; the limit is {_core.most_nodes:,}. {remedy}"
     )
+
+
+def _check_sets(n_quadrature: object, design: Design) -> None:
+    crossed = crossed_factors(design.choices, design.grouping_factors)
+    if crossed:
+        name = design.grouping_factors[min(crossed)].name
+        raise DataError(
+            f"n_quadrature={n_quadrature!r}: the alternatives of a set have different levels of '{name}', whose random "
+            f"effects depend on each other given the data. Use {LAPLACE}"
+        )
 
 
 def _check_one_predictor(n_quadrature: object, design: Design) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..columns.grouping import varies_within
+from ..design.choices import crossed_factors
 from ..errors import DataError
 
 if TYPE_CHECKING:
@@ -37,15 +38,22 @@ def model_clusters(fit: Fit) -> Clusters:
         return Clusters(choices.sets, pd.RangeIndex(choices.n_sets), choices.name)
     if not factors:
         return Clusters(np.arange(fit.n_rows, dtype=np.int32), pd.RangeIndex(fit.n_rows), "rows")
-    if len(factors) == 1:
+    crossed = crossed_factors(choices, factors)
+    if len(factors) == 1 and not crossed:
         return Clusters(factors[0].codes, factors[0].levels, factors[0].name)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     starts = np.cumsum([0, *(len(factor.levels) for factor in factors)])
     codes = [factor.codes.astype(np.int64) + start for factor, start in zip(factors, starts, strict=False)]
+    last = int(starts[-1])
+    if crossed:  # sets connect the levels of their alternatives
+        assert choices is not None
+        assert choices.sets is not None
+        codes.append(choices.sets.astype(np.int64) + last)
+        last += choices.n_sets
     first, second = np.tile(codes[0], len(codes)), np.concatenate(codes)
-    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(starts[-1], starts[-1]))
+    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(last, last))
     n_parts, of_level = connected_components(graph, directed=False)
     for factor, (start, end) in zip(factors, pairwise(starts), strict=True):
         if end - start == n_parts:
@@ -73,9 +81,11 @@ def clusters(fit: Fit, cluster: Any = None, data: Any = None) -> Clusters:
     own = model_clusters(fit)
     if cluster is None:
         if len(own.labels) < 2:
-            crossed = next(str(relation) for relation in fit.design.relations if relation.kind == "crossed")
+            why = next((str(relation) for relation in fit.design.relations if relation.kind == "crossed"), own.name)
+            if crossed_factors(fit.design.choices, fit.design.grouping_factors):
+                why = "sets of alternatives connect all levels"
             raise DataError(
-                f"no part of these data is independent of the rest, since {crossed}: a robust covariance needs "
+                f"no part of these data is independent of the rest, since {why}: a robust covariance needs "
                 "independent clusters. Use the model's covariance"
             )
         return own

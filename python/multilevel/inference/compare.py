@@ -41,7 +41,7 @@ RESTRICTS_TO = {
     "ar1": {"homogeneous diagonal"},
 }
 SEVERAL = 2  # or more: no simple mixture
-RANK = "reduced rank "
+RANK, FACTORS = "reduced rank ", "confirmatory "
 # A standard deviation of its own for every column, so that a column can be left out by making it zero.
 OWN_VARIANCES = ("unstructured", "diagonal", "compound symmetry")
 
@@ -290,9 +290,12 @@ def _variances_added(small: Design, large: Design) -> int | None:
     for term in small.random_terms:
         group = small.grouping_factors[term.grouping_factor].name
         for k, candidate in enumerate(large.random_terms):
-            if large.grouping_factors[candidate.grouping_factor].name != group or not set(term.names) <= set(
-                candidate.names
-            ):
+            if large.grouping_factors[candidate.grouping_factor].name != group:
+                continue
+            if _has_equal_loadings(term, candidate, large.n_rows):
+                covered[k] = 1
+                break
+            if not set(term.names) <= set(candidate.names):
                 continue
             fewer = len(term.names) < len(candidate.names)
             if _restricts(candidate.structure, term.structure, len(term.names)) and (
@@ -311,6 +314,22 @@ def _variances_added(small: Design, large: Design) -> int | None:
         elif there == 0:
             added += 1 if candidate.structure == "homogeneous diagonal" or len(candidate.names) == 1 else SEVERAL
     return added
+
+
+def _has_equal_loadings(term: RandomTerm, candidate: RandomTerm, n: int) -> bool:
+    """Whether one random effect is a trait on which all columns of the candidate load with given weights, as those of
+    items do alike in the Rasch model; no loading is at an edge then.
+    """
+    one_trait = candidate.structure == f"{RANK}1" or (
+        candidate.structure.startswith(FACTORS)
+        and candidate.structure.count("=") == 1
+        and candidate.structure.endswith("=" + "1" * len(candidate.names))
+    )
+    if not one_trait or len(term.names) != 1 or term.parameter != candidate.parameter:
+        return False
+    one, several = list(term.columns), list(candidate.columns)
+    _, left = in_terms_of(lambda rows: dense(several, rows, n), lambda rows: dense(one, rows, n), n)
+    return bool((left < IN_SPAN).all())
 
 
 def _restricts(general: str, special: str, q: int) -> bool:

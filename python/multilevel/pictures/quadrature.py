@@ -8,6 +8,7 @@ import numpy as np
 
 from multilevel import _core
 
+from ..design.choices import crossed_factors
 from ..errors import DataError
 from . import canvas
 
@@ -32,6 +33,11 @@ def quadrature(fit: Fit, level: object = None, n_points: int | None = None, ax: 
             "the picture shows a likelihood over one random effect: it needs a model with one grouping factor and one "
             f"random effect per level, and this one has {len(factors)} grouping factors and "
             f"{sum(len(term.names) for term in fit.design.random_terms)} random effects"
+        )
+    if crossed_factors(fit.design.choices, factors):
+        raise DataError(
+            f"the alternatives of a set have different levels of {factors[0].name!r}: the random effects of two levels "
+            "depend on each other given the data, and the picture shows one by itself"
         )
     term, factor = fit.design.random_terms[0], factors[0]
     if term.parameter:

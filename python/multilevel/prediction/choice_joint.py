@@ -115,18 +115,18 @@ class ChoiceJoint(Joint):
         Parameters
         ----------
         codes, loads : dict
-            By random-effects term, the level of each set (-1 where it has none) and what its alternatives have of its
-            random effects, (n, K, q).
+            By random-effects term, the level of each alternative, (n, K) (-1 where it has none), and what it has of
+            the level's random effects, (n, K, q).
         """
         factors = {self.fit.design.random_terms[term].grouping_factor for term in loads}
         first = next(iter(loads.values()))
         n, k = first.shape[:2]
-        if len(factors) == 1:
+        if len(factors) == 1 and all((own == own[:, :1]).all() for own in codes.values()):
             factor, places = factors.pop(), self.fit.term_columns
             whole, known = np.zeros((n, k, self.fit.mode_cov[factor].shape[1])), np.full(n, -1)
             for term, own in loads.items():
-                there = codes[term] >= 0
-                known[there] = codes[term][there]
+                there = codes[term][:, 0] >= 0
+                known[there] = codes[term][there, 0]
                 whole[:, :, places[term]] = np.where(there[:, None, None], own, 0.0)
             return np.einsum("nai,nij,nbj->nab", whole, self.fit.mode_cov[factor][known], whole, optimize=True)
         return self.covariance_across(codes, loads)
@@ -141,7 +141,7 @@ class ChoiceJoint(Joint):
             blocks: list[Any] = []
             for term, own in loads.items():
                 rows = own[at].reshape(-1, own.shape[2]) @ self.fit.theta[term]
-                blocks.append(self._block(term, np.repeat(codes[term][at], k), rows))
+                blocks.append(self._block(term, codes[term][at].ravel(), rows))
             total = sum(blocks[1:], blocks[0])
             solved = self.precision.solve(np.ascontiguousarray(total.T.toarray()))
             size = at.stop - at.start

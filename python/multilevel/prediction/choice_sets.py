@@ -159,23 +159,31 @@ def _of_size(
     changes: list[tuple[int, Array]] = []
     for own in rows.terms:
         own_loads = _loads(fit, own, places, by_category)
-        known = own.known if by_category else _of_set(fit, own.term, own.known, places, lost)
-        anew = own.integrated if by_category else own.integrated[places[:, 0]]
-        there = np.flatnonzero(known >= 0)
+        known = np.repeat(own.known[:, None], k, axis=1) if by_category else own.known[places]
+        if own.group is None and not by_category:
+            _check_one_level(fit, own.term, known, lost)
+        anew = np.repeat(own.integrated[:, None], k, axis=1) if by_category else own.integrated[places]
+        there = np.flatnonzero((known >= 0).any(axis=1))
         if len(there):
             effects = fit.modes[fit.design.random_terms[own.term].grouping_factor][:, fit.term_columns[own.term]]
-            centre[there] += np.einsum("mkq,mq->mk", own_loads[there], effects[known[there]])
+            at_modes = np.where((known >= 0)[:, :, None], own_loads, 0.0)
+            centre[there] += np.einsum("mkq,mkq->mk", at_modes[there], effects[known[there]])
             if joint is not None:
                 moved = joint.effects_by_psi(own.term)
-                by_psi[there] += own_loads[there] @ moved[known[there]]
-                codes[own.term], loads[own.term] = known, own_loads
+                if own.group is None:
+                    by_psi[there] += at_modes[there] @ moved[known[there, 0]]
+                else:
+                    by_psi[there] += np.einsum("mkq,mkqp->mkp", at_modes[there], moved[known[there]])
+                codes[own.term], loads[own.term] = known, at_modes
         if anew.any():
-            counted = np.where(anew[:, None, None], own_loads, 0.0)
-            new = counted @ fit.random_cov[own.term] @ counted.transpose(0, 2, 1)
+            counted = np.where(anew[:, :, None], own_loads, 0.0)
+            same = 1.0 if own.group is None else own.group[places][:, :, None] == own.group[places][:, None, :]
+            new = counted @ fit.random_cov[own.term] @ counted.transpose(0, 2, 1) * same
             spread = new if spread is None else spread + new
             if errors:
                 first, jacobian = theta_by_term(fit)[own.term]
-                changes += [(first + j, counted @ each @ counted.transpose(0, 2, 1)) for j, each in enumerate(jacobian)]
+                for j, each in enumerate(jacobian):
+                    changes.append((first + j, counted @ each @ counted.transpose(0, 2, 1) * same))
     conditional = joint.covariance_of(codes, loads) if joint is not None and loads else None
     for values in (centre, by_psi, spread, conditional, *(each for _, each in changes)):
         if values is not None:
@@ -203,15 +211,11 @@ def _loads(fit: Fit, own: TermRows, places: NDArray[np.intp], by_category: bool)
     return loads
 
 
-def _of_set(
-    fit: Fit, term: int, known: NDArray[np.int32], places: NDArray[np.intp], lost: NDArray[np.bool_]
-) -> NDArray[np.int32]:
-    """The level of each set."""
-    own = known[places]
-    if (own[~lost] != own[~lost][:, :1]).any():
+def _check_one_level(fit: Fit, term: int, known: NDArray[np.int32], lost: NDArray[np.bool_]) -> None:
+    """Refuses sets whose alternatives have different levels, (m, K), of a factor of which the fit's have one."""
+    if (known[~lost] != known[~lost][:, :1]).any():
         group = fit.design.grouping_factors[fit.design.random_terms[term].grouping_factor].name
         raise DataError(
             f"the rows of a set of alternatives have different levels of '{group}' in newdata: a set belongs to one "
             "level"
         )
-    return own[:, 0]

@@ -12,6 +12,7 @@ import pandas as pd
 from ..columns.expressions import Rows as ExpressionRows
 from ..columns.frame import Frame
 from ..columns.selection import argument_column
+from ..design.choices import crossed_factors
 from ..design.kinds import codes_of_rows
 from ..errors import DataError, NotEstimableWarning, warn_caller
 from .estimability import not_estimable
@@ -66,6 +67,8 @@ class TermRows:
     integrated : ndarray of bool, (n,)
         Whether the random effects are those of a group drawn anew.
     columns : ndarray, (n, q)
+    group : ndarray of int, (n,), or None
+        Of a factor whose levels differ within sets of alternatives: equal where rows belong to one group.
     """
 
     term: int
@@ -73,6 +76,7 @@ class TermRows:
     known: NDArray[np.int32]
     integrated: NDArray[np.bool_]
     columns: Array
+    group: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,8 @@ def _own_rows(fit: Fit, random: Sequence[str], parameters: Collection[str]) -> P
     predictors = _predictors(fit, fixed, parameters, n, design.response.kinds)
     codes = [factor.codes for factor in design.grouping_factors]
     columns = [term.columns for term in design.random_terms]
-    terms = _terms(fit, random, [p.parameter for p in predictors], codes, columns, n, "zero")
+    groups = {f: codes[f].astype(np.intp) for f in crossed_factors(design.choices, design.grouping_factors)}
+    terms = _terms(fit, random, [p.parameter for p in predictors], codes, columns, n, "zero", groups)
     return PredictionRows(
         row_index(design), predictors, terms, design.response.size, design.weights, np.zeros(n, dtype=bool)
     )
@@ -203,7 +208,9 @@ def _new_rows(
     needed = {term.grouping_factor for term in fit.design.random_terms if term.parameter in parameters}
     # a group drawn anew needs no name, but the columns before its bar
     wanted = [factors[f].name for f in sorted(needed) if random[f] != "zero"]
-    known = [factors[f].name for f in sorted(needed) if random[f] == "conditional"]
+    crossed = crossed_factors(fit.design.choices, factors)  # of which it matters who shares a level
+    told = [f for f in sorted(needed) if random[f] == "conditional" or (f in crossed and random[f] != "zero")]
+    known = [factors[f].name for f in told]
     parts = [own.name for own in fit.components if own.parameter in parameters]
     new = fit.design.code_new(
         newdata,
@@ -221,7 +228,9 @@ def _new_rows(
     if fit.family.kinds and any(parameters):
         kinds = codes_of_rows(fit.family, ExpressionRows(Frame(newdata), None))
     predictors = _predictors(fit, fixed, parameters, n, kinds)
-    terms = _terms(fit, random, [p.parameter for p in predictors], new.codes, new.random_columns, n, new_levels)
+    groups = {f: _groups(factors[f].name, newdata) for f in crossed if random[f] != "zero"}
+    parameters_of = [p.parameter for p in predictors]
+    terms = _terms(fit, random, parameters_of, new.codes, new.random_columns, n, new_levels, groups)
     index = new.index if new.index is not None else pd.RangeIndex(n)
     unknown = new.missing.copy()
     if kinds is not None:
@@ -311,6 +320,7 @@ def _terms(
     columns: Sequence[Sequence[NDArray[Any] | None]],
     n: int,
     new_levels: str,
+    groups: Mapping[int, NDArray[np.intp]],
 ) -> tuple[TermRows, ...]:
     found = []
     for at, term in enumerate(fit.design.random_terms):
@@ -323,8 +333,21 @@ def _terms(
         if use == "conditional":
             known = codes[term.grouping_factor]
             anew = (known < 0) & (new_levels == "marginal")
-        found.append(TermRows(at, parameters.index(term.parameter), known, anew, own))
+        group = groups.get(term.grouping_factor)
+        found.append(TermRows(at, parameters.index(term.parameter), known, anew, own, group))
     return tuple(found)
+
+
+def _groups(name: str, newdata: Any) -> NDArray[np.intp]:
+    """Numbers of the levels of a grouping factor in new rows, those that the fit does not know among them."""
+    frame, total = Frame(newdata), np.zeros(Frame(newdata).n_rows, dtype=np.intp)
+    for variable in name.split(":"):
+        column = frame[variable]
+        values = column.codes if column.codes is not None else column.values
+        assert values is not None
+        own = np.unique(values, return_inverse=True)[1].ravel()
+        total = np.unique(total * (int(own.max(initial=0)) + 1) + own, return_inverse=True)[1].ravel()
+    return total
 
 
 def check_levels(fit: Fit, new: NewDesign, matter: Sequence[bool]) -> None:
