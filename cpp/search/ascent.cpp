@@ -120,7 +120,8 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     }
     optimum = std::move(further);
   }
-  if (optimum.ending == Ending::converged && residual_vanishes(objective, optimum)) optimum.ending = Ending::divergence;
+  if (optimum.ending == Ending::converged && (residual_vanishes(objective, optimum) || levels_off(objective, optimum)))
+    optimum.ending = Ending::divergence;
   optimum.trace = std::move(trace);
 }
 

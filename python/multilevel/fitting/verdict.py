@@ -236,6 +236,7 @@ def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...
     if not sigma < SMALL * spread:
         return ""
     hidden = not information < NO_INFORMATION + min(ROUNDING * (spread / sigma) ** 2, MOST_ROUNDING)
+    hidden = hidden and record.ending != "divergence"  # the search has seen the likelihood level off
     if hidden and not sigma < (HARDLY_LEFT if record.predicted_gain > UNSETTLED else GONE) * spread:
         return ""
     measured = f"{sigma:.2g} now; around the fixed part '{design.response.name}' has {spread:.3g}"
