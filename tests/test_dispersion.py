@@ -333,6 +333,53 @@ def test_threads() -> None:
     np.testing.assert_array_equal(one.covariance, two.covariance)
 
 
+# ---- a dispersion that vanishes in some rows ------------------------------------------------------------------------
+
+
+def one_exact_row(seed: int, sd: float) -> pd.DataFrame:
+    """Sixteen groups of five rows; the first of each lies `sd` around the group's mean, the others 1."""
+    r = np.random.default_rng(seed)
+    g, first = np.repeat(np.arange(16), 5), np.tile([1, 0, 0, 0, 0], 16)
+    y = 3 + r.normal(0, 2, 16)[g] + np.where(first == 1, sd, 1.0) * r.normal(size=80)
+    return pd.DataFrame({"y": y, "g": g, "v": first})
+
+
+@pytest.mark.parametrize("method", ["ml", "reml"])
+def test_residuals_that_vanish_in_some_rows(method: str) -> None:
+    data = one_exact_row(7, 0.0)
+    with pytest.warns(ml.ConvergenceWarning, match="in 16 of 80 rows the residual standard deviation goes to zero"):
+        results = ml.fit("y ~ 1 + (1 | g)", data, dispersion="~ v", method=method)
+    assert not results.converged
+    same = data["g"].to_numpy()[:, None] == data["g"].to_numpy()
+    one = np.ones(80)
+
+    def loglik(intercept: float, log_sd: float, of_others: float, of_first: float) -> float:
+        sigma = np.exp(np.where(data["v"] == 1, of_first, of_others))
+        V = np.exp(2 * log_sd) * same + np.diag(sigma**2)
+        value = float(stats.multivariate_normal(intercept * one, V).logpdf(data["y"]))
+        if method == "ml":
+            return value
+        W = np.linalg.inv(V)
+        centre = (one @ W @ data["y"]) / (one @ W @ one)
+        value = float(stats.multivariate_normal(centre * one, V).logpdf(data["y"]))
+        return value - 0.5 * np.log(one @ W @ one / (2 * np.pi))
+
+    # the smaller the residuals of those rows are, the higher the likelihood, which levels off at what is reported
+    others = [
+        optimize.minimize(lambda p, at=at: -loglik(*p, at), [3.0, 0.7, 0.0]).fun for at in (-3.0, -4.0, -6.0, -8.0)
+    ]
+    assert np.all(np.diff(others) < 0)
+    assert results.llf == pytest.approx(-others[-1], abs=1e-5)
+
+
+def test_residuals_that_are_small_in_some_rows() -> None:
+    results = ml.fit("y ~ 1 + (1 | g)", one_exact_row(7, 0.5), dispersion="~ v")
+    assert results.converged
+    both = np.column_stack([one_exact_row(7, sd)["y"] for sd in (0.0, 0.5)])
+    many = ml.MixedModel("y ~ 1 + (1 | g)", one_exact_row(7, 0.5), dispersion="~ v").fit_many(both)
+    assert list(many.groupby("response")["converged"].first()) == [False, True]
+
+
 # ---- bad input ----------------------------------------------------------------------------------------------------
 
 

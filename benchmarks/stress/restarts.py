@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+import multilevel as ml
+
 from .designs import Design
 from .outcome import Outcome
 from .plain import Plain
@@ -223,7 +225,10 @@ def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, out
 
 
 def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
-    """Whether the better optimum is one with more points, too; where there are more points."""
+    """Whether the better optimum is one with more points, too.
+
+    Where there cannot be more points it is taken for one, unless the fit itself warns that its points are too few.
+    """
     if results.fit.is_linear or not results.model.random_terms:
         return True
     q = sum(len(t.names) for t in results.model.random_terms)
@@ -234,7 +239,7 @@ def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
     try:
         one, two = (model.fit(**options, start=r.fit.psi) for r in (results, best))
     except ValueError:
-        return True
+        return not any(issubclass(category, ml.QuadratureWarning) for category, _ in results.fit.verdict.remarks)
     if two.llf > one.llf + GAP_LIMIT:
         return True
     if abs(two.llf - one.llf) > GAP_LIMIT:

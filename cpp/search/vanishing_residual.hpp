@@ -14,4 +14,7 @@ Eigen::VectorXd with_a_residual(const likelihood::Objective& objective, const Ei
 /// Whether nothing is left of sigma beside the random effects, and the likelihood has no opinion on how little.
 bool residual_vanishes(const likelihood::Objective& objective, const Optimum& optimum);
 
+/// Whether the value is the same with a third of sigma, far out: second derivatives by it are rounding there.
+bool levels_off(likelihood::Objective& objective, const Optimum& optimum);
+
 }  // namespace multilevel::search

@@ -199,7 +199,9 @@ def _to_be_judged(
     asked = (ending != "converged") | ~(many.least_eigenvalue > LEAST_EIGENVALUE) | (family.link == "sqrt")
     if not psi.shape[1]:
         asked = ending != "converged"
-    if design.random_terms and not design.parts:
+    if design.random_terms and design.parts and family.support in ("numbers", "positive"):
+        asked[:] = True  # a dispersion may vanish in some rows
+    elif design.random_terms and not design.parts:
         if is_linear(design, family):
             left = responses if design.offset is None else responses - design.offset[:, None]
             weight = np.sqrt(1.0 if design.weights is None else float(np.mean(design.weights)))

@@ -21,6 +21,7 @@ from .parameters import is_linear
 from .quadrature import allows_quadrature
 from .separation import columns_separating_categories, columns_separating_choices, separating_columns, sides
 from .spread import spreads
+from .vanishing_rows import vanishing_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,8 +145,10 @@ def _status(
 
 def _vanishing(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
     """What is said where the search found nothing left of the response."""
-    if record.ending not in VANISHING or not design.random_terms or design.parts:
+    if record.ending not in VANISHING or not design.random_terms:
         return ""
+    if design.parts:
+        return _vanishing_in_rows(design, family, record, parts)
     if is_linear(design, family):
         return _vanishing_residual(design, record, parts.names)
     if family.kinds:
@@ -233,6 +236,7 @@ def _vanishing_residual(design: Design, record: FitRecord, names: tuple[str, ...
     if not sigma < SMALL * spread:
         return ""
     hidden = not information < NO_INFORMATION + min(ROUNDING * (spread / sigma) ** 2, MOST_ROUNDING)
+    hidden = hidden and record.ending != "divergence"  # the search has seen the likelihood level off
     if hidden and not sigma < (HARDLY_LEFT if record.predicted_gain > UNSETTLED else GONE) * spread:
         return ""
     measured = f"{sigma:.2g} now; around the fixed part '{design.response.name}' has {spread:.3g}"
@@ -262,6 +266,20 @@ def _vanishing_of_a_kind(design: Design, family: Family, record: FitRecord, phi:
             if text:
                 return f"of kind {kind!r}, {text}"
     return ""
+
+
+def _vanishing_in_rows(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
+    """The same in the rows that a formula for the dispersion tells from others."""
+    rows, sd = vanishing_rows(design, family, record, parts)
+    if not rows:
+        return ""
+    what = "residual standard deviation" if family.has_residual else "dispersion"
+    return (
+        f"in {rows} of {design.n_rows} rows the {what} goes to zero ({sd:.2g} now): the random effects take all of "
+        f"their response '{design.response.name}', and the likelihood is highest without residuals there. The other "
+        "estimates are close to what they are then; fewer random effects, or a dispersion shared with other rows, "
+        "would leave residuals"
+    )
 
 
 def _vanishing_dispersion(
