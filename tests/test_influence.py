@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import multilevel as ml
+from multilevel.checks import influence
 
 from .reference_files import read_numbers
 
@@ -105,6 +106,36 @@ def test_the_same_as_without_the_rows(counts: pd.DataFrame, formula: str, option
         assert found.loglik.loc[level] == pytest.approx(other.llf, abs=1e-6)
         change = results.random_cov["g"].iloc[0, 0] - other.random_cov["g"].iloc[0, 0]
         assert found.variance_change.loc[level, "g: (Intercept)"] == pytest.approx(change, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("y ~ x + (x | g)", {"family": "poisson"}),
+        ("y ~ x + (1 | g)", {"family": "negative_binomial", "n_quadrature": 5, "weights": "w"}),
+        ("y ~ x + (1 | g/h)", {"family": "poisson"}),
+        ("z ~ x + (1 | g)", {"family": "gaussian", "method": "ml", "dispersion": "~ 1 + (1 | g)"}),
+        ("o ~ x + (1 | g)", {"family": "cumulative"}),
+    ],
+)
+def test_one_step_is_newton_of_the_other_rows(
+    counts: pd.DataFrame, formula: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Levels at once, of parts and within them, against the likelihood of a model that is made without the level."""
+    frame = counts.assign(h=np.arange(120) // 3 % 3, w=1.0 + np.arange(120) % 2, o=np.minimum(counts["y"], 3))
+    rng = np.random.default_rng(4)
+    spread, shift = np.exp(0.8 * rng.normal(size=12)), rng.normal(size=12)
+    frame["z"] = frame["x"] + shift[frame["g"]] + spread[frame["g"]] * rng.normal(size=120)
+    results = ml.fit(formula, frame, **options)
+    for group in results.n_groups:
+        together = results.influence(group)
+        with monkeypatch.context() as patch:
+            patch.setattr(influence, "_without_levels", lambda fit, codes: None)
+            one_by_one = results.influence(group)
+        assert (together.notes == one_by_one.notes).all()
+        np.testing.assert_allclose(together.dfbetas, one_by_one.dfbetas, atol=1e-5)
+        np.testing.assert_allclose(together.loglik, one_by_one.loglik, atol=1e-8)
+        np.testing.assert_allclose(together.variance_change, one_by_one.variance_change, rtol=1e-4, atol=1e-6)
 
 
 def test_a_variance_of_zero_stays_in_one_step(counts: pd.DataFrame) -> None:

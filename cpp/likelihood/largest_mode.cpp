@@ -26,6 +26,8 @@ constexpr int boxes_at_once = 4;
 constexpr int most_steps = 100, most_shortenings = 40, most_shifts = 60;
 constexpr double least_shift = 1e-3;
 constexpr double mode_decrement = 1e-12;
+constexpr double concave_enough = -0.5;  // the most that f curves along a coordinate that is not searched
+constexpr int most_sweeps = 30;
 
 /// Unit vectors, and the cosine of how far any other is from the nearest of them.
 struct Directions {
@@ -111,6 +113,41 @@ void whiten(int q, const double* L, double* a) {
   for (int c = 0; c < q; ++c) small::forward(q, L, a + c * q);
 }
 
+/// Eigenvectors of a symmetric matrix, which becomes diagonal: Jacobi's rotations. In the order of the eigenvalues.
+void diagonalize(int q, double* a, double* axes) {
+  for (int k = 0; k < q * q; ++k) axes[k] = k % (q + 1) == 0 ? 1.0 : 0.0;
+  for (int sweep = 0; sweep < most_sweeps; ++sweep) {
+    bool diagonal = true;
+    for (int i = 1; i < q; ++i)
+      for (int j = 0; j < i; ++j) {
+        const double own = a[i + j * q], first = a[j * (q + 1)], second = a[i * (q + 1)];
+        if (!(std::fabs(own) > 1e-16 * (std::fabs(first) + std::fabs(second)))) continue;
+        diagonal = false;
+        const double half = 0.5 * (second - first) / own;
+        const double t = (half < 0.0 ? -1.0 : 1.0) / (std::fabs(half) + std::sqrt(1.0 + half * half));
+        const double c = 1.0 / std::sqrt(1.0 + t * t), s = t * c;
+        for (int k = 0; k < q; ++k) {
+          const double x = a[k + j * q], y = a[k + i * q], e = axes[k + j * q], f = axes[k + i * q];
+          a[k + j * q] = c * x - s * y;
+          a[k + i * q] = s * x + c * y;
+          axes[k + j * q] = c * e - s * f;
+          axes[k + i * q] = s * e + c * f;
+        }
+        for (int k = 0; k < q; ++k) {
+          const double x = a[j + k * q], y = a[i + k * q];
+          a[j + k * q] = c * x - s * y;
+          a[i + k * q] = s * x + c * y;
+        }
+      }
+    if (diagonal) break;
+  }
+  for (int i = 1; i < q; ++i)
+    for (int j = i; j > 0 && a[j * (q + 1)] < a[(j - 1) * (q + 1)]; --j) {
+      std::swap(a[j * (q + 1)], a[(j - 1) * (q + 1)]);
+      std::swap_ranges(axes + j * q, axes + (j + 1) * q, axes + (j - 1) * q);
+    }
+}
+
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
@@ -134,7 +171,44 @@ void LargestMode::set(const Cluster& cluster) {
   batch_ = std::clamp(least_batch_rows / std::max(1, cluster.n), 1, most_batch);
   highest_ = numeric::sum(cluster.n, cluster.bounds.value);
   convex_ = products(cluster.bounds.second, 0.0, 1.0);
+  axes_ = {};
+  for (int a = 0; a < q_; ++a) {
+    axes_[at(a * (q_ + 1))] = 1.0;
+    curves_[at(a)] = convex_[at(a * (q_ + 1))] - 1.0;
+  }
+  n_concave_ = 0;
 }
+
+/// Takes the coordinates in which the bounded curvature is diagonal.
+void LargestMode::turn() {
+  if (q_ == 1) return;
+  Matrix own = convex_;
+  diagonalize(q_, own.data(), axes_.data());
+  for (int a = 0; a < q_; ++a) {
+    turned_[at(a)].assign(at(cluster_.n), 0.0);
+    for (int b = 0; b < q_; ++b)
+      numeric::add_multiple(cluster_.n, axes_[at(b + a * q_)], cluster_.x[at(b)], turned_[at(a)].data());
+  }
+  for (int a = 0; a < q_; ++a) {
+    cluster_.x[at(a)] = turned_[at(a)].data();
+    curves_[at(a)] = own[at(a * (q_ + 1))] - 1.0;
+    n_concave_ += a == n_concave_ && a < q_ - 1 && curves_[at(a)] < concave_enough;
+  }
+  convex_ = {};
+  for (int a = 0; a < q_; ++a) convex_[at(a * (q_ + 1))] = curves_[at(a)] + 1.0;
+}
+
+/// The last block of a q x q matrix: that of the coordinates that are searched.
+LargestMode::Matrix LargestMode::searched(const Matrix& all) const {
+  const int d = q_ - n_concave_;
+  Matrix own{};
+  for (int a = 0; a < d; ++a)
+    for (int b = 0; b < d; ++b) own[at(a + b * d)] = all[at(n_concave_ + a + (n_concave_ + b) * q_)];
+  return own;
+}
+
+/// Of the coordinates that are searched, from zero.
+double LargestMode::distance(const Vector& v) const { return norm(q_ - n_concave_, v.data() + n_concave_); }
 
 /// diagonal I + sign X' diag(weight) X.
 LargestMode::Matrix LargestMode::products(const double* weight, double diagonal, double sign) const {
@@ -190,6 +264,13 @@ void LargestMode::evaluate(Point* points, int m) {
       if (!std::isfinite(point.f)) point.f = minus_infinity;
       for (int a = 0; a < q_; ++a)
         point.gradient[at(a)] = numeric::dot(n, cluster_.x[at(a)], d1_.data() + k * n) - point.at[at(a)];
+      point.most = point.f;
+      point.to_most = {};
+      for (int a = 0; a < n_concave_; ++a) {
+        const double* x = cluster_.x[at(a)];
+        point.most -= 0.5 * point.gradient[at(a)] * point.gradient[at(a)] / curves_[at(a)];
+        point.to_most[at(a)] = point.gradient[at(a)] / (1.0 - numeric::dot(n, x, x, d2_.data() + k * n));
+      }
     }
   }
 }
@@ -232,27 +313,42 @@ bool LargestMode::climb(Point& point) {
 
 /// False where v is no mode.
 bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& peak) const {
+  const int first = n_concave_, d = q_ - first;
   peak.at = v;
   peak.f = f;
   peak.L = products(d2, 1.0, -1.0);
-  peak.stretch = largest_eigenvalue(q_, peak.L.data());
   if (!std::isfinite(f) || !small::cholesky(q_, peak.L.data())) return false;
-  Matrix C = convex_;
-  for (int a = 0; a < q_; ++a) C[at(a * (q_ + 1))] -= 1.0;
-  whiten(q_, peak.L.data(), C.data());
-  peak.curvature = largest_eigenvalue(q_, C.data());
-  // f <= f(mode) - r^2 / 2 + T r^3 / 6 in every direction y_j' is a part of.
-  Matrix T{};
+  const Matrix S = searched(peak.L);
+  Matrix product{}, C{};
+  for (int a = 0; a < d; ++a) {
+    C[at(a * (d + 1))] = curves_[at(first + a)];
+    for (int b = 0; b < d; ++b)
+      for (int k = 0; k <= std::min(a, b); ++k) product[at(a + b * d)] += S[at(a + k * d)] * S[at(b + k * d)];
+  }
+  peak.stretch = largest_eigenvalue(d, product.data());
+  whiten(d, S.data(), C.data());
+  peak.curvature = largest_eigenvalue(d, C.data());
+  // With the concave coordinates where H has them largest, f <= f(mode) - r^2 / 2 + T r^3 / 6 in every direction that
+  // y_j' is a part of. Its slope along the concave ones is at most G r^2 / 2 then, in units of the root of the
+  // curvature there, and f is not larger anywhere else along them by more than half of that squared.
+  Matrix T{}, G{};
   for (int j = 0; j < cluster_.n; ++j) {
     Vector y;
+    double concave = 0.0;
     for (int a = 0; a < q_; ++a) y[at(a)] = cluster_.x[at(a)][j];
+    for (int a = 0; a < first; ++a) concave -= y[at(a)] * y[at(a)] / curves_[at(a)];
     small::forward(q_, peak.L.data(), y.data());
-    const double own = cluster_.bounds.third[j] * norm(q_, y.data());
-    for (int a = 0; a < q_; ++a)
-      for (int b = 0; b < q_; ++b) T[at(a + b * q_)] += own * y[at(a)] * y[at(b)];
+    const double* own = y.data() + first;
+    const double third = cluster_.bounds.third[j], size = third * norm(d, own), slope = third * std::sqrt(concave);
+    for (int a = 0; a < d; ++a)
+      for (int b = 0; b < d; ++b) {
+        T[at(a + b * d)] += size * own[a] * own[b];
+        G[at(a + b * d)] += slope * own[a] * own[b];
+      }
   }
+  const double t = largest_eigenvalue(d, T.data()) / 3.0, g = first > 0 ? largest_eigenvalue(d, G.data()) : 0.0;
   peak.proved = false;
-  peak.radius = safe * 3.0 / largest_eigenvalue(q_, T.data());
+  peak.radius = safe * 2.0 / (t + std::sqrt(t * t + g * g));
   return true;
 }
 
@@ -265,8 +361,10 @@ bool LargestMode::is_largest(const double* v, double value, const double* d2) {
   for (int a = 0; a < q_; ++a) K[at(a * (q_ + 1))] += 1.0;
   if (small::cholesky(q_, K.data())) return true;  // f is concave
   if (!std::isfinite(highest_)) return false;
+  turn();
   Vector mode{};
-  std::copy_n(v, q_, mode.begin());
+  for (int a = 0; a < q_; ++a)
+    for (int b = 0; b < q_; ++b) mode[at(a)] += axes_[at(b + a * q_)] * v[b];
   known_ = make_peak(mode, value, d2, peak_);
   return known_ && within_shells(peak_);
 }
@@ -276,26 +374,28 @@ bool LargestMode::is_largest(const double* v, double value, const double* d2) {
 /// goes.
 bool LargestMode::within_shells(Peak& peak) {
   const double c = std::fmax(peak.curvature, least_curvature);
-  const double most_v = reach(peak.f) + norm(q_, peak.at.data());  // of a step that can lead to more
+  const int d = q_ - n_concave_;
+  const double most_v = reach(peak.f) + distance(peak.at);  // of a step that can lead to more
+  const Matrix S = searched(peak.L);
   Matrix inverse{};
-  small::inverse_from_factor(q_, peak.L.data(), inverse.data(), q_);
+  small::inverse_from_factor(d, S.data(), inverse.data(), d);
   const double least_length = 1.0 / std::sqrt(peak.stretch),
-               most_length = std::sqrt(largest_eigenvalue(q_, inverse.data()));
+               most_length = std::sqrt(largest_eigenvalue(d, inverse.data()));
   double& covered = peak.radius;
   double r = first_shell * covered;
   for (int shell = 0; shell < most_shells; ++shell) {
     // Further out what a point excludes is a narrower cone.
-    const Directions& all = directions(q_, shell > 0);
+    const Directions& all = directions(d, shell > 0);
     const double sine = std::sqrt(1.0 - all.cosine * all.cosine);
     Point points[most_directions];
     const double* ways[most_directions];
     int n = 0;
     for (int k = 0; k < all.n; ++k) {
       Vector s{};
-      std::copy_n(all.at[k], q_, s.begin());
+      std::copy_n(all.at[k], d, s.begin() + n_concave_);
       small::backward(q_, peak.L.data(), s.data());
       // How long steps in the cone are at least, for each unit of r.
-      const double length = std::fmax(least_length, all.cosine * norm(q_, s.data()) - sine * most_length);
+      const double length = std::fmax(least_length, all.cosine * distance(s) - sine * most_length);
       if (covered * length >= most_v) continue;
       for (int a = 0; a < q_; ++a) points[n].at[at(a)] = peak.at[at(a)] + r * s[at(a)];
       ways[n++] = all.at[k];
@@ -305,12 +405,14 @@ bool LargestMode::within_shells(Peak& peak) {
     double first = 0.0, last = std::numeric_limits<double>::infinity();
     for (int k = 0; k < n; ++k) {
       if (!std::isfinite(points[k].f)) return false;
-      Vector g = points[k].gradient;
-      small::forward(q_, peak.L.data(), g.data());
-      const double size = norm(q_, g.data()), along = dot(q_, g.data(), ways[k]);
+      Vector g{};
+      std::copy_n(points[k].gradient.begin() + n_concave_, d, g.begin());
+      small::forward(d, S.data(), g.data());
+      const double size = norm(d, g.data()), along = dot(d, g.data(), ways[k]);
       const double across = std::sqrt(std::fmax(0.0, size * size - along * along));
       const double most = along >= size * all.cosine ? size : along * all.cosine + across * sine;
-      const double A = 0.5 * c, B = most - c * r * all.cosine, C = points[k].f - peak.f - r * along + 0.5 * c * r * r;
+      const double A = 0.5 * c, B = most - c * r * all.cosine,
+                   C = points[k].most - peak.f - r * along + 0.5 * c * r * r;
       const double square = B * B - 4.0 * A * C;
       if (!(square > 0.0)) {
         first = std::numeric_limits<double>::infinity();
@@ -332,24 +434,33 @@ bool LargestMode::within_shells(Peak& peak) {
   return false;
 }
 
+/// What f can gain in a box along one of the coordinates that are searched, over its centre.
+double LargestMode::most_along(const Box& box, int a) const {
+  const double slope = std::fabs(box.centre.gradient[at(a)]), curve = curves_[at(a)];
+  const double s = curve < 0.0 ? std::fmin(box.half[at(a)], -slope / curve) : box.half[at(a)];
+  return (slope + 0.5 * curve * s) * s;
+}
+
 /// The most that f can be in a box.
 void LargestMode::limit(Box& box) const {
-  box.slope = box.centre.gradient;
-  small::forward(q_, metric_.data(), box.slope.data());
-  box.bound = box.centre.f + 0.5 * curvature_ * dot(q_, box.half.data(), box.half.data());
-  for (int a = 0; a < q_; ++a) box.bound += std::fabs(box.slope[at(a)]) * box.half[at(a)];
+  box.bound = box.centre.most;
+  for (int a = n_concave_; a < q_; ++a) box.bound += most_along(box, a);
 }
 
 bool LargestMode::can_hold_more(const Box& box, const Peak& peak, double best) const {
   if (box.bound <= best) return false;
-  const double size = norm(q_, box.half.data());
-  if (norm(q_, box.centre.at.data()) - spread_ * size > reach(best)) return false;
+  double nearest = 0.0;
+  for (int a = n_concave_; a < q_; ++a) {
+    const double from_zero = std::fmax(0.0, std::fabs(box.centre.at[at(a)]) - box.half[at(a)]);
+    nearest += from_zero * from_zero;
+  }
+  if (std::sqrt(nearest) > reach(best)) return false;
   if (!std::isfinite(peak.f)) return true;
   // Within the ball around the mode?
   Vector from{};
-  for (int a = 0; a < q_; ++a)
+  for (int a = n_concave_; a < q_; ++a)
     for (int b = a; b < q_; ++b) from[at(a)] += peak.L[at(b + a * q_)] * (box.centre.at[at(b)] - peak.at[at(b)]);
-  return norm(q_, from.data()) + std::sqrt(peak.stretch) * spread_ * size > peak.radius;
+  return distance(from) + std::sqrt(peak.stretch) * distance(box.half) > peak.radius;
 }
 
 /// Climbs from a point and takes the mode where it is better.
@@ -365,14 +476,17 @@ void LargestMode::try_for_better(const Point& from, Peak& best) {
 
 bool LargestMode::find(double* v, double& value) {
   met_another_ = false;
-  bool proved = known_ && search_boxes(peak_);
-  if (!proved) {
+  if (!known_) {
     peak_ = {};
     peak_.f = minus_infinity;
-    proved = search_boxes(peak_);
   }
+  const bool proved = search_boxes(peak_);
   value = peak_.f;
-  if (std::isfinite(value)) std::copy_n(peak_.at.begin(), q_, v);
+  if (std::isfinite(value))
+    for (int b = 0; b < q_; ++b) {
+      v[b] = 0.0;
+      for (int a = 0; a < q_; ++a) v[b] += axes_[at(b + a * q_)] * peak_.at[at(a)];
+    }
   return proved;
 }
 
@@ -387,18 +501,14 @@ bool LargestMode::search_boxes(Peak& best) {
   double height = std::fmax(zero.f, best.f);
   auto enough = [&] { return height + same_height * (1.0 + std::fabs(height)); };
 
-  metric_ = convex_;
-  for (int a = 0; a < q_; ++a) metric_[at(a * (q_ + 1))] += 1.0;
-  curvature_ = std::fmax(0.0, 1.0 - 2.0 / largest_eigenvalue(q_, metric_.data()));
-  bool proved = small::cholesky(q_, metric_.data());
-  spread_ = 1.0;  // of v, for a step of one in the boxes' coordinates: M^-T shrinks
+  bool proved = true;
   Box root{};
   root.centre = zero;
-  for (int a = 0; a < q_; ++a) root.half[at(a)] = reach(height) * norm(q_ - a, metric_.data() + a * (q_ + 1));
+  for (int a = n_concave_; a < q_; ++a) root.half[at(a)] = reach(height);
   limit(root);
   boxes_.assign(1, root);
   for (int used = 0; proved && !boxes_.empty();) {
-    if (used >= most_boxes[q_]) {
+    if (used >= most_boxes[q_ - n_concave_]) {
       proved = false;
       break;
     }
@@ -410,21 +520,21 @@ bool LargestMode::search_boxes(Peak& best) {
       Box box = boxes_.back();
       boxes_.pop_back();
       if (!can_hold_more(box, best, enough())) continue;
-      int axis = 0;
+      int axis = n_concave_;
       double most = -1.0;
-      for (int a = 0; a < q_; ++a) {
-        const double h = box.half[at(a)], own = (std::fabs(box.slope[at(a)]) + 0.5 * curvature_ * h) * h;
+      for (int a = n_concave_; a < q_; ++a) {
+        const double own = most_along(box, a);
         if (own > most) {
           most = own;
           axis = a;
         }
       }
-      Vector third{};
-      third[at(axis)] = box.half[at(axis)] * (2.0 / 3.0);
-      small::backward(q_, metric_.data(), third.data());
-      for (int a = 0; a < q_; ++a) {
-        points[2 * m].at[at(a)] = box.centre.at[at(a)] + third[at(a)];
-        points[2 * m + 1].at[at(a)] = box.centre.at[at(a)] - third[at(a)];
+      const double third = box.half[at(axis)] * (2.0 / 3.0);
+      for (int side = 0; side < 2; ++side) {
+        Point& point = points[2 * m + side];
+        point.at = box.centre.at;
+        for (int a = 0; a < n_concave_; ++a) point.at[at(a)] += box.centre.to_most[at(a)];
+        point.at[at(axis)] += side == 0 ? third : -third;
       }
       box.half[at(axis)] *= 1.0 / 3.0;
       parents[m++] = box;

@@ -6,6 +6,10 @@
 // and the bounds of third derivatives keep f below a mode in a ball around it. A few points on shells around a mode
 // show for most clusters that nothing else is as large. Where they do not, the space that could hold something larger
 // is divided into boxes until all of them are excluded. See docs/theory.md, section 3.
+//
+// All of this is in coordinates that make sum_j c_j x_j x_j' diagonal. Where an entry is well below one, f is concave
+// along that coordinate wherever the others are: the most it can be there follows from one point, and only the other
+// coordinates are searched. A random slope without variance leaves such coordinates.
 #pragma once
 
 #include <array>
@@ -45,19 +49,21 @@ class LargestMode {
   using Matrix = std::array<double, most_effects * most_effects>;  ///< column-major, q x q
   struct Point {
     Vector at, gradient;
-    double f;
+    double f, most;  ///< most: f cannot be larger with the same coordinates that are searched
+    Vector to_most;  ///< how the concave coordinates would change, about, to come there
   };
-  /// What is known around a mode: H = L L', and in the coordinates L'(v - mode) the most that the bounds let f curve
-  /// upwards, and a radius within which f is below its value at the mode.
+  /// What is known around a mode: H = L L', and of the largest f with the coordinates w that are searched, where S S'
+  /// is the last block of L L' and in the coordinates S'(w - mode): the most that the bounds let it curve upwards, and
+  /// a radius within which it is below its value at the mode.
   struct Peak {
     Vector at;
-    double f, curvature, radius, stretch;  ///< stretch: the largest eigenvalue of H
+    double f, curvature, radius, stretch;  ///< stretch: the largest eigenvalue of S S'
     Matrix L;
     bool proved;  ///< nothing else is as large
   };
   struct Box {
     Point centre;
-    Vector half, slope;  ///< in coordinates in which the bounded curvature is a sphere
+    Vector half;
     double bound;
     bool operator<(const Box& other) const { return bound < other.bound; }
   };
@@ -68,7 +74,11 @@ class LargestMode {
   bool make_peak(const Vector& at, double f, const double* d2, Peak& peak) const;
   double reach(double f) const;
   bool within_shells(Peak& peak);
+  void turn();
+  double most_along(const Box& box, int a) const;
   void limit(Box& box) const;
+  Matrix searched(const Matrix& all) const;
+  double distance(const Vector& v) const;
   bool can_hold_more(const Box& box, const Peak& peak, double best) const;
   void try_for_better(const Point& from, Peak& best);
   bool search_boxes(Peak& best);
@@ -79,6 +89,10 @@ class LargestMode {
   Cluster cluster_;
   double highest_ = 0.0;  ///< of the sum of log densities
   Matrix convex_ = {};    ///< sum_j c_j x_j x_j'
+  Matrix axes_ = {};      ///< its eigenvectors, in the order of the eigenvalues: the coordinates
+  Vector curves_ = {};    ///< its eigenvalues less one: the most that f curves along each
+  int n_concave_ = 0;     ///< the first coordinates, along which f is concave enough; the others are searched
+  std::vector<double> turned_[most_effects];
   Peak peak_ = {};
   bool known_ = false;  ///< peak_ is a mode of the cluster
   bool met_another_ = false;
@@ -88,8 +102,6 @@ class LargestMode {
   std::vector<double> phi_[family::max_phi];
   family::Observations data_ = {};
   // Boxes:
-  Matrix metric_ = {};  ///< M with I + convex = M M'
-  double curvature_ = 0.0, spread_ = 0.0;
   std::vector<Box> boxes_;
 };
 

@@ -112,7 +112,7 @@ int PredictorDensities::move_levels(int factor, const Eigen::MatrixXd& lambda, s
       for (const double side : {away, -away}) {
         v.setZero();
         v[a] = side;
-        const double f = search.climb(v, tolerance, steps);
+        const double f = search.climb(v, tolerance, steps, &from);
         if (!std::isfinite(f) || (v - from).squaredNorm() <= same_mode * (1.0 + from.squaredNorm())) continue;
         elsewhere = true;
         if (!(f > most + least_gain)) continue;

@@ -16,6 +16,7 @@ constexpr int most_newton_steps = 100;
 constexpr int most_halvings = 50;
 constexpr int most_shifts = 60;
 constexpr double least_shift = 1e-3;  // of a curvature that is not positive, relative to its largest entry
+constexpr double arriving = 1e-6;     // squared distance from a known mode, relative to 1 + v'v
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -70,7 +71,7 @@ LevelRows::Matrix LevelRows::products() const {
   return B;
 }
 
-double LevelRows::climb(Vector& v, double tolerance, long& newton_steps) {
+double LevelRows::climb(Vector& v, double tolerance, long& newton_steps, const Vector* known) {
   const int size = q();
   place(v);
   double f = value(v);
@@ -96,6 +97,10 @@ double LevelRows::climb(Vector& v, double tolerance, long& newton_steps) {
       }
       concave = false;
       shift = shift == 0.0 ? least_shift * std::max(1.0, H.cwiseAbs().maxCoeff()) : 2.0 * shift;
+    }
+    if (known && concave && (v - *known).squaredNorm() <= arriving * (1.0 + known->squaredNorm())) {
+      v = *known;
+      return f;
     }
     ++newton_steps;
     const double decrement = gradient.dot(step);

@@ -43,8 +43,8 @@ class LevelRows {
   Matrix products() const;              ///< B
 
   /// Newton's method from v; returns f at the mode, or minus infinity. The last step is taken once its decrement is
-  /// below `tolerance`.
-  double climb(Vector& v, double tolerance, long& newton_steps);
+  /// below `tolerance`. Where it comes close to a mode that is `known` it ends there, with the f it has got to.
+  double climb(Vector& v, double tolerance, long& newton_steps, const Vector* known = nullptr);
 
  private:
   void set_variables(const Vector& v);

@@ -126,46 +126,52 @@ bool SeveralLikelihood::add_cluster(const Vector& mode, Sums& sums, double* mode
 }
 
 /// The nodes: the log-likelihood, and the means that the gradient needs; rho starts as those of the first derivatives.
-/// With one node it is the mode itself.
+/// With one node it is the mode itself. A node is evaluated once: sums are relative to the largest value so far, of
+/// which the mode's is a good guess.
 void SeveralLikelihood::integrate(const Vector& mode, Sums& sums) {
   const int K = rule_.size;
-  double largest = -std::numeric_limits<double>::infinity();
+  g_bar_ = Vector::Zero(q_);
+  C_ = b_v_ = Matrix::Zero(q_, q_);
+  for (auto& rho : rho_) std::fill_n(rho.data(), n_, 0.0);
+  auto scale_sums = [&](double factor) {
+    g_bar_ *= factor;
+    C_ *= factor;
+    b_v_ *= factor;
+    for (auto& rho : rho_)
+      for (int j = 0; j < n_; ++j) rho[static_cast<std::size_t>(j)] *= factor;
+  };
+  double largest = rows_.value(mode), total = 0.0;
   for (int k = 0; k < K; ++k) {
     const Eigen::Map<const Eigen::VectorXd> t(rule_.node(k), q_);
     Vector& v = node_v_[static_cast<std::size_t>(k)];
     v = mode;
     v += Linv_.transpose().lazyProduct(t);
-    rows_.place(v);
-    node_value_[static_cast<std::size_t>(k)] =
-        rows_.value(v) + 0.5 * t.squaredNorm() + rule_.log_weights[static_cast<std::size_t>(k)];
-    if (node_value_[static_cast<std::size_t>(k)] > largest) largest = node_value_[static_cast<std::size_t>(k)];
-  }
-  double total = 0.0;
-  for (double& f : node_value_) {
-    f = std::isnan(f) ? 0.0 : std::exp(f - largest);
-    total += f;
-  }
-  value_ = largest + std::log(total) - log_determinant_;
-  sums.log_likelihood.add(value_);
-  g_bar_ = Vector::Zero(q_);
-  C_ = b_v_ = Matrix::Zero(q_, q_);
-  for (auto& rho : rho_) std::fill_n(rho.data(), n_, 0.0);
-  for (int k = 0; k < K; ++k) {
-    const double share = node_value_[static_cast<std::size_t>(k)] / total;
-    if (share == 0.0) continue;  // far out, or outside the domain, where derivatives are no numbers
-    const Vector& v = node_v_[static_cast<std::size_t>(k)];
     if (K > 1) rows_.place(v);
+    const double f = rows_.value(v) + 0.5 * t.squaredNorm() + rule_.log_weights[static_cast<std::size_t>(k)];
+    node_value_[static_cast<std::size_t>(k)] = f;
+    if (f > largest) {
+      const double factor = std::exp(largest - f);
+      scale_sums(factor);
+      total *= factor;
+      largest = f;
+    }
+    const double share = std::isnan(f) ? 0.0 : std::exp(f - largest);
+    if (share == 0.0) continue;  // far out, or outside the domain, where derivatives are no numbers
+    total += share;
     const Vector b = rows_.force();
     Vector g = lambda_.transpose().lazyProduct(b);
     g -= v;
     g_bar_ += share * g;
     const Vector gamma = Linv_.lazyProduct(g);
-    const Eigen::Map<const Eigen::VectorXd> t(rule_.node(k), q_);
     C_ += share * t.lazyProduct(gamma.transpose());
     b_v_ += share * b.lazyProduct(v.transpose());
     for (std::size_t s = 0; s < rho_.size(); ++s)
       numeric::add_multiple(n_, share, tables_.first(static_cast<int>(s)), rho_[s].data());
   }
+  scale_sums(1.0 / total);
+  value_ = largest + std::log(total) - log_determinant_;
+  for (double& f : node_value_) f = std::isnan(f) ? 0.0 : std::exp(f - largest);
+  sums.log_likelihood.add(value_);
 }
 
 void SeveralLikelihood::add_gradient(const Vector& mode, Sums& sums) {

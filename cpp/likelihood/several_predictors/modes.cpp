@@ -29,17 +29,19 @@ bool SeveralLikelihood::find_mode(double* modes, bool stay, Sums& sums) {
   double best = rows_.climb(v, mode_tolerance, sums.newton_steps);
   Vector best_v = v;
   bool elsewhere = false;
-  for (int a = 0; a < q_; ++a)
+  for (int a = 0; a < q_; ++a) {
+    if (lambda_.col(a).isZero(0.0)) continue;  // it reaches no row
     for (const double side : {away, -away}) {
       v.setZero();
       v[a] = side;
-      const double f = rows_.climb(v, mode_tolerance, sums.newton_steps);
+      const double f = rows_.climb(v, mode_tolerance, sums.newton_steps, std::isfinite(best) ? &best_v : nullptr);
       if (!std::isfinite(f) || (v - best_v).squaredNorm() <= same_mode * (1.0 + best_v.squaredNorm())) continue;
       elsewhere |= std::isfinite(best);
       if (!(f > best)) continue;
       best = f;
       best_v = v;
     }
+  }
   sums.several_modes += elsewhere;
   found = best_v;
   return std::isfinite(best);

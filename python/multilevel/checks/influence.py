@@ -123,7 +123,8 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
     (`rows_of_linear`); without random effects they are the fits themselves. Gradient and Hessian are exact where the
     row is in a part of the likelihood (`rows_of_parts`), and for crossed grouping factors, or very large parts, of the
     first order in what the row moves (`rows_of_joint`); where the latter have random effects in several predictors, or
-    rows are choices, one row after the other has its step.
+    rows are choices, one row after the other has its step. Levels have theirs together where each is in a part, and
+    one after the other where grouping factors cross.
 
     References
     ----------
@@ -149,14 +150,16 @@ def influence(fit: Fit, group: str | None = None, exact: bool = False) -> Influe
         exact = True  # in closed form
     elif group is not None and fit.is_linear:
         by_refit = True
-    left = None if group is not None or by_refit else _without_rows(fit)
+    left = None
     if group is None:
+        left = None if by_refit else _without_rows(fit)
         labels = row_index(fit.design)
         units = list(np.arange(fit.n_rows)[:, None])
     else:
         factor = fit.design.grouping_factors[names.index(group)]
         labels = pd.Index(factor.levels, name=group)
         order = np.argsort(factor.codes, kind="stable")
+        left = None if by_refit else _without_levels(fit, factor.codes.astype(np.int64))
         units = np.split(order, np.cumsum(np.bincount(factor.codes, minlength=len(labels)))[:-1])
     return _changes(
         fit, labels, "row" if group is None else group, exact or by_refit, *_every(fit, units, by_refit, left)
@@ -172,6 +175,14 @@ def _without_rows(fit: Fit) -> LeftOut | None:
     if one_predictor and (at is None or copied_rows(fit.design, at) > MOST_COPIES):
         return rows_of_joint.without_rows(fit)
     return None if at is None else rows_of_parts.without_rows(fit, at)
+
+
+def _without_levels(fit: Fit, codes: NDArray[np.int64]) -> LeftOut | None:
+    """Of all levels at once; None where they are left out one by one."""
+    at = outermost(fit.design)
+    if at is None or copied_rows(fit.design, at, codes) > MOST_COPIES:
+        return None
+    return rows_of_parts.without_units(fit, at, codes)
 
 
 def _every(

@@ -1,7 +1,8 @@
-"""Models whose likelihood parts, without each row: the row's part is evaluated without it, and the other parts stay.
+"""Models whose likelihood parts, without each row or level: its part is evaluated without it, and the others stay.
 
-Where a grouping factor makes the parts, a copy of the row's part without the row is a part of a larger model, whose
-parts the core evaluates side by side, in all threads. Without random effects a row is a part, of which nothing is left.
+Where a grouping factor makes the parts, a copy of the unit's part without the unit is a part of a larger model, whose
+parts the core evaluates side by side, in all threads. Where a unit is a part, nothing is left of it: levels of the
+outermost grouping factor, and rows without random effects.
 """
 
 from __future__ import annotations
@@ -39,16 +40,25 @@ def outermost(design: Design) -> int | None:
     return next((k for k in factors if all(k == j or is_nested(design, j, k) for j in factors)), None)
 
 
-def copied_rows(design: Design, at: int) -> int:
-    """Rows of all copies of the levels of a grouping factor, each without one of its rows."""
+def copied_rows(design: Design, at: int, unit: Rows | None = None) -> int:
+    """Rows of all copies of the levels of a grouping factor, each without one of its rows, or of its units."""
     if at < 0:
         return 0
-    size = np.bincount(design.grouping_factors[at].codes).astype(np.int64)
-    return int(np.sum(size * (size - 1)))
+    codes = design.grouping_factors[at].codes
+    size = np.bincount(codes).astype(np.int64)
+    if unit is None:
+        return int(np.sum(size * (size - 1)))
+    own = np.bincount(unit)
+    return int(np.sum(size[codes[np.unique(unit, return_index=True)[1]]] - own))
 
 
 def without_rows(fit: Fit, at: int) -> LeftOut:
-    """Estimates without each row, by a Newton step with the exact gradient and Hessian of what is left.
+    """Estimates without each row: `without_units`, each of one row."""
+    return without_units(fit, at, np.arange(fit.n_rows))
+
+
+def without_units(fit: Fit, at: int, unit: Rows) -> LeftOut:
+    """Estimates without each unit, by a Newton step with the exact gradient and Hessian of what is left.
 
     Parameters
     ----------
@@ -56,34 +66,36 @@ def without_rows(fit: Fit, at: int) -> LeftOut:
         By maximum likelihood.
     at : int
         The grouping factor that makes the parts, as `outermost` has it.
+    unit : ndarray of int, (n,)
+        The unit of each row, from zero, each within one part.
     """
     n, n_psi = fit.n_rows, len(fit.psi)
     codes = np.arange(n) if at < 0 else fit.design.grouping_factors[at].codes.astype(np.int64)
     whole = _Differences(fit, fit.design, np.arange(n, dtype=np.int32) if at < 0 else None)
     first = np.unique(codes, return_index=True)[1]
+    part = codes[np.unique(unit, return_index=True)[1]]
     own = whole.of(first)
     if own is None:
-        return not_found(fit, n)
-    value, gradient, hessian = (part[codes] for part in own)
+        return not_found(fit, len(part))
+    value, gradient, hessian = (of_part[part] for of_part in own)
     value, gradient, hessian = own[0].sum() - value, own[1].sum(axis=0) - gradient, fit.hessian - hessian
     if at >= 0:
-        for rows in _batches(codes, AT_ONCE):
-            for some, left in _copies(fit, at, codes, rows):
+        for units in _batches(np.bincount(codes)[part], AT_ONCE):
+            for some, left in _copies(fit, at, codes, unit, part, units):
                 if left is None:
                     gradient[some] = np.nan
                     continue
                 value[some] += left[0]
                 gradient[some] += left[1]
                 hessian[some] += left[2]
-    assert gradient.shape == (n, n_psi)
+    assert gradient.shape == (len(part), n_psi)
     return newton(fit, gradient, hessian, value)
 
 
-def _batches(codes: Rows, most: int) -> Iterator[Rows]:
-    """Rows whose parts together have at most so many rows, one row at least."""
-    cost = np.cumsum(np.bincount(codes)[codes])
-    for _, rows in _grouped(cost // most):
-        yield rows
+def _batches(rows: Rows, most: int) -> Iterator[Rows]:
+    """Units whose parts together have at most so many rows, one unit at least."""
+    for _, units in _grouped(np.cumsum(rows) // most):
+        yield units
 
 
 def _grouped(labels: Rows) -> Iterator[tuple[int, Rows]]:
@@ -92,20 +104,22 @@ def _grouped(labels: Rows) -> Iterator[tuple[int, Rows]]:
         yield int(labels[start]), rows
 
 
-def _copies(fit: Fit, at: int, codes: Rows, left_out: Rows) -> Iterator[tuple[Rows, tuple[Array, Array, Array] | None]]:
-    """Rows left out, and what is left of the part of each: value, gradient, Hessian; None where it has none."""
+def _copies(
+    fit: Fit, at: int, codes: Rows, unit: Rows, part: Rows, left_out: Rows
+) -> Iterator[tuple[Rows, tuple[Array, Array, Array] | None]]:
+    """Units left out, and what is left of the part of each: value, gradient, Hessian; None where it has none."""
     order = np.argsort(codes, kind="stable")
     size = np.bincount(codes)
     start = np.cumsum(size) - size
-    own = codes[left_out]
+    own = part[left_out]
     draw = np.repeat(np.arange(len(left_out)), size[own])
     within = np.arange(len(draw)) - np.repeat(np.cumsum(size[own]) - size[own], size[own])
-    rows = order[start[codes[left_out[draw]]] + within]
-    kept = rows != left_out[draw]
+    rows = order[start[own[draw]] + within]
+    kept = unit[rows] != left_out[draw]
     rows, draw = rows[kept], draw[kept]
     there, first = np.unique(draw, return_index=True)
     alone = np.setdiff1d(np.arange(len(left_out)), there)
-    if len(alone):  # of a part with one row nothing is left
+    if len(alone):  # of a part with one unit nothing is left
         n = len(fit.psi)
         yield left_out[alone], (np.zeros(len(alone)), np.zeros((len(alone), n)), np.zeros((len(alone), n, n)))
     if not len(there):
@@ -123,8 +137,8 @@ def _copies(fit: Fit, at: int, codes: Rows, left_out: Rows) -> Iterator[tuple[Ro
         yield left_out[there], found
         return
     half = len(there) // 2
-    yield from _copies(fit, at, codes, left_out[there[:half]])
-    yield from _copies(fit, at, codes, left_out[there[half:]])
+    yield from _copies(fit, at, codes, unit, part, left_out[there[:half]])
+    yield from _copies(fit, at, codes, unit, part, left_out[there[half:]])
 
 
 class _Differences:
