@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 import multilevel as ml
 from multilevel import _core
@@ -247,7 +247,36 @@ def test_bounds(family: str, link: str, parameters: list[list[float]], responses
                     assert np.abs(d["d3"]).max() == pytest.approx(third, rel=1e-3)
 
 
+@pytest.mark.parametrize("zeta", [-25.0, -3.0, -1.0, 0.5, 6.0])
+@pytest.mark.parametrize("log_size", [None, -4.0, 0.4, 3.0, 12.0])
+def test_bounds_of_inflated_counts(log_size: float | None, zeta: float) -> None:
+    """No derivative exceeds them, and of zeros they are not far above; without a size the counts are geometric."""
+    name, phi = ("geometric", [zeta]) if log_size is None else ("negative_binomial", [log_size, zeta])
+    f = _core.Family(name, "log", "inflation")
+    eta = np.concatenate([np.linspace(-30, 30, 6001), np.linspace(-3, 6, 3001)])
+    one = np.ones(len(eta))
+    responses = np.array([0.0, 1.0, 7.0, 150.0, 0.0])
+    found = f.bounds(responses, np.ones(5), np.array([1.0, 1.0, 1.0, 1.0, 2.5]), phi)
+    assert found is not None
+    np.testing.assert_allclose(found[:, 4], 2.5 * found[:, 0], rtol=1e-14)
+    np.testing.assert_allclose(
+        found[0], f.supremum(responses, np.ones(5), np.array([1, 1, 1, 1, 2.5]), phi), rtol=1e-13
+    )
+    for y, (value, second, third) in zip(responses[:4], found.T[:4], strict=True):
+        d = f.derivatives(eta, y * one, one, one, phi)
+        rounding = 1e-13 * (1.0 + np.abs(d["value"]).max())
+        assert d["value"].max() <= value + rounding
+        assert d["d2"].max() <= second * (1 + 1e-9) + rounding
+        assert np.abs(d["d3"]).max() <= third * (1 + 1e-9) + rounding
+    # of a zero p q s^2, as a function of w = -log P(0)
+    w = np.linspace(0.0, 60.0, 60001)
+    k = 1.0 if log_size is None else np.exp(log_size)
+    s, p = -k * np.expm1(-w / k), special.expit(zeta + w)
+    assert found[1, 0] == pytest.approx(np.max(p * (1 - p) * s**2), rel=0.12)
+
+
 def test_families_without_bounds() -> None:
+    assert _core.Family("poisson", "log", "inflation").bounds(np.ones(1), np.ones(1), np.ones(1), [0.0]) is None
     one = np.ones(1)
     assert _core.Family("student_t", "log").bounds(one, one, one, [0.0, 1.0]) is None
     assert _core.Family("negative_binomial", "identity").bounds(one, one, one, [0.0]) is None

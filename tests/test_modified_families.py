@@ -134,6 +134,21 @@ def check_derivatives_by_phi(own: Modified, phi: Phi) -> None:
                 assert_near(d[second], by[other][f"phi{r}_d{order}"], most, f"{phi}, {second}", size=d[name])
 
 
+@pytest.mark.parametrize("nu", [0.3, 1.0, 3.0])
+def test_conway_maxwell_poisson_of_small_means_without_zeros(nu: float) -> None:
+    """With lambda = mu + O(mu^2) the mean is 1 + lambda 2^-nu + ..., and log P(1) what it is above one, negative."""
+    f = _core.Family("truncated_conway_maxwell_poisson", "log")
+    eta = np.array([-700.0, -300.0, -60.0, -40.0, -37.0, -36.0, -35.0, -34.0, -30.0, -25.0])
+    phi = np.array([-np.log(nu)])
+    one = np.ones_like(eta)
+    above = np.exp(eta) * 2.0**-nu
+    np.testing.assert_allclose(f.response_mean(eta, phi, one), 1.0 + above, rtol=5e-16)
+    d = f.derivatives(eta, one, one, one, phi)
+    np.testing.assert_allclose(d["value"], -above, atol=2e-14)
+    np.testing.assert_allclose(d["d1"], -above, atol=1e-14)
+    np.testing.assert_allclose(f.response_variance(eta, phi, one), above, atol=4e-15)
+
+
 @EACH
 def test_orders_agree(own: Modified) -> None:
     at = rows(own, CASES[own.base].grids[own.link])

@@ -108,10 +108,12 @@ inline Moments moments(Lanes mu, Lanes nu, const Origin& at, double close) {
   }
   Moments found{};
   const Lanes shift = at.m - mu;
+  Lanes others = broadcast(0.0);  // beside the term of m, which is one
   if (enough)
     for_terms(at, slope, nu, [&](Lanes k, Lanes term, Lanes g) {
       const Lanes d = k + shift;
       Lanes power = term;
+      others += numeric::select(k == 0.0, broadcast(0.0), term);
       for (auto& of : found.of) {
         of[0] += power;
         of[1] += power * g;
@@ -123,7 +125,7 @@ inline Moments moments(Lanes mu, Lanes nu, const Origin& at, double close) {
     found.of[0][0] = broadcast(std::numeric_limits<double>::quiet_NaN());
   const Lanes total = found.of[0][0];
   found.slope = slope;
-  found.log_total = numeric::log(total);
+  found.log_total = numeric::log1p(others);
   for (auto& of : found.of)
     for (auto& own : of) own = own / total;
   found.g = found.of[0][1];
@@ -133,5 +135,29 @@ inline Moments moments(Lanes mu, Lanes nu, const Origin& at, double close) {
   }
   return found;
 }
+
+/// The moments of the last rows, kept: a family without its zeros asks for the same rows twice, at their counts and at
+/// zero, a block at a time.
+class Kept {
+ public:
+  static const Moments& of(Lanes mu, Lanes nu, const Origin& at, double close) {
+    thread_local Kept own;
+    for (const auto& entry : own.entries_)
+      if (!any((entry.mu != mu) | (entry.nu != nu))) return entry.moments;
+    Entry& entry = own.entries_[own.next_];
+    own.next_ = (own.next_ + 1) % n_entries;
+    entry = {mu, nu, moments(mu, nu, at, close)};
+    return entry.moments;
+  }
+
+ private:
+  static constexpr std::size_t n_entries = 64 / numeric::lane_count;
+  struct Entry {
+    Lanes mu = broadcast(std::numeric_limits<double>::quiet_NaN()), nu = mu;
+    Moments moments{};
+  };
+  Entry entries_[n_entries];
+  std::size_t next_ = 0;
+};
 
 }  // namespace multilevel::family::conway_maxwell

@@ -28,7 +28,7 @@ template <int D, class In>
 inline Taylor<D, In> from_sums(const Taylor<D, In>& mu, Lanes y, const Taylor<D, In>& nu) {
   const Lanes mu_0 = numeric::constant_term(mu), nu_0 = numeric::constant_term(nu);
   const auto at = conway_maxwell::origin(mu_0);
-  const auto moments = conway_maxwell::moments(mu_0, nu_0, at, 1e-12);
+  const auto& moments = conway_maxwell::Kept::of(mu_0, nu_0, at, 1e-12);
   // The exponent of a term moves by x (j - mu) - delta (g - its mean): the cumulant function of these two.
   const In delta = nu.c[0] + -nu_0, half_square = 0.5 * (delta * delta);
   Taylor<D + 1, In> generating;

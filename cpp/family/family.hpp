@@ -243,6 +243,13 @@ class Family {
     (void)out;
     return false;
   }
+  /// The logarithm of k where the response is a count of mean e^eta that is zero with probability (1 + mu / k)^-k; NaN
+  /// of others.
+  virtual double log_size(const Phi& phi, std::ptrdiff_t row) const {
+    (void)phi;
+    (void)row;
+    return std::numeric_limits<double>::quiet_NaN();
+  }
   /// Whether a call costs as much as hundreds of rows, so that rows between those that are wanted come along.
   virtual bool costs_per_call() const { return false; }
 

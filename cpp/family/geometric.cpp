@@ -49,6 +49,7 @@ class Geometric final : public Family {
     const double y = row.response;
     return y > 0.0 ? row.weight * (y * std::log(y) - (y + 1.0) * std::log1p(y)) : 0.0;
   }
+  double log_size(const Phi&, std::ptrdiff_t) const override { return 0.0; }
   int recession(const Observation& row) const override { return row.response == 0.0 ? -1 : 0; }
 
   double mean(double eta) const override { return std::exp(eta); }

@@ -146,6 +146,34 @@ class NegativeBinomial final : public Family {
     return value;
   }
 
+  void suprema(int n, const Observations& data, double* out) const override {
+    if constexpr (std::is_same_v<Link, link::Log>) {
+      constexpr int block_rows = 64;
+      double eta[block_rows], unused[2][block_rows];
+      RowDerivatives own;
+      own.eta[0] = unused[0];
+      own.eta[1] = unused[1];
+      for (int first = 0; first < n; first += block_rows) {
+        const int m = std::min(block_rows, n - first);
+        const Observations rows = data.from(first);
+        for (int i = 0; i < m; i += lane_count) {
+          const int lanes = std::min(lane_count, m - i);
+          const Lanes y = series_kernel::take(rows.response, i, lanes), one = numeric::broadcast(1.0);
+          series_kernel::put(eta, i, lanes, numeric::log(numeric::select(y > 0.0, y, one)));
+        }
+        own.value = out + first;
+        log_rows<Order::step>({m, eta, rows}, own);
+        for (int i = 0; i < m; ++i)
+          if (!(rows.response[i] > 0.0)) out[first + i] = 0.0;
+      }
+    } else {
+      Family::suprema(n, data, out);
+    }
+  }
+  double log_size(const Phi& phi, std::ptrdiff_t row) const override {
+    return std::is_same_v<Link, link::Log> ? phi.at(0, row) : std::numeric_limits<double>::quiet_NaN();
+  }
+
   int recession(const Observation& row) const override {
     return std::is_same_v<Link, link::Log> && row.response == 0.0 ? -1 : 0;
   }

@@ -117,6 +117,7 @@ std::vector<Scatter> scatter(const model::Model& model, const model::Response& r
     double squares = 0.0, weights = 0.0, responses = 0.0, n = 0.0;
   };
   WorkingRows rows(model);
+  const int n_phi = model.family().n_phi();
   std::vector<Sums> sums(static_cast<std::size_t>(model.family().n_members()));
   for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
     const model::Panel& panel = model.panels()[i];
@@ -129,7 +130,7 @@ std::vector<Scatter> scatter(const model::Model& model, const model::Response& r
       Sums& own_sums = sums[kind ? static_cast<std::size_t>(kind[j]) : 0];
       own_sums.squares += rows.d1[j] * rows.d1[j] / rows.weight[j];
       double own[family::max_phi] = {};
-      for (int r = 0; r < model.family().n_phi(); ++r) own[r] = rows.at.at(r, static_cast<std::ptrdiff_t>(j));
+      for (int r = 0; r < n_phi; ++r) own[r] = rows.at.at(r, static_cast<std::ptrdiff_t>(j));
       const double mean = of_kind(model, kind, static_cast<int>(j)).mean(rows.eta[j]);
       const double variance = model.family().variance(mean, own);
       own_sums.responses += response.weight[row] * response.value[row] * response.value[row] / variance;

@@ -22,6 +22,7 @@ class Truncated final : public Modified {
   }
   bool mass_at_zero() const override { return false; }
   bool log_concave() const override { return base_->canonical(); }  // it stays an exponential family in eta
+  bool far_modes() const override { return !log_concave() && base_->far_modes(); }
   bool canonical() const override { return base_->canonical(); }
 
   double supremum(const Observation& row, const double* phi) const override {

@@ -32,6 +32,30 @@ struct Zero {
   Outer by_u, by_u_of_zeta, by_u_of_zeta_zeta;  ///< derivatives by u, of the value and of its derivatives by zeta
 };
 
+/// Of a zero whose family has log P(0) = -w, w = k log(1 + mu / k): what p q s^n never exceeds, whatever eta is, where
+/// s = w' = k (1 - e^(-w / k)). The logarithm is concave in w, so that a tangent bounds it.
+Lanes largest_product(Lanes zeta, Lanes k, int n) {
+  const double power = n;
+  // Its slope is q - p + n / (k (e^(w / k) - 1)): not negative at one end, not positive at the other.
+  Lanes low = k * numeric::log1p(power / k), high = 3.0 - zeta;
+  low = numeric::select(-zeta > low, -zeta, low);
+  high = numeric::select(high > 1.2 * power, high, numeric::broadcast(1.2 * power));
+  high = numeric::select(high > low, high, low);
+  const auto slope = [&](Lanes w, const Logistic& at) { return at.no - at.yes + power / (k * numeric::expm1(w / k)); };
+  constexpr int halvings = 4;
+  for (int i = 0; i < halvings; ++i) {
+    const Lanes middle = 0.5 * (low + high);
+    const numeric::LaneBits rises = slope(middle, Logistic(zeta + middle)) > 0.0;
+    low = numeric::select(rises, middle, low);
+    high = numeric::select(rises, high, middle);
+  }
+  const Logistic at(zeta + low);
+  const Lanes s = -k * numeric::expm1(-low / k), rise = slope(low, at) * (high - low);
+  Lanes value = at.yes * at.no * numeric::exp(numeric::select(rise > 0.0, rise, Lanes{}));
+  for (int i = 0; i < n; ++i) value *= s;
+  return value;
+}
+
 class ZeroInflated final : public ZeroPart {
  public:
   explicit ZeroInflated(std::unique_ptr<Family> base)
@@ -43,6 +67,51 @@ class ZeroInflated final : public ZeroPart {
     const double best = base_->supremum(base_row(row), phi);
     if (row.response == 0.0) return row.weight * std::log1p((1.0 - pi) * std::expm1(best));
     return row.weight * ((zeta < 0.0 ? std::log1p(-pi) : std::log(pi) - zeta) + best);
+  }
+  void suprema(int n, const Observations& data, double* out) const override {
+    double unit[block_rows];
+    std::fill_n(unit, block_rows, 1.0);
+    for (int first = 0; first < n; first += block_rows) {
+      const int m = std::min(block_rows, n - first);
+      const Observations rows = data.from(first);
+      double* to = out + first;
+      base_->suprema(m, {rows.response, rows.second, trials_are_weight_ ? rows.second : unit, rows.phi}, to);
+      for (int i = 0; i < m; i += lane_count) {
+        const int lanes = std::min(lane_count, m - i);
+        const Logistic own(zeta(rows.phi, i, lanes));
+        const Lanes best = series_kernel::take(to, i, lanes);
+        const numeric::LaneBits none = series_kernel::take(rows.response, i, lanes) == 0.0;
+        const Lanes of_zero = numeric::log1p(own.no * numeric::expm1(numeric::select(none, best, Lanes{})));
+        series_kernel::put(
+            to, i, lanes,
+            series_kernel::take(rows.weight, i, lanes) * numeric::select(none, of_zero, best - own.softplus));
+      }
+    }
+  }
+
+  /// With s, p and q as above a zero has f'' = q (p s^2 - s (1 - P)), P = s / k, and a third derivative of at most
+  /// p q s^3 + 3 p q s^2 + q s |(1 - P) (1 - 2 P)|; of other counts f'' is negative, and the third derivative at most
+  /// (y + k) times the largest P (1 - P) (1 - 2 P).
+  bool bounds(int n, const Observations& data, const Bounds& out) const override {
+    constexpr double most_bent = 0.0962250448649377;  // 1 / (6 sqrt(3))
+    if (std::isnan(base_->log_size(data.phi, 0))) return false;
+    suprema(n, data, out.value);
+    for (int i = 0; i < n; i += lane_count) {
+      const int m = std::min(lane_count, n - i);
+      double sizes[lane_count];
+      for (int j = 0; j < lane_count; ++j) sizes[j] = base_->log_size(data.phi, i + std::min(j, m - 1));
+      const Lanes k = numeric::exp(numeric::load(sizes)), y = series_kernel::take(data.response, i, m),
+                  weight = series_kernel::take(data.weight, i, m), at = zeta(data.phi, i, m);
+      const numeric::LaneBits none = y == 0.0;
+      const Lanes second = largest_product(at, k, 2), third = largest_product(at, k, 3);
+      // s is below w, and q below e^(-zeta - w)
+      const Lanes flat = most_bent * k, steep = numeric::exp(-1.0 - at);
+      const Lanes rest = numeric::select(flat < steep, flat, steep);
+      series_kernel::put(out.second, i, m, numeric::select(none, weight * second, Lanes{}));
+      series_kernel::put(out.third, i, m,
+                         weight * numeric::select(none, third + 3.0 * second + rest, (y + k) * most_bent));
+    }
+    return true;
   }
   int recession(const Observation& row) const override { return base_->recession(base_row(row)); }
 

@@ -29,10 +29,11 @@ class ZeroPart : public Modified {
   ZeroPart(std::unique_ptr<Family> base, const std::string& kind, const std::string& meaning, double lower_limit)
       : Modified(std::move(base), 1), kind_(kind), meaning_(meaning), lower_limit_(lower_limit) {}
 
-  Lanes zeta(const Picked& rows, int i, int n) const {
-    const double* from = rows.phi.value[n_base_];
-    return rows.phi.step[n_base_] ? series_kernel::take(from, i, n) : numeric::broadcast(*from);
+  Lanes zeta(const Phi& phi, int i, int n) const {
+    const double* from = phi.value[n_base_];
+    return phi.step[n_base_] ? series_kernel::take(from, i, n) : numeric::broadcast(*from);
   }
+  Lanes zeta(const Picked& rows, int i, int n) const { return zeta(rows.phi, i, n); }
   double share(const double* phi) const;  ///< the probability of a zero of this part
 
   /// Adds log(1 - pi) to a density that is given.
