@@ -331,34 +331,40 @@ def generalized_poisson(link: str, eta: Array, y: Array, size: Array, weights: A
 
 
 def conway_maxwell_poisson(link: str, eta: Array, y: Array, size: Array, weights: Array, phi: Phi) -> Array:
-    """Lambda by bisection, for each mean; the sums over a range that holds all the probability."""
-    nu, value = np.exp(-phi[0]), np.empty(np.broadcast_shapes(eta.shape, y.shape))
+    nu, value = float(np.exp(-phi[0])), np.empty(np.broadcast_shapes(eta.shape, y.shape))
     means, place = np.unique(np.broadcast_to(log_rate(link, eta), value.shape), return_inverse=True)
     y, place = np.broadcast_to(y, value.shape), place.reshape(value.shape)
     for k, log_mu in enumerate(means):
-        with np.errstate(under="ignore"):
-            mu = float(np.exp(log_mu))
-        reach = 20 * np.sqrt(mu / nu) + 80 * (1 + 1 / nu) + (80 * mu if nu < 0.3 else 0)
-        j = np.arange(max(0.0, np.floor(mu - reach)), np.ceil(mu + reach))
-        middle = np.floor(mu)
-        fall = nu * (special.gammaln(j + 1) - special.gammaln(middle + 1))
-        if mu > 1e3:  # where differences of log Gamma have lost their digits
-            fall = nu * difference_of_log_factorials(j, middle)
-        ends = sorted([nu * log_mu, log_mu + (nu - 1) * np.log1p(mu)])
-
-        def excess(log_rate: float, j: Array = j, middle: float = middle, fall: Array = fall, mu: float = mu) -> float:
-            p = np.exp(np.minimum((j - middle) * log_rate - fall, 600.0))
-            return float((p @ (j - mu)) / p.sum() / mu)
-
-        low, high = ends[0] - 1e-9, ends[1] + 1e-9
-        found = optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-15, maxiter=300)
-        total = np.log(np.exp(np.minimum((j - middle) * found - fall, 600.0)).sum())
+        middle, found, total = conway_maxwell_sum(nu, float(log_mu))
         own = place == k
-        more = special.gammaln(y[own] + 1) - special.gammaln(middle + 1)
-        if mu > 1e3:
-            more = difference_of_log_factorials(y[own], middle)
-        value[own] = (y[own] - middle) * found - nu * more - total
+        value[own] = (y[own] - middle) * found - nu * from_middle(y[own], middle) - total
     return weights * value
+
+
+@cache
+def conway_maxwell_sum(nu: float, log_mu: float) -> tuple[float, float, float]:
+    """A count in the middle, log lambda by bisection, and the log sum over a range that holds all the probability."""
+    with np.errstate(under="ignore"):
+        mu = float(np.exp(log_mu))
+    reach = 20 * np.sqrt(mu / nu) + 80 * (1 + 1 / nu) + (80 * mu if nu < 0.3 else 0)
+    j = np.arange(max(0.0, np.floor(mu - reach)), np.ceil(mu + reach))
+    middle = float(np.floor(mu))
+    fall, far = nu * from_middle(j, middle), j - middle
+    ends = sorted([nu * log_mu, log_mu + (nu - 1) * np.log1p(mu)])
+
+    def excess(log_rate: float) -> float:
+        p = np.exp(np.minimum(far * log_rate - fall, 600.0))
+        return float((p @ (j - mu)) / p.sum() / mu)
+
+    found = optimize.brentq(excess, ends[0] - 1e-9, ends[1] + 1e-9, xtol=1e-15, rtol=1e-15, maxiter=300)
+    return middle, found, float(np.log(np.exp(np.minimum(far * found - fall, 600.0)).sum()))
+
+
+def from_middle(y: Array, middle: float) -> Array:
+    """log y! - log middle!"""
+    if middle <= 1e3:
+        return special.gammaln(y + 1) - special.gammaln(middle + 1)
+    return difference_of_log_factorials(y, middle)  # those of log Gamma have lost their digits
 
 
 def difference_of_log_factorials(y: Array, middle: float) -> Array:

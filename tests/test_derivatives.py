@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import special
 
 import multilevel as ml
 from multilevel import _core
@@ -24,6 +26,12 @@ WEIGHTS = np.array([1 / 280, -4 / 105, 1 / 5, -4 / 5, 4 / 5, -1 / 5, 4 / 105, -1
 def difference(function: Callable[[float], Array], at: float, h: float) -> Array:
     """The derivative of `function` at `at`."""
     return sum(w * np.asarray(function(at + k * h)) for k, w in zip(OFFSETS, WEIGHTS, strict=True)) / h
+
+
+def differences(function: Callable[[float], dict[str, Array]], at: float, h: float) -> dict[str, Array]:
+    """The derivatives of all that `function` has names for, from as many calls as one of them needs."""
+    near = [function(at + k * h) for k in OFFSETS]
+    return {name: sum(w * d[name] for w, d in zip(WEIGHTS, near, strict=True)) / h for name in near[0]}
 
 
 # ---- families, row by row ----
@@ -55,11 +63,13 @@ def log_density(family: str, link: str, case: RowCase) -> Array:
     return CASES[family].log_density(link, case.eta, case.y, case.size, case.weights, case.phi)
 
 
-def derivatives(family: str, link: str, case: RowCase, eta: Array | None = None, phi: Phi | None = None) -> dict:
+def derivatives(
+    family: str, link: str, case: RowCase, eta: Array | None = None, phi: Phi | None = None, order: str = "full"
+) -> dict:
     """What the core says."""
     f = _core.Family(family, link)
     eta = case.eta if eta is None else eta
-    return f.derivatives(eta, case.y, case.size, case.weights, list(case.phi if phi is None else phi))
+    return f.derivatives(eta, case.y, case.size, case.weights, list(case.phi if phi is None else phi), order)
 
 
 def assert_near(value: Array, expected: Array, tolerance: float, what: str, size: Array | float = 0.0) -> None:
@@ -80,11 +90,9 @@ def test_log_density(family: str, link: str, phi: Phi) -> None:
 def test_derivatives_by_eta(family: str, link: str, phi: Phi) -> None:
     case = rows(family, link, phi)
     d = derivatives(family, link, case)
+    near = differences(lambda h: derivatives(family, link, case, case.eta + h), 0.0, CASES[family].step)
     for order, lower in enumerate(("value", "d1", "d2", "d3"), start=1):
-        expected = difference(
-            lambda h, name=lower: derivatives(family, link, case, case.eta + h)[name], 0.0, CASES[family].step
-        )
-        assert_near(d[f"d{order}"], expected, 1e-8, f"d{order}", size=d[lower])
+        assert_near(d[f"d{order}"], near[lower], 1e-8, f"d{order}", size=d[lower])
 
 
 @pytest.mark.parametrize(("family", "link", "phi"), [s for s in settings(extreme=True) if s[2]], ids=name_of)
@@ -93,24 +101,61 @@ def test_derivatives_by_phi(family: str, link: str, phi: Phi) -> None:
     case = rows(family, link, phi)
     d = derivatives(family, link, case)
 
-    def by(r: int, name: str) -> Array:
-        def at(p: float) -> Array:
-            return derivatives(family, link, case, phi=(*phi[:r], p, *phi[r + 1 :]))[name]
+    def at(r: int, p: float) -> dict[str, Array]:
+        return derivatives(family, link, case, phi=(*phi[:r], p, *phi[r + 1 :]))
 
-        return difference(at, phi[r], CASES[family].step)
-
+    by = [differences(partial(at, r), phi[r], CASES[family].step) for r in range(len(phi))]
     # far out a density hardly depends on phi, and what differences of it lose is relative to its own size
     far = float(phi in CASES[family].extreme)
     for r in range(len(phi)):
         for order, name in enumerate(("value", "d1", "d2", "d3")):
-            assert_near(d[f"phi{r}_d{order}"], by(r, name), 1e-9, f"phi{r}_d{order}", size=far * d[name])
+            assert_near(d[f"phi{r}_d{order}"], by[r][name], 1e-9, f"phi{r}_d{order}", size=far * d[name])
         for other in range(r + 1):
             for order, name in enumerate(("value", "d1", "d2")):
                 second = f"phi{r}_{other}_d{order}"
                 size = np.abs(far * d[name])
                 if other != r:  # what one parameter does may have nothing to do with another
                     size = np.maximum(size, np.abs(d[f"phi{r}_d{order}"]))
-                assert_near(d[second], by(other, f"phi{r}_d{order}"), 1e-9, second, size=size)
+                assert_near(d[second], by[other][f"phi{r}_d{order}"], 1e-9, second, size=size)
+
+
+@pytest.mark.parametrize(("family", "link", "phi"), settings(extreme=True), ids=name_of)
+def test_orders_agree(family: str, link: str, phi: Phi) -> None:
+    """Each order may be computed in its own way."""
+    case = rows(family, link, phi)
+    full = derivatives(family, link, case)
+    for order, highest in (("step", 3), ("node", 3 + 2 * len(phi) + len(phi) * (len(phi) + 1) // 2)):
+        own = derivatives(family, link, case, order=order)
+        assert len(own) == highest + 2  # with prepare()'s constant and the expected information
+        for name, values in own.items():
+            assert_near(values, full[name], 1e-10, f"{order}: {name}", size=full["value"])
+    with pytest.raises(ValueError, match="order"):
+        derivatives(family, link, case, order="all")
+
+
+@pytest.mark.parametrize("precision", [1e-8, 1e-3, 0.7, 8.0, 15.0, 150.0])
+def test_beta_against_polygamma_functions(precision: float) -> None:
+    """Of means and responses that are nearly zero or one, too."""
+    eta, y = (x.ravel() for x in np.meshgrid([-23.0, -3.0, 0.2, 4.0, 18.0], [1e-10, 0.03, 0.5, 0.999, 1 - 1e-12]))
+    one = np.ones_like(eta)
+    mu, rest = special.expit(eta), special.expit(-eta)
+    a, b, g1 = mu * precision, rest * precision, mu * rest
+    logit = np.log(y) - np.log1p(-y)
+    away = logit - special.digamma(a) + special.digamma(b)
+    slope = precision * g1 * away
+    expected = {
+        "value": special.gammaln(precision) - special.gammaln(a) - special.gammaln(b) + a * logit
+        + precision * np.log1p(-y),
+        "d1": slope,
+        "d2": slope * (rest - mu) - (precision * g1) ** 2 * (special.polygamma(1, a) + special.polygamma(1, b)),
+        "phi0_d0": precision * special.digamma(precision) - a * special.digamma(a) - b * special.digamma(b) + a * logit
+        + precision * np.log1p(-y),
+    }  # fmt: skip
+    for order in ("step", "node", "full"):
+        d = _core.Family("beta", "logit").derivatives(eta, y, one, one, [np.log(precision)], order)
+        for name in set(expected) & set(d):
+            scale = 1 + precision * np.maximum(1, np.abs(logit))  # terms of that size cancel in the formulas above
+            assert np.max(np.abs(d[name] - expected[name]) / (scale + np.abs(expected[name]))) < 3e-14, (order, name)
 
 
 @pytest.mark.parametrize("shape", [1e8, 1e12])

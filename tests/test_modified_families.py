@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 from pathlib import Path
@@ -20,7 +21,7 @@ from multilevel.family.response_kinds import check_response, check_values
 from .family_cases import CASES, Phi
 from .modified_cases import Modified, all_modified, modified_settings
 from .reference_files import read_data, read_numbers
-from .test_derivatives import assert_near, difference
+from .test_derivatives import assert_near, difference, differences
 
 Array = NDArray[np.float64]
 Rows = tuple[Array, Array, Array, Array]
@@ -29,12 +30,14 @@ REFERENCE: dict[str, dict[str, Any]] = json.loads(
 )["fits"]
 
 
-def setting_name(value: object) -> str:
-    return ",".join(f"{v:.3g}" for v in value) if isinstance(value, tuple) else str(value)
-
-
 ORDINARY = modified_settings()
 EVERYWHERE = modified_settings(extreme=True)
+EACH = pytest.mark.parametrize("own", all_modified(), ids=str)
+
+
+def everywhere(own: Modified) -> list[Phi]:
+    """Ordinary and extreme values of its parameters."""
+    return [phi for other, phi in EVERYWHERE if other == own]
 
 
 def rows(own: Modified, points: Array) -> Rows:
@@ -46,8 +49,8 @@ def rows(own: Modified, points: Array) -> Rows:
     return eta, y, size, np.linspace(0.5, 2.5, len(eta))
 
 
-def derivatives(own: Modified, at: Rows, phi: Phi) -> dict[str, Array]:
-    return own.core.derivatives(*at, list(phi))
+def derivatives(own: Modified, at: Rows, phi: Phi, order: str = "full") -> dict[str, Array]:
+    return own.core.derivatives(*at, list(phi), order)
 
 
 def tails(own: Modified) -> Array:
@@ -67,44 +70,48 @@ def tolerance(own: Modified, ordinary: float) -> float:
 # ---- the density and its derivatives ----
 
 
-@pytest.mark.parametrize(("own", "phi"), EVERYWHERE, ids=setting_name)
-def test_density(own: Modified, phi: Phi) -> None:
+@EACH
+def test_density(own: Modified) -> None:
     at = rows(own, CASES[own.base].grids[own.link])
-    d = derivatives(own, at, phi)
-    np.testing.assert_allclose(
-        d["value"] + d["constant"], own.log_density(*at, phi), rtol=tolerance(own, 1e-11), atol=2e-13
-    )
-
-
-@pytest.mark.parametrize(("own", "phi"), EVERYWHERE, ids=setting_name)
-def test_tails(own: Modified, phi: Phi) -> None:
-    """Means as good as zero or without bound: the density keeps its digits, and every derivative is finite."""
-    at = rows(own, tails(own))
-    d = derivatives(own, at, phi)
-    expected = own.log_density(*at, phi)
-    np.testing.assert_allclose(d["value"] + d["constant"], expected, rtol=tolerance(own, 1e-11), atol=2e-12)
-    for name, values in d.items():
-        assert np.isfinite(values).all(), f"{name}: {values}"
-    assert (d["expected_information"] >= 0).all()
-
-
-@pytest.mark.parametrize(("own", "phi"), EVERYWHERE, ids=setting_name)
-def test_derivatives_by_eta(own: Modified, phi: Phi) -> None:
-    eta, *rest = rows(own, CASES[own.base].grids[own.link])
-    d = derivatives(own, (eta, *rest), phi)
-    for order, lower in enumerate(("value", "d1", "d2", "d3"), start=1):
-        expected = difference(lambda h, name=lower: derivatives(own, (eta + h, *rest), phi)[name], 0.0, 0.006)
-        assert_near(
-            d[f"d{order}"],
-            expected,
-            tolerance(own, 3e-8 if (own, phi) in ORDINARY else 1e-6),
-            f"d{order}",
-            size=d[lower],
+    for phi in everywhere(own):
+        d, expected = derivatives(own, at, phi), own.log_density(*at, phi)
+        np.testing.assert_allclose(
+            d["value"] + d["constant"], expected, rtol=tolerance(own, 1e-11), atol=2e-13, err_msg=str(phi)
         )
 
 
-@pytest.mark.parametrize(("own", "phi"), [s for s in EVERYWHERE if s[1]], ids=setting_name)
-def test_derivatives_by_phi(own: Modified, phi: Phi) -> None:
+@EACH
+def test_tails(own: Modified) -> None:
+    """Means as good as zero or without bound: the density keeps its digits, and every derivative is finite."""
+    at = rows(own, tails(own))
+    for phi in everywhere(own):
+        d, expected = derivatives(own, at, phi), own.log_density(*at, phi)
+        np.testing.assert_allclose(
+            d["value"] + d["constant"], expected, rtol=tolerance(own, 1e-11), atol=2e-12, err_msg=str(phi)
+        )
+        for name, values in d.items():
+            assert np.isfinite(values).all(), f"{phi}, {name}: {values}"
+        assert (d["expected_information"] >= 0).all(), phi
+
+
+@EACH
+def test_derivatives_by_eta(own: Modified) -> None:
+    eta, *rest = rows(own, CASES[own.base].grids[own.link])
+    for phi in everywhere(own):
+        most = tolerance(own, 3e-8 if (own, phi) in ORDINARY else 1e-6)
+        d = derivatives(own, (eta, *rest), phi)
+        near = differences(lambda h, phi=phi: derivatives(own, (eta + h, *rest), phi), 0.0, 0.006)
+        for order, lower in enumerate(("value", "d1", "d2", "d3"), start=1):
+            assert_near(d[f"d{order}"], near[lower], most, f"{phi}, d{order}", size=d[lower])
+
+
+@EACH
+def test_derivatives_by_phi(own: Modified) -> None:
+    for phi in everywhere(own):
+        check_derivatives_by_phi(own, phi)
+
+
+def check_derivatives_by_phi(own: Modified, phi: Phi) -> None:
     at = rows(own, CASES[own.base].grids[own.link])
     d = derivatives(own, at, phi)
     # with as good as no zeros of its part a density turns sharply where the family has none either
@@ -112,20 +119,32 @@ def test_derivatives_by_phi(own: Modified, phi: Phi) -> None:
     step = getattr(CASES[own.base], "step", 0.015) / (3.0 if sharp else 1.0)
     most = tolerance(own, 1e-7 if sharp else 1e-9)
 
-    def by(r: int, name: str) -> Array:
-        return difference(lambda p: derivatives(own, at, (*phi[:r], p, *phi[r + 1 :]))[name], phi[r], step)
+    by = [
+        differences(lambda p, r=r: derivatives(own, at, (*phi[:r], p, *phi[r + 1 :])), phi[r], step)
+        for r in range(len(phi))
+    ]
 
     # what differences lose is relative to the size of what depends on eta alone, as in test_derivatives
     for r in range(len(phi)):
         for order, name in enumerate(("value", "d1", "d2", "d3")):
-            assert_near(d[f"phi{r}_d{order}"], by(r, name), most, f"phi{r}_d{order}", size=d[name])
+            assert_near(d[f"phi{r}_d{order}"], by[r][name], most, f"{phi}, phi{r}_d{order}", size=d[name])
         for other in range(r + 1):
             for order, name in enumerate(("value", "d1", "d2")):
                 second = f"phi{r}_{other}_d{order}"
-                assert_near(d[second], by(other, f"phi{r}_d{order}"), most, second, size=d[name])
+                assert_near(d[second], by[other][f"phi{r}_d{order}"], most, f"{phi}, {second}", size=d[name])
 
 
-@pytest.mark.parametrize("own", all_modified(), ids=str)
+@EACH
+def test_orders_agree(own: Modified) -> None:
+    at = rows(own, CASES[own.base].grids[own.link])
+    for phi in everywhere(own):
+        full = derivatives(own, at, phi)
+        for order in ("step", "node"):
+            for name, values in derivatives(own, at, phi, order).items():
+                assert_near(values, full[name], tolerance(own, 1e-10), f"{phi}, {order}: {name}", size=full["value"])
+
+
+@EACH
 def test_blocks_of_rows(own: Modified) -> None:
     """Rows are worked on in blocks, zeros apart: their place does not matter, nor do rows without weight."""
     phi = next(phi for other, phi in ORDINARY if other == own)
@@ -149,9 +168,14 @@ def test_outside_the_domain_there_is_no_density(own: Modified) -> None:
 # ---- what follows from the density ----
 
 
-@pytest.mark.parametrize(("own", "phi"), ORDINARY, ids=setting_name)
+@EACH
 @pytest.mark.parametrize("mean", [0.07, 0.4, 0.93])
-def test_total_mean_variance_and_information(own: Modified, phi: Phi, mean: float) -> None:
+def test_total_mean_variance_and_information(own: Modified, mean: float) -> None:
+    for phi in [phi for other, phi in ORDINARY if other == own]:
+        check_total_mean_variance_and_information(own, phi, mean)
+
+
+def check_total_mean_variance_and_information(own: Modified, phi: Phi, mean: float) -> None:
     f = own.core
     eta = f.link_of_mean(np.array([mean]))
     assert f.mean(eta)[0] == pytest.approx(mean, rel=1e-12)
@@ -182,31 +206,27 @@ def test_total_mean_variance_and_information(own: Modified, phi: Phi, mean: floa
         )
 
 
-@pytest.mark.parametrize(("own", "phi"), EVERYWHERE, ids=setting_name)
-def test_supremum(own: Modified, phi: Phi) -> None:
+@pytest.mark.parametrize("own", [own for own in all_modified() if not own.core.log_concave], ids=str)
+def test_supremum(own: Modified) -> None:
     """No value lies above it, and hardly more than the best of a fine grid below it."""
-    case = CASES[own.base]
-    grid = case.grids[own.link]
-    if own.core.log_concave:
-        return  # nobody asks
-    fine = np.linspace(grid.min() - 4 * (own.link not in case.outside), grid.max() + 4, 4001)
-    f = own.core
-    for y, size in own.responses():
+    grid = CASES[own.base].grids[own.link]
+    fine = np.linspace(grid.min() - 4 * (own.link not in CASES[own.base].outside), grid.max() + 4, 1001)
+    f, full = own.core, np.ones(1001)
+    for phi, (y, size) in itertools.product(everywhere(own), own.responses()):
         one = np.ones(1)
         bound = f.supremum(y * one, size * one, 2.0 * one, list(phi))[0]
-        full = np.ones(len(fine))
         value = f.derivatives(fine, y * full, size * full, 2.0 * full, list(phi))["value"]
         best = np.nanmax(value)
-        assert bound >= best - 1e-9, (y, size)
+        assert bound >= best - 1e-9, (phi, y, size)
         inside = 0 < np.nanargmax(value) < len(fine) - 1
         if inside and 1e-2 < np.exp(phi[0] if own.n_base else 0.0) < 1e3:
-            assert bound < best + 0.05, (y, size)
+            assert bound < best + 0.05, (phi, y, size)
 
 
-@pytest.mark.parametrize(("own", "phi"), EVERYWHERE, ids=setting_name)
-def test_log_concave_where_it_is_said(own: Modified, phi: Phi) -> None:
-    if own.core.log_concave:
-        assert (derivatives(own, rows(own, CASES[own.base].grids[own.link]), phi)["d2"] <= 1e-12).all()
+@pytest.mark.parametrize("own", [own for own in all_modified() if own.core.log_concave], ids=str)
+def test_log_concave_where_it_is_said(own: Modified) -> None:
+    for phi in everywhere(own):
+        assert (derivatives(own, rows(own, CASES[own.base].grids[own.link]), phi)["d2"] <= 1e-12).all(), phi
 
 
 def test_which_are_log_concave() -> None:
@@ -222,7 +242,7 @@ def test_which_are_log_concave() -> None:
     assert not mixed & concave
 
 
-@pytest.mark.parametrize("own", all_modified(), ids=str)
+@EACH
 def test_deviance_is_twice_the_distance_to_the_best_fit(own: Modified) -> None:
     phi = next(phi for other, phi in ORDINARY if other == own)
     f, one = own.core, np.ones(1)
@@ -386,7 +406,7 @@ def core_model(own: Modified, data: pd.DataFrame, **more: Any) -> _core.Model:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("own", all_modified(), ids=str)
+@EACH
 def test_likelihood_against_brute_force(own: Modified) -> None:
     data = simulated(own)
     start, phi = CASES[own.base].starts[own.link], next(phi for other, phi in ORDINARY if other == own)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from multilevel import _core
 from .family_cases import CASES, FAMILIES, PAIRS, QUICK, QUICK_PAIRS, mean_of
 
 Array = NDArray[np.float64]
-FEW = settings(max_examples=12, deadline=None, derandomize=True)
+FEW = settings(max_examples=6, deadline=None, derandomize=True)
 
 pytestmark = pytest.mark.filterwarnings("ignore::multilevel.QuadratureWarning")
 
@@ -144,7 +145,7 @@ def test_quadrature_against_adaptive_integration(family: str, link: str) -> None
 def test_quadrature_in_two_dimensions(family: str, link: str) -> None:
     model, data, psi = small_model(family, link, 2)
     density = cluster_integrand(family, link, data, psi, 2)
-    v = np.linspace(-8, 8, 161)  # the trapezoidal rule is exact to rounding for such an integrand
+    v = np.linspace(-8, 8, 81)  # the trapezoidal rule is exact to rounding for such an integrand
     grid = np.stack([a.ravel() for a in np.meshgrid(v, v, indexing="ij")])
     values = density(grid).reshape(-1, len(v), len(v))
     exact = integrate.trapezoid(integrate.trapezoid(values, v, axis=2), v, axis=1)
@@ -294,8 +295,7 @@ def test_zero_variance_is_the_glm(family: str, link: str) -> None:
 
 
 @pytest.mark.parametrize("family", QUICK)
-@FEW
-@given(seed=st.integers(0, 10_000), points=st.sampled_from([1, 4]))
+@pytest.mark.parametrize(("seed", "points"), [(1, 1), (2, 4)])
 def test_row_order_and_level_names_do_not_matter(family: str, seed: int, points: int) -> None:
     data = simulate(11, family, groups=60)
     base = fit(data, family, "x + (1 + x | g)", n_quadrature=points)
@@ -330,12 +330,17 @@ def test_rescaled_covariates(family: str, power: int) -> None:
     assert abs(other.optimization.n_evaluations - base.optimization.n_evaluations) <= 2
 
 
+@cache
+def unshifted(family: str) -> tuple[pd.DataFrame, ml.MixedModelResults]:
+    data = simulate(13, family)
+    return data, fit(data, family, "x + (1 | g)")
+
+
 @pytest.mark.parametrize("family", QUICK)
 @FEW
 @given(shift=st.floats(-1e4, 1e4))
 def test_shifted_covariates(family: str, shift: float) -> None:
-    data = simulate(13, family)
-    base = fit(data, family, "x + (1 | g)")
+    data, base = unshifted(family)
     other = fit(data.assign(x=data["x"] + shift), family, "x + (1 | g)")
     assert other.converged
     assert other.llf == pytest.approx(base.llf, abs=1e-7)
