@@ -40,6 +40,19 @@ struct ScaleDerivatives {
   Taylor<D, Lanes> scale, scale_upper, scale_lower, scale_scale;
 };
 
+/// What a distribution makes of the width of a category apart from where eta is, if it does.
+template <class Source>
+struct GapOf {
+  static constexpr bool apart = false;
+  struct type {};
+};
+template <class Source>
+  requires requires { typename Source::Gap; }
+struct GapOf<Source> {
+  static constexpr bool apart = true;
+  using type = typename Source::Gap;
+};
+
 /// A mirrored distribution's derivatives are those of its mirror image at (-lower, -upper, -eta).
 template <class Source, int D, bool ByPhi, bool Scaled>
 void evaluate(const Rows& rows, const RowDerivatives& out) {
@@ -47,6 +60,7 @@ void evaluate(const Rows& rows, const RowDerivatives& out) {
   constexpr bool mirrored = Source::mirrored;
   constexpr double by_eta = mirrored ? 1.0 : -1.0, by_end = mirrored ? -1.0 : 1.0;
   constexpr int upper = mirrored ? 1 : 0, lower = 1 - upper, scale = 2;
+  std::optional<typename GapOf<Source>::type> gap;
   for (int i = 0; i < rows.n; i += lane_count) {
     const Block b = block<Scaled ? 3 : 2>(rows, i);
     Lanes above = b.phi[0] - b.eta, below = b.phi[1] - b.eta, unit = numeric::broadcast(1.0);
@@ -57,7 +71,15 @@ void evaluate(const Rows& rows, const RowDerivatives& out) {
     }
     const Lanes first = mirrored ? -below : above, second = mirrored ? -above : below;
     Derivatives<D> d;
-    if constexpr (ByPhi)
+    if constexpr (GapOf<Source>::apart) {
+      // Nodes of a row follow one another.
+      const Lanes width = unit * (b.phi[0] - b.phi[1]);
+      if (!gap || !gap->is_of(width)) gap.emplace(width);
+      if constexpr (ByPhi)
+        d = Source::template at<D>(first, second, *gap);
+      else
+        d.value = Source::template value<D>(first, second, *gap);
+    } else if constexpr (ByPhi)
       d = Source::template at<D>(first, second);
     else
       d.value = Source::template value<D>(first, second);

@@ -22,44 +22,63 @@ struct Derivatives {
   Taylor<D, Lanes> upper_upper, upper_lower, lower_lower;  ///< right to degree D - 2
 };
 
-/// F(a) - F(b) = F(a) (1 - F(b)) (1 - e^(b - a)): nothing cancels, and eta is in the first two factors alone.
+/// F(a) - F(b) = F(a) (1 - F(b)) (1 - e^(b - a)): nothing cancels, and eta is in the first two factors alone. But for
+/// a power of e its inverse is 1 + x, x a sum of positive numbers: the log density needs one logarithm.
 struct Logistic {
   static constexpr bool mirrored = false;
 
   /// 1 / (1 + e^-x), its complement and their product.
   struct Parts {
-    explicit Parts(Lanes x) {
-      const Lanes e = numeric::exp(-numeric::abs(x));
-      const numeric::LogisticParts own = numeric::logistic_parts(e);
+    explicit Parts(Lanes x) : e(numeric::exp(-numeric::abs(x))) {
       const auto positive = x >= 0.0;
-      const Lanes larger = own.reciprocal, smaller = e * larger;
+      const Lanes larger = 1.0 / (1.0 + e), smaller = e * larger;
       mean = numeric::select(positive, larger, smaller);
       rest = numeric::select(positive, smaller, larger);
       variance = larger * smaller;
-      softplus = own.softplus;
     }
-    Lanes mean, rest, variance, softplus;
+    Lanes e;  ///< e^-|x|
+    Lanes mean, rest, variance;
+  };
+
+  /// What the width of a category alone makes, the same wherever eta is.
+  struct Gap {
+    explicit Gap(Lanes own) : width(own) {
+      const Lanes finite = numeric::select(width == infinity, numeric::broadcast(beyond), width);
+      // 1 - e^-width: (e^-w - 1) w / log(e^-w) has lost no digits to the difference, which rounding made twice.
+      e = numeric::exp(-finite);
+      const Lanes exact = numeric::select(e == 1.0, finite, (e - 1.0) * finite / numeric::log(e));
+      part = numeric::select(finite > 40.0, 1.0 - e, exact);
+      ratio = e / part;
+      bend = ratio * (1.0 + ratio);
+    }
+    bool is_of(Lanes other) const {
+      bool same = true;
+      for (int i = 0; i < lane_count; ++i) same &= width[i] == other[i];
+      return same;
+    }
+    Lanes width;
+    Lanes e, part;  ///< e^-width and 1 - e^-width
+    Lanes ratio, bend;
   };
 
   /// The log density alone.
   template <int D>
-  static Taylor<D, Lanes> value(Lanes a, Lanes b) {
-    return at<D>(a, b).value;
+  static Taylor<D, Lanes> value(Lanes a, Lanes b, const Gap& gap) {
+    return at<D>(a, b, gap).value;
   }
   template <int D>
-  static Derivatives<D> at(Lanes a, Lanes b) {
+  static Taylor<D, Lanes> value(Lanes a, Lanes b) {
+    return at<D>(a, b, Gap(a - b)).value;
+  }
+  template <int D>
+  static Derivatives<D> at(Lanes a, Lanes b, const Gap& gap) {
     a = numeric::select(a == infinity, numeric::broadcast(beyond), a);
     b = numeric::select(b == -infinity, numeric::broadcast(-beyond), b);
     const Parts upper(a), lower(b);
-    const Lanes width = a - b;
-    // 1 - e^-width: (e^-w - 1) w / log(e^-w) has lost no digits to the difference, which rounding made twice.
-    const Lanes e = numeric::exp(-width);
-    const Lanes exact = numeric::select(e == 1.0, width, (e - 1.0) * width / numeric::log(e));
-    const Lanes part = numeric::select(width > 40.0, 1.0 - e, exact);
-    const Lanes r = e / part, bend = r * (1.0 + r);
+    const Lanes r = gap.ratio, bend = gap.bend;
+    const Lanes x = (upper.e + lower.e + upper.e * lower.e + gap.e) / gap.part;
     Derivatives<D> d{};
-    d.value.c[0] = 0.5 * (a - numeric::abs(a)) - upper.softplus - 0.5 * (b + numeric::abs(b)) - lower.softplus +
-                   numeric::log(part);
+    d.value.c[0] = 0.5 * (a - numeric::abs(a)) - 0.5 * (b + numeric::abs(b)) - numeric::log1p(x);
     d.upper.c[0] = upper.rest + r;
     d.lower.c[0] = -lower.mean - r;
     d.value.c[1] = upper.rest - lower.mean;

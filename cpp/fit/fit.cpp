@@ -204,16 +204,18 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   rough.look_for_separation = rough.mode_covariance = false;
   likelihood::Monitor quiet;
   quiet.keep_going = monitor.keep_going;
+  const bool loadings = has_loadings(model);
+  // Of loadings with the step that the search had left: bounds are seen to by the search that begins there.
   auto take = [&](search::Optimum& first, model::Layout& layout) {
     if (first.ending == search::Ending::no_start || !first.psi.allFinite()) return;
     psi = first.psi;
+    if (loadings && first.ending == search::Ending::converged) psi += first.step;
     layout.restore_order(psi.data() + model.p());
     modes = first.modes;
   };
   if (options.start.size() == 0) {
     const int stride =
         model.factors().size() == 1 && !model.several_predictors() && !model.has_sets() ? subsample_stride(model) : 1;
-    const bool loadings = has_loadings(model);
     const int start_points = loadings ? points_of_loadings : 1;
     if (stride > 1) {
       const int points = model.is_exact() ? 1 : std::min(start_points, options.n_quadrature);
@@ -237,6 +239,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
       search::Optimum first = search::maximize(*laplace, response, psi, modes, free, rough, quiet);
       record.start_evaluations += laplace->evaluations();
       take(first, laplace->layout());
+      ascent.newton.starts_near = loadings && first.ending == search::Ending::converged;
       if (first.ending == search::Ending::separation)
         ascent.newton.patience = 0;  // the same direction serves at every number of points
     }

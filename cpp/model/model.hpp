@@ -323,6 +323,7 @@ class Model {
   void check_kinds() const;
   void set_ends(const double* y, Response& response, int threads) const;
   Eigen::VectorXd frequency_thresholds(const Response& response) const;
+  std::vector<int> threshold_patterns(Eigen::MatrixXd& patterns) const;
 
   std::shared_ptr<const family::Family> family_;
   std::int64_t n_rows_;

@@ -1,8 +1,10 @@
 // Thresholds between ordered categories: coefficients that are in two of the family's parameters, the upper and the
 // lower end of a row's category.
 #include <cmath>
+#include <map>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "linear_algebra/dense.hpp"
 #include "model/model.hpp"
@@ -100,19 +102,61 @@ void Model::set_ends(const double* y, Response& response, int threads) const {
   });
 }
 
-/// Half a row is added to each category, so that every threshold is finite.
+/// Half a row is added to each category, so that every threshold is finite. Where rows come in no more patterns of
+/// nominal columns than there are columns, items say, those of each pattern have frequencies of their own.
 Eigen::VectorXd Model::frequency_thresholds(const Response& response) const {
-  const auto n = thresholds_.rows();
-  std::vector<double> counts(static_cast<std::size_t>(n) + 1, 0.5);
-  Eigen::VectorXd quantiles(n);
-  for (std::int64_t j = 0; j < n_rows_; ++j) {
-    const auto row = static_cast<std::size_t>(j);
-    counts[static_cast<std::size_t>(response.value[row]) - 1] += response.weight[row];
+  const auto n = thresholds_.rows(), m = thresholds_.cols(), n_columns = n_thresholds() / m;
+  Eigen::MatrixXd patterns;
+  std::vector<int> pattern = threshold_patterns(patterns);
+  const bool apart = !pattern.empty();
+  if (!apart) {
+    patterns = Eigen::MatrixXd::Identity(1, n_columns);
+    pattern.assign(static_cast<std::size_t>(n_rows_), 0);
   }
-  for (Eigen::Index k = 0; k < n; ++k) quantiles[k] = family_->frequency_threshold(counts, static_cast<std::size_t>(k));
-  Eigen::VectorXd all = Eigen::VectorXd::Zero(n_thresholds());
-  all.head(thresholds_.cols()) = least_squares(thresholds_, quantiles);
+  std::vector<std::vector<double>> counts(static_cast<std::size_t>(patterns.rows()),
+                                          std::vector<double>(static_cast<std::size_t>(n) + 1, 0.5));
+  for (std::size_t j = 0; j < pattern.size(); ++j)
+    counts[static_cast<std::size_t>(pattern[j])][static_cast<std::size_t>(response.value[j]) - 1] += response.weight[j];
+  Eigen::MatrixXd coefficients(patterns.rows(), m);
+  Eigen::VectorXd quantiles(n);
+  for (Eigen::Index i = 0; i < patterns.rows(); ++i) {
+    for (Eigen::Index k = 0; k < n; ++k)
+      quantiles[k] = family_->frequency_threshold(counts[static_cast<std::size_t>(i)], static_cast<std::size_t>(k));
+    coefficients.row(i) = least_squares(thresholds_, quantiles).transpose();
+  }
+  if (!apart) {
+    Eigen::VectorXd all = Eigen::VectorXd::Zero(n_thresholds());
+    all.head(m) = coefficients.row(0).transpose();
+    return all;
+  }
+  Eigen::VectorXd all(n_thresholds());
+  for (Eigen::Index k = 0; k < m; ++k) {
+    const Eigen::VectorXd own = least_squares(patterns, coefficients.col(k));
+    for (Eigen::Index c = 0; c < n_columns; ++c) all[c * m + k] = own[c];
+  }
   return all;
+}
+
+/// The different rows of the thresholds' columns, and which one each row has; empty where they are more than columns,
+/// or there is one column alone.
+std::vector<int> Model::threshold_patterns(Eigen::MatrixXd& patterns) const {
+  const auto m = thresholds_.cols(), n_columns = n_thresholds() / m;
+  if (n_columns == 1) return {};
+  std::map<std::vector<double>, int> found;
+  std::vector<int> pattern(static_cast<std::size_t>(n_rows_));
+  std::vector<double> own(static_cast<std::size_t>(n_columns));
+  for (const auto& panel : panels_)
+    for (int j = 0; j < panel.n_rows; ++j) {
+      for (Eigen::Index c = 0; c < n_columns; ++c)
+        own[static_cast<std::size_t>(c)] = column(panel, phi_[static_cast<std::size_t>(c * m)].slot)[j];
+      const auto place = found.try_emplace(own, static_cast<int>(found.size())).first;
+      if (static_cast<Eigen::Index>(found.size()) > n_columns) return {};
+      pattern[static_cast<std::size_t>(panel.first_row + j)] = place->second;
+    }
+  patterns.resize(static_cast<Eigen::Index>(found.size()), n_columns);
+  for (const auto& [values, place] : found)
+    patterns.row(place) = Eigen::Map<const Eigen::RowVectorXd>(values.data(), n_columns);
+  return pattern;
 }
 
 }  // namespace multilevel::model

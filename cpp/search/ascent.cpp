@@ -46,7 +46,7 @@ Optimum climb(likelihood::Objective& objective, const model::Response& response,
   free.assign(static_cast<std::size_t>(start.size()), true);
   // The certificate takes the last step; of a linear model evaluations are cheap.
   NewtonOptions until = options;
-  until.last_step_later = objective.n_beta() > 0;
+  until.last_step_later = objective.n_beta() > 0 || objective.model().n_thresholds() > 0;
   Optimum optimum = maximize(objective, response, start, std::move(modes), free, until, monitor);
   if (has_boundaries(objective) && worth_settling(optimum.ending) && options.most_iterations > 0)
     settle_boundary(objective, response, optimum, free, options, monitor);

@@ -25,6 +25,8 @@ constexpr double exact_fall = 6.0;     // the same, where no further step can be
 // One Newton step may be trusted to lead from a gain below the first to one below the second, if the last step showed
 // as much, and from one below the third in any case.
 constexpr double near_by = 1e-3, nothing_left = 1e-13, hardly_more = 1e-7;
+// The same of a start that Newton's method has led to.
+constexpr double near_start = 1e-6;
 
 class Search : Steps {
  public:
@@ -174,11 +176,12 @@ class Search : Steps {
   /// Newton's method squares what is left; how fast, the last step has shown. Near a boundary the maximum itself is
   /// needed, to be compared with the point there.
   bool one_step_is_enough(const std::string& how) const {
+    if (!options_.last_step_later || !exact_ || best_.gain > near_by || near_boundary()) return false;
+    if (how == "start") return options_.starts_near && best_.gain < near_start && moderate(best_.step);
     const auto n = best_.trace.size();
-    if (!options_.last_step_later || !exact_ || how != "newton" || n < 2 || best_.gain > near_by) return false;
+    if (how != "newton" || n < 2) return false;
     const double ratio = best_.gain / best_.trace[n - 2].gain;
-    return (best_.gain * ratio * ratio < nothing_left || best_.gain < hardly_more) && moderate(best_.step) &&
-           !near_boundary();
+    return (best_.gain * ratio * ratio < nothing_left || best_.gain < hardly_more) && moderate(best_.step);
   }
 
   bool near_boundary() const {

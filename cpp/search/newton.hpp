@@ -26,6 +26,7 @@ struct NewtonOptions {
   int patience = 6;              ///< iterations before a long step is looked at
   bool mode_covariance = true;   ///< whether the optimum is to have the covariances of the modes
   bool last_step_later = false;  ///< end where one more Newton step would leave nothing: the certificate takes it
+  bool starts_near = false;      ///< the start is where Newton's method had led, by a coarser rule
   bool reorder = true;           ///< whether coefficients may change places while searching
 };
 

@@ -24,13 +24,14 @@ class TraitCluster {
 
  public:
   /// `entry_trait`: of each entry of Lambda, whose parameters are [p, phi) of P.
-  TraitCluster(const model::Model& model, std::vector<int> entry_trait, const TraitNodes& nodes, bool hessian, int phi,
-               int P)
+  TraitCluster(const model::Model& model, std::vector<int> entry_trait, const TraitNodes& nodes, bool hessian,
+               bool with_traits, int phi, int P)
       : hessian_(hessian),
+        moving_(hessian && with_traits),
         p_(model.p()),
         K_(nodes.size()),
         width_(nodes.width()),
-        length_((K_ + 1 + 2 * Of::n_moves + 3) / 4 * 4),
+        length_(((K_ > 1 ? K_ + 1 : 0) + 2 * Of::n_moves + 3) / 4 * 4),
         row_(static_cast<int>(model.phi_parts().size())),
         means_(nodes, model.largest_cluster(), static_cast<int>(model.phi_parts().size()), hessian),
         moves_(hessian),
@@ -54,7 +55,7 @@ class TraitCluster {
     touched_.clear();
     parameters_.clear();
     for (int j = first; j < last; ++j) add_row(own, touches, nodes, place, j, means_.of_row(j - first));
-    if (hessian_) {
+    if (moving_) {
       products_.open(touched_);
       moves_.set_quadratic();
       information_.add(own, touches, place, first, last, sums.theta_information);
@@ -62,7 +63,7 @@ class TraitCluster {
     for (std::size_t a = 0; a < touched_.size(); ++a) {
       const double mean = moves_.move(parameters_[a]);
       sums.gradient[touched_[a]] += parameters_[a].score;
-      if (hessian_) give_products(nodes, a, mean);
+      if (moving_) give_products(nodes, a, mean);
     }
     for (const int parameter : touched_) local_[at(parameter)] = -1;
   }
@@ -100,7 +101,7 @@ class TraitCluster {
       for (std::size_t i = 0; i < Of::n_moves; ++i) to.move[i] += touch.value * direction.move[i];
       if (!hessian_) continue;
       for (std::size_t i = 0; i < Of::n_moves; ++i) to.meet[i] += touch.value * direction.meet[i];
-      add_scores(nodes, touch, j, local, fresh);
+      if (K_ > 1) add_scores(nodes, touch, j, local, fresh);
       add_pairs(touches, j, e);
     }
   }
@@ -133,12 +134,12 @@ class TraitCluster {
   }
 
   /// The covariance of the nodes' scores, and the terms that are products of two vectors: all are one product of
-  /// matrices, the vectors side by side with the scores.
+  /// matrices, the vectors side by side with the scores. A single node's score has no variance.
   void give_products(const TraitNodes& nodes, std::size_t a, double mean) {
     Parameter<D>& one = parameters_[a];
     double *left = products_.left(a), *right = products_.right(a);
     const double* scores = scores_.data() + a * at(width_);
-    for (int k = 0; k < width_; k += lanes) {
+    for (int k = 0; k < width_ && K_ > 1; k += lanes) {
       Lanes score = numeric::load(scores + k);
       for (int b = 0; b < D; ++b) {
         Lanes step = numeric::broadcast(one.move[at(b)]);
@@ -149,18 +150,20 @@ class TraitCluster {
       numeric::store(right + k, score * numeric::load(means_.share() + k));
     }
     moves_.meet(one);
-    left += K_;
-    right += K_;
-    *left++ = mean;
-    *right++ = -mean;
+    if (K_ > 1) {
+      left += K_;
+      right += K_;
+      *left++ = mean;
+      *right++ = -mean;
+    }
     left = std::copy(one.meet.begin(), one.meet.end(), std::copy(one.move.begin(), one.move.end(), left));
     right = std::copy(one.move.begin(), one.move.end(), std::copy(one.meet.begin(), one.meet.end(), right));
-    const int rest = length_ - K_ - 1 - 2 * Of::n_moves;
+    const int rest = length_ - (K_ > 1 ? K_ + 1 : 0) - 2 * Of::n_moves;
     std::fill_n(left, rest, 0.0);
     std::fill_n(right, rest, 0.0);
   }
 
-  bool hessian_;
+  bool hessian_, moving_;  ///< the latter: and clusters have traits, so that nodes move
   int p_, K_, width_, length_;
   TraitRow<D> row_;
   TraitMeans<D> means_;

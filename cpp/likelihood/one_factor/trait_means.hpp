@@ -52,6 +52,7 @@ class TraitMeans {
 
   /// Of rows [first, last). Returns the logarithm of the integral less that of |L|.
   double set(const TraitRows& own, TraitNodes& nodes, const TraitPlace& place, int first, int last) {
+    if (nodes.size() == 1) return set_at_mode(own, nodes, place, first, last);
     const double value = nodes.shares(place, first, last, share_.data());
     set_weights(nodes, place);
     for (int b = 0; b < D && twice_; ++b)
@@ -75,6 +76,25 @@ class TraitMeans {
 
  private:
   static std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+  /// Of one node, the mode itself.
+  double set_at_mode(const TraitRows& own, const TraitNodes& nodes, const TraitPlace& place, int first, int last) {
+    const auto& mode = own.rows.at_mode;
+    share_[0] = 1.0;
+    set_weights(nodes, place);
+    double value = numeric::sum(last - first, mode.value + first);
+    for (int c = 0; c < D; ++c) value -= 0.5 * place.mode[c] * place.mode[c];
+    for (int j = first; j < last; ++j) {
+      const std::size_t i = at(j - first), r0 = i * at(R_), pair0 = i * at(n_pairs_);
+      for (int r = 0; r < R_; ++r) {
+        phi_[r0 + at(r)] = mode.phi[r][0][j];
+        if (twice_) phi_eta_[r0 + at(r)] = {mode.phi[r][1][j]};
+      }
+      for (int pair = 0; pair < n_pairs_ && twice_; ++pair) pair_[pair0 + at(pair)] = mode.phi_phi[pair][0][j];
+      of_row_[i] = {{mode.eta[0][j]}, {mode.eta[1][j]}, phi_.data() + r0, phi_eta_.data() + r0, pair_.data() + pair0};
+    }
+    return value;
+  }
 
   /// Shares of the nodes, times standard coordinates and their products, and the sums of all these; traits at nodes.
   void set_weights(const TraitNodes& nodes, const TraitPlace& place) {

@@ -46,10 +46,12 @@ TraitNodes::TraitNodes(const model::Model& model, const numeric::QuadratureRule&
     }
     constant_[k] = 0.5 * square + rule.log_weights[k];
   }
-  derivatives_.resize(most_ * static_cast<std::size_t>(n_arrays_));
-  value_.resize(most_);
-  if (K_ > 1) eta_.resize(most_);
-  if (K_ > 1) repeated_.resize(most_ * static_cast<std::size_t>(3 + R_));
+  if (K_ > 1) {
+    derivatives_.resize(most_ * static_cast<std::size_t>(n_arrays_));
+    value_.resize(most_);
+    eta_.resize(most_);
+    repeated_.resize(most_ * static_cast<std::size_t>(3 + R_));
+  }
   v_.resize(width * static_cast<std::size_t>(n_traits));
   total_.resize(width);
 }
@@ -68,29 +70,10 @@ family::RowDerivatives TraitNodes::outputs() {
 }
 
 void TraitNodes::evaluate(const model::Model& model, const TraitRows& own, const std::vector<TraitPlace>& place) {
-  if (K_ == 1) return take_modes(own);
+  if (K_ == 1) return;
   set_eta(own, place);
   model.family().derivatives(R_ > 0 ? family::Order::node : family::Order::step,
                              {own.strip.n_rows * width_, eta_.data(), repeated(own.strip)}, outputs());
-}
-
-/// One node is the mode, whose derivatives are there.
-void TraitNodes::take_modes(const TraitRows& own) {
-  const auto& from = own.rows.at_mode;
-  const auto n = static_cast<std::size_t>(own.strip.n_rows), width = static_cast<std::size_t>(width_);
-  const auto take = [&](const double* x, double* to) {
-    for (std::size_t j = 0; j < n; ++j) {
-      std::fill_n(to + j * width, width, 0.0);
-      to[j * width] = x[j];
-    }
-  };
-  const family::RowDerivatives to = outputs();
-  take(from.value, to.value);
-  for (int order = 0; order < 2; ++order) {
-    take(from.eta[order], to.eta[order]);
-    for (int r = 0; r < R_; ++r) take(from.phi[r][order], to.phi[r][order]);
-  }
-  for (int pair = 0; pair < R_ * (R_ + 1) / 2; ++pair) take(from.phi_phi[pair][0], to.phi_phi[pair][0]);
 }
 
 void TraitNodes::set_eta(const TraitRows& own, const std::vector<TraitPlace>& place) {

@@ -36,7 +36,8 @@ class TraitNodes {
   /// A coordinate of the standard nodes.
   const double* t(int trait) const { return t_.data() + static_cast<std::size_t>(trait * width_); }
 
-  /// `place` of each cluster.
+  /// `place` of each cluster. A single node is the mode, whose derivatives the rows have: then there is nothing to do,
+  /// and no derivatives are here.
   void evaluate(const model::Model& model, const TraitRows& own, const std::vector<TraitPlace>& place);
 
   /// Posterior shares of the nodes of rows [first, last), a cluster; returns the logarithm of the integral less that of
@@ -55,7 +56,6 @@ class TraitNodes {
   }
   double* place_of(int number) { return derivatives_.data() + static_cast<std::size_t>(number) * most_; }
   family::RowDerivatives outputs();
-  void take_modes(const TraitRows& own);
   void set_eta(const TraitRows& own, const std::vector<TraitPlace>& place);
   family::Observations repeated(const Strip& strip);
   const double* repeat(const double* from, int n, std::size_t slot);

@@ -4,6 +4,17 @@
 
 namespace multilevel::likelihood {
 
+namespace {
+
+constexpr int most_traits = 3;
+constexpr int many_thresholds = 8;  // with fewer, to go by columns takes less time
+
+int n_traits(const model::Model& model) {
+  return model.q() > 0 ? static_cast<int>(model::spherical_effects(model, 0).size()) : 0;
+}
+
+}  // namespace
+
 // One number of traits per file: traits_1.cpp and so on.
 #define MULTILEVEL_DECLARE(n)                                                                                         \
   std::unique_ptr<PanelLikelihood> make_traits_##n(const model::Model&, const model::Response&, const model::Layout&, \
@@ -13,19 +24,22 @@ MULTILEVEL_DECLARE(2)
 MULTILEVEL_DECLARE(3)
 #undef MULTILEVEL_DECLARE
 
-int n_traits(const model::Model& model) {
-  if (model.terms().size() != 1 || model.terms()[0].variable != 0 || !model.terms()[0].structure->has_loadings())
-    return 0;
-  const auto n = static_cast<int>(model::spherical_effects(model, 0).size());
-  return n <= 3 && n < model.q() ? n : 0;
+bool has_sparse_rows(const model::Model& model) {
+  const int n = n_traits(model);
+  if (n > most_traits) return false;
+  const int thresholds = model.family().all_thresholds() ? 0 : model.n_thresholds();
+  if (thresholds >= many_thresholds && thresholds >= model.p()) return true;
+  return model.terms().size() == 1 && model.terms()[0].variable == 0 && model.terms()[0].structure->has_loadings() &&
+         n < model.q();
 }
 
 std::unique_ptr<PanelLikelihood> make_traits(const model::Model& model, const model::Response& response,
                                              const model::Layout& layout, const numeric::QuadratureRule& rule,
                                              Derivatives derivatives, bool with_traits) {
   auto make = make_traits_1;
-  if (with_traits && n_traits(model) == 2) make = make_traits_2;
-  if (with_traits && n_traits(model) == 3) make = make_traits_3;
+  const auto n = with_traits ? n_traits(model) : 0;
+  if (n == 2) make = make_traits_2;
+  if (n == 3) make = make_traits_3;
   return make(model, response, layout, rule, derivatives, with_traits);
 }
 

@@ -34,7 +34,7 @@ class Traits final : public PanelLikelihood {
         rows_(most_rows_, 1, model),
         touches_(model, response, layout, trait_of_columns(), D, phi_),
         nodes_(model, rule, column_, D, most_rows_),
-        cluster_(model, trait_of_entries(layout), nodes_, hessian_, phi_, P_) {
+        cluster_(model, trait_of_entries(layout), nodes_, hessian_, with_traits && model.q() > 0, phi_, P_) {
     int most = 1;
     for (const auto& panel : model.panels()) most = std::max(most, panel.last_cluster - panel.first_cluster);
     finder_ = std::make_unique<ConditionalModes<D>>(model.family(), most_rows_, most, D);
@@ -109,8 +109,10 @@ class Traits final : public PanelLikelihood {
     for (int i = 0; i < m; ++i) {
       const TraitPlace& place = places_[at(i)];
       cluster_.add(traits, touches_, nodes_, place, strip_.start[at(i)], strip_.start[at(i) + 1], sums);
-      if (sums.contributions) add_contribution(strip_.first_cluster + i, place, *sums.contributions);
+      if (sums.contributions && !sums.contributions->row_part())
+        add_contribution(strip_.first_cluster + i, place, *sums.contributions);
     }
+    if (sums.contributions && sums.contributions->row_part()) add_rows(*sums.contributions);
   }
 
   /// o and w of the rows.
@@ -186,6 +188,21 @@ class Traits final : public PanelLikelihood {
       to.moments.fourth[first + at(a)] = moments.fourth;
       for (int b = 0; b < q_; ++b)
         to.moments.covariance[(first + at(a)) * at(q_) + at(b)] = own.dot(variance * loadings(to.to_user, b));
+    }
+  }
+
+  /// Without traits: row by row, into the parts that the caller named.
+  void add_rows(Contributions& to) const {
+    const auto first = static_cast<std::int64_t>(model_.cluster_start(strip_.first_cluster));
+    const auto& mode = rows_.at_mode;
+    for (int j = 0; j < strip_.n_rows; ++j) {
+      const auto part = to.row_part()[first + j];
+      auto score = to.gradient.col(part);
+      to.value[part] += mode.value[j];
+      for (int e = touches_.first(j); e < touches_.first(j + 1); ++e) {
+        const Touch& touch = touches_[e];
+        score[touch.parameter] += touch.value * (touch.kind == 0 ? mode.eta[0][j] : mode.phi[touch.kind - 1 - D][0][j]);
+      }
     }
   }
 
