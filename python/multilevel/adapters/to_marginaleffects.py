@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ..effects.estimated import covariance_of_estimates
-from ..effects.means import Question, needs_of, row_means
+from ..effects.means import row_means
+from ..effects.question import Question, needs_of
 from ..effects.rows import array_offset, check_levels, others
 from ..effects.variables import columns_by_name, is_number
 from ..errors import DataError

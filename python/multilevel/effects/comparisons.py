@@ -20,7 +20,8 @@ from ..design.source import SourceColumn
 from ..errors import DataError, NotEstimableWarning, warn_caller
 from .directions import check_number, direction
 from .estimated import Estimated
-from .means import LINEAR, Question, RowMeans, all_means, all_slopes, check_rows, needs_of
+from .means import RowMeans, all_means, all_slopes
+from .question import LINEAR, Question, check_rows, needs_of
 from .samples import over_rows, sample_of
 from .variables import (
     checked_values,

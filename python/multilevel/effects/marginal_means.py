@@ -20,7 +20,8 @@ from . import rows as coded
 from .directions import check_number, direction
 from .grid import reference_grid
 from .mean_table import MarginalMeans
-from .means import LINEAR, Question, RowMeans, all_means, all_slopes, check_rows, log_scale_of, needs_of, outcomes_of
+from .means import RowMeans, all_means, all_slopes, log_scale_of
+from .question import LINEAR, Question, check_rows, needs_of, outcomes_of
 from .variables import column_of
 
 if TYPE_CHECKING:

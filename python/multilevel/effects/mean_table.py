@@ -88,23 +88,9 @@ class MarginalMeans(Estimated):
         DataError
             For a word that is not known, coefficients that do not fit, or an adjustment that is for other contrasts.
         """
-        columns = list(self.labels.columns)
-        within = list(self.by) if by is None else [by] if isinstance(by, str) else list(by)
-        if "category" in self.by and "category" not in within:
-            within.append("category")  # probabilities of different categories are compared when asked for by name
-        for name in within:
-            if name not in columns:
-                raise DataError(f"by: the means are not by {name!r}; they are by {', '.join(map(repr, columns))}")
         ratios = self._are_ratios(ratio)
-        factorial = isinstance(kind, Mapping) and kind and all(isinstance(own, str) for own in kind.values())
-        if factorial:
-            for name in kind:
-                if name not in columns:
-                    raise DataError(f"contrasts: the means are not by {name!r}; they are by {', '.join(columns)}")
-            within = [name for name in columns if name not in kind]
-        over = [name for name in (kind if factorial else columns) if name not in within]
-        if not over:
-            raise DataError("contrasts compare the levels of at least one column; by= leaves none")
+        factorial = isinstance(kind, Mapping) and bool(kind) and all(isinstance(own, str) for own in kind.values())
+        over, within = self._compared(kind if factorial else None, by)
         check_choice("adjust", adjust, METHODS)
         tables, matrices, families, n_means = [], [], [], 0
         groups = _groups(self.labels, within)
@@ -146,6 +132,27 @@ class MarginalMeans(Estimated):
             n_means=n_means,
             notes=self.notes,
         )
+
+    def _compared(
+        self, factors: Mapping[str, str] | None, by: str | Sequence[str] | None
+    ) -> tuple[list[str], list[str]]:
+        """The columns whose levels are compared, of contrasts of contrasts `factors`, and those within whose levels."""
+        columns = list(self.labels.columns)
+        within = list(self.by) if by is None else [by] if isinstance(by, str) else list(by)
+        if "category" in self.by and "category" not in within:
+            within.append("category")  # probabilities of different categories are compared when asked for by name
+        for name in within:
+            if name not in columns:
+                raise DataError(f"by: the means are not by {name!r}; they are by {', '.join(map(repr, columns))}")
+        if factors is not None:
+            for name in factors:
+                if name not in columns:
+                    raise DataError(f"contrasts: the means are not by {name!r}; they are by {', '.join(columns)}")
+            within = [name for name in columns if name not in factors]
+        over = [name for name in (columns if factors is None else factors) if name not in within]
+        if not over:
+            raise DataError("contrasts compare the levels of at least one column; by= leaves none")
+        return over, within
 
     def _are_ratios(self, ratio: bool | None) -> bool:
         """Whether contrasts are ratios."""

@@ -10,20 +10,19 @@ so that an average over any number of random effects is an integral along one li
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arguments import check_choice
 from ..errors import DataError
 from ..fitting.covariance import jacobian
-from ..prediction.categories import TABLES, outcomes
 from ..prediction.category_law import CategoryLaw, probabilities
 from ..prediction.choice_law import ChoiceLaw
 from ..prediction.links import averages, by_nodes, derivatives
 from . import choice_means
-from .rows import CodedRows, Needs
+from .question import LINEAR, Question, is_smooth
+from .rows import CodedRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,54 +32,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-RANDOM = ("zero", "conditional", "marginal")
-OUTCOMES = ("response", "mean", "link")
-LINEAR = ("link", "latent", "cuts")  # in the parameters
-OF_CATEGORIES = ("response", *LINEAR, *TABLES)
-OF_CHOICES = ("response", "probabilities", "link")
 STEP = 0.02  # of differences, on the scale of a linear predictor
 POINTS = np.arange(-3, 4)
 FIRST = np.array([-1.0, 9.0, -45.0, 0.0, 45.0, -9.0, 1.0]) / 60.0  # errors of sixth order
 SECOND = np.array([2.0, -27.0, 270.0, -490.0, 270.0, -27.0, 2.0]) / 180.0
 STRIP_OF_MODIFIED = 1.0  # no density of a zero or of what is cut off is less smooth than this
 CHUNK = 16_384  # rows at a time: what is made of them stays in cache
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """Which mean: its scale, and what becomes of the random effects.
-
-    Of ordered categories `sums` is what the probabilities, (C,), or the thresholds, (C - 1,), are multiplied by and
-    added, and `label` says what of them that is; without it the mean is that of one predictor. Of categories without an
-    order probabilities and linear predictors are (K,).
-    """
-
-    outcome: str
-    random: str
-    label: str = ""
-    sums: Array | None = None
-
-    def check(self, fit: Fit) -> None:
-        """Refuses words that are none of the choices."""
-        check_rows(fit)
-        check_choice("outcome", self.outcome, outcomes_of(fit))
-        check_choice("random", self.random, RANDOM)
-
-    def each(self, fit: Fit) -> list[Question]:
-        """The question of each outcome: of ordered categories there may be several."""
-        made, choices = fit.design.thresholds, fit.design.choices
-        if choices is not None:
-            asked = choices.others if self.outcome == "link" else range(len(choices.categories))
-            every = np.eye(len(choices.categories))
-            return [replace(self, label=choices.categories[k], sums=every[k]) for k in asked]
-        if made is None or self.outcome in ("link", "latent"):
-            return [self]
-        if self.outcome == "cuts":
-            cuts = zip(made.names, np.eye(len(made.names)), strict=True)
-            return [replace(self, label=name, sums=own) for name, own in cuts]
-        sign = {"cumulative": "<= ", "exceedance": "> "}.get(self.outcome, "")
-        names, sums = outcomes(fit, self.outcome)
-        return [replace(self, label=f"{sign}{name}", sums=own) for name, own in zip(names, sums, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,35 +51,6 @@ class RowMeans:
     jacobian: Array
     missing: NDArray[np.bool_] | None = None
     places: str = ""
-
-
-def outcomes_of(fit: Fit) -> tuple[str, ...]:
-    """The words for what means are of."""
-    if fit.design.choices is not None:
-        return OF_CHOICES
-    return OF_CATEGORIES if fit.design.thresholds is not None else OUTCOMES
-
-
-def check_rows(fit: Fit) -> None:
-    """Refuses rows that are alternatives."""
-    choices = fit.design.choices
-    if choices is not None and not choices.by_category:
-        raise DataError(
-            "what a column does to the probabilities of alternatives depends on the alternative that it changes for, "
-            "and on the others of the set: predict(newdata, kind='probabilities', se=True) has those of the sets as "
-            "they are, and of the same sets with the column changed where it is to be"
-        )
-
-
-def needs_of(fit: Fit, question: Question) -> Needs:
-    """What rows must have for a question."""
-    check_rows(fit)
-    has_random = bool(fit.design.random_terms)
-    conditional = question.random == "conditional" and has_random
-    marginal = question.random == "marginal" and has_random and not _is_plain(fit, question)
-    smooth = question.outcome == "link" if fit.design.thresholds is not None else _is_smooth(fit, question)
-    parts = () if smooth else tuple(own.name for own in fit.components)
-    return Needs(random=conditional or marginal, levels=conditional, parts=parts)
 
 
 def row_means(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | ChoiceLaw | None = None) -> RowMeans:
@@ -154,7 +82,7 @@ def row_means(fit: Fit, rows: CodedRows, question: Question, law: CategoryLaw | 
         ordered = law_of(fit, rows, question) if law is None else law
         assert isinstance(ordered, CategoryLaw)
         value = _of_categories(fit, rows, question, ordered, total)
-    elif _is_smooth(fit, question):
+    elif is_smooth(fit, question):
         variance = _variance(fit, rows, question)
         found = averages(fit.family.link, eta, variance, 2) if variance is not None else None
         mean = found or derivatives(fit.family.link, eta, 1)
@@ -197,7 +125,7 @@ def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Questi
     total = np.zeros((rows.n, len(fit.psi)))
     if fit.design.choices is not None and question.outcome in LINEAR:
         return _known(rows, _of_choices(fit, direction, question, None, total), total)
-    if question.outcome not in LINEAR and (question.sums is not None or not _is_smooth(fit, question)):
+    if question.outcome not in LINEAR and (question.sums is not None or not is_smooth(fit, question)):
         return _slopes_by_differences(fit, rows, direction, [question])[0]
     rise = _eta(fit, direction, question)
     if question.outcome in LINEAR:
@@ -222,16 +150,6 @@ def row_slopes(fit: Fit, rows: CodedRows, direction: CodedRows, question: Questi
     for (at, own), (_, other) in changes:
         total[:, at] = by_variance * own + mean[2] * other
     return _known(rows, value, total)
-
-
-def _is_plain(fit: Fit, question: Question) -> bool:
-    """Whether random effects of mean zero leave the mean as it is."""
-    return question.outcome in LINEAR or (fit.family.link == "identity" and _is_smooth(fit, question))
-
-
-def _is_smooth(fit: Fit, question: Question) -> bool:
-    """Whether the mean is that of the link, and no parameter of the family has a part in it."""
-    return fit.design.choices is not None or question.outcome != "response" or fit.family.mean_is_response
 
 
 def _known(rows: CodedRows, value: Array, total: Array) -> RowMeans:

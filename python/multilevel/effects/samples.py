@@ -14,7 +14,8 @@ from ..columns.frame import Frame
 from ..errors import DataError
 from ..prediction.predict import row_index
 from . import rows as coded
-from .means import CHUNK, Question, RowMeans, needs_of
+from .means import CHUNK, RowMeans
+from .question import Question, needs_of
 from .variables import checked_values, column_of, columns_by_name, constant
 
 if TYPE_CHECKING:

@@ -75,16 +75,7 @@ def predict_categories(
     """
     assert fit.design.thresholds is not None
     check_choice("new_levels", new_levels, NEW_LEVELS)
-    if kind == "class" and (se or interval == "confidence"):
-        raise DataError(
-            'kind="class" is a category, which has no standard error; interval="prediction" has the categories to be '
-            'expected, and kind="probabilities" the probabilities with their errors'
-        )
-    if interval == "prediction" and kind not in ("class", "response"):
-        raise DataError(
-            'interval="prediction" is of a response; it goes with kind="class" (categories) or "response" (their '
-            f"numbers), not {kind!r}"
-        )
+    _check_asked(kind, se, interval)
     use, reach = treatments(fit, random), reach_of(level)
     rows = rows_of(fit, newdata, use, new_levels, offset, ("",), None, None)
     if interval == "prediction" and rows.weights is not None and np.any(rows.weights != 1.0):
@@ -99,46 +90,77 @@ def predict_categories(
         eta = fit.eta.copy()
     cuts = cuts_of(fit, newdata, rows.n)
     lost = cuts.lost | rows.unknown
-    spread = variance[:, 0] if (np.sqrt(variance[:, 0]) > NO_SPREAD).any() else None
     if kind == "link":
         return _link(fit, rows, eta, own, reach if interval is not None else None, lost)
+    spread = variance[:, 0] if (np.sqrt(variance[:, 0]) > NO_SPREAD).any() else None
     law = probabilities(fit.family, eta, cuts.thresholds, spread, 0 if own is None else 2, cuts.log_scale)
+    expected = None
     if interval == "prediction":
         assert own is not None
-        ends = _categories_expected(fit, eta, cuts, own, level)
-        if kind == "class":
-            chosen: dict[str, NDArray[Any]] = {
-                "estimate": np.argmax(law.by_eta[0], axis=1),
-                "lower": ends[0],
-                "upper": ends[1],
-            }
-            frame = {name: _labels(fit, places, lost) for name, places in chosen.items()}
-            return pd.DataFrame(frame, index=rows.index)
+        expected = _categories_expected(fit, eta, cuts, own, level)
     if kind == "class":
-        return pd.Series(_labels(fit, np.argmax(law.by_eta[0], axis=1), lost), index=rows.index, name="class")
+        return _classes(fit, rows, law, expected, lost)
+    if own is None:
+        return _values(fit, rows, kind, law, lost)
+    names, sums = outcomes(fit, kind)
+    error = np.column_stack([_error(own, law, cuts, weights) for weights in sums])
+    columns: dict[str, NDArray[Any]] = {"estimate": law.by_eta[0] @ sums.T, "std_error": error}
+    if expected is not None:
+        columns |= {"lower": 1.0 + expected[0][:, None], "upper": 1.0 + expected[1][:, None]}
+    elif interval is not None:
+        lower, upper = probability_limits(law.by_eta[0], sums, kind, error, reach)
+        columns |= {"lower": lower, "upper": upper}
+    frame = {name: np.where(lost[:, None], np.nan, values).ravel() for name, values in columns.items()}
+    return pd.DataFrame(frame, index=rows.index if kind == "response" else _of_each(fit, rows, names))
+
+
+def _check_asked(kind: str, se: bool, interval: str | None) -> None:
+    """Refuses errors of categories, and intervals of no response."""
+    if kind == "class" and (se or interval == "confidence"):
+        raise DataError(
+            'kind="class" is a category, which has no standard error; interval="prediction" has the categories to be '
+            'expected, and kind="probabilities" the probabilities with their errors'
+        )
+    if interval == "prediction" and kind not in ("class", "response"):
+        raise DataError(
+            'interval="prediction" is of a response; it goes with kind="class" (categories) or "response" (their '
+            f"numbers), not {kind!r}"
+        )
+
+
+def _classes(
+    fit: Fit,
+    rows: PredictionRows,
+    law: CategoryLaw,
+    expected: tuple[NDArray[np.intp], NDArray[np.intp]] | None,
+    lost: NDArray[np.bool_],
+) -> pd.Series | pd.DataFrame:
+    """The most probable category of each row, and the least and last of those to be expected."""
+    likeliest = _labels(fit, np.argmax(law.by_eta[0], axis=1), lost)
+    if expected is None:
+        return pd.Series(likeliest, index=rows.index, name="class")
+    lower, upper = (_labels(fit, places, lost) for places in expected)
+    return pd.DataFrame({"estimate": likeliest, "lower": lower, "upper": upper}, index=rows.index)
+
+
+def _values(
+    fit: Fit, rows: PredictionRows, kind: str, law: CategoryLaw, lost: NDArray[np.bool_]
+) -> pd.Series | pd.DataFrame:
+    """Without errors: the mean of a row, or a column for each outcome."""
     names, sums = outcomes(fit, kind)
     value = law.by_eta[0] @ sums.T
     value[lost] = np.nan
-    if own is None:
-        if kind == "response":
-            return pd.Series(value[:, 0], index=rows.index, name="mu")
-        columns = pd.Index(np.array(names, dtype=object), name=fit.design.response.name)
-        return pd.DataFrame(value, index=rows.index, columns=columns)
-    error = np.column_stack([_error(own, law, cuts, weights) for weights in sums])
-    columns_shown: dict[str, Array] = {"estimate": value, "std_error": error}
-    if interval == "prediction":
-        lower, upper = (np.asarray(1 + end[:, None], dtype=np.float64) for end in ends)
-        columns_shown |= {"lower": lower, "upper": upper}
-    elif interval is not None:
-        lower, upper = probability_limits(law.by_eta[0], sums, kind, error, reach)
-        columns_shown |= {"lower": lower, "upper": upper}
-    frame = {name: np.where(lost[:, None], np.nan, values).ravel() for name, values in columns_shown.items()}
-    index = rows.index
-    if kind != "response":
-        labels = pd.Index(np.tile(np.array(names, dtype=object), rows.n))
-        keys = [rows.index.repeat(len(names)), labels]
-        index = pd.MultiIndex.from_arrays(keys, names=[rows.index.name, fit.design.response.name])
-    return pd.DataFrame(frame, index=index)
+    if kind == "response":
+        return pd.Series(value[:, 0], index=rows.index, name="mu")
+    columns = pd.Index(np.array(names, dtype=object), name=fit.design.response.name)
+    return pd.DataFrame(value, index=rows.index, columns=columns)
+
+
+def _of_each(fit: Fit, rows: PredictionRows, names: list[str]) -> pd.MultiIndex:
+    """Each row's label with each outcome's name."""
+    labels = pd.Index(np.tile(np.array(names, dtype=object), rows.n))
+    keys = [rows.index.repeat(len(names)), labels]
+    return pd.MultiIndex.from_arrays(keys, names=[rows.index.name, fit.design.response.name])
 
 
 def _link(
