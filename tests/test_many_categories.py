@@ -121,5 +121,6 @@ def test_thresholds_of_items_are_logits_of_frequencies() -> None:
     own = fit.fit.psi.reshape(3, 4)
     np.testing.assert_allclose(own[0], expected[0], rtol=1e-7)
     np.testing.assert_allclose(own[1:] + own[0], expected[1:], rtol=1e-7)
+    np.testing.assert_allclose(fit.cluster_contributions()["llf"].sum(), fit.llf, rtol=1e-12)
     # Frequencies are where it begins: the search has only what half a row in each category moves.
     assert fit.optimization.n_evaluations <= 4
