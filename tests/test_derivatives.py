@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import special
 
 import multilevel as ml
 from multilevel import _core
@@ -62,11 +63,13 @@ def log_density(family: str, link: str, case: RowCase) -> Array:
     return CASES[family].log_density(link, case.eta, case.y, case.size, case.weights, case.phi)
 
 
-def derivatives(family: str, link: str, case: RowCase, eta: Array | None = None, phi: Phi | None = None) -> dict:
+def derivatives(
+    family: str, link: str, case: RowCase, eta: Array | None = None, phi: Phi | None = None, order: str = "full"
+) -> dict:
     """What the core says."""
     f = _core.Family(family, link)
     eta = case.eta if eta is None else eta
-    return f.derivatives(eta, case.y, case.size, case.weights, list(case.phi if phi is None else phi))
+    return f.derivatives(eta, case.y, case.size, case.weights, list(case.phi if phi is None else phi), order)
 
 
 def assert_near(value: Array, expected: Array, tolerance: float, what: str, size: Array | float = 0.0) -> None:
@@ -114,6 +117,45 @@ def test_derivatives_by_phi(family: str, link: str, phi: Phi) -> None:
                 if other != r:  # what one parameter does may have nothing to do with another
                     size = np.maximum(size, np.abs(d[f"phi{r}_d{order}"]))
                 assert_near(d[second], by[other][f"phi{r}_d{order}"], 1e-9, second, size=size)
+
+
+@pytest.mark.parametrize(("family", "link", "phi"), settings(extreme=True), ids=name_of)
+def test_orders_agree(family: str, link: str, phi: Phi) -> None:
+    """Each order may be computed in its own way."""
+    case = rows(family, link, phi)
+    full = derivatives(family, link, case)
+    for order, highest in (("step", 3), ("node", 3 + 2 * len(phi) + len(phi) * (len(phi) + 1) // 2)):
+        own = derivatives(family, link, case, order=order)
+        assert len(own) == highest + 2  # with prepare()'s constant and the expected information
+        for name, values in own.items():
+            assert_near(values, full[name], 1e-10, f"{order}: {name}", size=full["value"])
+    with pytest.raises(ValueError, match="order"):
+        derivatives(family, link, case, order="all")
+
+
+@pytest.mark.parametrize("precision", [1e-8, 1e-3, 0.7, 8.0, 15.0, 150.0])
+def test_beta_against_polygamma_functions(precision: float) -> None:
+    """Of means and responses that are nearly zero or one, too."""
+    eta, y = (x.ravel() for x in np.meshgrid([-23.0, -3.0, 0.2, 4.0, 18.0], [1e-10, 0.03, 0.5, 0.999, 1 - 1e-12]))
+    one = np.ones_like(eta)
+    mu, rest = special.expit(eta), special.expit(-eta)
+    a, b, g1 = mu * precision, rest * precision, mu * rest
+    logit = np.log(y) - np.log1p(-y)
+    away = logit - special.digamma(a) + special.digamma(b)
+    slope = precision * g1 * away
+    expected = {
+        "value": special.gammaln(precision) - special.gammaln(a) - special.gammaln(b) + a * logit
+        + precision * np.log1p(-y),
+        "d1": slope,
+        "d2": slope * (rest - mu) - (precision * g1) ** 2 * (special.polygamma(1, a) + special.polygamma(1, b)),
+        "phi0_d0": precision * special.digamma(precision) - a * special.digamma(a) - b * special.digamma(b) + a * logit
+        + precision * np.log1p(-y),
+    }  # fmt: skip
+    for order in ("step", "node", "full"):
+        d = _core.Family("beta", "logit").derivatives(eta, y, one, one, [np.log(precision)], order)
+        for name in set(expected) & set(d):
+            scale = 1 + precision * np.maximum(1, np.abs(logit))  # terms of that size cancel in the formulas above
+            assert np.max(np.abs(d[name] - expected[name]) / (scale + np.abs(expected[name]))) < 3e-14, (order, name)
 
 
 @pytest.mark.parametrize("shape", [1e8, 1e12])

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy import special
+from scipy import optimize, special, stats
 
 import multilevel as ml
 from multilevel import _core
@@ -660,3 +660,38 @@ except KeyboardInterrupt:
         process.kill()
     assert out.strip() == "interrupted", err
     assert time.perf_counter() - begin < 10
+
+
+# ---- a dispersion that begins far from where it ends ----
+
+
+def test_a_lognormal_response_that_spans_eight_orders_of_magnitude() -> None:
+    g = np.repeat(np.arange(9), 3)
+    b = np.array([2, 0, 1, 3, 0, 3, 2, 1, 3, 4, 1, 2, 1, 2, 2, 1, 3, 3, 4, 0, 2, 2, 4, 4, 0, 2, 4])
+    x = [0.83, -1.51, 1.72, 2.0, -1.23, 0.05, 1.16, -1.13, -0.11, -0.58, -0.64, -0.3, 1.17, 1.18, -1.76, -0.8, 0.67]
+    x += [-0.53, -0.51, -0.44, -1.36, 0.13, -1.05, -0.72, -0.56, -0.61, -0.88]
+    z = [-0.18, 0.01, -0.14, -0.38, 2.17, -1.19, -0.97, 0.76, -0.58, 0.34, 0.96, 1.08, 1.06, 1.17, -0.99, -1.18, 0.56]
+    z += [-0.99, -0.16, -0.51, 1.52, -0.27, -0.77, -0.88, 1.45, 0.64, 0.46]
+    off = [0.16, -0.17, -0.21, 0.34, -0.77, 0.02, -0.38, 0.01, -0.19, -0.13, 0.1, 0.31, -0.43, -0.42, 0.35, 0.17, 0.12]
+    off += [-0.05, 0.02, 0.05, 0.3, -0.01, -0.33, -0.04, -0.05, 0.4, -0.13]
+    y = [25.5258, 711296, 1.17521, 0.0311147, 0.518702, 0.086629, 9.49992, 24.0605, 43.9299, 2.71066, 2449.83, 387.673]
+    y += [91612.9, 4587.49, 150874, 1651920, 896.133, 2694.88, 396.845, 451.84, 1590.84, 0.016906, 0.0185603, 0.0189848]
+    y += [3.41171, 1451.17, 594.136]
+    data = pd.DataFrame({"y": y, "x": x, "z": z, "off": off, "g": g, "b": b})
+    results = ml.fit("y ~ x + z + (1 | g/b)", data, "lognormal", offset="off")
+    assert results.converged
+    # log y is normal: the likelihood of a linear mixed model, and its maximum
+    inner = np.unique(np.column_stack([g, b]), axis=0, return_inverse=True)[1].ravel()
+
+    def minus_loglik(psi: Array) -> float:
+        of_g, of_b, residual = np.exp(2 * psi[3:])
+        eta = np.column_stack([np.ones(27), x, z]) @ psi[:3] + off
+        covariance = of_g * (g[:, None] == g) + of_b * (inner[:, None] == inner) + residual * np.eye(27)
+        normal = stats.multivariate_normal(eta - residual / 2, covariance)
+        return float(-normal.logpdf(np.log(y)) + np.log(y).sum())
+
+    deviations = [*np.sqrt([own[0, 0] for own in results.fit.random_cov]), results.fit.phi["sigma"]]
+    there = np.append(results.fit.beta, np.log(deviations))
+    best = optimize.minimize(minus_loglik, there + 0.1, method="BFGS")
+    assert results.llf == pytest.approx(-minus_loglik(there), rel=1e-10)
+    assert results.llf == pytest.approx(-best.fun, abs=1e-6)

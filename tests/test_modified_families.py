@@ -49,8 +49,8 @@ def rows(own: Modified, points: Array) -> Rows:
     return eta, y, size, np.linspace(0.5, 2.5, len(eta))
 
 
-def derivatives(own: Modified, at: Rows, phi: Phi) -> dict[str, Array]:
-    return own.core.derivatives(*at, list(phi))
+def derivatives(own: Modified, at: Rows, phi: Phi, order: str = "full") -> dict[str, Array]:
+    return own.core.derivatives(*at, list(phi), order)
 
 
 def tails(own: Modified) -> Array:
@@ -132,6 +132,16 @@ def check_derivatives_by_phi(own: Modified, phi: Phi) -> None:
             for order, name in enumerate(("value", "d1", "d2")):
                 second = f"phi{r}_{other}_d{order}"
                 assert_near(d[second], by[other][f"phi{r}_d{order}"], most, f"{phi}, {second}", size=d[name])
+
+
+@EACH
+def test_orders_agree(own: Modified) -> None:
+    at = rows(own, CASES[own.base].grids[own.link])
+    for phi in everywhere(own):
+        full = derivatives(own, at, phi)
+        for order in ("step", "node"):
+            for name, values in derivatives(own, at, phi, order).items():
+                assert_near(values, full[name], tolerance(own, 1e-10), f"{phi}, {order}: {name}", size=full["value"])
 
 
 @EACH

@@ -34,8 +34,21 @@ from stress.outcome import Outcome  # noqa: E402
 from stress.parts import density_of  # noqa: E402
 from stress.plain import Plain  # noqa: E402
 from stress.problem import Problem, Term  # noqa: E402
-from stress.recipe import FULL, KINDS, LINKS, SEVERAL_PREDICTORS, WIDER, WIDER_PARTS, Recipe, draw  # noqa: E402
-from stress.structures import factor  # noqa: E402
+from stress.recipe import (  # noqa: E402
+    FULL,
+    KINDS,
+    LATENT,
+    LINKS,
+    OF_TRAITS,
+    SEVERAL_PREDICTORS,
+    TRAITS,
+    WIDER,
+    WIDER_PARTS,
+    Recipe,
+    draw,
+)
+from stress.structures import factor, n_theta  # noqa: E402
+from stress.traits import ItemDesign  # noqa: E402
 
 MEANS = {
     "logit": lambda e: 1 / (1 + np.exp(-e)),
@@ -320,6 +333,51 @@ def test_structures() -> None:
         np.testing.assert_allclose(root @ root.T, R * np.outer(sds, sds), rtol=1e-12)
     root = factor(Term(0, Z, "rr", 2), np.arange(1.0, 8.0))
     assert np.linalg.matrix_rank(root @ root.T) == 2
+    two = Term(0, Z, "cfa", 2, ((0, 1), (1, 2, 3)))
+    root = factor(two, np.array([1.0, 0.5, -0.3, 2.0, 0.7, 0.75]))
+    loads, r = np.array([[1.0, 0], [0.5, -0.3], [0, 2.0], [0, 0.7]]), 0.6  # 0.75 over its hypotenuse with one
+    np.testing.assert_allclose(root @ root.T, loads @ np.array([[1, r], [r, 1]]) @ loads.T, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("family", "link"), [("cumulative", "logit"), ("cumulative", "probit"), ("adjacent", "logit")])
+def test_items_have_their_own_thresholds(family: str, link: str) -> None:
+    part = "credit" if family == "adjacent" else "graded"
+    problem, _ = small("binomial", "logit")
+    item = np.tile([0.0, 1.0, 2.0], len(problem.y) // 3)
+    y = np.tile([1.0, 2.0, 3.0, 2.0], len(problem.y) // 4)
+    problem = replace(problem, family=family, link=link, part=part, split=item, y=y, categories=3)
+    phi = np.array([-0.5, 0.8, 0.2, 0.4, -0.3, 0.1])  # of the first item, and what the others differ
+    eta = np.random.default_rng(3).normal(size=len(y))
+    cuts = (phi[:2] + np.vstack([[0, 0], phi[2:4], phi[4:]]))[item.astype(int)]
+    if family == "cumulative":
+        below = MEANS[link](cuts - eta[:, None])
+        p = np.diff(np.column_stack([0 * eta, below, 0 * eta + 1]), axis=1)
+    else:
+        p = np.exp(np.column_stack([0 * eta, eta - cuts[:, 0], 2 * eta - cuts.sum(1)]))
+        p /= p.sum(1, keepdims=True)
+    expected = problem.weights * np.log(p[np.arange(len(y)), y.astype(int) - 1])
+    assert problem.n_phi == len(phi)
+    np.testing.assert_allclose(density_of(problem, phi).value(eta), expected, rtol=1e-9)
+
+
+def test_traits_are_integrated_over_their_own_dimensions() -> None:
+    """Two traits of binary items by quadrature over both, not over the random effects of all items."""
+    recipes = (draw(np.random.default_rng(seed), seed) for seed in itertools.count(LATENT))
+    recipe = next(r for r in recipes if r.family == "binomial" and r.variant == 2 and r.n_groups < 100)
+    problem, rng = replace(design(recipe.seed).problem(), points=7).in_order(), np.random.default_rng(2)
+    term = problem.terms[0]
+    psi = 0.3 * rng.normal(size=problem.p + n_theta(term) + problem.n_phi)
+    plain = Plain(problem)
+    assert plain.available
+    whole = factor(term, psi[problem.p : problem.p + n_theta(term)])
+    t, w = np.polynomial.hermite_e.hermegauss(24)
+    nodes = np.array(list(itertools.product(t, repeat=term.rank)))
+    log_w = sum(np.meshgrid(*[np.log(w / np.sqrt(2 * np.pi))] * term.rank, indexing="ij")).ravel()
+    eta = (problem.offset + problem.X @ psi[: problem.p])[:, None] + term.Z @ whole[:, : term.rank] @ nodes.T
+    logs = density_of(problem, psi[problem.p + n_theta(term) :]).value(eta)
+    begins = np.flatnonzero(np.diff(problem.codes[0], prepend=-1))
+    expected = special.logsumexp(np.add.reduceat(logs, begins) + log_w, axis=1).sum()
+    assert plain.loglik(psi) == pytest.approx(expected, rel=1e-6)  # seven adaptive points
 
 
 def test_numerical_hessian() -> None:
@@ -458,6 +516,7 @@ HIGHEST = {
     97001350: -7.953373,
     96000069: -73.309683,  # cs: a standard deviation that is almost zero where another is not
     95000584: 253.037001,  # Gamma: a variance of zero
+    171000422: -11.147849,  # large effects, whose maxima are close together
     97000265: -1567.232837,  # hetar1: deviations of zero and a correlation of one, or no residual
 }
 
@@ -508,6 +567,11 @@ def test_a_seed_is_a_design() -> None:
     assert set(wider) >= {*WIDER_PARTS, *SEVERAL_PREDICTORS}
     everything = {(recipe.family, recipe.link) for recipe in recipes}
     assert everything == set(LINKS)
+    latent = [draw(np.random.default_rng(LATENT + seed), LATENT + seed) for seed in range(2000)]
+    traits = [recipe for recipe in latent if recipe.kind in TRAITS]
+    assert {(r.family, r.link, r.part) for r in traits} == set(OF_TRAITS)
+    assert 150 < len(traits) < 250
+    assert all(ItemDesign is type(design(recipe.seed)) for recipe in traits[:5])
     assert {draw(np.random.default_rng(seed), seed).family for seed in range(300)} < {
         family for family, _ in everything
     }

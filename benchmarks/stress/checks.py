@@ -272,14 +272,14 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
         _compare_errors(names[:p], errors, results.bse.to_numpy(), outcome)
         if not np.all(np.abs(beta - fit.beta) < 1e-3 * errors):
             outcome.add("SILENT WRONG", f"fixed effects are not those of least squares: {fit.beta}, {beta}")
-    elif plain.problem.family == "gaussian" and plain.problem.part in ("dispersion", "random dispersion"):
+    elif plain.problem.family == "gaussian" and "dispersion" in plain.problem.part:
         pass  # as in linear models theirs are those given the covariance parameters
     elif not np.allclose(results.bse.to_numpy(), np.sqrt(np.diag(fit.covariance))[:p], rtol=1e-6, equal_nan=True):
         outcome.add("SE WRONG", "those of the fixed effects are not those of all parameters together")
     free = np.flatnonzero(np.isfinite(np.diag(fit.covariance)))
     if plain.problem.method == "reml":
         free = free[free >= p]
-    nodes = plain.problem.points ** max((t.q for t in plain.problem.terms), default=0)
+    nodes = plain.problem.points ** max((t.width for t in plain.problem.terms), default=0)
     work = len(plain.problem.y) * nodes * len(free) * (len(free) if full else 2)
     if not len(free) or rng.random() * work > MOST_WORK:
         return

@@ -12,7 +12,7 @@ from scipy.special import gamma as gamma_function
 
 from . import numbers, parts, several, wider
 from .problem import Array, Problem, Term
-from .recipe import RATES, SEVERAL_PREDICTORS, STAGES, TIMES, UNSHIFTED, WIDER_PARTS, Recipe, draw
+from .recipe import RATES, SEVERAL_PREDICTORS, STAGES, TIMES, TRAITS, UNSHIFTED, WIDER_PARTS, Recipe, draw
 from .structures import ar1_root, cs_root
 
 
@@ -129,6 +129,10 @@ def design(seed: int) -> Design:
     """The design and data of a seed."""
     rng = np.random.default_rng(seed)
     recipe = draw(rng, seed)
+    if recipe.kind in TRAITS:
+        from .traits import item_design
+
+        return item_design(rng, recipe)
     frame = _rows(rng, recipe)
     if recipe.part == "conditional":  # whole sets
         frame = frame.iloc[: max(len(frame) // wider.ALTERNATIVES, 2) * wider.ALTERNATIVES]

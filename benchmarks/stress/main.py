@@ -47,7 +47,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="stop after so many; 10 without --fits")
     parser.add_argument("--fits", type=int, help="stop after so many")
     parser.add_argument("--seed", type=int, default=7, help="of the run")
-    parser.add_argument("--only", choices=recipe.KINDS, help="one kind of design")
+    parser.add_argument("--only", choices=(*recipe.KINDS, *recipe.TRAITS), help="one kind of design")
     parser.add_argument(
         "--family",
         action="append",
@@ -84,6 +84,8 @@ def main() -> None:
     drawn = {family for family, _ in recipe.links_of(options.seed * PER_RUN)}
     if not set(options.family or ()) <= drawn:
         parser.error(f"runs below --seed {recipe.FULL // PER_RUN} draw from {', '.join(sorted(drawn))} alone")
+    if options.only in recipe.TRAITS and options.seed * PER_RUN < recipe.LATENT:
+        parser.error(f"runs below --seed {recipe.LATENT // PER_RUN} draw no latent traits")
     if options.replay is not None:
         replay(options.replay)
         return

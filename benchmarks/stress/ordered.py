@@ -22,9 +22,9 @@ class Adjacent(Rows):
 
     concave = True
 
-    def __init__(self, problem: Problem, phi: Array) -> None:
+    def __init__(self, problem: Problem, tau: Array) -> None:
         super().__init__(problem)
-        self.falls = np.hstack([np.zeros((len(problem.y), 1)), np.cumsum(cuts(problem, phi), axis=1)])
+        self.falls = np.hstack([np.zeros((len(problem.y), 1)), np.cumsum(tau, axis=1)])
         self.columns = (*self.columns, "falls")
 
     def parts(self, eta: Array) -> tuple[Array, Array, Array]:

@@ -13,7 +13,7 @@ from scipy.stats import t as t_distribution
 import multilevel as ml
 
 from .densities import LOG_2PI, Density
-from .problem import Array, Problem
+from .problem import OF_ITEMS, Array, Problem
 from .recipe import SEVERAL_PREDICTORS, WIDER_PARTS, Recipe
 
 LEFT = 0.0  # where responses that may be any number are censored
@@ -310,6 +310,10 @@ def density_of(problem: Problem, phi: Array | None) -> Any:
         return wider_density(problem, phi)
     if part == "categories":
         return Categories(problem, *thresholds(problem, phi))
+    if part in OF_ITEMS:
+        from .traits import item_density
+
+        return item_density(problem, phi)
     if phi is None:
         phi = np.zeros(problem.n_phi)
     if not part:

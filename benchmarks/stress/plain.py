@@ -36,10 +36,12 @@ class Plain:
         if problem.linear or problem.points == 1 or not problem.codes:
             return True
         most = max(self.width(f) for f in range(len(problem.codes)))
+        if all(term.rank for term in problem.terms):  # products over traits are whole
+            return most <= 3 and self.single
         return most <= 2 and (self.single or self.outer is not None)  # of more dimensions products are reduced
 
     def width(self, factor: int) -> int:
-        return sum(t.q for t in self.problem.terms if t.factor == factor)
+        return sum(t.width for t in self.problem.terms if t.factor == factor)
 
     def with_points(self, points: int) -> Plain:
         """The same with another rule."""
@@ -101,7 +103,8 @@ class Plain:
         own = roots(problem, psi)
         parts = []
         for f in range(len(problem.codes)):
-            parts.append(np.hstack([t.Z @ root for t, root in zip(problem.terms, own, strict=True) if t.factor == f]))
+            pairs = zip(problem.terms, own, strict=True)
+            parts.append(np.hstack([t.Z @ root[:, : t.width] for t, root in pairs if t.factor == f]))
         if self.single:
             return Clusters(density, fixed, parts[0], np.bincount(problem.codes[0]))
         columns, first = [], 0
@@ -126,8 +129,8 @@ class Plain:
         for term, root in zip(problem.terms, roots(problem, psi), strict=True):
             f, at = term.factor, used[term.factor]
             v = flat[first[f] : first[f + 1]].reshape(problem.levels(f), self.width(f))
-            found.append(v[:, at : at + term.q] @ root.T)
-            used[f] += term.q
+            found.append(v[:, at : at + term.width] @ root[:, : term.width].T)
+            used[f] += term.width
         return found
 
     def take_modes(self, psi: Array, modes: list[Array]) -> None:
@@ -138,7 +141,7 @@ class Plain:
             blocks, at = [], 0
             for term, root in pairs:
                 if term.factor == f:
-                    inverse = np.linalg.pinv(root, rcond=1e-10)
+                    inverse = np.linalg.pinv(root[:, : term.width], rcond=1e-10)
                     blocks.append(u[:, at : at + term.q] @ inverse.T)
                     at += term.q
             parts.append(np.hstack(blocks))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+OF_ITEMS = ("graded", "credit", "dispersion of items")  # parts with parameters of each item, which `split` names
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,16 @@ class Term:
     Z: Array
     structure: str
     rank: int = 0
+    loads: tuple[tuple[int, ...], ...] = ()  # of cfa: the columns that load on each factor
 
     @property
     def q(self) -> int:
         return self.Z.shape[1]
+
+    @property
+    def width(self) -> int:
+        """Of the factor of its covariance: how many of its columns are not zero."""
+        return self.rank or self.q
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,15 @@ class Problem:
         """Parameters of the family's own."""
         own = {"binomial": 0, "poisson": 0, "geometric": 0, "exponential": 0}
         own |= {"student_t": 2, "skew_normal": 2, "tweedie": 2, "cumulative": 0}
+        if self.part in OF_ITEMS:
+            return (self.n_items - 1) * (self.categories - 1) + self.categories - 1 if self.categories else self.n_items
         more = {"inflation": 1, "hurdle": 1, "zero formula": 2, "dispersion": 1}
         return own.get(self.family, 1) + more.get(self.part, 0)
+
+    @property
+    def n_items(self) -> int:
+        assert self.split is not None
+        return int(self.split.max()) + 1
 
     @property
     def p(self) -> int:

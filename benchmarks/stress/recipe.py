@@ -33,6 +33,8 @@ KINDS = {  # share of the fits
     "constant groups": 2,
     "separation": 2,
 }
+LATENT = 5 * 10**8  # seeds from here on draw latent traits as well
+TRAITS = {"one trait": 7, "factors": 4}  # shares beside those of KINDS: about one fit in ten
 TIMES = ("ar1", "hetar1", "cs over time", "intercept + ar1")
 SEVERAL = ("crossed", "crossed slopes", "three factors", "nested", "nested slopes")
 SLOPES = ("slope", "independent slope", "two slopes", "two terms", "crossed slopes", "nested slopes")
@@ -133,6 +135,17 @@ SEVERAL_PREDICTORS = {
 }
 SHARE_OF_SEVERAL = {"intercept": 0.6, "slope": 0.6, "independent slope": 0.6, "slope alone": 0.6, "two terms": 0.6}
 SHARE_OF_SEVERAL |= {"crossed": 0.3, "three factors": 0.3, "nested": 0.3, "crossed slopes": 0.2, "nested slopes": 0.2}
+OF_TRAITS = (  # families, links, and what is drawn for items
+    ("binomial", "logit", ""),
+    ("binomial", "logit", ""),
+    ("binomial", "probit", ""),
+    ("binomial", "cloglog", ""),
+    ("cumulative", "logit", "graded"),
+    ("cumulative", "probit", "graded"),
+    ("adjacent", "logit", "credit"),
+    ("poisson", "log", ""),
+    ("gaussian", "identity", "dispersion of items"),
+)
 UNSHIFTED = ("cumulative", *STAGES, "mixed", "multinomial", "conditional")  # without an intercept, or one near zero
 WIDE = tuple((family, "log") for family in RATES)  # links of a mean without a domain
 
@@ -172,7 +185,12 @@ class Recipe:
 
 def kind_of(seed: int) -> str:
     """The kind of a seed, without drawing the rest."""
-    return _pick(np.random.default_rng(seed), KINDS)
+    return _pick(np.random.default_rng(seed), kinds_of(seed))
+
+
+def kinds_of(seed: int) -> dict[str, int]:
+    """The kinds that a seed draws from, with their shares."""
+    return KINDS | TRAITS if seed >= LATENT else KINDS
 
 
 def links_of(seed: int) -> dict[tuple[str, str], int]:
@@ -193,7 +211,9 @@ def _pick(rng: np.random.Generator, shares: dict[Any, float]) -> Any:
 
 def draw(rng: np.random.Generator, seed: int) -> Recipe:
     """The recipe of a seed."""
-    kind = _pick(rng, KINDS)
+    kind = _pick(rng, kinds_of(seed))
+    if kind in TRAITS:
+        return _of_traits(rng, seed, kind)
     links = links_of(seed)
     if kind in TIMES and seed < WIDER:
         links["gaussian", "identity"] = 200
@@ -250,6 +270,48 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         binary=bool(rng.random() < 0.12),
         response_scale=float(rng.choice([1.0, 1e-4, 1e5], p=[0.8, 0.1, 0.1])) if linear else 1.0,
         variant=int(rng.integers(3)),
+        part=part,
+    )
+
+
+def _of_traits(rng: np.random.Generator, seed: int, kind: str) -> Recipe:
+    """Persons are groups and items the rows of each; `sds` are loadings, and `variant` counts the factors."""
+    one = kind == "one trait"
+    among = [own for own in OF_TRAITS if one or own[0] not in ("cumulative", "adjacent")]
+    family, link, part = among[int(rng.integers(len(among)))]
+    n_factors = 1 if one else int(rng.choice([1, 2, 2, 3]))
+    low, high = [(5, 15), (15, 60), (60, 200), (200, 501)][int(rng.choice(4, p=[0.2, 0.4, 0.3, 0.1]))]
+    n_groups = int(rng.integers(low, high))
+    fewest = (3, 3, 5, 7)[n_factors]
+    size = min(int(rng.integers(fewest, 11)), max(fewest, 1500 // n_groups))
+    points = [1, 1, 3, 5, 7, 11, 15] if n_factors == 1 else [1, 1, 3, 5]
+    return Recipe(
+        seed=seed,
+        kind=kind,
+        family=family,
+        link=link,
+        method="ml",
+        points=1 if family == "gaussian" else int(rng.choice(points)),
+        n_groups=n_groups,
+        size=size,
+        unbalanced=bool(rng.random() < 0.3),
+        shift=0.0,
+        scale=float(rng.choice([1.0, 1e-2, 1e2], p=[0.8, 0.1, 0.1])),
+        sds=tuple(float(s) for s in rng.choice([0.1, 0.5, 1.0, 1.0, 1.5, 3.0], 10)),
+        correlation=float(rng.choice([0.0, 0.3, 0.6, 0.9])),
+        intercept=float(rng.choice([0.0, 0.0, -1.0, 1.0])),
+        slope=float(rng.choice([0.0, 0.5, -1.0])),
+        sigma=float(rng.choice([0.3, 1.0, 2.0])),
+        trials=1,
+        weighted=bool(rng.random() < 0.15),
+        offset=bool(rng.random() < 0.15),
+        deficient=False,
+        extra=bool(rng.random() < 0.4),
+        group_level=bool(rng.random() < 0.5),
+        shuffled=bool(rng.random() < 0.5),
+        binary=bool(rng.random() < 0.2),
+        response_scale=1.0,
+        variant=n_factors,
         part=part,
     )
 

@@ -33,6 +33,8 @@ def scale_places(plain: Plain) -> list[int]:
             for j in range(q if term.structure == "us" else term.rank):
                 places.append(column)
                 column += q - j
+        elif term.structure == "cfa":
+            places += range(at, at + sum(map(len, term.loads)))
         elif term.structure in ("diag", "homdiag"):
             places += range(at, at + k)
         else:
@@ -55,6 +57,9 @@ def units(plain: Plain) -> Array:
         if term.structure in ("us", "rr"):
             for j in range(q if term.structure == "us" else term.rank):
                 found += list(own[j:])
+        elif term.structure == "cfa":
+            found += [own[k] for columns in term.loads for k in columns]
+            found += [1.0] * (n_theta(term) - sum(map(len, term.loads)))
         elif term.structure == "diag":
             found += list(own)
         else:

@@ -18,6 +18,7 @@ def n_theta(term: Term) -> int:
         "ar1": 2,
         "hetar1": q + 1,
         "rr": term.rank * (2 * q - term.rank + 1) // 2,
+        "cfa": sum(map(len, term.loads)) + term.rank * (term.rank - 1) // 2,
     }[term.structure]
 
 
@@ -31,10 +32,31 @@ def factor(term: Term, theta: Array) -> Array:
             lower[column:, column] = theta[at : at + q - column]
             at += q - column
         return lower
+    if kind == "cfa":
+        return np.hstack([loadings(term, theta) @ cfa_root(term, theta), np.zeros((q, q - term.rank))])
     if kind in ("diag", "homdiag"):
         return np.diag(np.broadcast_to(theta, (q,)).astype(float))
     scales = np.broadcast_to(theta[:-1], (q,))
     return scales[:, None] * (ar1_root(q, theta[-1]) if kind in ("ar1", "hetar1") else cs_root(q, theta[-1]))
+
+
+def loadings(term: Term, theta: Array) -> Array:
+    """Of the columns on the factors, (q, factors)."""
+    found, at = np.zeros((term.q, term.rank)), 0
+    for m, own in enumerate(term.loads):
+        found[list(own), m] = theta[at : at + len(own)]
+        at += len(own)
+    return found
+
+
+def cfa_root(term: Term, theta: Array) -> Array:
+    """Of the factors' correlations: rows (c, 1) over their lengths."""
+    root, at = np.zeros((term.rank, term.rank)), sum(map(len, term.loads))
+    for m in range(term.rank):
+        row = np.append(theta[at : at + m], 1.0)
+        root[m, : m + 1] = row / np.linalg.norm(row)
+        at += m
+    return root
 
 
 def ar1_root(q: int, tau: float) -> Array:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from .outcome import BAD, Outcome
-from .recipe import KINDS
+from .recipe import KINDS, TRAITS
 
 LEAST_SECONDS = 0.002  # clocks of processes are coarse
 OUT_OF_TIME = ("fit out of time", "checks out of time")
@@ -62,7 +62,7 @@ def report(outcomes: list[Outcome]) -> str:
     """Markdown: the table, other remarks, and every bad outcome."""
     head = ["design", *COLUMNS, "median evaluations", "most", "worst gap"]
     lines = ["| " + " | ".join(head) + " |", "|---" + "|--:" * (len(head) - 1) + "|"]
-    for kind in KINDS:
+    for kind in (*KINDS, *TRAITS):
         own = [o for o in outcomes if o.kind == kind]
         if own:
             lines.append(row(kind, own))

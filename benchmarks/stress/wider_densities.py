@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit, log_expit
 
 from .densities import Density
-from .ordered import Adjacent, Scaled, Stages
+from .ordered import Adjacent, Scaled, Stages, cuts
 from .parts import Rows, Split
 from .problem import Array, Problem
 from .several import Choice, RandomSigma, RandomZero
@@ -52,7 +52,7 @@ def wider_density(problem: Problem, phi: Array | None) -> Any:
         phi = np.arange(2.0 * (problem.categories - 1))
     if part == "scale":
         return Scaled(replace(problem, variant=0), phi)
-    return Adjacent(problem, phi) if part == "adjacent" else Stages(problem, phi)
+    return Adjacent(problem, cuts(problem, phi)) if part == "adjacent" else Stages(problem, phi)
 
 
 def two_kinds(problem: Problem, phi: Array | None) -> Split:

@@ -124,10 +124,12 @@ struct Prepared {
   std::vector<double> response, second_number, weight, constant;
 };
 
-/// All derivatives of a family's log density, for tests and for the curious.
+/// The derivatives of a family's log density that an order has, for tests and for the curious.
 py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray& y, const DoubleArray& second,
-                     const DoubleArray& weights, const DoubleArray& phi) {
+                     const DoubleArray& weights, const DoubleArray& phi, const std::string& order_name) {
   const auto n = eta.size();
+  const bool full = order_name == "full", step = order_name == "step";
+  if (!full && !step && order_name != "node") throw std::invalid_argument("the order is step, node or full");
   if (y.size() != n) throw std::invalid_argument("the arrays must have the same length");
   const PhiColumns columns(f, phi, n);
   const Prepared data(f, y, second, weights, PhiArray(f, phi, n));
@@ -140,18 +142,19 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
   std::copy(data.constant.begin(), data.constant.end(), array("constant"));
   family::RowDerivatives out;
   out.value = array("value");
-  for (int a = 0; a < 4; ++a) out.eta[a] = array("d" + std::to_string(a + 1));
-  for (int r = 0; r < f.n_phi(); ++r) {
-    for (int a = 0; a < 4; ++a) out.phi[r][a] = array("phi" + std::to_string(r) + "_d" + std::to_string(a));
+  for (int a = 0; a < (full ? 4 : 2); ++a) out.eta[a] = array("d" + std::to_string(a + 1));
+  for (int r = 0; r < f.n_phi() && !step; ++r) {
+    for (int a = 0; a < (full ? 4 : 2); ++a)
+      out.phi[r][a] = array("phi" + std::to_string(r) + "_d" + std::to_string(a));
     for (int s = 0; s <= r; ++s)
-      for (int a = 0; a < 3; ++a)
+      for (int a = 0; a < (full ? 3 : 1); ++a)
         out.phi_phi[family::phi_pair(r, s)][a] =
             array("phi" + std::to_string(r) + "_" + std::to_string(s) + "_d" + std::to_string(a));
   }
   const family::Rows rows{static_cast<int>(n),
                           eta.data(),
                           {data.response.data(), data.second_number.data(), data.weight.data(), columns.phi}};
-  f.derivatives(family::Order::full, rows, out);
+  f.derivatives(full ? family::Order::full : step ? family::Order::step : family::Order::node, rows, out);
   f.expected_information(rows, array("expected_information"));
   return result;
 }
@@ -301,7 +304,7 @@ void bind_family(py::module_& module) {
           },
           py::arg("eta"), py::arg("phi"), py::arg("second").none(true) = py::none())
       .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("second"), py::arg("weights"),
-           py::arg("phi"));
+           py::arg("phi"), py::arg("order") = "full");
 
   module.def(
       "families",

@@ -6,6 +6,7 @@
 #include "family/best_fit.hpp"
 #include "family/beta_density.hpp"
 #include "family/registry.hpp"
+#include "numeric/beta_remainders.hpp"
 
 namespace multilevel::family {
 
@@ -20,18 +21,16 @@ struct Density {
   }
 };
 
-/// s(log x) of x = mu k or (1 - mu) k as a function of eta and phi, from its derivatives in log x and the derivatives
-/// of log x by eta.
+/// s(log x) of x = mu k or (1 - mu) k as a function of eta and phi, from its derivatives in log x, the k-th in the k-th
+/// entry, and the derivatives of log x by eta.
 template <std::size_t D>
 struct Remainder {
   std::array<Lanes, D + 1> s;
   Lanes l[5];
 
   Lanes by_eta(int a) const {
-    if (a == 0) return s[0];
     if (a == 1) return s[1] * l[1];
-    if (a == 2) return s[2] * l[1] * l[1] + s[1] * l[2];
-    if constexpr (D < 4) return s[0];
+    if (a == 2 || D < 4) return s[2] * l[1] * l[1] + s[1] * l[2];
     if (a == 3) return s[3] * l[1] * l[1] * l[1] + 3.0 * s[2] * l[1] * l[2] + s[1] * l[3];
     return s[4] * l[1] * l[1] * l[1] * l[1] + 6.0 * s[3] * l[1] * l[1] * l[2] +
            s[2] * (4.0 * l[1] * l[3] + 3.0 * l[2] * l[2]) + s[1] * l[4];
@@ -50,7 +49,7 @@ struct Remainder {
 template <Order order>
 void logit_rows(const Rows& rows, const RowDerivatives& out) {
   using namespace series_kernel;
-  constexpr std::size_t depth = order == Order::step ? 2 : 4;
+  constexpr std::size_t depth = order == Order::full ? 4 : 2;
   const bool common = rows.data.phi.step[0] == 0;
   Taylor<2, Lanes> c{};
   Lanes precision{};
@@ -69,31 +68,31 @@ void logit_rows(const Rows& rows, const RowDerivatives& out) {
     const Lanes log_y = numeric::log(b.response), log_rest_y = numeric::log1p(-b.response);
     // the derivatives of mu by eta, which those of log mu and log(1 - mu) are made of
     const Lanes g1 = mu * rest, g2 = g1 * (rest - mu), g3 = g1 * (1.0 - 6.0 * g1), g4 = g2 * (1.0 - 12.0 * g1);
-    const Remainder<depth> one{numeric::stirling_remainders_of_log<depth>(log_mu + b.phi[0]),
-                               {{}, rest, -g1, -g2, -g3}};
-    const Remainder<depth> two{numeric::stirling_remainders_of_log<depth>(log_rest + b.phi[0]),
-                               {{}, -mu, -g1, -g2, -g3}};
+    const auto remainders =
+        numeric::beta_remainders<depth>(mu * precision, log_mu + b.phi[0], rest * precision, log_rest + b.phi[0]);
+    const Remainder<depth> one{remainders.a, {{}, rest, -g1, -g2, -g3}};
+    const Remainder<depth> two{remainders.b, {{}, -mu, -g1, -g2, -g3}};
     const Lanes away = b.eta - (log_y - log_rest_y);
     // precision times D, by eta
     const Lanes d0 = precision * divergence(mu, rest, log_y - log_mu, log_rest_y - log_rest),
                 d1 = precision * g1 * away, d2 = precision * (g2 * away + g1);
     auto give = [&](double* to, Lanes x) { put(to, i, b.n, weighted(b.weight, x)); };
-    give(out.value, c.c[0] + 0.5 * (log_mu + log_rest) - d0 - one.s[0] - two.s[0]);
+    give(out.value, c.c[0] + 0.5 * (log_mu + log_rest) - d0 - remainders.sum);
     give(out.eta[0], 0.5 * (rest - mu) - d1 - one.by_eta(1) - two.by_eta(1));
     give(out.eta[1], -g1 - d2 - one.by_eta(2) - two.by_eta(2));
     if constexpr (order != Order::step) {
       if (out.phi[0][0]) give(out.phi[0][0], c.c[1] - d0 - one.of(1, 0) - two.of(1, 0));
       if (out.phi[0][1]) give(out.phi[0][1], -d1 - one.of(1, 1) - two.of(1, 1));
-      if (out.phi[0][2]) give(out.phi[0][2], -d2 - one.of(1, 2) - two.of(1, 2));
       if (double* to = out.phi_phi[0][0]) give(to, 2.0 * c.c[2] - d0 - one.of(2, 0) - two.of(2, 0));
-      if (double* to = out.phi_phi[0][1]) give(to, -d1 - one.of(2, 1) - two.of(2, 1));
-      if (double* to = out.phi_phi[0][2]) give(to, -d2 - one.of(2, 2) - two.of(2, 2));
     }
     if constexpr (order == Order::full) {
       const Lanes d3 = precision * (g3 * away + 2.0 * g2), d4 = precision * (g4 * away + 3.0 * g3);
       give(out.eta[2], -g2 - d3 - one.by_eta(3) - two.by_eta(3));
       give(out.eta[3], -g3 - d4 - one.by_eta(4) - two.by_eta(4));
+      if (out.phi[0][2]) give(out.phi[0][2], -d2 - one.of(1, 2) - two.of(1, 2));
       if (out.phi[0][3]) give(out.phi[0][3], -d3 - one.of(1, 3) - two.of(1, 3));
+      if (double* to = out.phi_phi[0][1]) give(to, -d1 - one.of(2, 1) - two.of(2, 1));
+      if (double* to = out.phi_phi[0][2]) give(to, -d2 - one.of(2, 2) - two.of(2, 2));
     }
   }
 }

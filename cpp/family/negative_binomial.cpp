@@ -54,12 +54,17 @@ struct Density {
 template <Order order>
 void log_rows(const Rows& rows, const RowDerivatives& out) {
   using namespace series_kernel;
+  constexpr int depth = order == Order::step ? 0 : 2;
   auto& constants = OfCount<Constant>::kept();
+  const bool kept = constants.keep(rows), common = rows.data.phi.step[0] == 0;
+  Lanes size{};
   for (int i = 0; i < rows.n; i += lane_count) {
     const Block b = block<1>(rows, i);
     const Lanes y = b.response, phi = b.phi[0];
-    const Taylor<2, Lanes> c = constants.at(y, phi);
-    const Lanes s = b.eta - phi, size = numeric::exp(phi), both = y + size, e = numeric::exp(-numeric::abs(s));
+    const Taylor<depth, Lanes> c =
+        kept ? constants.template at<depth>(y) : OfCount<Constant>::template of<depth>(y, phi);
+    if (!common || i == 0) size = numeric::exp(phi);
+    const Lanes s = b.eta - phi, both = y + size, e = numeric::exp(-numeric::abs(s));
     const auto parts = numeric::logistic_parts(e);
     const Lanes rest = e * parts.reciprocal, log1p = 0.5 * (s + numeric::abs(s)) + parts.softplus;
     const Lanes p = numeric::select(s >= 0.0, parts.reciprocal, rest),
@@ -70,19 +75,20 @@ void log_rows(const Rows& rows, const RowDerivatives& out) {
     give(out.value, y * b.eta - both * log1p + c.c[0]);
     give(out.eta[0], y - both * p);
     give(out.eta[1], -both * d2);
-    if constexpr (order == Order::step) continue;
-    const Lanes d3 = d2 * (q - p);
-    if (out.phi[0][0]) give(out.phi[0][0], both * p - size * log1p + c.c[1]);
-    if (out.phi[0][1]) give(out.phi[0][1], both * d2 - size * p);
-    if (out.phi[0][2]) give(out.phi[0][2], both * d3 - size * d2);
-    if (double* to = out.phi_phi[0][0]) give(to, 2.0 * size * p - size * log1p - both * d2 + 2.0 * c.c[2]);
-    if (double* to = out.phi_phi[0][1]) give(to, 2.0 * size * d2 - size * p - both * d3);
-    const Lanes d4 = d2 * (1.0 - 6.0 * d2);
-    if (double* to = out.phi_phi[0][2]) give(to, 2.0 * size * d3 - size * d2 - both * d4);
-    if constexpr (order == Order::node) continue;
-    give(out.eta[2], -both * d3);
-    give(out.eta[3], -both * d4);
-    if (out.phi[0][3]) give(out.phi[0][3], both * d4 - size * d3);
+    if constexpr (order != Order::step) {
+      if (out.phi[0][0]) give(out.phi[0][0], both * p - size * log1p + c.c[1]);
+      if (out.phi[0][1]) give(out.phi[0][1], both * d2 - size * p);
+      if (double* to = out.phi_phi[0][0]) give(to, 2.0 * size * p - size * log1p - both * d2 + 2.0 * c.c[2]);
+    }
+    if constexpr (order == Order::full) {
+      const Lanes d3 = d2 * (q - p), d4 = d2 * (1.0 - 6.0 * d2);
+      give(out.eta[2], -both * d3);
+      give(out.eta[3], -both * d4);
+      if (out.phi[0][2]) give(out.phi[0][2], both * d3 - size * d2);
+      if (out.phi[0][3]) give(out.phi[0][3], both * d4 - size * d3);
+      if (double* to = out.phi_phi[0][1]) give(to, 2.0 * size * d2 - size * p - both * d3);
+      if (double* to = out.phi_phi[0][2]) give(to, 2.0 * size * d3 - size * d2 - both * d4);
+    }
   }
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <limits>
 
@@ -11,63 +10,85 @@
 
 namespace multilevel::family {
 
-/// `Function::value(y, phi)` for plain lanes of y and a series phi of second order in the parameter.
+/// `Function::value(y, phi)` for plain lanes of y and of the parameter, or a series of second order in it.
 template <class Function>
 class OfCount {
  public:
-  using Series = Taylor<2, Lanes>;
-
   /// The values kept by this thread.
   static OfCount& kept() {
     thread_local OfCount own;
     return own;
   }
 
-  /// Of any numbers; of counts, where phi is one number, the kept ones.
-  Series at(Lanes y, Lanes phi) {
-    const LaneBits own = numeric::bits(phi), kept = numeric::bits(numeric::broadcast(phi_));
-    const LaneBits last = numeric::bits(numeric::broadcast(last_));
-    double most = 0.0;
-    bool is_kept = true, is_last = true, counts = true;
-    for (int i = 0; i < numeric::lane_count; ++i) {
-      most = std::max(most, y[i]);
-      counts = counts && y[i] >= 0.0 && y[i] == std::trunc(y[i]);
-      is_kept = is_kept && own[i] == kept[i];
-      is_last = is_last && own[i] == last[i];
-    }
-    last_ = phi[0];
-    if (!is_kept && is_last) {  // twice the same
-      phi_ = last_;
+  /// Whether the values of all of these rows are kept: they are small counts, and share the parameter.
+  bool keep(const Rows& rows) {
+    const double phi = *rows.data.phi.value[0];
+    const bool again = phi == last_;
+    last_ = phi;
+    const double most = most_count(rows);
+    if (!(most < most_counts)) return false;
+    if (phi != phi_) {
+      if (!again && most > rows.n) return false;  // more counts than rows
+      phi_ = phi;
       n_ = 0;
-      is_kept = true;
     }
-    if (!is_kept || !counts || !(most < most_counts)) return series(y, phi);
     while (n_ <= static_cast<int>(most)) extend();
-    Series all;
-    for (int i = 0; i < numeric::lane_count; ++i) {
+    return true;
+  }
+
+  /// The series to order D, the value alone or the second, of counts that are kept.
+  template <int D>
+  Taylor<D, Lanes> at(Lanes y) const {
+    Taylor<D, Lanes> all;
+    for (int i = 0; i < lane_count; ++i) {
       const auto k = static_cast<std::size_t>(y[i]);
-      for (std::size_t a = 0; a < 3; ++a) all.c[a][i] = values_[a][k];
+      for (std::size_t a = 0; a <= D; ++a) all.c[a][i] = values_[a][k];
     }
     return all;
   }
 
-  /// Out of line, so that kept values and others have the same bits.
-  [[gnu::noinline]] static Series series(Lanes y, Lanes phi) {
-    Series own{};
-    own.c[0] = phi;
-    own.c[1] = numeric::broadcast(1.0);
-    return Function::value(y, own);
+  /// The same of any numbers. Out of line, so that kept values and others have the same bits.
+  template <int D>
+  [[gnu::noinline]] static Taylor<D, Lanes> of(Lanes y, Lanes phi) {
+    if constexpr (D == 0) {
+      return {{Function::value(y, phi)}};
+    } else {
+      Taylor<D, Lanes> own{};
+      own.c[0] = phi;
+      own.c[1] = numeric::broadcast(1.0);
+      return Function::value(y, own);
+    }
   }
 
  private:
   static constexpr int most_counts = 256;  // of which rows may be fewer: a thousand more cost little
 
+  /// The largest count; infinity where rows are not counts that share the parameter.
+  static double most_count(const Rows& rows) {
+    constexpr double two_52 = 4503599627370496.0;
+    const bool common = rows.data.phi.step[0] == 0;
+    const Lanes phi = numeric::broadcast(*rows.data.phi.value[0]);
+    Lanes most{};
+    LaneBits fine = most == 0.0;
+    for (int i = 0; i < rows.n; i += lane_count) {
+      const int n = std::min(lane_count, rows.n - i);
+      const Lanes y = series_kernel::take(rows.data.response, i, n);
+      fine &= (y >= 0.0) & (y == (y + two_52) - two_52);
+      if (!common) fine &= series_kernel::take(rows.data.phi.value[0], i, n) == phi;
+      most = numeric::select(y > most, y, most);
+    }
+    double largest = 0.0;
+    for (int i = 0; i < lane_count; ++i)
+      largest = fine[i] ? std::max(largest, most[i]) : std::numeric_limits<double>::infinity();
+    return largest;
+  }
+
   void extend() {
     Lanes y;
-    for (int i = 0; i < numeric::lane_count; ++i) y[i] = n_ + i;
-    const Series next = series(y, numeric::broadcast(phi_));
+    for (int i = 0; i < lane_count; ++i) y[i] = n_ + i;
+    const Taylor<2, Lanes> next = of<2>(y, numeric::broadcast(phi_));
     for (std::size_t a = 0; a < 3; ++a) numeric::store(values_[a] + n_, next.c[a]);
-    n_ += numeric::lane_count;
+    n_ += lane_count;
   }
 
   double phi_ = std::numeric_limits<double>::quiet_NaN(), last_ = phi_;

@@ -29,7 +29,8 @@ constexpr int many_starts = 8;        // where as many are affordable, moves fro
 constexpr int most_moves = 3;         // rounds of them
 constexpr int most_scattered = 24;
 constexpr int few_scattered = 8;
-constexpr double several_modes = 4.0;  // as long looking for the largest takes as finding one
+constexpr double several_modes = 3.0;  // as long looking for the largest takes as finding one
+constexpr double little_data = 100.0;  // rows
 constexpr double little_work = 5e3;    // of an evaluation: a hundred cost nothing
 constexpr double far_below = 3.0;      // by a coarse rule, what the finer one will not mend
 constexpr double hopeless = 0.05;      // a rough search that has less left to gain than it lacks, by this margin
@@ -150,9 +151,12 @@ bool same_place(const likelihood::Objective& objective, const Optimum& best, con
 /// In all searches from elsewhere: a second or so where an evaluation takes long, less where it does not.
 int most_evaluations(const likelihood::Objective& objective) {
   const bool exact = objective.has_exact_hessian(), one_mode = objective.model().family().log_concave();
-  const double least = one_mode && !exact ? 300.0 : 60.0, most = one_mode ? 2000.0 : 1000.0;
+  // Of little data several maxima are likely, and looking for them is cheap.
+  const double most_work =
+      (exact ? 8e6 : 1e7) * (static_cast<double>(objective.model().n_rows()) < little_data ? 2 : 1);
+  const double least = one_mode && !exact ? 300.0 : 60.0, most = one_mode ? 2000.0 : 1500.0;
   return static_cast<int>(
-      std::clamp((exact ? 8e6 : 1e7) / ((one_mode ? 1.0 : several_modes) * (1.0 + objective.work())), least, most));
+      std::clamp(most_work / ((one_mode ? 1.0 : several_modes) * (1.0 + objective.work())), least, most));
 }
 
 /// Searches from elsewhere, and keeps what is better.
@@ -277,9 +281,12 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
   const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, n_scattered);
   const auto first = anywhere.begin(), middle = first + n_scattered / 3, last = anywhere.end();
   if (options.scout) search.take_up_to(0.5);
-  if (many)
-    for (const auto& other : likely_moves(objective, best.psi, plain)) search.from(other);
-  for (const auto& other : starts) search.from(other);
+  // In turn: neither kind may use up what the other needs.
+  const std::vector<NamedStart> likely = many ? likely_moves(objective, best.psi, plain) : std::vector<NamedStart>();
+  for (std::size_t k = 0; k < std::max(likely.size(), starts.size()); ++k) {
+    if (k < likely.size()) search.from(likely[k]);
+    if (k < starts.size()) search.from(starts[k]);
+  }
   for (auto other = first; many && other != middle; ++other) search.from(*other);
   // From the best one, with other variances, or another dispersion, as long as that helps.
   bool bettered = many;

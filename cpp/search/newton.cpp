@@ -102,7 +102,8 @@ class Search : Steps {
     best_.mode_covariance.resize(size);
     trial_covariance_.resize(size);
     if (!evaluate_start()) return false;
-    first_log_dispersion_ = log_dispersion();
+    // That of one is an ordinary size: a start far above it says more of the start than of what is left.
+    first_log_dispersion_ = std::min(log_dispersion(), 0.0);
     exact_ = objective_.has_exact_hessian();
     return true;
   }

@@ -286,6 +286,15 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
     }
   }
   move_family(objective, parts, best, plain, found);
+  const Bounds bounds(objective);
+  const double size = bounds.without_tau(best, objective.n_theta()).cwiseAbs().maxCoeff();
+  if (!objective.model().is_linear() && size > large_effect) {
+    // Where effects are large maxima are close together.
+    NamedStart start{"from the best, twice as large", best};
+    start.psi.segment(p, objective.n_theta()) *= 2.0;
+    for (const int i : bounds.correlations()) start.psi[i] = best[i];
+    found.insert(found.begin(), start);
+  }
   return found;
 }
 

@@ -18,20 +18,47 @@ double* shifted(double* array, int by) { return array ? array + by : nullptr; }
 
 }  // namespace
 
-void Picked::add(const Rows& rows, int first, int j, int n_phi) {
-  const auto i = static_cast<std::ptrdiff_t>(first) + j;
-  row[n] = j;
-  eta[n] = rows.eta[i];
-  response[n] = rows.data.response[i];
-  second[n] = rows.data.second ? rows.data.second[i] : 1.0;
-  unit[n] = 1.0;
-  weight[n] = rows.data.weight[i];
-  for (int r = 0; r < n_phi; ++r) {
-    parameter[r][n] = rows.data.phi.at(r, i);
-    phi.value[r] = parameter[r];
-    phi.step[r] = 1;
+void Picked::take(const Rows& rows, int first, const int* kinds, int n_rows, int kind, int n_phi) {
+  // Every row is written, and kept by counting it: which rows are of a kind is nothing that a processor could foresee.
+  const Observations data = rows.data.from(first);
+  const double* own_eta = rows.eta + first;
+  n = 0;
+  for (int j = 0; j < n_rows; ++j) {
+    row[n] = j;
+    eta[n] = own_eta[j];
+    response[n] = data.response[j];
+    weight[n] = data.weight[j];
+    n += kinds[j] == kind;
   }
-  ++n;
+  auto gather = [&](const double* from, double* to) {
+    for (int k = 0; k < n; ++k) to[k] = from[row[k]];
+  };
+  if (data.second)
+    gather(data.second, second);
+  else
+    std::fill_n(second, n, 1.0);
+  std::fill_n(unit, n, 1.0);
+  for (int r = 0; r < n_phi; ++r) {
+    phi.step[r] = data.phi.step[r];
+    phi.value[r] = data.phi.value[r];
+    if (!phi.step[r]) continue;
+    gather(data.phi.value[r], parameter[r]);
+    phi.value[r] = parameter[r];
+  }
+}
+
+template <class Visit>
+void Modified::by_kind(const Rows& rows, Visit visit) const {
+  int kinds[block_rows];
+  Picked picked;
+  for (int first = 0; first < rows.n; first += block_rows) {
+    const int n = std::min(block_rows, rows.n - first);
+    for (int j = 0; j < n; ++j) kinds[j] = kind_of(rows.data[first + j]);
+    for (int kind = 0; kind < n_kinds(); ++kind) {
+      picked.take(rows, first, kinds, n, kind, n_all_);
+      if (picked.n > 0) visit(kind, picked, first);
+    }
+  }
 }
 
 Observation Modified::prepare(double y, double second, double prior_weight, double* constant) const {
@@ -44,42 +71,28 @@ Observation Modified::prepare(double y, double second, double prior_weight, doub
 
 void Modified::derivatives(Order order, const Rows& rows, const RowDerivatives& out) const {
   BlockDerivatives result;
-  for (int first = 0; first < rows.n; first += block_rows) {
-    const int n = std::min(block_rows, rows.n - first);
-    for (int kind = 0; kind < n_kinds(); ++kind) {
-      Picked picked;
-      for (int j = 0; j < n; ++j)
-        if (kind_of(rows.data[first + j]) == kind) picked.add(rows, first, j, n_all_);
-      if (picked.n == 0) continue;
-      picked_derivatives(order, picked, kind, result);
-      scatter(picked, result.value, out.value + first);
-      for (int a = 0; a < BlockDerivatives::highest(order); ++a) scatter(picked, result.eta[a], out.eta[a] + first);
-      if (order == Order::step) continue;
-      for (int r = 0; r < n_all_; ++r)
-        for (int a = 0; a <= BlockDerivatives::highest_by_phi(order); ++a)
-          scatter(picked, result.phi[r][a], shifted(out.phi[r][a], first));
-      for (int pair = 0; pair < n_all_ * (n_all_ + 1) / 2; ++pair)
-        for (int a = 0; a <= BlockDerivatives::highest_by_pair(order); ++a)
-          scatter(picked, result.phi_phi[pair][a], shifted(out.phi_phi[pair][a], first));
-    }
-  }
+  by_kind(rows, [&](int kind, const Picked& picked, int first) {
+    picked_derivatives(order, picked, kind, result);
+    scatter(picked, result.value, out.value + first);
+    for (int a = 0; a < BlockDerivatives::highest(order); ++a) scatter(picked, result.eta[a], out.eta[a] + first);
+    if (order == Order::step) return;
+    for (int r = 0; r < n_all_; ++r)
+      for (int a = 0; a <= BlockDerivatives::highest_by_phi(order); ++a)
+        scatter(picked, result.phi[r][a], shifted(out.phi[r][a], first));
+    for (int pair = 0; pair < n_all_ * (n_all_ + 1) / 2; ++pair)
+      for (int a = 0; a <= BlockDerivatives::highest_by_pair(order); ++a)
+        scatter(picked, result.phi_phi[pair][a], shifted(out.phi_phi[pair][a], first));
+  });
 }
 
 void Modified::expected_information(const Rows& rows, double* out) const {
   double result[block_rows];
-  for (int first = 0; first < rows.n; first += block_rows) {
-    const int n = std::min(block_rows, rows.n - first);
-    for (int kind = 0; kind < n_kinds(); ++kind) {
-      Picked picked;
-      for (int j = 0; j < n; ++j)
-        if (kind_of(rows.data[first + j]) == kind) picked.add(rows, first, j, n_all_);
-      if (picked.n == 0) continue;
-      picked_information(picked, kind, result);
-      for (int k = 0; k < picked.n; ++k)
-        if (!(result[k] > 0.0)) result[k] = 0.0;
-      scatter(picked, result, out + first);
-    }
-  }
+  by_kind(rows, [&](int kind, const Picked& picked, int first) {
+    picked_information(picked, kind, result);
+    for (int k = 0; k < picked.n; ++k)
+      if (!(result[k] > 0.0)) result[k] = 0.0;
+    scatter(picked, result, out + first);
+  });
 }
 
 void Modified::base_derivatives(Order order, const Picked& rows, bool at_zero, BlockDerivatives& out) const {
@@ -142,6 +155,14 @@ struct Truncation {
   Outer g;
 };
 
+/// log(1 - e^-x), with one logarithm: of -expm1(-x) where that is below a half, or of 1 - e^-x and what it rounds off.
+Lanes log_complement(Lanes x) {
+  const Lanes power = numeric::exp(-x), one_less = 1.0 - power, zero = numeric::broadcast(0.0);
+  const numeric::LaneBits small = x < 0.69314718055994531;
+  const Lanes rounded = ((1.0 - one_less) - power) / one_less;
+  return numeric::log(numeric::select(small, -numeric::expm1(-x), one_less)) + numeric::select(small, zero, rounded);
+}
+
 Lanes scaled(Lanes by, const double* from, int i, int n) { return by * series_kernel::take(from, i, n); }
 
 void add(double* to, int i, int n, Lanes x) { series_kernel::put(to, i, n, series_kernel::take(to, i, n) + x); }
@@ -156,7 +177,7 @@ void add_log_complement(Order order, int n_rows, int n_phi, double sign, const B
     const int n = std::min(lane_count, n_rows - i);
     const Truncation own(u, i, n);
     const numeric::LaneBits some = own.x >= std::numeric_limits<double>::min();
-    add(density.value, i, n, sign * only_where(some, numeric::log1mexp(own.x)));
+    add(density.value, i, n, sign * only_where(some, log_complement(own.x)));
     Lanes to[4];
     auto inwards = [&](const double (*from)[block_rows], int last) {
       Inwards d{};

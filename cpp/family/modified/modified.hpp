@@ -18,8 +18,8 @@ struct Picked {
   double parameter[few_phi][block_rows];
   Phi phi;
 
-  /// Adds a row of the block that begins at `first`.
-  void add(const Rows& rows, int first, int j, int n_phi);
+  /// Takes those rows of the block from `first` on that are of a kind.
+  void take(const Rows& rows, int first, const int* kinds, int n_rows, int kind, int n_phi);
 };
 
 class Modified : public Family {
@@ -82,6 +82,10 @@ class Modified : public Family {
   Point base_at(const Observation& row, double eta, const double* phi) const;
   /// log P(0) of the base at eta.
   double log_zero(double eta, const double* phi, double second) const;
+
+  /// Calls visit(kind, picked rows, first row of the block) for the rows of each kind, block by block.
+  template <class Visit>
+  void by_kind(const Rows& rows, Visit visit) const;
 
   std::unique_ptr<Family> base_;
   int n_base_, n_all_;

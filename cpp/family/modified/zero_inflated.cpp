@@ -13,11 +13,13 @@ constexpr double no_zeros = -30.0;  // of zeta: what is added to a log density i
 /// The density of zero as a function of u = l(0) and zeta. With p = pi / P(0), the share of the zeros that this part
 /// has, and q = 1 - p all derivatives are products: nothing cancels.
 struct Zero {
-  Zero(Lanes u, Lanes zeta)
-      : pi(numeric::logistic(zeta)), p(numeric::logistic(zeta - u)), q(numeric::logistic(u - zeta)) {
-    const Lanes lost = numeric::logistic(-zeta) * -numeric::expm1(u);  // 1 - P(0)
-    const Lanes larger = numeric::select(u > zeta, u, zeta);
-    const Lanes sum = larger + numeric::log1p(numeric::exp(-numeric::abs(zeta - u))) - numeric::softplus(zeta);
+  Zero(Lanes u, Lanes zeta) {
+    const Logistic own(zeta), share(zeta - u);
+    pi = own.yes;
+    p = share.yes;
+    q = share.no;
+    const Lanes lost = own.no * -numeric::expm1(u);  // 1 - P(0)
+    const Lanes larger = numeric::select(u > zeta, u, zeta), sum = larger + share.far - own.softplus;
     value = numeric::select(lost < 0.5, numeric::log1p(-lost), sum);
     const Lanes pq = p * q;
     by_u = {q, pq, pq * (p - q), pq * (1.0 - 6.0 * pq)};

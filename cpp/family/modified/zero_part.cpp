@@ -39,12 +39,11 @@ void ZeroPart::add_no_zero(Order order, const Picked& rows, BlockDerivatives& de
   }
   for (int i = 0; i < rows.n; i += lane_count) {
     const int n = std::min(lane_count, rows.n - i);
-    const Lanes at = zeta(rows, i, n);
-    series_kernel::put(density.value, i, n, series_kernel::take(density.value, i, n) - numeric::softplus(at));
+    const Logistic at(zeta(rows, i, n));
+    series_kernel::put(density.value, i, n, series_kernel::take(density.value, i, n) - at.softplus);
     if (order == Order::step) continue;
-    const Lanes pi = numeric::logistic(at);
-    series_kernel::put(density.phi[z][0], i, n, -pi);
-    series_kernel::put(density.phi_phi[own][0], i, n, -pi * numeric::logistic(-at));
+    series_kernel::put(density.phi[z][0], i, n, -at.yes);
+    series_kernel::put(density.phi_phi[own][0], i, n, -at.yes * at.no);
   }
 }
 

@@ -10,14 +10,14 @@ import pandas as pd
 
 from multilevel import _core
 
-from ..columns.least_squares import root_mean_square
 from ..errors import DataError
 from .certificate import certificate
 from .folded import folded
 from .natural import Natural
 from .parameters import Parts, is_exact, is_linear, parts
 from .quadrature import check_points
-from .verdict import LARGE_EFFECT, LEAST_EIGENVALUE, NO_INFORMATION, SMALL, Verdict, judge
+from .spread import link_range, most_spread
+from .verdict import LARGE_SPREAD, LEAST_EIGENVALUE, NO_INFORMATION, SMALL, Verdict, judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -207,11 +207,11 @@ def _to_be_judged(
                 asked |= ~(np.exp(psi[:, -1]) >= SMALL * np.std(left, axis=0) * weight)
         elif family.parameters:
             asked |= ~(many.last_information >= NO_INFORMATION)
-    if family.support == "trials":
-        for part, term in zip(natural.terms, design.random_terms, strict=True):
-            size = np.array([root_mean_square(column) for column in term.columns])
-            sd = part.values(psi)[:, : part.q]
-            asked |= ~(sd * size <= LARGE_EFFECT).all(axis=1)
+    for parameter in dict.fromkeys(term.parameter for term in design.random_terms):
+        width = link_range(family, parameter)
+        if width:
+            sd = [part.values(psi)[:, : part.q] for part in natural.terms]
+            asked |= ~(most_spread(design, sd, parameter) <= LARGE_SPREAD * width)
     if family.support == "counts":
         asked |= ~(responses != 0).any(axis=0)
     asked |= np.array([bool(_absent_category(design, column)) for column in responses.T], dtype=np.bool_)

@@ -76,7 +76,7 @@ def columns_separating_categories(
     """Names of the columns that separate ordered categories, those of nominal effects too: thresholds move with them.
 
     The cone is that of the directions in which no row's category loses an end: d_upper - x'd >= 0 >= d_lower - x'd;
-    where all thresholds are in a row's probability, what `_away` says of them.
+    where all thresholds are in a row's probability, what `away` says of them.
     Arguments as of `separating_columns`.
     """
     assert design.thresholds is not None
@@ -92,7 +92,7 @@ def columns_separating_categories(
         [np.hstack([-x, *(np.outer(np.ones(n) if v is None else v, own) for v in values)]) for own in matrix],
         axis=1,
     )
-    signed = np.unique(np.vstack(_away(family, y, moves)).round(12), axis=0)
+    signed = np.unique(np.vstack(away(family, y, moves)).round(12), axis=0)
     direction = _furthest(signed, signed[:0]) if len(signed) <= MOST_ROWS else None
     if direction is None:
         last = len(step) - sum(len(part.fixed) for part in design.parts[1:])
@@ -133,7 +133,7 @@ def columns_separating_choices(
     return named or moving
 
 
-def _away(family: Family, y: NDArray[np.int64], moves: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def away(family: Family, y: NDArray[np.int64], moves: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """What must not be negative for no row to lose: of thresholds that move away from eta, (n, C - 1, m)."""
     n_thresholds = moves.shape[1]
     rows = []

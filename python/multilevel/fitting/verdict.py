@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..columns.least_squares import root_mean_square
 from ..errors import (
     ConvergenceWarning,
     FitWarning,
@@ -21,6 +20,7 @@ from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
 from .quadrature import allows_quadrature
 from .separation import columns_separating_categories, columns_separating_choices, separating_columns, sides
+from .spread import spreads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from .certificate import BoundaryScore, Certificate, QuadratureCheck
     from .parameters import Parts, is_linear
 
-LARGE_EFFECT = 5.0  # of a random effect's standard deviation, on a link's scale: worth asking whether it has a bound
+# Of the standard deviation of what random effects add to a linear predictor, in ranges of its link (`spread`): worth
+# asking whether it has a bound. A standard deviation of 5 with the logit link.
+LARGE_SPREAD = 1.14
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 # Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
 # what the fixed part leaves, where the information on its logarithm (about twice the degrees of freedom anywhere else)
@@ -108,14 +110,16 @@ def judge(
 def _groups_apart(
     design: Design, family: Family, record: FitRecord, parts: Parts
 ) -> tuple[tuple[str, str] | None, bool]:
-    """What large random effects of a binary response say of separation; and whether the likelihood grows for ever."""
-    largest_sd = _largest_random_sd(design, parts.random_cov) if family.support == "trials" else 0.0
-    if largest_sd <= LARGE_EFFECT:
-        return None, False
-    factor = constant_factor(design)
-    if factor:
-        return ("separation", _separated_groups(design, factor, record)), True
-    return (("separation", _reproduced(design, largest_sd)) if reproduces(design) else None), False
+    """What large random effects say of separation; and whether the likelihood grows for ever."""
+    for parameter, (sd, width) in spreads(design, family, parts.random_cov).items():
+        if not sd > LARGE_SPREAD * width:
+            continue
+        factor = "" if parameter else constant_factor(design, family)
+        if factor:
+            return ("separation", _separated_groups(design, factor, record)), True
+        if reproduces(design, family, parameter):
+            return ("separation", _reproduced(design, parameter, sd, width)), False
+    return None, False
 
 
 def _status(
@@ -161,15 +165,6 @@ def _moved(check: QuadratureCheck | None, names: tuple[str, ...]) -> str:
     )
 
 
-def _largest_random_sd(design: Design, random_cov: tuple[NDArray[np.float64], ...]) -> float:
-    """Over the random effects: standard deviation times the root mean square of the column that it belongs to."""
-    largest = 0.0
-    for term, covariance in zip(design.random_terms, random_cov, strict=True):
-        for column, variance in zip(term.columns, np.diag(covariance), strict=True):
-            largest = max(largest, root_mean_square(column) * float(np.sqrt(variance)))
-    return largest
-
-
 def _separated_groups(design: Design, factor: str, record: FitRecord) -> str:
     n = len(next(own.levels for own in design.grouping_factors if own.name == factor))
     return (
@@ -180,13 +175,16 @@ def _separated_groups(design: Design, factor: str, record: FitRecord) -> str:
     )
 
 
-def _reproduced(design: Design, largest_sd: float) -> str:
-    factors = ", ".join(repr(factor.name) for factor in design.grouping_factors)
+def _reproduced(design: Design, parameter: str, sd: float, width: float) -> str:
+    terms = [term for term in design.random_terms if term.parameter == parameter]
+    factors = ", ".join(dict.fromkeys(repr(design.grouping_factors[term.grouping_factor].name) for term in terms))
+    name = repr(design.response.name)
+    what = f"which values of {name} are zero" if parameter else f"every value of {name}"
     return (
-        f"fixed and random effects (of {factors}) together can reproduce every value of '{design.response.name}', and "
-        f"the largest standard deviation of a random effect is {largest_sd:.3g} on the scale of the link: variances "
-        "grow without bound there, or as good as that, and no approximation of the likelihood resolves where they end; "
-        "leave a random-effects term out, or collect more rows for each group"
+        f"fixed and random effects (of {factors}) together can reproduce {what}, and the standard deviation of what "
+        f"the random effects add is {sd:.3g} on the scale of the link, where probabilities of 0.1 and 0.9 are "
+        f"{width:.3g} apart: variances grow without bound there, or as good as that, and no approximation of the "
+        "likelihood resolves where they end; leave a random-effects term out, or collect more rows for each group"
     )
 
 

@@ -1,0 +1,77 @@
+"""How far random effects spread a linear predictor, beside the range in which its link tells one mean from another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..columns.least_squares import root_mean_square
+from ..family.registry import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ..design.design import Design
+    from ..design.random_terms import RandomTerm
+
+MOVES = (0.1, 0.9)  # between these probabilities a link's range is
+
+
+def spreads(
+    design: Design, family: Family, random_cov: Sequence[NDArray[np.float64]]
+) -> dict[str, tuple[float, float]]:
+    """Of each part of the model that makes a probability and has random effects, two numbers on the link's scale.
+
+    The standard deviation of what all random effects together add to the linear predictor (its square is the mean over
+    the rows of z' Sigma z, summed over the terms), and the distance between the linear predictors of the probabilities
+    0.1 and 0.9. By the family's parameter that the part makes; empty: the mean.
+    """
+    found = {}
+    for parameter in dict.fromkeys(term.parameter for term in design.random_terms):
+        width = link_range(family, parameter)
+        if width:
+            terms = zip(design.random_terms, random_cov, strict=True)
+            found[parameter] = (
+                float(np.sqrt(sum(_variance(term, own) for term, own in terms if term.parameter == parameter))),
+                width,
+            )
+    return found
+
+
+def link_range(family: Family, parameter: str = "") -> float:
+    """How far apart on the link's scale the probabilities 0.1 and 0.9 are; zero for parts that make no probability."""
+    if parameter:
+        parts = {own.name: own.part for own in family.parameters}
+        link = "logit" if parts.get(parameter) == "zero" else ""
+    elif family.support == "choices":
+        link = "logit"
+    else:
+        link = family.link if family.support in ("trials", "categories") else ""
+    if not link:
+        return 0.0
+    low, high = Family("binomial", "cloglog" if link == "loglog" else link).link_of_mean(MOVES)
+    return float(high - low)
+
+
+def most_spread(design: Design, sd: Sequence[NDArray[np.float64]], parameter: str) -> NDArray[np.float64]:
+    """The standard deviation of `spreads` of one part, or a larger number, of many fits at once, (m,).
+
+    `sd`: of each term, the standard deviations of its effects, (m, q).
+    """
+    total = np.zeros(len(sd[0]))
+    for term, own in zip(design.random_terms, sd, strict=True):
+        if term.parameter == parameter:
+            total = total + own @ np.array([root_mean_square(column) for column in term.columns])
+    return total
+
+
+def _variance(term: RandomTerm, covariance: NDArray[np.float64]) -> float:
+    """Mean over the rows of z' Sigma z."""
+    lengths = {len(column) for column in term.columns if column is not None}
+    n = lengths.pop() if lengths else 1
+    z = np.column_stack([np.ones(n) if column is None else np.asarray(column, dtype=float) for column in term.columns])
+    moments = z.T @ z / n
+    return max(float(np.sum(moments * covariance)), 0.0)
