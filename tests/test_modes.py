@@ -80,8 +80,8 @@ def test_supremum(family: str, link: str) -> None:
     if f.support in ("open unit", "closed unit"):
         y = np.array([0.001, 0.4, 0.97])
     bound = f.supremum(y, size, weights, phi)
-    grid = np.tan(np.linspace(-1.57079, 1.57079, 200_001)) if link == "cauchit" else np.linspace(-30, 5, 350_001)
-    grid = np.linspace(-30, 30, 350_001) if f.support == "trials" and link != "cauchit" else grid
+    grid = np.tan(np.linspace(-1.57079, 1.57079, 200_001)) if link == "cauchit" else np.linspace(-30, 5, 70_001)
+    grid = np.linspace(-30, 30, 70_001) if f.support == "trials" and link != "cauchit" else grid
     for i in range(3):
         one = np.ones(len(grid))
         value = f.derivatives(grid, y[i] * one, size[i] * one, weights[i] * one, phi)["value"]
@@ -152,6 +152,15 @@ def by_differences(family: str, eta: Array, y: Array, phi: float) -> tuple[Array
     return value[4], np.tensordot(FIRST, value, 1) / h, np.tensordot(SECOND, value, 1) / h**2
 
 
+def value_of(family: str, eta: Array, y: Array, phi: float) -> Array:
+    """Of `density` the value alone."""
+    if family in ("negative_binomial_1", "beta", "beta_binomial", "generalized_poisson"):
+        eta, one = np.clip(eta, -300.0, 300.0), np.ones_like(eta)
+        own = (phi,) if CASES[family].phi[0] else ()
+        return CASES[family].log_density(dict(SEVERAL)[family], eta, y * one, one, one, own)
+    return density(family, eta, y, phi)[0]
+
+
 def constant(family: str, y: Array, phi: float) -> float:
     """What `density` leaves out."""
     k = np.exp(phi)
@@ -189,12 +198,13 @@ def climbed(family: str, o: Array, s: Array, y: Array, phi: float, v: Array) -> 
         step = np.einsum("kab,kb->ka", vectors, np.einsum("kab,ka->kb", vectors, gradient) / size)
         length = np.ones(len(v))
         for _ in range(50):
-            moved = f_of(v + length[:, None] * step)
-            fell = ~(moved[0] >= f - 1e-13 * (1 + np.abs(f)))
+            there = v + length[:, None] * step
+            height = value_of(family, o + there @ s.T, y, phi).sum(1) - 0.5 * (there**2).sum(1)
+            fell = ~(height >= f - 1e-13 * (1 + np.abs(f)))
             if not fell.any():
                 break
             length[fell] *= 0.4
-        keep = ~fell
+        keep, moved = ~fell, f_of(there)
         v[keep] += (length[:, None] * step)[keep]
         f[keep], gradient[keep], curvature[keep] = moved[0][keep], moved[1][keep], moved[2][keep]
         if np.abs((gradient * step).sum(1)).max() < 1e-15:
@@ -209,7 +219,7 @@ def largest(family: str, o: Array, s: Array, y: Array, phi: float, rng: np.rando
     if q == 1:
         grid = np.concatenate([np.linspace(-15, 15, 6001), np.linspace(-60, 60, 1201)])
         grid.sort()
-        f = density(family, o + np.outer(grid, s[:, 0]), y, phi)[0].sum(1) - 0.5 * grid**2
+        f = value_of(family, o + np.outer(grid, s[:, 0]), y, phi).sum(1) - 0.5 * grid**2
         f[~np.isfinite(f)] = -np.inf
         peak = np.flatnonzero((f[1:-1] >= f[:-2]) & (f[1:-1] >= f[2:])) + 1
         starts = grid[peak[np.argsort(-f[peak])[:30]]][:, None]
@@ -307,7 +317,7 @@ def test_the_largest_mode_of_two_effects() -> None:
     # In a plane the square root link has a mode in every piece between as many lines as there are rows.
     below = 0
     for family, link in SEVERAL:
-        for seed in range(4):
+        for seed in range(3):
             case = clusters(family, link, 2, seed)
             value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
             assert np.isfinite(value)
