@@ -94,7 +94,10 @@ class Plain:
         if self.single:
             return simple_integral(clusters, v, lower, problem.points)
         assert self.outer is not None
-        return nested_integral(problem, clusters, v[0], H[0], self.outer, [self.width(0), self.width(1)])
+        try:
+            return nested_integral(problem, clusters, v[0], H[0], self.outer, [self.width(0), self.width(1)])
+        except np.linalg.LinAlgError:  # what is left of H for the outer effects, to rounding
+            return -np.inf
 
     def clusters(self, psi: Array, density: Density, fixed: Array) -> Clusters:
         """One cluster per level of a single factor; with several factors all random effects together."""
