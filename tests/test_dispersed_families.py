@@ -219,7 +219,7 @@ TRUTH = {
 
 @pytest.mark.parametrize("family", TRUTH)
 def test_the_truth_is_recovered(family: str) -> None:
-    """Over sixteen samples, eight of the slowest, estimates are the truth on average, their errors what the fits say."""
+    """Over sixteen samples, or eight, estimates are the truth on average, their errors what the fits say."""
     truth, z = np.array([0.8, 0.4, 0.5, TRUTH[family]]), []
     left = "cbind(y, 8 - y)" if family == "beta_binomial" else "y"
     for seed in range(8 if "maxwell" in family else 16):

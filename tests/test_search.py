@@ -142,7 +142,7 @@ def test_autoregressions_reach_the_dense_maximum(groups: int, times: int) -> Non
                 except np.linalg.LinAlgError:
                     return 1e10
 
-        for start in ((0.0, 0.5, -0.5), (-0.5, 1.5, 0.0), (0.0, -0.3, -1.0)):
+        for start in ((-0.5, 1.5, 0.0), (0.0, -0.3, -1.0)):
             found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 150, "xatol": 1e-3, "fatol": 1e-7})
             assert -found.fun < results.llf + 1e-5, f"seed {seed}: {np.exp(found.x[0])}, {np.tanh(found.x[1])}"
     assert np.median(evaluations) <= 30
