@@ -41,7 +41,7 @@ METHODS: dict[str, Callable[[Results], Any]] = {
     "conf_int": lambda r: r.conf_int(),
     "profile": lambda r: r.profile(["x"]).conf_int(),
     # where a replicate's variance is zero it has no correlation
-    "bootstrap": lambda r: r.bootstrap(5, seed=1).replicates.filter(regex="^(?!.*cor__)"),
+    "bootstrap": lambda r: r.bootstrap(2, seed=1).replicates.filter(regex="^(?!.*cor__)"),
     "robust": lambda r: r.cov_params(robust="CR1"),
     "wald_test": lambda r: r.wald_test("x = 0").table,
     "anova": lambda r: r.anova(),

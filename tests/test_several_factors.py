@@ -85,7 +85,7 @@ def test_order_of_rows_and_terms(family: str, right: str) -> None:
 
 @pytest.mark.parametrize("family", QUICK_COLUMN)
 def test_threads_give_the_same_bits(family: str) -> None:
-    data = crossed(n=30_000 if ml.Family(family)._core.log_concave else 3_000, family=family)
+    data = crossed(n=6_000 if ml.Family(family)._core.log_concave else 1_500, family=family)
     model = ml.MixedModel("y ~ x + (1 + x | g) + (1 | h) + (1 | k)", data, family)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ml.FitWarning)
