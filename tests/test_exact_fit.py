@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import multivariate_normal
 
 import multilevel as ml
 
@@ -136,3 +137,28 @@ def test_small_residuals_are_none_of_this(data: pd.DataFrame) -> None:
         assert results.converged
         assert not messages
         assert results.family_params["sigma"] == pytest.approx(noise.std() * (1e-3 if y.std() < 10 else 1.0), rel=0.2)
+
+
+@pytest.mark.parametrize("log_sigma", [-7.0, -13.0])
+def test_a_residual_that_vanishes_leaves_no_rounding(log_sigma: float) -> None:
+    """Seven effects for six rows of a group, and residuals of 1e-3 and 2e-6: the likelihood hardly depends on them."""
+    rng = np.random.default_rng(3)
+    groups, times = 12, 6
+    walks = rng.normal(size=(groups, 1)) + np.cumsum(rng.normal(size=(groups, times)), 1)
+    data = pd.DataFrame(
+        {"g": np.repeat(np.arange(groups), times), "t": np.tile(np.arange(times), groups), "y": walks.ravel()}
+    )
+    model = ml.MixedModel("y ~ 1 + (1 | g) + ar1(0 + t | g)", data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = model.fit(method="ml", start=[0.0, 0.5, 2.0, 1.1, log_sigma], max_iter=0).fit
+    mean, sd, walk, rho, _ = fit.psi
+    lags = np.abs(np.subtract.outer(np.arange(times), np.arange(times)))
+
+    def dense(by: float) -> float:
+        one = sd**2 + walk**2 * np.tanh(rho) ** lags + np.exp(2 * (fit.psi[-1] + by)) * np.eye(times)
+        return float(multivariate_normal(np.full(times, mean), one).logpdf(walks).sum())
+
+    assert abs(dense(0.0) - fit.loglik) < 2e-6
+    curvature = dense(0.5) - 2 * dense(0.0) + dense(-0.5)
+    assert abs(fit.hessian[-1, -1] - 4 * curvature) < 0.05

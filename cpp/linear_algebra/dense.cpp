@@ -1,5 +1,6 @@
 #include "linear_algebra/dense.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include <Eigen/Cholesky>
@@ -49,15 +50,22 @@ Eigen::MatrixXd solve_semidefinite(const Eigen::MatrixXd& symmetric, const Matri
   return Eigen::LDLT<Eigen::MatrixXd>(symmetric).solve(b);
 }
 
+// Eigen's L D L' takes its pivots from the diagonal as it was given, so that those of rounding may come first.
 Eigen::MatrixXd semidefinite_root(const Eigen::MatrixXd& symmetric) {
-  const Eigen::LDLT<Eigen::MatrixXd> factor(symmetric);
-  const Eigen::VectorXd pivots = factor.vectorD();
-  const double rounding = static_cast<double>(symmetric.rows()) * std::numeric_limits<double>::epsilon();
-  Eigen::Index rank = 0;  // pivots come in descending order
-  while (rank < pivots.size() && pivots[rank] > rounding * pivots[0]) ++rank;
-  const Eigen::MatrixXd lower = factor.matrixL();
-  return factor.transpositionsP().transpose() *
-         Eigen::MatrixXd(lower.leftCols(rank) * pivots.head(rank).cwiseSqrt().asDiagonal());
+  const auto n = symmetric.rows();
+  Eigen::MatrixXd root(n, n);
+  Eigen::VectorXd left = symmetric.diagonal();
+  const double rounding = static_cast<double>(n) * std::numeric_limits<double>::epsilon() * left.maxCoeff();
+  Eigen::Index rank = 0, pivot = 0;
+  while (rank < n && left.maxCoeff(&pivot) > rounding) {
+    auto column = root.col(rank);
+    column = symmetric.col(pivot);
+    column.noalias() -= root.leftCols(rank) * root.row(pivot).head(rank).transpose();
+    column /= std::sqrt(left[pivot]);
+    left -= column.cwiseAbs2();
+    ++rank;
+  }
+  return root.leftCols(rank);
 }
 
 Eigen::MatrixXd solve_lower(const MatrixView& lower, const MatrixView& b) {

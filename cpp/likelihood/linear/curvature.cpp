@@ -9,8 +9,7 @@ namespace {
 constexpr std::int64_t few_effects = 400;  // of several factors together: T is that many squared
 constexpr int few_per_level = 24;
 constexpr int fewest_per_level = 4;
-constexpr double large_spread =
-    1e5;  // of a level's random effects in units of sigma^2: the plain difference loses digits
+constexpr double large_spread = 1e5;  // of a level, tr Lambda'B Lambda: differences lose digits beyond
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -25,7 +24,49 @@ Eigen::MatrixXd times_inverse_variance(const Eigen::MatrixXd& B, const Eigen::Ma
   return linear_algebra::times(root, factor.solve(root.transpose()));
 }
 
+/// B of the random effects of all levels of all factors, and their Lambda.
+struct Whole {
+  Eigen::MatrixXd B, lambda;
+};
+
+Whole whole_of(const JointPattern& pattern, const CrossProducts& products, const Eigen::MatrixXd& lambda) {
+  const auto& model = pattern.model();
+  const auto size = model.n_modes();
+  Whole all{Eigen::MatrixXd(size, size), Eigen::MatrixXd::Zero(size, size)};
+  const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(size, size);
+  products.multiply(pattern, identity.data(), all.B.data(), static_cast<int>(size), size);
+  for (const auto& factor : model.factors())
+    for (int level = 0; level < factor.n_levels; ++level) {
+      const auto first = factor.offset + std::int64_t{level} * factor.q;
+      all.lambda.block(first, first, factor.q, factor.q) = lambda.block(factor.first, factor.first, factor.q, factor.q);
+    }
+  return all;
+}
+
+/// log|I + Lambda'B Lambda|, from B's root: where B has less than full rank its directions without rows give zero.
+double log_determinant_of(const Eigen::MatrixXd& B, const Eigen::MatrixXd& lambda) {
+  const Eigen::MatrixXd scaled = linear_algebra::transposed_times(lambda, linear_algebra::semidefinite_root(B));
+  Eigen::MatrixXd variance = Eigen::MatrixXd::Identity(scaled.cols(), scaled.cols());
+  linear_algebra::add_transposed_times(1.0, scaled, scaled, variance);
+  return linear_algebra::Cholesky(variance).log_determinant();
+}
+
 }  // namespace
+
+double sharp_log_determinant(const JointPattern& pattern, const CrossProducts& products,
+                             const Eigen::MatrixXd& lambda) {
+  const auto& model = pattern.model();
+  if (model.factors().size() > 1) {
+    const Whole all = whole_of(pattern, products, lambda);
+    return log_determinant_of(all.B, all.lambda);
+  }
+  const int q = model.q();
+  double sum = 0.0;
+  for (int i = 0; i < model.n_clusters(); ++i)
+    sum += log_determinant_of(
+        Eigen::Map<const Eigen::MatrixXd>(products.leading.data() + std::int64_t{i} * q * q, q, q), lambda);
+  return sum;
+}
 
 bool LinearCurvature::affordable(const model::Model& model) {
   if (model.factors().size() == 1) return model.q() <= few_per_level;
@@ -61,20 +102,11 @@ void LinearCurvature::set(const CrossProducts& products, const Eigen::MatrixXd& 
       add_block(lambda, {{0, 0}});
     }
   } else {
-    const auto size = model.n_modes();
-    const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(size, size);
-    Eigen::MatrixXd B(size, size);
-    products.multiply(pattern_, identity.data(), B.data(), static_cast<int>(size), size);
     std::vector<std::pair<int, int>> levels;
     for (int f = 0; f < static_cast<int>(model.factors().size()); ++f)
       for (int level = 0; level < model.factors()[at(f)].n_levels; ++level) levels.emplace_back(f, level);
-    Eigen::MatrixXd all = Eigen::MatrixXd::Zero(size, size);  // Lambda of all levels
-    for (const auto& [f, level] : levels) {
-      const auto& own = model.factors()[at(f)];
-      const auto first = own.offset + std::int64_t{level} * own.q;
-      all.block(first, first, own.q, own.q) = lambda.block(own.first, own.first, own.q, own.q);
-    }
-    T_ = times_inverse_variance(B, all);
+    const Whole all = whole_of(pattern_, products, lambda);
+    T_ = times_inverse_variance(all.B, all.lambda);
     R_ = residual;
     add_block(lambda, levels);
   }
@@ -121,7 +153,7 @@ void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen:
         for (int k = 0; k < q; ++k) s += lambda(k, a) * B[k + b * q];
         LB[a + b * q] = s;
       }
-    double spread = 0.0;  // tr Lambda'B Lambda
+    double spread = 0.0;
     for (int a = 0; a < q; ++a)
       for (int k = 0; k < q; ++k) spread += LB[a + k * q] * lambda(k, a);
     if (!(spread < large_spread)) {

@@ -18,6 +18,9 @@
 
 namespace multilevel::likelihood {
 
+/// log|H| with the digits that a factorization of H loses where random effects leave next to no residual.
+double sharp_log_determinant(const JointPattern& pattern, const CrossProducts& products, const Eigen::MatrixXd& lambda);
+
 class LinearCurvature {
  public:
   explicit LinearCurvature(const JointPattern& pattern) : pattern_(pattern) {}

@@ -13,6 +13,7 @@ namespace {
 
 constexpr double exact_share = 1e-24;     // of the response's mean square: residuals this small are rounding
 constexpr double difference_step = 1e-4;  // relative to a theta of one
+constexpr double small_share = 1e-6;      // likewise: M as a difference, and log|H|, lose digits
 
 bool same_point(const Eigen::VectorXd& a, const Eigen::VectorXd& b) { return a.size() == b.size() && a == b; }
 
@@ -142,9 +143,13 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   for (int k = 0; k <= p; ++k) transpose_scale_modes(model_, lambda_, half.col(k).data());
   solved_ = half;
   precision_.solve(solved_.data(), p + 1, n_modes);
-  const Eigen::MatrixXd M = xy_ - linear_algebra::transposed_times(half, solved_);
-  cross_ = M.topLeftCorner(p, p);
+  Eigen::MatrixXd M = xy_ - linear_algebra::transposed_times(half, solved_);
   log_part_ = precision_.log_determinant();
+  if (M(p, p) < small_share * xy_(p, p)) {  // the random effects leave next to nothing
+    M = products_by_rows();
+    if (LinearCurvature::affordable(model_)) log_part_ = sharp_log_determinant(pattern_, products_, lambda_);
+  }
+  cross_ = M.topLeftCorner(p, p);
   beta_.setZero(p);
   square_ = M(p, p);
   const linear_algebra::Cholesky factor(0.5 * (cross_ + cross_.transpose()));
@@ -163,13 +168,13 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
     }
     if (restricted_) log_part_ += factor.log_determinant();
   }
+  const Eigen::VectorXd modes_now = solved_.col(p) - linear_algebra::apply(solved_.leftCols(p), beta_);
   if (!(square_ > 0.0)) return false;
   const double variance = given_beta_ ? given_variance_ : square_ / nu_;
   sums.log_dispersion = 0.5 * std::log(variance);
   sums.log_likelihood = profile_value(log_part_, square_);
   sums.value = sums.log_likelihood.total();
 
-  const Eigen::VectorXd modes_now = solved_.col(p) - linear_algebra::apply(solved_.leftCols(p), beta_);
   modes.assign(modes_now.data(), modes_now.data() + n_modes);
 
   // Slopes: of log|H| 2 tr N; of r2 by the envelope theorem; of log|M_xx| likewise, column by column.
@@ -222,6 +227,31 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
     }
   }
   return std::isfinite(sums.value) && sums.gradient.allFinite();
+}
+
+/// M as (x_a - Z Lambda v_a)'W(x_b - Z Lambda v_b) + v_a'v_b, v the columns of V: no difference of large sums.
+Eigen::MatrixXd LinearObjective::products_by_rows() const {
+  const int p = model_.p();
+  Eigen::MatrixXd effects(solved_.rows(), p + 1);
+  for (int k = 0; k <= p; ++k) scale_modes(model_, lambda_, solved_.col(k).data(), effects.col(k).data());
+  Eigen::MatrixXd M = linear_algebra::transposed_times(solved_, solved_);
+  Eigen::MatrixXd left(model_.largest_panel(), p + 1);
+  for (const auto& panel : model_.panels()) {
+    const int n = panel.n_rows;
+    auto rows = left.topRows(n);
+    rows.setZero();
+    for (int k = 0; k <= p; ++k) add_random_part(model_, panel, effects.col(k).data(), left.col(k).data());
+    rows.col(p) -= Eigen::Map<const Eigen::VectorXd>(response_.value.get() + panel.first_row, n);
+    for (int k = 0; k < p; ++k) {
+      const Eigen::Map<const Eigen::VectorXd> x(model_.fixed_column(panel, k), n);
+      rows.col(p) += least_squares_[k] * x;
+      rows.col(k) -= x;
+    }
+    const Eigen::Map<const Eigen::VectorXd> weight(response_.weight.get() + panel.first_row, n);
+    rows.array().colwise() *= weight.array().sqrt();
+    linear_algebra::add_transposed_times(1.0, rows, rows, M);
+  }
+  return M;
 }
 
 void LinearObjective::bend(const Eigen::VectorXd& theta) {

@@ -58,6 +58,7 @@ class LinearObjective final : public Objective {
 
  private:
   numeric::CompensatedSum profile_value(double log_part, double square) const;
+  Eigen::MatrixXd products_by_rows() const;
   /// From theta relative to sigma to theta, the others as they are: derivatives with respect to (theta, phi).
   void make_absolute(const Eigen::VectorXd& theta, double phi, Eigen::VectorXd& gradient,
                      Eigen::MatrixXd& hessian) const;
