@@ -62,8 +62,8 @@ def names(made: Design, rng: np.random.Generator) -> Design:
 
 
 def swapped(made: Design, _: np.random.Generator) -> Design | None:
-    """Terms in reverse."""
-    if len(made.bars) < 2 or any("/" in bar.text for bar in made.bars):
+    """Terms in reverse; quadrature rules of several effects depend on their order."""
+    if len(made.bars) < 2 or made.recipe.points != 1 or any("/" in bar.text for bar in made.bars):
         return None
     return replace(made, bars=made.bars[::-1])
 
