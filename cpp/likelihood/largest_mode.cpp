@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "linear_algebra/small_factor.hpp"
+#include "linear_algebra/small_spectrum.hpp"
+#include "numeric/directions.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::likelihood {
@@ -15,7 +17,6 @@ namespace small = linear_algebra::small;
 
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 constexpr int least_batch_rows = 1024;  // rows x points of one call of the family, about
-constexpr int most_directions = 42;
 constexpr int most_batch = 16, most_shells = 8;
 constexpr double first_shell = 1.5, next_shell = 1.3, back = 0.4;
 constexpr double least_progress = 1.02, least_curvature = 1e-9;
@@ -27,76 +28,6 @@ constexpr int most_steps = 100, most_shortenings = 40, most_shifts = 60;
 constexpr double least_shift = 1e-3;
 constexpr double mode_decrement = 1e-12;
 constexpr double concave_enough = -0.5;  // the most that f curves along a coordinate that is not searched
-constexpr int most_sweeps = 30;
-
-/// Unit vectors, and the cosine of how far any other is from the nearest of them.
-struct Directions {
-  int n;
-  double cosine;
-  double at[most_directions][LargestMode::most_effects];
-};
-
-Directions in_a_plane(int n) {
-  const double angle = 6.28318530717958647693 / n;
-  Directions all{n, std::cos(0.5 * angle), {}};
-  for (int k = 0; k < n; ++k) {
-    all.at[k][0] = std::cos(k * angle);
-    all.at[k][1] = std::sin(k * angle);
-  }
-  return all;
-}
-
-/// The corners of an icosahedron, and the middles of its edges.
-Directions in_space(bool middles) {
-  constexpr double a = 0.52573111211913360603, b = 0.85065080835203993218;
-  Directions all{12,
-                 0.79465447229176612295,
-                 {{0, a, b},
-                  {0, a, -b},
-                  {0, -a, b},
-                  {0, -a, -b},
-                  {a, b, 0},
-                  {a, -b, 0},
-                  {-a, b, 0},
-                  {-a, -b, 0},
-                  {b, 0, a},
-                  {b, 0, -a},
-                  {-b, 0, a},
-                  {-b, 0, -a}}};
-  if (!middles) return all;
-  all.cosine = 0.93417235896271569645;
-  for (int i = 0; i < 12; ++i)
-    for (int j = 0; j < i; ++j) {
-      const double *x = all.at[i], *y = all.at[j], cosine = x[0] * y[0] + x[1] * y[1] + x[2] * y[2];
-      if (!(cosine > 0.4)) continue;
-      for (int k = 0; k < 3; ++k) all.at[all.n][k] = (x[k] + y[k]) / std::sqrt(2.0 + 2.0 * cosine);
-      ++all.n;
-    }
-  return all;
-}
-
-const Directions& directions(int q, bool far) {
-  static const Directions line{2, 1.0, {{1.0}, {-1.0}}}, few = in_a_plane(6), many = in_a_plane(16),
-                                                         corners = in_space(false), all = in_space(true);
-  if (q == 1) return line;
-  if (q == 2) return far ? many : few;
-  return far ? all : corners;
-}
-
-/// The largest eigenvalue of a symmetric matrix, column-major; of three rows or more an upper bound of it.
-double largest_eigenvalue(int q, const double* a) {
-  if (q == 1) return a[0];
-  if (q == 2) {
-    const double half = 0.5 * (a[0] - a[3]);
-    return 0.5 * (a[0] + a[3]) + std::sqrt(half * half + a[1] * a[1]);
-  }
-  // Wolkowicz and Styan (1980): mean + sqrt(q - 1) times the standard deviation of the eigenvalues.
-  double trace = 0.0, squares = 0.0;
-  for (int k = 0; k < q; ++k) trace += a[k * (q + 1)];
-  for (int k = 0; k < q * q; ++k) squares += a[k] * a[k];
-  const double mean = trace / q;
-  return mean + std::sqrt(std::fmax(0.0, (squares / q - mean * mean) * (q - 1)));
-}
 
 double dot(int q, const double* x, const double* y) {
   double sum = 0.0;
@@ -104,49 +35,6 @@ double dot(int q, const double* x, const double* y) {
   return sum;
 }
 double norm(int q, const double* x) { return std::sqrt(dot(q, x, x)); }
-
-/// a = L^-1 a L^-T for a symmetric matrix.
-void whiten(int q, const double* L, double* a) {
-  for (int c = 0; c < q; ++c) small::forward(q, L, a + c * q);
-  for (int r = 0; r < q; ++r)
-    for (int c = 0; c < r; ++c) std::swap(a[r + c * q], a[c + r * q]);
-  for (int c = 0; c < q; ++c) small::forward(q, L, a + c * q);
-}
-
-/// Eigenvectors of a symmetric matrix, which becomes diagonal: Jacobi's rotations. In the order of the eigenvalues.
-void diagonalize(int q, double* a, double* axes) {
-  for (int k = 0; k < q * q; ++k) axes[k] = k % (q + 1) == 0 ? 1.0 : 0.0;
-  for (int sweep = 0; sweep < most_sweeps; ++sweep) {
-    bool diagonal = true;
-    for (int i = 1; i < q; ++i)
-      for (int j = 0; j < i; ++j) {
-        const double own = a[i + j * q], first = a[j * (q + 1)], second = a[i * (q + 1)];
-        if (!(std::fabs(own) > 1e-16 * (std::fabs(first) + std::fabs(second)))) continue;
-        diagonal = false;
-        const double half = 0.5 * (second - first) / own;
-        const double t = (half < 0.0 ? -1.0 : 1.0) / (std::fabs(half) + std::sqrt(1.0 + half * half));
-        const double c = 1.0 / std::sqrt(1.0 + t * t), s = t * c;
-        for (int k = 0; k < q; ++k) {
-          const double x = a[k + j * q], y = a[k + i * q], e = axes[k + j * q], f = axes[k + i * q];
-          a[k + j * q] = c * x - s * y;
-          a[k + i * q] = s * x + c * y;
-          axes[k + j * q] = c * e - s * f;
-          axes[k + i * q] = s * e + c * f;
-        }
-        for (int k = 0; k < q; ++k) {
-          const double x = a[j + k * q], y = a[i + k * q];
-          a[j + k * q] = c * x - s * y;
-          a[i + k * q] = s * x + c * y;
-        }
-      }
-    if (diagonal) break;
-  }
-  for (int i = 1; i < q; ++i)
-    for (int j = i; j > 0 && a[j * (q + 1)] < a[(j - 1) * (q + 1)]; --j) {
-      std::swap(a[j * (q + 1)], a[(j - 1) * (q + 1)]);
-      std::swap_ranges(axes + j * q, axes + (j + 1) * q, axes + (j - 1) * q);
-    }
-}
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
@@ -183,7 +71,7 @@ void LargestMode::set(const Cluster& cluster) {
 void LargestMode::turn() {
   if (q_ == 1) return;
   Matrix own = convex_;
-  diagonalize(q_, own.data(), axes_.data());
+  small::diagonalize(q_, own.data(), axes_.data());
   for (int a = 0; a < q_; ++a) {
     turned_[at(a)].assign(at(cluster_.n), 0.0);
     for (int b = 0; b < q_; ++b)
@@ -293,7 +181,8 @@ bool LargestMode::climb(Point& point) {
       }
       if (k == most_shifts) return false;
       concave = false;
-      shift = shift == 0.0 ? least_shift * std::fmax(1.0, std::fabs(largest_eigenvalue(q_, H.data()))) : 2.0 * shift;
+      shift =
+          shift == 0.0 ? least_shift * std::fmax(1.0, std::fabs(small::largest_eigenvalue(q_, H.data()))) : 2.0 * shift;
     }
     const double decrement = dot(q_, point.gradient.data(), step.data());
     if (!std::isfinite(decrement)) return false;
@@ -325,9 +214,9 @@ bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& p
     for (int b = 0; b < d; ++b)
       for (int k = 0; k <= std::min(a, b); ++k) product[at(a + b * d)] += S[at(a + k * d)] * S[at(b + k * d)];
   }
-  peak.stretch = largest_eigenvalue(d, product.data());
-  whiten(d, S.data(), C.data());
-  peak.curvature = largest_eigenvalue(d, C.data());
+  peak.stretch = small::largest_eigenvalue(d, product.data());
+  small::whiten(d, S.data(), C.data());
+  peak.curvature = small::largest_eigenvalue(d, C.data());
   // With the concave coordinates where H has them largest, f <= f(mode) - r^2 / 2 + T r^3 / 6 in every direction that
   // y_j' is a part of. Its slope along the concave ones is at most G r^2 / 2 then, in units of the root of the
   // curvature there, and f is not larger anywhere else along them by more than half of that squared.
@@ -346,7 +235,8 @@ bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& p
         G[at(a + b * d)] += slope * own[a] * own[b];
       }
   }
-  const double t = largest_eigenvalue(d, T.data()) / 3.0, g = first > 0 ? largest_eigenvalue(d, G.data()) : 0.0;
+  const double t = small::largest_eigenvalue(d, T.data()) / 3.0,
+               g = first > 0 ? small::largest_eigenvalue(d, G.data()) : 0.0;
   peak.proved = false;
   peak.radius = safe * 2.0 / (t + std::sqrt(t * t + g * g));
   return true;
@@ -380,15 +270,15 @@ bool LargestMode::within_shells(Peak& peak) {
   Matrix inverse{};
   small::inverse_from_factor(d, S.data(), inverse.data(), d);
   const double least_length = 1.0 / std::sqrt(peak.stretch),
-               most_length = std::sqrt(largest_eigenvalue(d, inverse.data()));
+               most_length = std::sqrt(small::largest_eigenvalue(d, inverse.data()));
   double& covered = peak.radius;
   double r = first_shell * covered;
   for (int shell = 0; shell < most_shells; ++shell) {
     // Further out what a point excludes is a narrower cone.
-    const Directions& all = directions(d, shell > 0);
+    const numeric::Directions& all = numeric::directions(d, shell > 0);
     const double sine = std::sqrt(1.0 - all.cosine * all.cosine);
-    Point points[most_directions];
-    const double* ways[most_directions];
+    Point points[numeric::most_directions];
+    const double* ways[numeric::most_directions];
     int n = 0;
     for (int k = 0; k < all.n; ++k) {
       Vector s{};

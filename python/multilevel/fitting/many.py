@@ -17,7 +17,8 @@ from .natural import Natural
 from .parameters import Parts, is_exact, is_linear, parts
 from .quadrature import check_points
 from .spread import link_range, most_spread
-from .verdict import LARGE_SPREAD, LEAST_EIGENVALUE, NO_INFORMATION, SMALL, Verdict, judge
+from .vanishing_rows import NO_INFORMATION, SMALL
+from .verdict import LARGE_SPREAD, LEAST_EIGENVALUE, Verdict, judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,7 +21,7 @@ from .parameters import is_linear
 from .quadrature import allows_quadrature
 from .separation import columns_separating_categories, columns_separating_choices, separating_columns, sides
 from .spread import spreads
-from .vanishing_rows import vanishing_rows
+from .vanishing_rows import NO_INFORMATION, SMALL, vanishing_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below i
 # is less than the limit and what rounding makes of none: so much per square of the share's inverse, up to a most.
 # Below the second share rounding leaves nothing to certify, and below the third where more gain is left than the limit.
 VANISHING = ("converged", "no_increase", "iteration_limit", "divergence")
-SMALL, NO_INFORMATION, ROUNDING, MOST_ROUNDING = 1e-2, 0.1, 5e-8, 5.0
+ROUNDING, MOST_ROUNDING = 5e-8, 5.0  # SMALL and NO_INFORMATION are as of rows
 GONE, HARDLY_LEFT, UNSETTLED = 1e-5, 1e-3, 1e-6
 EXACT_DISPERSION = 1e-6  # of families whose dispersion has no unit: more is no exact fit, whatever a search took it for
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
