@@ -97,6 +97,22 @@ def test_threads_give_the_same_bits(family: str) -> None:
         assert all(map(np.array_equal, getattr(one.fit, name), getattr(two.fit, name))), name
 
 
+def test_bits_do_not_depend_on_where_memory_is() -> None:
+    """Small products are summed in another order where their result is not aligned; four effects each."""
+    rng = np.random.default_rng(5)
+    data = crossed(n=300).assign(z=rng.normal(size=300), w=rng.normal(size=300))
+    model = ml.MixedModel("y ~ x + (1 + x + z + w | g) + (1 + x + z + w | h)", data, "poisson")
+    start = np.concatenate([[0.3, 0.2], rng.uniform(0.1, 0.4, 20)])
+    kept, seen = [], set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        for _ in range(30):
+            kept.append(np.zeros(rng.integers(1, 2000)))
+            fit = model.fit(start=start, max_iter=0).fit
+            seen.add((fit.loglik, fit.gradient.tobytes(), fit.hessian.tobytes()))
+    assert len(seen) == 1
+
+
 def test_weights_are_copies_of_a_row() -> None:
     data = crossed()
     times = np.random.default_rng(4).integers(1, 4, len(data))

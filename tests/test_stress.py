@@ -517,6 +517,7 @@ HIGHEST = {
     96000069: -73.309683,  # cs: a standard deviation that is almost zero where another is not
     95000584: 253.037001,  # Gamma: a variance of zero
     171000422: -11.147849,  # large effects, whose maxima are close together
+    521000224: -387.565425,  # categories: effects of 36 on the link's scale, 36 above ordinary ones by 41 points too
     97000265: -1567.232837,  # hetar1: deviations of zero and a correlation of one, or no residual
 }
 

@@ -33,7 +33,6 @@ constexpr double several_modes = 3.0;  // as long looking for the largest takes 
 constexpr double little_data = 100.0;  // rows
 constexpr double little_work = 5e3;    // of an evaluation: a hundred cost nothing
 constexpr double far_below = 3.0;      // by a coarse rule, what the finer one will not mend
-constexpr double far_apart = 5.0;      // a standard deviation, on the scale of a link
 constexpr double hopeless = 0.05;      // a rough search that has less left to gain than it lacks, by this margin
 
 bool has_boundaries(const likelihood::Objective& objective) { return objective.n_theta() + objective.n_phi() > 0; }
@@ -217,7 +216,6 @@ class Elsewhere {
     const double gained = found.sums.value - best.sums.value;
     const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -better;
     if (!(gained > (found.ending == Ending::divergence ? better_plateau : better)) && !sound) return false;
-    if (beyond_categories(found.psi) && best.ending == Ending::converged && !beyond_categories(best.psi)) return false;
     best = std::move(found);
     ascent_.free = free;
     return true;
@@ -247,14 +245,6 @@ class Elsewhere {
     Optimum found = maximize(objective, response_, start, none, free, rough_, quiet_);
     if (found.ending != Ending::no_start) put_in_order(objective, found, false);
     return found;
-  }
-
-  /// Whether random effects spread the linear predictor so far that an ordered category between two others is certain
-  /// over a wide range, and impossible elsewhere. Approximations take it for certain everywhere, and their value for
-  /// more than it is.
-  bool beyond_categories(const Eigen::VectorXd& psi) const {
-    return objective_.model().family().support() == family::Support::categories &&
-           Bounds(objective_).without_tau(psi, objective_.n_theta()).norm() > far_apart;
   }
 
   /// Whether a search may end above the best: one that converged knows what is left.

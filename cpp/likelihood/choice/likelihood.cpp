@@ -168,7 +168,7 @@ bool ChoiceLikelihood::add_cluster(Vector& mode, Sums& sums, double* mode_covari
   for (int a = 0; a < q_; ++a) log_determinant_ += std::log(L_(a, a));
   Linv_.resize(q_, q_);
   linear_algebra::small::inverse_of_lower(q_, L_.data(), Linv_.data());
-  if (mode_covariance) Eigen::Map<Matrix>(mode_covariance, q_, q_) = Linv_.transpose().lazyProduct(Linv_);
+  if (mode_covariance) Eigen::Map<Matrix>(mode_covariance, q_, q_) = Matrix(Linv_.transpose().lazyProduct(Linv_));
   integrate(mode, sums);
   add_gradient(mode, sums);
   if (sums.contributions && sums.contributions->row_part())
@@ -283,18 +283,24 @@ void ChoiceLikelihood::add_contribution(const Vector& mode, Contributions& to) {
   if (!to.with_moments) return;
   const Matrix& M = to.to_user;
   const auto at = std::int64_t{cluster_} * q_;
-  Eigen::Map<Vector> mean(to.moments.mean.data() + at, q_), third(to.moments.third.data() + at, q_),
-      fourth(to.moments.fourth.data() + at, q_);
-  Eigen::Map<Matrix> covariance(to.moments.covariance.data() + at * q_, q_, q_);
+  // Made here and then copied: how Eigen rounds a product depends on where its result lies.
+  Vector mean = Vector::Zero(q_), third = Vector::Constant(q_, std::numeric_limits<double>::quiet_NaN()),
+         fourth = third;
+  Matrix covariance = Matrix::Zero(q_, q_);
+  auto store = [&] {
+    std::copy_n(mean.data(), q_, to.moments.mean.data() + at);
+    std::copy_n(third.data(), q_, to.moments.third.data() + at);
+    std::copy_n(fourth.data(), q_, to.moments.fourth.data() + at);
+    std::copy_n(covariance.data(), q_ * q_, to.moments.covariance.data() + at * q_);
+  };
   if (rule_.size == 1) {
     const Vector v = mode + shift_;
     const Matrix half = Linv_.lazyProduct(M.transpose());
     mean = M.lazyProduct(v);
     covariance = half.transpose().lazyProduct(half);
+    store();
     return;
   }
-  mean.setZero();
-  covariance.setZero();
   third.setZero();
   fourth.setZero();
   for (std::size_t k = 0; k < node_v_.size(); ++k) mean += node_value_[k] * M.lazyProduct(node_v_[k]);
@@ -305,6 +311,7 @@ void ChoiceLikelihood::add_contribution(const Vector& mode, Contributions& to) {
     third += node_value_[k] * u.cwiseAbs2().cwiseProduct(u);
     fourth += node_value_[k] * u.cwiseAbs2().cwiseAbs2();
   }
+  store();
 }
 
 /// Without random effects: set by set, into the parts that the caller named.

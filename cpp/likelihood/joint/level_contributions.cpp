@@ -49,10 +49,10 @@ void contribute_moments(const model::Model& model, const LevelGradient& at, cons
       const auto first = factor.offset + level * q, square = factor.covariance_offset + level * q * q;
       const Eigen::Map<const Eigen::VectorXd> v(at.modes.data() + first, factor.q), h(at.h.data() + first, factor.q);
       const Eigen::Map<const Eigen::MatrixXd> own(mode_covariance + square, factor.q, factor.q);
-      Eigen::Map<Eigen::VectorXd>(to.moments.mean.data() + first, factor.q) = M.lazyProduct(v + h);
+      Eigen::Map<Eigen::VectorXd>(to.moments.mean.data() + first, factor.q) = Eigen::VectorXd(M.lazyProduct(v + h));
       half = M.lazyProduct(own);
       Eigen::Map<Eigen::MatrixXd>(to.moments.covariance.data() + square, factor.q, factor.q) =
-          half.lazyProduct(M.transpose());
+          Eigen::MatrixXd(half.lazyProduct(M.transpose()));
     }
   }
 }

@@ -330,7 +330,9 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
         for (int a = 0; a < q; ++a) to[a + b * q] += BL[a + k * q] * m;
       }
   }
-  Eigen::MatrixXd meet, half;
+  Eigen::MatrixXd meet, half, sum;
+  // Not into N itself: how Eigen rounds a product depends on where its result lies, which changes from run to run.
+  auto add = [&sum](int q, double* N) { Eigen::Map<Eigen::MatrixXd>(N, q, q) += sum; };
   for (std::size_t index = 0; index < pattern_.blocks().size(); ++index) {
     const auto& block = pattern_.blocks()[index];
     const int q_a = pattern_.other_q(block.factor_a), q_b = pattern_.other_q(block.factor_b);
@@ -352,11 +354,15 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
     const Eigen::Map<const Eigen::MatrixXd> B(from, q_a, q_b);
     half.setZero(q_b, q_a);
     linear_algebra::add_times_transposed(1.0, all.block(factor_b.first, factor_b.first, q_b, q_b), meet, half);
-    linear_algebra::add_times(1.0, B, half, Eigen::Map<Eigen::MatrixXd>(N_a, q_a, q_a));
+    sum.setZero(q_a, q_a);
+    linear_algebra::add_times(1.0, B, half, sum);
+    add(q_a, N_a);
     if (block.diagonal()) continue;
     half.setZero(q_a, q_b);
     linear_algebra::add_times(1.0, all.block(factor_a.first, factor_a.first, q_a, q_a), meet, half);
-    linear_algebra::add_transposed_times(1.0, B, half, Eigen::Map<Eigen::MatrixXd>(N_b, q_b, q_b));
+    sum.setZero(q_b, q_b);
+    linear_algebra::add_transposed_times(1.0, B, half, sum);
+    add(q_b, N_b);
   }
 }
 

@@ -171,7 +171,7 @@ void NestedLikelihood::write_covariance(double* mode_covariance) {
     const OuterMatrix P = arrow_.P_outer(c);
     Eigen::Map<Eigen::MatrixXd>(
         mode_covariance + outer_.covariance_offset + static_cast<std::int64_t>(level) * outer_.q * outer_.q, outer_.q,
-        outer_.q) = P.transpose().lazyProduct(P);
+        outer_.q) = OuterMatrix(P.transpose().lazyProduct(P));
   }
 }
 
@@ -366,7 +366,7 @@ void NestedLikelihood::add_contribution(int c, double value, Contributions& to) 
   OuterMatrix second = means.second;
   second -= means.moments[0].lazyProduct(means.moments[0].transpose());
   const OuterMatrix half = M_outer.lazyProduct(second);
-  outer = half.lazyProduct(M_outer.transpose());
+  outer = OuterMatrix(half.lazyProduct(M_outer.transpose()));
   for (int a = 0; a < outer_.q; ++a) {
     // from moments about the mode to central ones
     const double m = shift[a], m2 = outer(a, a) + m * m, m3 = means.moments[1][a], m4 = means.moments[2][a];
@@ -386,10 +386,10 @@ void NestedLikelihood::add_contribution(int c, double value, Contributions& to) 
     s -= d.lazyProduct(d.transpose());
     const OuterMatrix Ms = M_inner.lazyProduct(s);
     Eigen::Map<Eigen::VectorXd>(moments.mean.data() + inner_.offset + inner_level * inner_.q, inner_.q) =
-        M_inner.lazyProduct(mode);
+        OuterVector(M_inner.lazyProduct(mode));
     Eigen::Map<Eigen::MatrixXd>(
         moments.covariance.data() + inner_.covariance_offset + inner_level * inner_.q * inner_.q, inner_.q, inner_.q) =
-        Ms.lazyProduct(M_inner.transpose());
+        OuterMatrix(Ms.lazyProduct(M_inner.transpose()));
   }
 }
 

@@ -117,7 +117,8 @@ bool SeveralLikelihood::add_cluster(const Vector& mode, Sums& sums, double* mode
   for (int a = 0; a < q_; ++a) log_determinant_ += std::log(L(a, a));
   Linv_.resize(q_, q_);
   linear_algebra::small::inverse_of_lower(q_, L.data(), Linv_.data());
-  if (mode_covariance) Eigen::Map<Eigen::MatrixXd>(mode_covariance, q_, q_) = Linv_.transpose().lazyProduct(Linv_);
+  if (mode_covariance)
+    Eigen::Map<Eigen::MatrixXd>(mode_covariance, q_, q_) = Matrix(Linv_.transpose().lazyProduct(Linv_));
   integrate(mode, sums);
   add_gradient(mode, sums);
   if (sums.contributions) add_contribution(mode, *sums.contributions);
@@ -250,22 +251,28 @@ void SeveralLikelihood::add_contribution(const Vector& mode, Contributions& to) 
   if (!to.with_moments) return;
   const Matrix M = to.to_user;
   const auto at = std::int64_t{cluster_} * q_;
-  Eigen::Map<Eigen::VectorXd> mean(to.moments.mean.data() + at, q_), third(to.moments.third.data() + at, q_),
-      fourth(to.moments.fourth.data() + at, q_);
-  Eigen::Map<Eigen::MatrixXd> covariance(to.moments.covariance.data() + at * q_, q_, q_);
+  // Made here and then copied: how Eigen rounds a product depends on where its result lies.
+  Vector mean = Vector::Zero(q_), third = Vector::Constant(q_, std::numeric_limits<double>::quiet_NaN()),
+         fourth = third;
+  Matrix covariance = Matrix::Zero(q_, q_);
+  auto store = [&] {
+    std::copy_n(mean.data(), q_, to.moments.mean.data() + at);
+    std::copy_n(third.data(), q_, to.moments.third.data() + at);
+    std::copy_n(fourth.data(), q_, to.moments.fourth.data() + at);
+    std::copy_n(covariance.data(), q_ * q_, to.moments.covariance.data() + at * q_);
+  };
   if (rule_.size == 1) {
     const Vector v = mode + h_;
     const Matrix half = Linv_.lazyProduct(M.transpose());
     mean = M.lazyProduct(v);
     covariance = half.transpose().lazyProduct(half);
+    store();
     return;
   }
-  double total = 0.0;
-  for (const double share : node_value_) total += share;
-  mean.setZero();
-  covariance.setZero();
   third.setZero();
   fourth.setZero();
+  double total = 0.0;
+  for (const double share : node_value_) total += share;
   for (std::size_t k = 0; k < node_v_.size(); ++k) mean += node_value_[k] / total * M.lazyProduct(node_v_[k]);
   for (std::size_t k = 0; k < node_v_.size(); ++k) {
     Vector u = M.lazyProduct(node_v_[k]);
@@ -277,6 +284,7 @@ void SeveralLikelihood::add_contribution(const Vector& mode, Contributions& to) 
       fourth[a] += share * u[a] * u[a] * u[a] * u[a];
     }
   }
+  store();
 }
 
 /// To search with: of beta and phi the rows' own curvature less what the random effects take of it, of theta the Fisher
