@@ -124,3 +124,13 @@ def test_thresholds_of_items_are_logits_of_frequencies() -> None:
     np.testing.assert_allclose(fit.cluster_contributions()["llf"].sum(), fit.llf, rtol=1e-12)
     # Frequencies are where it begins: the search has only what half a row in each category moves.
     assert fit.optimization.n_evaluations <= 4
+
+
+def test_a_start_that_cannot_be_evaluated_names_no_group() -> None:
+    """Thresholds out of order, without random effects."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=200), "y": np.arange(200) % 12})
+    model = ml.MixedModel("y ~ x", data, "cumulative", link="loglog")
+    with pytest.warns(ml.ConvergenceWarning, match="not finite at the starting values: the link cannot take"):
+        results = model.fit(start=[0.0, *np.linspace(100.0, -100.0, 11)])
+    assert not results.converged

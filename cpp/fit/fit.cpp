@@ -414,7 +414,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
                                    : search(model, response, options, start, free, record, monitor);
   record.ending = optimum.ending;
   record.trace = optimum.trace;
-  if (optimum.sums.failed_cluster >= 0) {
+  if (optimum.sums.failed_cluster >= 0 && model.q() > 0) {
     record.failed_factor = model.leading();
     record.failed_level = model.cluster_level(optimum.sums.failed_cluster);
   }
