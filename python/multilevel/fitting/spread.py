@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,8 +51,11 @@ def link_range(family: Family, parameter: str = "") -> float:
         link = "logit"
     else:
         link = family.link if family.support in ("trials", "categories") else ""
-    if not link:
-        return 0.0
+    return _range_of(link) if link else 0.0
+
+
+@cache
+def _range_of(link: str) -> float:
     low, high = Family("binomial", "cloglog" if link == "loglog" else link).link_of_mean(MOVES)
     return float(high - low)
 
@@ -70,6 +74,8 @@ def most_spread(design: Design, sd: Sequence[NDArray[np.float64]], parameter: st
 
 def _variance(term: RandomTerm, covariance: NDArray[np.float64]) -> float:
     """Mean over the rows of z' Sigma z."""
+    if len(term.columns) == 1 and term.columns[0] is None:
+        return float(covariance[0, 0])
     lengths = {len(column) for column in term.columns if column is not None}
     n = lengths.pop() if lengths else 1
     z = np.column_stack([np.ones(n) if column is None else np.asarray(column, dtype=float) for column in term.columns])
