@@ -1,4 +1,4 @@
-"""Few rows whose likelihood has several maxima: the fit finds the highest, and evaluates what it is asked to evaluate.
+"""Likelihoods with several maxima, most of few rows: the fit finds the highest, and evaluates what it is asked to.
 
 The data are of random designs whose fits once stopped at a lower maximum. Values are compared with Laplace's
 approximation written from its definition, or were computed so.
@@ -15,7 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from scipy.linalg import block_diag
+from scipy.optimize import minimize
 from scipy.special import gammaln
+from scipy.stats import beta as beta_distribution
 
 import multilevel as ml
 
@@ -146,3 +148,50 @@ def test_a_point_is_evaluated_where_it_is(kinked: tuple[Any, Array]) -> None:
             fit = model.fit(start=start, max_iter=0).fit
         assert fit.psi == pytest.approx(start, rel=1e-9)
         assert np.isfinite(fit.loglik)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_slant_of_either_sign_is_tried(grouped: bool) -> None:
+    """Heavy tails, hardly skewed: a maximum on either side of zero, 25 apart where there are many rows."""
+    seed, n = (1, 6000) if grouped else (9, 200)
+    r = np.random.default_rng(seed)
+    g, x = np.arange(n) % 40, r.normal(size=n)
+    y = x + r.standard_t(3, size=n)
+    if grouped:
+        y = y + r.normal(size=40)[g]
+    data = pd.DataFrame({"y": y, "x": x, "g": g})
+    results = fitted("y ~ x" + " + (1 | g)" * grouped, data, "skew_normal")
+    assert results.converged
+    mirrored = results.fit.psi * np.append(np.ones(len(results.fit.psi) - 1), -1.0)
+    other = results.model.fit(start=mirrored)
+    assert results.llf >= other.llf - 1e-8
+    assert results.llf == pytest.approx(-11612.644899698 if grouped else -352.394484545, abs=1e-6)
+
+
+def test_without_random_effects_too_a_search_is_begun_elsewhere() -> None:
+    """Numbers that are nearly multiples of one: how many they hold each has a maximum for one, two, three."""
+    y = [0, 0, 0, 0, 0.9332, 0.9479, 0.9502, 0.954, 0.9698, 0.974, 0.9744, 0.9749, 0.9817, 0.9838]
+    y += [0.9856, 0.9866, 1.0149, 1.0152, 1.0265, 1.0354]
+    results = fitted("y ~ 1", pd.DataFrame({"y": y}), "tweedie")
+    assert results.converged
+    assert results.llf == pytest.approx(14.8727619574, abs=1e-7)  # with three each -0.2026
+    d, power = results.fit.phi["dispersion"], results.fit.phi["power"]
+    none = np.exp(-(np.mean(y) ** (2 - power)) / (d * (2 - power)))  # the probability of zero, where each holds one
+    assert none == pytest.approx(0.45, abs=0.01)
+
+
+def test_shares_close_to_one_do_not_throw_the_start_far_off() -> None:
+    """With a precision of one, from which a search begins, a share of 0.999 asks for a step far beyond all others."""
+    x = np.array([11, 11, 11, 9, 11, 11, 9, 9, 9, 9, 11, 9, 9, 9, 11, 11, 11, 9, 9, 11.0])
+    y = [0.998886, 0.998136, 0.999167, 0.705130, 0.995948, 0.998595, 0.919704, 0.976030, 0.915999, 0.967630]
+    y += [0.999346, 0.730012, 0.704308, 0.984071, 0.999500, 0.999523, 0.999215, 0.970198, 0.960414, 0.999280]
+    data = pd.DataFrame({"y": y, "x": x})
+    results = fitted("y ~ x", data, "beta")
+
+    def negative(psi: Array) -> float:
+        mu, k = 1 / (1 + np.exp(-psi[0] - psi[1] * (x - 10))), np.exp(psi[2])
+        return -float(beta_distribution.logpdf(y, mu * k, (1 - mu) * k).sum())
+
+    best = min((minimize(negative, [3.0, slope, 2.0], method="BFGS") for slope in (0.0, 1.0)), key=lambda own: own.fun)
+    assert results.converged
+    assert results.llf == pytest.approx(-best.fun, abs=1e-6)

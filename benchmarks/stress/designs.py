@@ -88,7 +88,7 @@ class Design:
             family=recipe.family,
             link=recipe.link,
             y=y,
-            size=frame["n"].to_numpy(float) if "n" in frame else ones,
+            size=next((frame[name].to_numpy(float) for name in ("n", "upper") if name in frame), ones),
             weights=frame[self.weights].to_numpy(float) if self.weights else ones,
             offset=frame[self.offset].to_numpy(float) if self.offset else 0 * ones,
             X=np.column_stack(columns),
@@ -291,6 +291,11 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
         frame["y"] = rng.poisson(mean)
     elif recipe.family in RATES:
         frame["y"] = _dispersed(rng, recipe, eta)
+    elif recipe.family == "conway_maxwell_poisson":
+        mean = np.exp(np.minimum(eta, 4.5))
+        trials = np.ceil(mean / 0.7)
+        drawn = (rng.poisson(mean), rng.binomial(trials.astype(int), mean / trials), rng.geometric(1 / (1 + mean)) - 1)
+        frame["y"] = drawn[recipe.variant].astype(float)
     elif recipe.family in numbers.VALUE:
         frame["y"] = _numbers(rng, recipe, eta, frame["w"].to_numpy() if made.weights else np.ones(n))
     else:
@@ -302,11 +307,21 @@ def _respond(rng: np.random.Generator, made: Design, eta: Array) -> None:
             "log": lambda e: np.exp(np.minimum(e, -0.02)),
         }[recipe.link]
         mean = inverse(eta)
-        if recipe.family in ("beta", "beta_binomial"):  # a precision from 1e3 for the smallest sigma to one
+        if recipe.family in (
+            "beta",
+            "beta_binomial",
+            "ordered_beta",
+        ):
+            # a precision from 1e3 for the smallest sigma to one
             precision, inside = 1.0 + 3.0 / recipe.sigma**2, np.clip(mean, 1e-9, 1 - 1e-9)
             mean = rng.beta(inside * precision, (1 - inside) * precision)
         if recipe.family == "beta":
             frame["y"] = np.clip(mean, 1e-12, 1 - 1e-12)
+        elif recipe.family == "ordered_beta":
+            u, wide = rng.random(n), (1.0, 2.0, 4.0)[recipe.variant]
+            frame["y"] = np.select(
+                [u > expit(eta + wide), u < expit(eta - wide)], [0.0, 1.0], np.clip(mean, 1e-9, 1 - 1e-9)
+            )
         elif (trials := max(recipe.trials, 6 if recipe.family == "beta_binomial" else 1)) > 1:
             frame["n"] = trials if rng.random() < 0.5 else rng.integers(1, trials + 1, n)
             frame["y"] = rng.binomial(frame["n"], mean)

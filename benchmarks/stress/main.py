@@ -51,7 +51,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--family",
         action="append",
-        choices=sorted({family for family, _ in recipe.LINKS}),
+        choices=sorted({family for family, _ in (*recipe.LINKS, *recipe.MORE_LINKS)}),
         help="one family; may be repeated",
     )
     parser.add_argument("--replay", type=int, help="one fit, by its own seed, with every check")
@@ -71,6 +71,13 @@ def progress(outcomes: list[Outcome], write: Path | None) -> None:
     print(f"{len(outcomes)} fits, {bad} bad", file=sys.stderr, flush=True)
     if write and len(outcomes) % 1000 == 0:
         write.write_text(report(outcomes) + "\n", encoding="utf-8")
+
+
+def found(outcome: Outcome) -> None:
+    """A line for each fault as soon as it is found: a run that is ended from outside leaves them."""
+    for label, detail in outcome.findings:
+        if label in BAD:
+            print(f"{label} {outcome.seed} {outcome.kind}, {outcome.model}: {detail}", file=sys.stderr, flush=True)
 
 
 def _stopped(*_: object) -> None:
@@ -97,6 +104,7 @@ def main() -> None:
     try:
         for outcome in run(todo, options.processes, effort, time.monotonic() + 60 * minutes):
             outcomes.append(outcome)
+            found(outcome)
             if len(outcomes) % 200 == 0:
                 progress(outcomes, options.write)
     except KeyboardInterrupt:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from .parts import Categories, Rows, log_cdf, log_slope, thresholds
+from .categories import Categories, log_cdf, log_slope
+from .parts import thresholds
 from .problem import Array, Problem
+from .rows import Rows
 
 
 def cuts(problem: Problem, phi: Array) -> Array:

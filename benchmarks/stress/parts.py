@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, gammaincc, gammaln, log_expit, log_ndtr
+from scipy.special import gammaincc, gammaln, log_expit, log_ndtr
 from scipy.stats import t as t_distribution
 
 import multilevel as ml
 
-from .densities import LOG_2PI, Density
+from .categories import Categories
+from .densities import LOG_2PI
+from .more_densities import Interval, density_of_family
 from .problem import OF_ITEMS, Array, Problem
 from .recipe import SEVERAL_PREDICTORS, WIDER_PARTS, Recipe
+from .rows import Rows, Split
 
 LEFT = 0.0  # where responses that may be any number are censored
 OF_NUMBERS = ("gaussian", "student_t")
+POSITIVE = ("gamma", "lognormal", "weibull", "exponential", "inverse_gaussian")
 
 
 def arguments(recipe: Recipe, categories: int) -> dict[str, Any]:
@@ -42,7 +46,8 @@ def respond(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, eta: 
     frame["v"] = (rng.random(n) < 0.5).astype(int)
     if part in ("inflation", "hurdle", "zero formula"):
         share = np.array([(0.05, 0.3, 0.6)[recipe.variant], 0.5])[frame["v"]] if part == "zero formula" else 0.3
-        some = np.maximum(frame["y"], 1) if part == "hurdle" and recipe.family != "gamma" else frame["y"]
+        of_counts = part == "hurdle" and recipe.family not in (*POSITIVE, "beta")
+        some = np.maximum(frame["y"], 1) if of_counts else frame["y"]
         frame["y"] = np.where(rng.random(n) < share, 0, some)
     elif part == "truncated":
         frame["y"] = np.maximum(frame["y"], 1)
@@ -55,6 +60,10 @@ def respond(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, eta: 
         frame["limit"] = np.quantile(frame["y"], 0.8)
         frame["y"] = np.minimum(frame["y"], frame["limit"])
         return "censored(y, right=limit)"
+    elif part == "interval":
+        low, high = intervals(recipe, frame["y"].to_numpy())
+        frame["y"], frame["upper"] = low, high
+        return "interval(y, upper)"
     elif part == "categories":
         latent = eta + rng.logistic(size=n)
         share = np.sort(rng.uniform(0.05, 0.95, int(rng.choice([2, 3, 5]))))
@@ -63,77 +72,13 @@ def respond(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, eta: 
     return "y"
 
 
-class Split:
-    """Rows in groups, each with its own density."""
-
-    def __init__(self, groups: list[Any], label: Array) -> None:
-        self.groups, self.label = groups, label
-        self.concave = all(own.concave for own in groups)
-
-    def value(self, eta: Array) -> Array:
-        found = np.empty_like(eta)
-        for k, own in enumerate(self.groups):
-            found[self.label == k] = own.value(eta[self.label == k])
-        return found
-
-    def derivatives(self, eta: Array) -> tuple[Array, Array]:
-        first, second = np.empty_like(eta), np.empty_like(eta)
-        for k, own in enumerate(self.groups):
-            at = self.label == k
-            first[at], second[at] = own.derivatives(eta[at])
-        return first, second
-
-    def targets(self) -> list[Array]:
-        lists = [own.targets() for own in self.groups]
-        found = []
-        for targets in zip(*lists, strict=True):
-            whole = np.empty(len(self.label))
-            for k, target in enumerate(targets):
-                whole[self.label == k] = target
-            found.append(whole)
-        return found
-
-    def some(self, rows: Array) -> Split:
-        groups = []
-        for k, own in enumerate(self.groups):
-            place = np.cumsum(self.label == k) - 1
-            groups.append(own.some(place[rows[self.label[rows] == k]]))
-        return Split(groups, self.label[rows])
-
-
-class Rows:
-    """A log density and its two derivatives by eta, from `parts(eta)`; weights multiply it."""
-
-    concave = False
-
-    def __init__(self, problem: Problem) -> None:
-        self.y, self.w = problem.y, problem.weights
-        self.columns: tuple[str, ...] = ("y", "w")
-
-    def parts(self, eta: Array) -> tuple[Array, Array, Array]:
-        raise NotImplementedError
-
-    def value(self, eta: Array) -> Array:
-        with np.errstate(all="ignore"):
-            flat = eta if eta.ndim == 1 else eta.ravel()
-            of = self if eta.ndim == 1 else self.some(np.repeat(np.arange(len(eta)), eta.shape[1]))
-            value = of.w * of.parts(flat)[0]
-            return np.where(np.isnan(value), -np.inf, value).reshape(eta.shape)
-
-    def derivatives(self, eta: Array) -> tuple[Array, Array]:
-        with np.errstate(all="ignore"):
-            _, first, second = self.parts(eta)
-            good = np.isfinite(first) & np.isfinite(second)
-            return np.where(good, self.w * first, 0.0), np.where(good, self.w * second, 0.0)
-
-    def some(self, rows: Array) -> Any:
-        from copy import copy
-
-        other = copy(self)
-        for name in self.columns:
-            mine = getattr(self, name)
-            setattr(other, name, mine.some(rows) if hasattr(mine, "some") else mine[rows])
-        return other
+def intervals(recipe: Recipe, y: Array) -> tuple[Array, Array]:
+    """Where responses lie: between whole multiples of a width, the highest without an upper end."""
+    value = y if recipe.family == "gaussian" else np.log(y)
+    width = (0.3, 1.0, 2.5)[recipe.variant] * max(float(np.std(value)), 1e-3)
+    low = np.floor(value / width) * width
+    high = np.where(value > np.quantile(value, 0.9), np.inf, low + width)
+    return (low, high) if recipe.family == "gaussian" else (np.exp(low), np.exp(high))
 
 
 class ZeroPart(Rows):
@@ -143,9 +88,11 @@ class ZeroPart(Rows):
         super().__init__(problem)
         whole = replace(problem, weights=np.ones(len(problem.y)), part="")
         self.hurdle = problem.part != "inflation" and problem.part != "zero formula"
-        self.counts = problem.family not in ("gamma", "lognormal")
-        self.own = Density(whole if self.counts else replace(whole, y=np.where(problem.y > 0, problem.y, 1.0)), phi)
-        self.none = Density(replace(whole, y=np.zeros(len(problem.y))), phi) if self.counts else self.own
+        self.counts = problem.family not in (*POSITIVE, "beta")
+        other = 0.5 if problem.family == "beta" else 1.0
+        some = whole if self.counts else replace(whole, y=np.where(problem.y > 0, problem.y, other))
+        self.own = density_of_family(some, phi)
+        self.none = density_of_family(replace(whole, y=np.zeros(len(problem.y))), phi) if self.counts else self.own
         self.log_odds = np.full(len(problem.y), -np.inf) if log_odds is None else log_odds
         self.columns = (*self.columns, "own", "none", "log_odds")
 
@@ -186,7 +133,7 @@ class Censored(Rows):
         super().__init__(problem)
         self.family, self.phi = problem.family, float(phi[0]) if len(phi) else 0.0
         self.df = float(np.exp(min(phi[1], 30.0))) if self.family == "student_t" else np.inf
-        self.own = Density(replace(problem, part=""), phi)
+        self.own = density_of_family(replace(problem, part=""), phi)
         self.hidden = problem.y == LEFT if self.family in OF_NUMBERS else problem.y == problem.y.max()
         self.columns = (*self.columns, "own", "hidden")
 
@@ -219,67 +166,6 @@ class Censored(Rows):
 
     def targets(self) -> list[Array]:
         return [self.y] if self.family in OF_NUMBERS else [np.log(self.y)]
-
-
-def log_cdf(link: str, x: Array) -> tuple[Array, Array]:
-    """log F and log(1 - F) of the distribution that a link names."""
-    if link == "logit":
-        return log_expit(x), log_expit(-x)
-    if link == "probit":
-        return log_ndtr(x), log_ndtr(-x)
-    if link == "cauchit":
-        return np.log(np.arctan2(1.0, -x) / np.pi), np.log(np.arctan2(1.0, x) / np.pi)
-    rate = np.exp(np.minimum(x if link == "cloglog" else -x, 690.0))
-    rest = np.where(rate < 1e-8, np.log(rate) - rate / 2, np.log(-np.expm1(-rate)))
-    return (rest, -rate) if link == "cloglog" else (-rate, rest)
-
-
-def log_slope(link: str, x: Array) -> tuple[Array, Array]:
-    """log f, and f' / f."""
-    if link == "logit":
-        return log_expit(x) + log_expit(-x), 1 - 2 * expit(x)
-    if link == "probit":
-        return -0.5 * x**2 - 0.5 * LOG_2PI, -x
-    if link == "cauchit":
-        return -np.log(np.pi) - np.log1p(x**2), -2 * x / (1 + x**2)
-    side = 1.0 if link == "cloglog" else -1.0
-    rate = np.exp(np.minimum(side * x, 690.0))
-    return side * x - rate, side * (1 - rate)
-
-
-class Categories(Rows):
-    """F(upper - eta) - F(lower - eta), by the smaller tails."""
-
-    def __init__(self, problem: Problem, upper: Array, lower: Array) -> None:
-        super().__init__(problem)
-        self.link, self.upper, self.lower = problem.link, upper, lower
-        self.concave = problem.link != "cauchit"
-        self.columns = (*self.columns, "upper", "lower")
-
-    def parts(self, eta: Array) -> tuple[Array, Array, Array]:
-        ends = []
-        for end in (self.upper, self.lower):
-            inside = np.isfinite(end)
-            x = np.where(inside, end, 0.0) - eta
-            below, above = log_cdf(self.link, x)
-            slope, bend = log_slope(self.link, x)
-            top = end > 0
-            below = np.where(inside, below, np.where(top, 0.0, -np.inf))
-            above = np.where(inside, above, np.where(top, -np.inf, 0.0))
-            ends.append((below, above, np.where(inside, slope, -np.inf), np.where(inside, bend, 0.0)))
-        (b1, a1, s1, k1), (b0, a0, s0, k0) = ends
-        left = b1 + b0 < a1 + a0
-        large, small = np.where(left, b1, a0), np.where(left, b0, a1)
-        value = large + np.log(-np.expm1(np.where(np.isinf(small), -np.inf, small - large)))
-        value = np.where(self.upper > self.lower, value, np.nan)
-        up, low = np.exp(s1 - value), np.exp(s0 - value)
-        first = low - up
-        return value, first, up * k1 - low * k0 - first**2
-
-    def targets(self) -> list[Array]:
-        middle = np.where(np.isinf(self.upper), self.lower + 1, np.where(np.isinf(self.lower), self.upper - 1, 0.0))
-        both = np.isfinite(self.upper) & np.isfinite(self.lower)
-        return [np.where(both, (self.upper + self.lower) / 2, middle)]
 
 
 def thresholds(problem: Problem, phi: Array | None) -> tuple[Array, Array]:
@@ -317,7 +203,9 @@ def density_of(problem: Problem, phi: Array | None) -> Any:
     if phi is None:
         phi = np.zeros(problem.n_phi)
     if not part:
-        return Density(problem, phi)
+        return density_of_family(problem, phi)
+    if part == "interval":
+        return Interval(problem, phi)
     if part == "censored":
         return Censored(problem, phi)
     if part in ("inflation", "hurdle"):
@@ -328,7 +216,9 @@ def density_of(problem: Problem, phi: Array | None) -> Any:
         return ZeroPart(problem, phi, None)
     label = problem.split.astype(int)
     groups = [
-        Density(replace(problem.rows(np.flatnonzero(label == k)), part=""), np.array([phi[0] + k * phi[1]]))
+        density_of_family(
+            replace(problem.rows(np.flatnonzero(label == k)), part=""), np.append(phi[0] + k * phi[1], phi[2:])
+        )
         for k in range(2)
     ]
     return Split(groups, label)

@@ -38,7 +38,7 @@ class Problem:
     family: str
     link: str
     y: Array
-    size: Array
+    size: Array  # trials, or upper ends of intervals
     weights: Array
     offset: Array
     X: Array
@@ -61,7 +61,7 @@ class Problem:
     def n_phi(self) -> int:
         """Parameters of the family's own."""
         own = {"binomial": 0, "poisson": 0, "geometric": 0, "exponential": 0}
-        own |= {"student_t": 2, "skew_normal": 2, "tweedie": 2, "cumulative": 0}
+        own |= {"student_t": 2, "skew_normal": 2, "tweedie": 2, "cumulative": 0, "ordered_beta": 3}
         if self.part in OF_ITEMS:
             return (self.n_items - 1) * (self.categories - 1) + self.categories - 1 if self.categories else self.n_items
         more = {"inflation": 1, "hurdle": 1, "zero formula": 2, "dispersion": 1}

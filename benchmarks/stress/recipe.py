@@ -117,6 +117,41 @@ PARTS = {  # families and links that each may modify
     "categories": tuple(("cumulative", link) for link in ("logit", "probit", "cloglog", "loglog", "cauchit")),
 }
 WIDER = 3 * 10**8  # seeds from here on draw more families and several predictors, and fewer Gaussian series in time
+MORE = 6 * 10**8  # seeds from here on draw every family, and modify each that can be
+MORE_LINKS = {("conway_maxwell_poisson", "log"): 12, ("ordered_beta", "logit"): 12}
+OF_COUNTS = tuple(
+    (family, "log")
+    for family in (
+        "poisson",
+        "negative_binomial",
+        "negative_binomial_1",
+        "geometric",
+        "generalized_poisson",
+        "conway_maxwell_poisson",
+    )
+)
+OF_SHARES = (("binomial", "logit"), ("beta_binomial", "logit"))
+OF_SIZES = tuple((family, "log") for family in ("gamma", "lognormal", "weibull", "exponential", "inverse_gaussian"))
+MORE_PARTS = {
+    "inflation": (*OF_COUNTS, *OF_SHARES, ("tweedie", "log")),
+    "hurdle": (*OF_COUNTS, *OF_SHARES, *OF_SIZES, ("beta", "logit")),
+    "zero formula": (*OF_COUNTS, *OF_SHARES),
+    "truncated": OF_COUNTS,
+    "dispersion": (
+        *PARTS["dispersion"],
+        ("student_t", "identity"),
+        ("skew_normal", "identity"),
+        ("inverse_gaussian", "log"),
+        ("generalized_poisson", "log"),
+        ("conway_maxwell_poisson", "log"),
+        ("beta_binomial", "logit"),
+        ("tweedie", "log"),
+        ("ordered_beta", "logit"),
+    ),
+    "censored": PARTS["censored"],
+    "interval": (("gaussian", "identity"), ("lognormal", "log"), ("weibull", "log")),
+    "categories": PARTS["categories"],
+}
 LINKS_OF_ORDER = ("logit", "probit", "cloglog", "loglog", "cauchit")
 STAGES = ("adjacent", "continuation", "reverse_continuation")
 WIDER_PARTS = {
@@ -195,7 +230,8 @@ def kinds_of(seed: int) -> dict[str, int]:
 
 def links_of(seed: int) -> dict[tuple[str, str], int]:
     """The families and links that a seed draws from, with their shares."""
-    return dict(list(LINKS.items())[: None if seed >= FULL else N_FIRST])
+    drawn = dict(list(LINKS.items())[: None if seed >= FULL else N_FIRST])
+    return drawn | MORE_LINKS if seed >= MORE else drawn
 
 
 def family_of(seed: int) -> str:
@@ -224,16 +260,18 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
     family, link = _pick(rng, links)
     part = ""
     if seed >= PARTIAL and kind not in ("constant groups", "separation") and rng.random() < 0.8:
-        part = _pick(rng, dict.fromkeys(PARTS, 1) | {"categories": 3})
-        family, link = PARTS[part][int(rng.integers(len(PARTS[part])))]
-    if seed >= WIDER and kind not in ("constant groups", "separation", "no groups") and rng.random() < 0.75:
+        parts = MORE_PARTS if seed >= MORE else PARTS
+        part = _pick(rng, dict.fromkeys(parts, 1) | {"categories": 1 if seed >= MORE else 3})
+        family, link = parts[part][int(rng.integers(len(parts[part])))]
+    share = 0.4 if seed >= MORE else 0.75
+    if seed >= WIDER and kind not in ("constant groups", "separation", "no groups") and rng.random() < share:
         drawn = SEVERAL_PREDICTORS if rng.random() < SHARE_OF_SEVERAL.get(kind, 0.0) else WIDER_PARTS
         part = _pick(rng, {name: 0.3 if name == "custom" else 1.0 for name in drawn})  # a density in Python is slow
         family, link = drawn[part][int(rng.integers(len(drawn[part])))]
     linear = (family, link) == ("gaussian", "identity") and not part
     n_groups, size = _sizes(rng, kind)
     several = part in SEVERAL_PREDICTORS
-    narrow = (family, link) in BOUNDED
+    narrow = (family, link) in BOUNDED or family == "conway_maxwell_poisson"  # whose series grow with the mean
     sds = rng.choice([0.05, 0.2, 0.4] if narrow else [0.0, 0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0], 4)
     if kind in TIMES:
         n_groups, size = int(rng.choice([3, 5, 10, 20, 30, 60])), int(rng.integers(3, 11))
@@ -261,7 +299,7 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         slope=float(rng.choice([0.0, 0.1] if narrow else [0.0, 0.5, 0.5, -1.0, 2.0])),
         sigma=float(rng.choice([0.05, 0.3, 1.0, 3.0])),
         trials=int(rng.choice([1, 1, 1, 5, 20, 1000])),
-        weighted=bool(rng.random() < 0.15) and part not in ("censored", "two kinds", "conditional"),
+        weighted=bool(rng.random() < 0.15) and part not in ("censored", "interval", "two kinds", "conditional"),
         offset=bool(rng.random() < 0.15) and part != "multinomial",
         deficient=bool(rng.random() < 0.06),
         extra=bool(rng.random() < 0.3),
@@ -350,8 +388,12 @@ def _intercept(rng: np.random.Generator, family: str, link: str) -> float:
         return 0.0
     if family in ("gaussian", "student_t", "skew_normal"):
         return float(rng.choice([0.5, 2.0])) if link == "log" else float(rng.choice([0.0, 2.0, 1e3]))
+    if family == "ordered_beta":
+        return float(rng.choice([0.0, -1.0, 2.0]))
     if family == "binomial":
         return float(rng.choice([-1.5, -0.7, -4.0] if link == "log" else [0.0, 0.5, -1.0, -4.0, 3.0]))
+    if family == "conway_maxwell_poisson":
+        return float(rng.choice([0.0, 1.0, 2.0]))
     if link == "log":
         return float(rng.choice([0.0, 1.0, -2.0, 4.0, 9.0, 13.0], p=[0.3, 0.25, 0.15, 0.15, 0.1, 0.05]))
     return float(rng.choice([0.5, 1.5, 5.0, 30.0]))

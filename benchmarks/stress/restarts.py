@@ -85,7 +85,7 @@ def start_points(plain: Plain, psi: Array, rng: np.random.Generator, many: bool)
     theta, scales = np.array(theta_places(plain)), scale_places(plain)
     plainly = plain.problem.family not in ("gaussian", *UNSHIFTED) and plain.problem.part != "random zero"
     own = plain.problem.n_phi if plainly else 0
-    dispersed = [np.append(psi[:-own], np.ones(own))] if own else []
+    dispersed = [np.append(psi[:-own], values) for values in (np.ones(own), -psi[-own:])] if own else []
     if not len(theta):
         return [*dispersed, psi + rng.normal(size=len(psi)) * 0.1]
     unit = np.ones(len(psi))

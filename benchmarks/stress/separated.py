@@ -17,7 +17,7 @@ def separated(problem: Problem) -> bool | None:
         return None
     if problem.family in ("gamma", "beta", "lognormal", "inverse_gaussian", "exponential", "weibull", "skew_normal"):
         return False
-    if problem.family in ("gaussian", "student_t") or problem.link in ("sqrt", "identity"):
+    if problem.family in ("gaussian", "student_t", "ordered_beta") or problem.link in ("sqrt", "identity"):
         return None
     top = (problem.y == problem.size) & (problem.family in ("binomial", "beta_binomial")) & (problem.link != "log")
     side = np.where(problem.y == 0, -1.0, np.where(top, 1.0, 0.0))

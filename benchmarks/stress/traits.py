@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtr
 
+from .categories import Categories
 from .densities import Density
 from .designs import Bar, Design
 from .ordered import Adjacent
-from .parts import Categories, Split
 from .problem import Array, Problem, Term
 from .recipe import Recipe
+from .rows import Split
 
 CATEGORIES = 3
 NAMES = "abcdefghij"

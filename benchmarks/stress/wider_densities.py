@@ -10,8 +10,8 @@ from scipy.special import expit, log_expit
 
 from .densities import Density
 from .ordered import Adjacent, Scaled, Stages, cuts
-from .parts import Rows, Split
 from .problem import Array, Problem
+from .rows import Rows, Split
 from .several import Choice, RandomSigma, RandomZero
 from .wider import KINDS_OF_ROWS
 

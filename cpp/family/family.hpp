@@ -203,6 +203,13 @@ class Family {
     (void)phi;
   }
 
+  /// Where in phi, its first parameters, the likelihood may have another maximum when it has one at this phi: to be
+  /// looked at always, however little the fit looks odd.
+  virtual std::vector<std::vector<double>> other_places(const double* phi) const {
+    (void)phi;
+    return {};
+  }
+
   /// Whether every row's density is log-concave in eta. Then a cluster has one conditional mode; otherwise it may have
   /// several, and the search needs the three that follow.
   virtual bool log_concave() const { return true; }

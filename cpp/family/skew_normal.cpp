@@ -159,6 +159,12 @@ class SkewNormal final : public Family {
   }
 
   double start_eta(const Observation& row) const override { return Link::of_mean(row.response); }
+  /// Data that are hardly skewed have a maximum on either side of no slant.
+  std::vector<std::vector<double>> other_places(const double* phi) const override {
+    constexpr double surely = 3.0, least = 0.3;
+    if (!(std::fabs(phi[1]) < surely)) return {};
+    return {{phi[0], -std::copysign(std::fmax(std::fabs(phi[1]), least), phi[1])}};
+  }
   void start_phi(double mean_square, double* phi) const override {
     phi[0] = mean_square > 0.0 ? 0.5 * std::log(mean_square) : 0.0;
     phi[1] = 0.5;  // at zero itself the slope is zero

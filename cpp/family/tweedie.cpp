@@ -18,7 +18,8 @@ namespace multilevel::family {
 
 namespace {
 
-constexpr double gamma_from = 20.0;  // of logit(p - 1): differences from the Gamma are below 1e-8
+constexpr double gamma_from = 20.0;        // of logit(p - 1): differences from the Gamma are below 1e-8
+constexpr double nearly_multiples = -2.2;  // of the same: p = 1.1
 constexpr double log_2pi = 1.83787706640934548356;
 constexpr double negligible = 42.0;     // logarithm of the share of a term that may be left out
 constexpr double largest_peak = 1e100;  // far more than a search has any use for: the terms would overflow
@@ -227,6 +228,15 @@ class Tweedie final : public Family {
   void start_phi(double mean_square, double* phi) const override {
     phi[0] = mean_square > 0.0 ? std::log(mean_square) : 0.0;
     phi[1] = 0.0;
+  }
+
+  /// Close to p = 1 responses are nearly multiples of d, and how often they hold it is not told by one maximum: with
+  /// the same spread k times d goes with a k-th of p - 1.
+  std::vector<std::vector<double>> other_places(const double* phi) const override {
+    if (!(phi[1] < nearly_multiples)) return {};
+    std::vector<std::vector<double>> found;
+    for (const double log_k : {1.1, 0.7, -0.7, -1.1, 0.4, -0.4}) found.push_back({phi[0] + log_k, phi[1] - log_k});
+    return found;
   }
 
   double supremum(const Observation& row, const double* phi) const override {  // at mu = y

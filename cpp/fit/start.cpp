@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "likelihood/choice/objective.hpp"
 #include "likelihood/one_factor/objective.hpp"
@@ -69,12 +70,30 @@ struct WorkingRows {
   family::Phi at;                            ///< the family's parameters of the rows
 };
 
+/// How far apart the linear predictors are that the responses are given to start from.
+double range_of_starts(const model::Model& model, const model::Response& response, int stride) {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
+    const model::Panel& panel = model.panels()[i];
+    const family::Observations data = response.from(panel.first_row, {});
+    const double* kind = model.kinds(panel);
+    for (int j = 0; j < panel.n_rows; ++j) {
+      const double eta = of_kind(model, kind, j).start_eta(data[j]);
+      low = std::fmin(low, eta);
+      high = std::fmax(high, eta);
+    }
+  }
+  return high - low;
+}
+
 LeastSquares first_step(const model::Model& model, const model::Response& response, int stride) {
   const int p = model.p();
   LeastSquares sums{Eigen::MatrixXd::Zero(p, p), Eigen::VectorXd::Zero(p)};
   WorkingRows rows(model);
   std::vector<double> target(rows.eta.size());
   const std::vector<double> phi(static_cast<std::size_t>(model.n_phi()), 0.0);
+  // The parameters of the family are not known yet: with others a response may want a step that leaves all the rest.
+  const double furthest = range_of_starts(model, response, stride);
   for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
     const model::Panel& panel = model.panels()[i];
     const family::Observations data = response.from(panel.first_row, {});
@@ -91,6 +110,10 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
         sums.mean += data.weight[j] * data.response[j];
         sums.mean_eta += data.weight[j] * (rows.eta[j] - rows.offset[j]);
       }
+    }
+    for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
+      const double most = rows.weight[j] * furthest;
+      if (std::fabs(rows.d1[j]) > most) target[j] += std::copysign(most, rows.d1[j]) - rows.d1[j];
     }
     for (int k = 0; k < p; ++k) {
       const double* x = model.fixed_column(panel, k);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "search/boundary.hpp"
 #include "search/bounds.hpp"
@@ -183,8 +184,8 @@ class Elsewhere {
     quiet_.keep_going = monitor.keep_going;
   }
   ~Elsewhere() {
-    ascent_.other_evaluations = objective_.evaluations() - before_;
-    if (scout_) ascent_.scout_evaluations = scout_->evaluations() - scout_before_;
+    ascent_.other_evaluations += objective_.evaluations() - before_;
+    if (scout_) ascent_.scout_evaluations += scout_->evaluations() - scout_before_;
   }
   Elsewhere(const Elsewhere&) = delete;
   Elsewhere& operator=(const Elsewhere&) = delete;
@@ -278,7 +279,11 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
   const bool many = most >= many_starts;
   if (!many && static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
   const bool linear = objective.model().is_linear();
-  const int n_scattered = !linear ? most_scattered : objective.n_theta() > 2 ? few_scattered : 0;
+  const bool fixed = objective.n_theta() == 0;  // nothing but coefficients and the family's parameters
+  const int n_scattered = fixed                     ? few_scattered
+                          : !linear                 ? most_scattered
+                          : objective.n_theta() > 2 ? few_scattered
+                                                    : 0;
   const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, n_scattered);
   const auto first = anywhere.begin(), middle = first + n_scattered / 3, last = anywhere.end();
   if (options.scout) search.take_up_to(0.5);
@@ -307,6 +312,35 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
   for (auto other = middle; other != last; ++other) search.scouting_from(*other);
 }
 
+/// Where the family knows of other maxima, as long as one of them is better.
+void search_other_places(likelihood::Objective& objective, const model::Response& response,
+                         const AscentOptions& options, const likelihood::Monitor& monitor, Ascent& ascent) {
+  const auto& model = objective.model();
+  const auto& parts = model.phi_parts();
+  const int first = objective.n_beta() + objective.n_theta();
+  std::vector<double> phi(parts.size(), std::numeric_limits<double>::quiet_NaN());
+  bool bettered = true;
+  for (int round = 0; bettered && round < most_rounds; ++round) {
+    bettered = false;
+    for (std::size_t r = 0; r < parts.size(); ++r)
+      if (parts[r].first < parts[r].last) phi[r] = ascent.optimum.psi[first + parts[r].first];
+    const auto places = model.family().other_places(phi.data());
+    if (places.empty()) return;
+    if (round == 0) {
+      put_in_order(objective, ascent.optimum, false);
+      certify(objective, ascent.optimum, ascent.free, options.newton.gain_tolerance);
+    }
+    Elsewhere search(objective, response, options, monitor, ascent);
+    const Eigen::VectorXd best = ascent.optimum.psi;
+    for (const auto& place : places) {
+      NamedStart start{"where the family may have another maximum", best};
+      for (std::size_t r = 0; r < place.size(); ++r)
+        if (parts[r].first < parts[r].last) start.psi[first + parts[r].first] = place[r];
+      if (search.from(start)) bettered = true;
+    }
+  }
+}
+
 }  // namespace
 
 Ascent ascend(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
@@ -315,13 +349,15 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
   auto& best = ascent.optimum;
   best = climb(objective, response, start, std::move(modes), ascent.free, options.newton, monitor);
   if (best.ending == Ending::no_start) return ascent;
-  const bool restarts = options.restarts && objective.n_theta() > 0 && may_be_bettered(best.ending, options.newton);
+  const bool restarts = options.restarts && has_boundaries(objective) && may_be_bettered(best.ending, options.newton);
   const int most = restarts ? affordable_starts(objective) : 0;
   if (most > 0 && (best.sums.value < options.floor || looks_odd(objective, best, ascent.free))) {
     put_in_order(objective, best, false);
     certify(objective, best, ascent.free, options.newton.gain_tolerance);
     search_elsewhere(objective, response, options, monitor, ascent, most);
   }
+  if (restarts && objective.n_phi() > 0 && !objective.model().is_linear())
+    search_other_places(objective, response, options, monitor, ascent);
   conclude(objective, response, best, ascent.free, options.newton, monitor);
   return ascent;
 }

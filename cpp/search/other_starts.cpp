@@ -136,6 +136,7 @@ int affordable_starts(const likelihood::Objective& objective) {
 
 std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain) {
   const int p = objective.n_beta(), n_theta = objective.n_theta();
+  if (n_theta == 0) return {};
   const auto& model = objective.model();
   const Bounds bounds(objective);
   auto with = [&](double factor, const char* name) {
@@ -217,6 +218,7 @@ void move_together(const likelihood::Objective& objective, const std::vector<std
     start.psi.segment(p, n_theta) *= factor;
     found.push_back(start);
   }
+  if (n_theta == 0) return;
   NamedStart start{"from the best, all large", best};
   start.psi.segment(p, n_theta) = large * plain.segment(p, n_theta);
   for (const int i : bounds.correlations()) start.psi[i] = plain[i];
@@ -287,7 +289,7 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
   }
   move_family(objective, parts, best, plain, found);
   const Bounds bounds(objective);
-  const double size = bounds.without_tau(best, objective.n_theta()).cwiseAbs().maxCoeff();
+  const double size = bounds.without_tau(best, objective.n_theta()).lpNorm<Eigen::Infinity>();
   if (!objective.model().is_linear() && size > large_effect) {
     // Where effects are large maxima are close together.
     NamedStart start{"from the best, twice as large", best};
@@ -303,7 +305,7 @@ std::vector<NamedStart> scattered(const likelihood::Objective& objective, const 
   const int p = objective.n_beta(), n_theta = objective.n_theta();
   const Bounds bounds(objective);
   const Eigen::VectorXd usual = bounds.without_tau(plain, n_theta);
-  const double size = usual.cwiseAbs().maxCoeff();
+  const double size = n_theta > 0 ? usual.cwiseAbs().maxCoeff() : 1.0;
   constexpr std::array scales{2.0, 0.6, 6.0, 20.0};
   Scatter next;
   std::vector<NamedStart> found;

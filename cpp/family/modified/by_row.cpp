@@ -87,6 +87,16 @@ class ByRow final : public Family {
     });
   }
 
+  std::vector<std::vector<double>> other_places(const double* phi) const override {
+    std::vector<std::vector<double>> found;
+    for (int kind = 0; kind < n_members(); ++kind)
+      for (const auto& place : member(kind).other_places(phi + first_phi(kind))) {
+        found.emplace_back(phi, phi + n_phi());
+        std::copy(place.begin(), place.end(), found.back().begin() + first_phi(kind));
+      }
+    return found;
+  }
+
   double supremum(const Observation& row, const double* phi) const override {
     return own(phi).supremum(row, own_phi(phi));
   }
