@@ -118,6 +118,7 @@ PARTS = {  # families and links that each may modify
 }
 WIDER = 3 * 10**8  # seeds from here on draw more families and several predictors, and fewer Gaussian series in time
 MORE = 6 * 10**8  # seeds from here on draw every family, and modify each that can be
+SHARE_OF_LARGE = 0.05  # with thousands of rows, of which a search looks around less
 MORE_LINKS = {("conway_maxwell_poisson", "log"): 12, ("ordered_beta", "logit"): 12}
 OF_COUNTS = tuple(
     (family, "log")
@@ -270,6 +271,8 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         family, link = drawn[part][int(rng.integers(len(drawn[part])))]
     linear = (family, link) == ("gaussian", "identity") and not part
     n_groups, size = _sizes(rng, kind)
+    if seed >= MORE and kind not in TIMES and rng.random() < SHARE_OF_LARGE:
+        n_groups, size = int(rng.integers(40, 150)), int(rng.integers(25, 60))
     several = part in SEVERAL_PREDICTORS
     narrow = (family, link) in BOUNDED or family == "conway_maxwell_poisson"  # whose series grow with the mean
     sds = rng.choice([0.05, 0.2, 0.4] if narrow else [0.0, 0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0], 4)
