@@ -244,6 +244,13 @@ void bind_family(py::module_& module) {
       .def_property_readonly("all_thresholds", &Family::all_thresholds)
       .def_property_readonly("log_concave", &Family::log_concave)
       .def_property_readonly("two_numbers", &Family::two_numbers)
+      .def(
+          "trouble",
+          [](const Family& f, const DoubleArray& phi) {
+            const PhiArray at(f, phi, 1);
+            return f.trouble(at[0]);
+          },
+          py::arg("phi"))
       .def("supremum", &supremum, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
       .def("bounds", &bounds, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
       .def(

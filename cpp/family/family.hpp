@@ -210,6 +210,12 @@ class Family {
     return {};
   }
 
+  /// What to know of a fit that found no maximum and stopped at this phi; empty where the family says nothing of it.
+  virtual std::string trouble(const double* phi) const {
+    (void)phi;
+    return "";
+  }
+
   /// Whether every row's density is log-concave in eta. Then a cluster has one conditional mode; otherwise it may have
   /// several, and the search needs the three that follow.
   virtual bool log_concave() const { return true; }

@@ -65,6 +65,12 @@ class GeneralizedPoisson final : public Family {
   }
 
   // log(theta + lambda y) is convex in log mu.
+  std::string trouble(const double* phi) const override {
+    if (!(phi[0] < 0.0)) return "";
+    return "the counts vary less than Poisson counts do: with a dispersion below 1 the family has a largest count for "
+           "each mean, and where data come near it the likelihood ends; conway_maxwell_poisson has no such edge";
+  }
+
   bool log_concave() const override { return false; }
   bool far_modes() const override { return false; }
   double supremum(const Observation& row, const double* phi) const override {

@@ -159,11 +159,21 @@ class SkewNormal final : public Family {
   }
 
   double start_eta(const Observation& row) const override { return Link::of_mean(row.response); }
-  /// Data that are hardly skewed have a maximum on either side of no slant.
+  /// Data that are hardly skewed have a maximum on either side of no slant, and beside a large slant the likelihood can
+  /// be higher still where it has no bound.
   std::vector<std::vector<double>> other_places(const double* phi) const override {
-    constexpr double surely = 3.0, least = 0.3;
-    if (!(std::fabs(phi[1]) < surely)) return {};
-    return {{phi[0], -std::copysign(std::fmax(std::fabs(phi[1]), least), phi[1])}};
+    constexpr double surely = 3.0, least = 0.3, large = 1.0, enormous = 1e3;
+    const double size = std::fabs(phi[1]);
+    std::vector<std::vector<double>> found;
+    if (size < surely) found.push_back({phi[0], -std::copysign(std::fmax(size, least), phi[1])});
+    if (size > large && size < enormous) found.push_back({phi[0], std::copysign(enormous, phi[1])});
+    return found;
+  }
+  std::string trouble(const double* phi) const override {
+    constexpr double enormous = 1e3;
+    if (!(std::fabs(phi[1]) > enormous)) return "";
+    return "the slant grows without bound: few responses, or ones that look cut off on one side, are likeliest as half "
+           "of a normal distribution, which has no maximum inside; give a slant (alpha=), or use the gaussian family";
   }
   void start_phi(double mean_square, double* phi) const override {
     phi[0] = mean_square > 0.0 ? 0.5 * std::log(mean_square) : 0.0;

@@ -97,6 +97,12 @@ class ByRow final : public Family {
     return found;
   }
 
+  std::string trouble(const double* phi) const override {
+    for (int kind = 0; kind < n_members(); ++kind)
+      if (const std::string own = member(kind).trouble(phi + first_phi(kind)); !own.empty()) return own;
+    return "";
+  }
+
   double supremum(const Observation& row, const double* phi) const override {
     return own(phi).supremum(row, own_phi(phi));
   }

@@ -92,6 +92,8 @@ def judge(
         remarks.append((RedundantColumnWarning, _redundant(dropped)))
     apart, unbounded = _groups_apart(design, family, record, parts)
     status, message = apart or _status(design, family, record, parts, folded)
+    if status in ("not converged", "not identified"):
+        message += _trouble(family, parts)
     if status != "converged":
         remarks.append((SeparationWarning if status == "separation" else ConvergenceWarning, message))
     if status != "separation":
@@ -154,6 +156,14 @@ def _vanishing(design: Design, family: Family, record: FitRecord, parts: Parts) 
     if family.kinds:
         return _vanishing_of_a_kind(design, family, record, parts.phi)
     return _vanishing_dispersion(family, design.response.values, record.hessian[-1, -1], parts.phi)
+
+
+def _trouble(family: Family, parts: Parts) -> str:
+    """What the family itself knows of a search that ended where its parameters are."""
+    known = parts.phi  # without those that a formula makes
+    phi = [own.phi(known[own.name]) if own.name in known else np.nan for own in family.parameters]
+    text = family._core.trouble(phi)
+    return f". {text[0].upper()}{text[1:]}" if text else ""
 
 
 def _moved(check: QuadratureCheck | None, names: tuple[str, ...]) -> str:
