@@ -87,6 +87,8 @@ def tweedie_constant(y: Array, phi: Array) -> Array:
     d, p = np.exp(phi[0]), 1 + expit(phi[1])
     shape, own = (2 - p) / (p - 1), np.where(y > 0, y, 1.0)
     largest = own ** (2 - p) / (d * (2 - p))
+    if not np.isfinite(largest).all():
+        return np.full_like(y, np.nan)
     reach = int(20 + 12 * np.sqrt(largest.max()))
     stride = np.maximum(np.floor(np.sqrt(largest / (1 + shape)) / 3), 1.0)[:, None]
     first = np.maximum(np.floor(largest) - min(reach, 100) * stride[:, 0], 0)[:, None]

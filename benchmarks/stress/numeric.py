@@ -22,6 +22,8 @@ class Curvature:
 
     def gain(self) -> tuple[float, Array]:
         """Predicted gain of a Newton step, and the step in psi; uphill along eigenvectors of both signs."""
+        if not np.isfinite(self.hessian).all():
+            return np.nan, np.zeros(len(self.hessian))
         values, vectors = np.linalg.eigh(-self.hessian)
         along = vectors.T @ self.gradient / np.maximum(np.abs(values), 1e-3)
         return float(0.5 * along @ (np.abs(values) * along)), self.basis @ vectors @ along
