@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.stats import logser
 
 import multilevel as ml
 
@@ -30,3 +32,19 @@ def test_counts_that_vary_less_than_the_family_can(more: dict[str, str]) -> None
     with pytest.warns(ml.ConvergenceWarning, match="conway_maxwell_poisson has no such edge"):
         results = ml.fit("y ~ x", data, "generalized_poisson", **more)
     assert not results.converged
+
+
+@pytest.mark.parametrize("hurdle", [False, True])
+def test_counts_above_zero_that_are_logarithmic(hurdle: bool) -> None:
+    r = np.random.default_rng(0)
+    y = r.logseries(0.8, size=400).astype(float)
+    data = pd.DataFrame({"y": np.append(y, np.zeros(50)) if hurdle else y})
+    family = ml.Family("negative_binomial", zero="hurdle") if hurdle else "truncated_negative_binomial"
+    with pytest.warns(ml.ConvergenceWarning, match="likeliest as a logarithmic distribution"):
+        results = ml.fit("y ~ 1", data, family)
+    assert not results.converged
+    share = minimize_scalar(
+        lambda p: -logser.logpmf(y, p).sum(), bounds=(0.01, 0.99), method="bounded", options={"xatol": 1e-10}
+    )
+    zeros = 400 * np.log(400 / 450) + 50 * np.log(50 / 450) if hurdle else 0.0
+    assert results.llf == pytest.approx(zeros - share.fun, abs=1e-5)

@@ -24,6 +24,9 @@ class Hurdle final : public ZeroPart {
     return Modified::start_eta(row);
   }
 
+  std::string trouble(const double* phi) const override {
+    return mass_at_zero() ? nonzero_trouble(*base_, phi) : base_->trouble(phi);
+  }
   double supremum(const Observation& row, const double* phi) const override {
     return row.weight * highest(row, phi, roughly);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <string>
 
 #include "family/modified/modified.hpp"
 
@@ -38,6 +39,15 @@ double nonzero_supremum(const Family& base, double y, double second, At at, doub
     point = next;
   }
   return -constant;
+}
+
+/// Of counts with a size: where it vanishes and their mean with it, one parameter is left of the two.
+inline std::string nonzero_trouble(const Family& base, const double* phi) {
+  constexpr double hardly_any = -10.0;
+  if (!(base.log_size(Phi::constant(phi, base.n_phi()), 0) < hardly_any)) return base.trouble(phi);
+  return "the size goes to zero, and the intercept to minus infinity with it: the counts above zero are likeliest as a "
+         "logarithmic distribution, where mean and size are one parameter and neither has a value; differences of "
+         "linear predictors and predictions hold, and a given size (size=1, the geometric family) has a maximum";
 }
 
 /// Which way eta may go: the mean may vanish where the response is the smallest that is left, and a proportion of one

@@ -25,6 +25,7 @@ class Truncated final : public Modified {
   bool far_modes() const override { return !log_concave() && base_->far_modes(); }
   bool canonical() const override { return base_->canonical(); }
 
+  std::string trouble(const double* phi) const override { return nonzero_trouble(*base_, phi); }
   double supremum(const Observation& row, const double* phi) const override {
     return row.weight * highest(row, phi, roughly);
   }
