@@ -74,6 +74,13 @@ inline Taylor<2, Lanes> inverse_root(const Taylor<2, Lanes>& x) {
   return {{value, -0.5 * value * first, value * (0.375 * first * first - 0.5 * second)}};
 }
 
+/// A probability, and the density at its end over it, which in a tail is no ratio of two small numbers.
+template <class N>
+struct Probability {
+  N log_value;
+  Lanes log_hazard;
+};
+
 /// What both sides of a tail are made of: N is a series in log n, or its value alone.
 template <class N>
 struct Tail {
@@ -111,26 +118,29 @@ struct Tail {
     return sum;
   }
 
-  /// The logarithm of the probability beyond z, or of the rest where `near` is -1.
-  N log_probability(Lanes near) const {
+  /// Of what lies beyond z, or of the rest where `near` is -1; of a residual with sigma one.
+  Probability<N> probability(Lanes near) const {
     const Lanes at = numeric::constant_term(log_ratio);
     const LaneBits by_integral = numeric::constant_term(exponent) >= far_exponent;
     const LaneBits by_x = ~by_integral & (at > log_two), by_y = ~by_integral & ~by_x;
-    N beyond = numeric::constant_like(n, broadcast(-1.0)), middle = beyond;
-    if (any(by_integral)) beyond = log_front + log(by_rule());
+    N log_share = numeric::constant_like(n, broadcast(-1.0)), middle = log_share;  // of what lies beyond
+    if (any(by_integral)) log_share = log(by_rule());
     const N root = z * exp(-0.5 * log_ratio);  // of n y
     if (any(by_x)) {
       const N x = exp(-numeric::select(by_x, log_ratio, one()));
       const N sum = exp(-log_df) * root * series(0.5 * n + 1.0, x, by_x);
-      beyond = numeric::select(by_integral, beyond, log_front + log(numeric::select(by_x, sum, one())));
+      log_share = numeric::select(by_integral, log_share, log(numeric::select(by_x, sum, one())));
     }
     if (any(by_y)) {
       const N y = -expm1(-numeric::select(by_y, log_ratio, one()));
       const N half = exp(log_front) * root * series(numeric::constant_like(n, broadcast(1.5)), y, by_y);
       middle = log(near * -half + 0.5);
     }
-    const N outside = numeric::select(near > 0.0, beyond, log1p(-exp(beyond)));
-    return numeric::select(by_y, middle, outside);
+    const LaneBits in_tail = ~by_y & (near > 0.0);
+    const N beyond = log_front + log_share;
+    const N log_value = numeric::select(by_y, middle, numeric::select(in_tail, beyond, log1p(-exp(beyond))));
+    const Lanes share = numeric::constant_term(log_share), log_density = numeric::constant_term(log_front) - 0.5 * at;
+    return {log_value, numeric::select(in_tail, -0.5 * at - share, log_density - numeric::constant_term(log_value))};
   }
 };
 
@@ -150,23 +160,28 @@ struct LogTail {
     const Lanes log_df = numeric::constant_term(phi[1]);
     Row plain = row;
     plain.weight = broadcast(1.0);
-    const auto log_density = student_t::Density<Link>::value(eta, plain, phi) + broadcast(-half_log_two_pi);
+    auto log_density = student_t::Density<Link>::value(eta, plain, phi);  // over the probability, once that is known
+    const Lanes log_sigma = numeric::constant_term(phi[0]);
     Lanes log_p;
     In share;  // the probability over its value
     Taylor<D, In> density;
     if constexpr (std::is_same_v<In, Lanes>) {
-      log_p = Tail<Lanes>(z, log_df).log_probability(near);
+      const auto p = Tail<Lanes>(z, log_df).probability(near);
+      log_p = p.log_value;
       share = broadcast(1.0);
-      density = exp(log_density + -log_p);
+      log_density.c[0] = p.log_hazard - log_sigma;
+      density = exp(log_density);
     } else {
-      const auto by_df = Tail<Taylor<2, Lanes>>(z, {{log_df, broadcast(1.0), broadcast(0.0)}}).log_probability(near);
-      log_p = by_df.c[0];
-      density = exp(log_density + -log_p);
+      const auto p = Tail<Taylor<2, Lanes>>(z, {{log_df, broadcast(1.0), broadcast(0.0)}}).probability(near);
+      const auto& by_df = p.log_value.c;
+      log_p = by_df[0];
+      log_density.c[0].value = p.log_hazard - log_sigma;
+      density = exp(log_density);
       const In& at = density.c[0];
       const Lanes by_sigma = sign * residual;
       share.value = broadcast(1.0);
-      share.slope = {by_sigma * at.value, by_df.c[1]};
-      share.second = {by_sigma * at.slope[0], by_sigma * at.slope[1], 2.0 * by_df.c[2] + by_df.c[1] * by_df.c[1]};
+      share.slope = {by_sigma * at.value, by_df[1]};
+      share.second = {by_sigma * at.slope[0], by_sigma * at.slope[1], 2.0 * by_df[2] + by_df[1] * by_df[1]};
     }
     return log(numeric::integrate(mu, share, sign * density)) + log_p;
   }
