@@ -169,7 +169,7 @@ def test_against_the_integral_of_the_density(family: str, link: str, phi: Phi) -
 
 @pytest.mark.parametrize("row", EXACT["student_t_tail"], ids=lambda row: f"{row['eta']}-{np.exp(row['log_df']):.3g}")
 def test_tail_of_student_in_fifty_digits(row: dict[str, Any]) -> None:
-    """Made by reference/exact_densities.py; both tails, and between them. Far out each derivative leaves fewer digits."""
+    """Made by reference/exact_densities.py; both tails and between. Far out each derivative leaves fewer digits."""
     eta, phi = np.full(1, row["eta"]), [0.0, row["log_df"]]
     found = _core.Family("censored_student_t", "identity").derivatives(
         eta, np.zeros(1), np.full(1, -np.inf), np.ones(1), phi

@@ -157,7 +157,7 @@ def test_conway_maxwell_in_fifty_digits(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("mu", "nu"), [(1e5, 0.01), (1e5, 1.0), (1e5, 50.0), (2e3, 0.05), (3e3, 50.0)])
 def test_conway_maxwell_of_large_means(mu: float, nu: float) -> None:
-    """Against a sum over thousands of terms, at one lambda: its mean is where y - mean is the derivative by log lambda."""
+    """Against sums over thousands of terms at one lambda, whose mean is the mu to ask for."""
     spread = np.sqrt(mu / nu)
     j = np.arange(max(1.0, np.floor(mu - 40 * spread)), np.ceil(mu + 40 * spread))
     middle = np.round(mu)

@@ -35,17 +35,60 @@ inline Lanes log_factorial_left(Lanes y, const Origin& at) {
          numeric::stirling_remainder(y + 1.0) - numeric::stirling_remainder(from);
 }
 
+/// What a term is of the one before it, but for lambda, of lanes that need not share nu: computed once for all lambda.
+class Ratios {
+ public:
+  struct Step {
+    Lanes log, power;  ///< of (the count / m), and that to the power -nu upwards, nu downwards
+  };
+
+  /// This thread's, for lanes of these origins.
+  static Ratios& from(const Origin& at, Lanes nu) {
+    thread_local Ratios kept;
+    kept.at_ = at;
+    kept.nu_ = nu;
+    kept.up_.clear();
+    kept.down_.clear();
+    return kept;
+  }
+
+  /// From m + i to the next count.
+  const Step& up(std::size_t i) {
+    while (up_.size() <= i) {
+      const Lanes log = numeric::log(at_.m + (static_cast<double>(up_.size()) + 1.0)) - at_.log_m;
+      up_.push_back({log, numeric::exp(-nu_ * log)});
+    }
+    return up_[i];
+  }
+  /// From m - i to the count before.
+  const Step& down(std::size_t i) {
+    while (down_.size() <= i) {
+      const Lanes j = at_.m - static_cast<double>(down_.size()), zero = broadcast(0.0);
+      const LaneBits there = j > 0.0;
+      const Lanes log = numeric::select(there, numeric::log(j) - at_.log_m, zero);
+      down_.push_back({log, numeric::exp(nu_ * log)});
+    }
+    return down_[i];
+  }
+
+ private:
+  Origin at_{};
+  Lanes nu_{};
+  std::vector<Step> up_, down_;
+};
+
 /// The terms at one lambda. for_each visits (j - m, term, g) of all that count; false if they are too many. The term of
 /// m is one; none is much larger where m is close to the mean. g is there where it is asked for.
 struct Terms {
   const Origin& at;
   Lanes slope, nu;
   Powers* powers;  ///< where all lanes share nu, and powers do not leave the numbers
+  Ratios* ratios;  ///< otherwise
 
   template <bool with_g, class Visit>
   bool for_each(Visit visit) const {
     visit(broadcast(0.0), broadcast(1.0), broadcast(0.0));
-    return powers ? by_powers<with_g>(visit) : by_exponents(visit);
+    return powers ? by_powers<with_g>(visit) : by_ratios(visit);
   }
 
  private:
@@ -98,25 +141,28 @@ struct Terms {
   }
 
   template <class Visit>
-  bool by_exponents(Visit visit) const {
-    const Lanes zero = broadcast(0.0);
-    Lanes total = broadcast(1.0), g = zero, k = zero;
-    for (int i = 0;; ++i) {
+  bool by_ratios(Visit visit) const {
+    const Lanes lambda = numeric::exp(slope), inverse = numeric::exp(-slope), zero = broadcast(0.0);
+    Lanes total = broadcast(1.0), term = total, g = zero, k = zero;
+    for (std::size_t i = 0;; ++i) {
+      const Ratios::Step& step = ratios->up(i);
       k += 1.0;
-      g += numeric::log(at.m + k) - at.log_m;
-      const Lanes term = numeric::exp(k * slope - nu * g);
+      g += step.log;
+      term *= lambda * step.power;
       total += term;
       visit(k, term, g);
       if (!any(term > negligible * total)) break;
       if (i > most_terms) return false;
     }
+    term = broadcast(1.0);
     g = k = zero;
-    for (int i = 0; i <= most_terms; ++i) {
+    for (std::size_t i = 0; i <= most_terms; ++i) {
       const LaneBits there = at.m + k > 0.0;
       if (!any(there)) return true;
-      g -= numeric::select(there, numeric::log(at.m + k) - at.log_m, zero);
+      const Ratios::Step& step = ratios->down(i);
       k -= 1.0;
-      const Lanes term = numeric::select(there, numeric::exp(k * slope - nu * g), zero);
+      g -= step.log;
+      term = numeric::select(there, term * (inverse * step.power), zero);
       total += term;
       visit(k, term, g);
       if (!any(term > negligible * total)) return true;
@@ -130,6 +176,7 @@ struct Root {
   Lanes mu, log_mu, nu;
   const Origin& at;
   Powers* powers;
+  Ratios* ratios;
 
   Lanes low, high;  ///< lambda is between mu^nu and mu (1 + mu)^(nu - 1)
 
@@ -142,6 +189,7 @@ struct Root {
     const bool fine = !any((nu != nu[0]) | (at.m >= Powers::most_count) | ~(low > -most) | ~(high < most)) &&
                       nu[0] * std::log(2.0 * Powers::most_count) < most;
     powers = fine ? &Powers::of(nu[0]) : nullptr;
+    ratios = fine ? nullptr : &Ratios::from(at, nu);
     low -= nu * at.log_m;
     high -= nu * at.log_m;
   }
@@ -166,13 +214,14 @@ struct Root {
     for (int i = 0; i < 200; ++i) {
       Lanes s0 = broadcast(0.0), s1 = s0, s2 = s0, s3 = s0;
       const Lanes shift = at.m - mu;
-      const bool enough = Terms{at, slope, nu, powers}.template for_each<false>([&](Lanes k, Lanes term, Lanes) {
-        const Lanes d = k + shift, first = term * d, second = first * d;
-        s0 += term;
-        s1 += first;
-        s2 += second;
-        s3 += second * d;
-      });
+      const bool enough =
+          Terms{at, slope, nu, powers, ratios}.template for_each<false>([&](Lanes k, Lanes term, Lanes) {
+            const Lanes d = k + shift, first = term * d, second = first * d;
+            s0 += term;
+            s1 += first;
+            s2 += second;
+            s3 += second * d;
+          });
       if (!enough) return broadcast(std::numeric_limits<double>::quiet_NaN());
       const Lanes excess = s1 / s0, square = s2 / s0, variance = square - excess * excess;
       const Lanes third = s3 / s0 - excess * (3.0 * square - 2.0 * excess * excess);
@@ -219,7 +268,7 @@ inline Moments<most, with_g> sums(const Root& root, Lanes slope) {
   found.slope = slope;
   const Lanes shift = root.at.m - root.mu;
   Lanes others = broadcast(0.0);  // beside the term of m, which is one
-  const Terms terms{root.at, slope, root.nu, root.powers};
+  const Terms terms{root.at, slope, root.nu, root.powers, root.ratios};
   const bool enough = terms.for_each<with_g>([&](Lanes k, Lanes term, Lanes g) {
     const Lanes d = k + shift;
     Lanes power = term;

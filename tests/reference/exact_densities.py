@@ -1,7 +1,7 @@
 """Log densities and their derivatives in fifty digits, by mpmath: python tests/reference/exact_densities.py
 
-Sums of all terms, roots by Newton's method and the incomplete beta function, none of which the core computes so. Derivatives are
-differences, with steps whose powers leave enough of the fifty digits.
+Sums of all terms, roots by Newton's method and the incomplete beta function, none of which the core computes so.
+Derivatives are differences, with steps whose powers leave enough of the fifty digits.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def student_tail(eta: Any, log_df: Any) -> Any:
 
 
 COUNTS = [
-    (1e-6, 0.3, 0.0), (1e-3, 5.0, 1.0), (0.4, 0.01, 2.0), (0.7, 30.0, 1.0), (2.9, 50.0, 3.0), (6.3, 0.4, 2.0), (12.0, 2.0, 19.0),
-    (40.0, 4.0, 37.0), (70.0, 0.3, 110.0), (90.0, 30.0, 91.0), (270.0, 0.5, 300.0),
+    (1e-6, 0.3, 0.0), (1e-3, 5.0, 1.0), (0.4, 0.01, 2.0), (0.7, 30.0, 1.0), (2.9, 50.0, 3.0), (6.3, 0.4, 2.0),
+    (12.0, 2.0, 19.0), (40.0, 4.0, 37.0), (70.0, 0.3, 110.0), (90.0, 30.0, 91.0), (270.0, 0.5, 300.0),
 ]  # fmt: skip
 
 with mp.workdps(50):
