@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,7 @@ from .reference_files import read_data, read_numbers
 from .test_derivatives import assert_near, difference
 
 Array = NDArray[np.float64]
+EXACT = json.loads((Path(__file__).parent / "reference" / "exact_densities.json").read_text(encoding="utf-8"))
 
 # the response and the other end of its range
 RANGES = [(0.4, 0.4), (0.7, -np.inf), (0.7, np.inf), (-0.5, 1.1), (1.0, 1.001), (2.0, 30.0), (-40.0, -0.2)]
@@ -161,6 +165,18 @@ def test_against_the_integral_of_the_density(family: str, link: str, phi: Phi) -
                 first, second = f"phi{r}_d{order}", f"phi{r}_{s}_d{order}"
                 numbers = difference(lambda h, first=first, s=s: at(by_phi={s: h})[first], 0.0, 0.006)
                 assert_near(d[second], numbers, 1e-8, second, size=d[first])
+
+
+@pytest.mark.parametrize("row", EXACT["student_t_tail"], ids=lambda row: f"{row['eta']}-{np.exp(row['log_df']):.3g}")
+def test_tail_of_student_in_fifty_digits(row: dict[str, Any]) -> None:
+    """Made by reference/exact_densities.py; both tails and between. Far out each derivative leaves fewer digits."""
+    eta, phi = np.full(1, row["eta"]), [0.0, row["log_df"]]
+    found = _core.Family("censored_student_t", "identity").derivatives(
+        eta, np.zeros(1), np.full(1, -np.inf), np.ones(1), phi
+    )
+    for name, value in row["expected"].items():
+        order = 0 if name == "value" else int(name[-1]) + name.count("1_")
+        assert found[name][0] == pytest.approx(value, rel=1e-13 * 30**order, abs=1e-14), name
 
 
 def marginal(data: pd.DataFrame, psi: Array) -> float:

@@ -21,6 +21,7 @@ from .reference_files import read_data
 
 Array = NDArray[np.float64]
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "dispersions.json").read_text(encoding="utf-8"))["fits"]
+EXACT = json.loads((Path(__file__).parent / "reference" / "exact_densities.json").read_text(encoding="utf-8"))
 
 
 def quietly(formula: str, data: pd.DataFrame, family: str, **options: Any) -> ml.MixedModelResults:
@@ -126,10 +127,10 @@ def test_conway_maxwell_is_the_poisson_at_one() -> None:
         np.testing.assert_allclose(d[name], poisson[name], rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("nu", [0.5, 0.9, 1.4, 2.0])
+@pytest.mark.parametrize("nu", [0.02, 0.5, 0.9, 1.4, 2.0, 8.0])
 def test_conway_maxwell_by_sums_and_by_series(nu: float) -> None:
     """On either side of where one takes over from the other; every derivative goes on."""
-    edge = np.log(1e4 / nu if nu < 1 else 1e4 * max(nu**3, 1 / nu))
+    edge = np.log(max(128 / nu, 30, 4 * nu))
     found = []
     for side in (-1e-12, 1e-12):
         eta = np.full(3, edge + side)
@@ -139,7 +140,55 @@ def test_conway_maxwell_by_sums_and_by_series(nu: float) -> None:
         )
     scale = np.exp(edge) * nu
     for name, value in found[0].items():
-        np.testing.assert_allclose(found[1][name], value, rtol=1e-7, atol=1e-11 * scale, err_msg=name)
+        np.testing.assert_allclose(found[1][name], value, rtol=1e-8, atol=1e-11 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("row", EXACT["conway_maxwell_poisson"], ids=lambda row: f"{row['mu']}-{row['nu']}")
+def test_conway_maxwell_in_fifty_digits(row: dict[str, Any]) -> None:
+    """Made by reference/exact_densities.py."""
+    found = _core.Family("conway_maxwell_poisson", "log").derivatives(
+        np.full(1, row["eta"]), np.full(1, row["y"]), np.ones(1), np.ones(1), [row["phi"]]
+    )
+    for name, value in row["expected"].items():
+        # high derivatives are what moments of higher order leave
+        most = {"value": 1e-14, "d1": 1e-13, "d2": 1e-12, "d3": 1e-10, "d4": 1e-9}.get(name, 1e-10)
+        assert found[name][0] == pytest.approx(value, rel=most, abs=1e-14 * (1 + row["mu"] * row["nu"])), name
+
+
+@pytest.mark.parametrize(("mu", "nu"), [(1e5, 0.01), (1e5, 1.0), (1e5, 50.0), (2e3, 0.05), (3e3, 50.0)])
+def test_conway_maxwell_of_large_means(mu: float, nu: float) -> None:
+    """Against sums over thousands of terms at one lambda, whose mean is the mu to ask for."""
+    spread = np.sqrt(mu / nu)
+    j = np.arange(max(1.0, np.floor(mu - 40 * spread)), np.ceil(mu + 40 * spread))
+    middle = np.round(mu)
+    more = (j - middle) / middle
+    # log j! - log middle! by Stirling's formula: what is left of both is below 1e-4 / middle
+    fall = (j + 0.5) * np.log1p(more) + (j - middle) * (np.log(middle) - 1) + (1 / j - 1 / middle) / 12
+    slope = nu * np.log(middle)
+    terms = np.exp((j - middle) * slope - nu * fall)
+    total = terms.sum()
+    mean = float(terms @ (j - middle) / total) + middle
+    y = np.floor(mean + np.array([-2.0, 0.0, 1.5]) * spread)
+    expected = (y - middle) * slope - nu * np.interp(y, j, fall) - np.log(total)
+    eta, one = np.full(3, np.log(mean)), np.ones(3)
+    found = _core.Family("conway_maxwell_poisson", "log").derivatives(eta, y, one, one, [-np.log(nu)])
+    np.testing.assert_allclose(found["value"], expected, rtol=1e-9, atol=1e-9)
+    variance = float(terms @ (j - mean) ** 2 / total)
+    np.testing.assert_allclose(found["d1"], (y - mean) * mean / variance, rtol=1e-7, atol=1e-6)
+
+
+def test_conway_maxwell_of_rows_with_and_without_one_nu() -> None:
+    """Rows that share nu share its powers; others sum by themselves."""
+    family, eta = _core.Family("conway_maxwell_poisson", "log"), np.repeat(np.linspace(-9.0, 6.0, 31), 4)
+    y, one = np.tile([0.0, 1.0, 12.0, 90.0], 31), np.ones(124)
+    for nu in (0.1, 0.7, 1.0, 3.0, 30.0):
+        phi = np.full((124, 1), -np.log(nu))
+        shared = family.derivatives(eta, y, one, one, phi[0])
+        phi[::2] += 1e-14
+        own = family.derivatives(eta, y, one, one, phi)
+        for name, value in shared.items():
+            least = {"d3": 1e-9, "d4": 1e-8}.get(name, 1e-10)
+            np.testing.assert_allclose(own[name], value, rtol=least, atol=least * nu, err_msg=f"{nu}, {name}")
 
 
 def test_geometric_is_the_negative_binomial_of_size_one() -> None:
