@@ -52,6 +52,25 @@ def log_likelihoods(data: pd.DataFrame, psi: np.ndarray, trait: np.ndarray) -> n
     return np.log(probabilities(psi, trait)[np.arange(3), y]).sum(1)
 
 
+def test_a_slope_that_is_put_first_is_searched_with() -> None:
+    """The intercept has next to no variance, so that the factor of the covariance is turned on the way."""
+    rng = np.random.default_rng(5)
+    n, m = 200, 30
+    group, item, x = np.repeat(np.arange(n), m), np.tile(np.arange(m) % 5, n), rng.normal(size=n * m)
+    eta = (1.5 * rng.normal(size=n)[group] + 0.5) * x + 0.02 * rng.normal(size=n)[group]
+    cuts = np.sort(rng.normal(size=(5, 3)) * 1.3, axis=1) + np.arange(3) * 0.2
+    y = 1 + ((eta + rng.logistic(size=n * m))[:, None] > cuts[item]).sum(1)
+    data = pd.DataFrame({"y": y, "x": x, "one": 1.0, "g": group, "item": np.array(list("abcde"))[item]})
+    with pytest.warns(ml.SingularFitWarning):
+        usual, turned = (
+            ml.fit(f"y ~ x + ({term} | g)", data, "cumulative", nominal="~ item", threads=1)
+            for term in ("1 + x", "0 + x + one")
+        )
+    assert usual.fit.optimization.n_evaluations <= turned.fit.optimization.n_evaluations + 3
+    assert usual.llf == pytest.approx(turned.llf, abs=1e-8)
+    np.testing.assert_allclose(usual.fit.random_cov[0][::-1, ::-1], turned.fit.random_cov[0], rtol=1e-6)
+
+
 # ---- the likelihood -----------------------------------------------------------------------------------------------
 
 
