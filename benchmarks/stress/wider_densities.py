@@ -12,6 +12,7 @@ from .densities import Density
 from .ordered import Adjacent, Scaled, Stages, cuts
 from .parts import Rows, Split
 from .problem import Array, Problem
+from .recipe import CHOICES
 from .several import Choice, RandomSigma, RandomZero
 from .wider import KINDS_OF_ROWS
 
@@ -43,7 +44,7 @@ def wider_density(problem: Problem, phi: Array | None) -> Any:
         return two_kinds(problem, phi)
     if part == "custom":
         return LogLogistic(problem, np.zeros(1) if phi is None else phi)
-    if part in ("multinomial", "conditional"):
+    if part in ("multinomial", *CHOICES):
         return Choice(problem, part == "multinomial")
     if part in ("random zero", "random dispersion"):
         own = {"random dispersion": RandomSigma, "random zero": RandomZero}[part]
