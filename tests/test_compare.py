@@ -189,8 +189,28 @@ def test_refusals() -> None:
     logit = ml.fit("use ~ age + (1 | district)", data, family="binomial")
     with pytest.raises(ml.DataError, match="n_quadrature=1 and 5 points"):
         compare(logit, ml.fit("use ~ age + urban + (1 | district)", data, family="binomial", n_quadrature=5))
+    five = ml.fit("use ~ age + urban + (1 | district)", data, family="binomial", n_quadrature=5)
+    fixed = ml.fit("use ~ age", data, family="binomial")
+    with pytest.raises(ml.DataError, match="n_quadrature=1 and 5 points"):
+        compare(fixed, logit, five)
+    with pytest.raises(ml.DataError, match="n_quadrature=1 and 5 points"):
+        ml.rank(fixed, logit, five)
     with pytest.raises(ml.DataError, match=r"binomial\(logit\) and binomial\(probit\)"):
         compare(logit, ml.fit("use ~ age + urban + (1 | district)", data, family="binomial", link="probit"))
+
+
+@pytest.mark.parametrize("points", [1, 7])
+def test_without_random_effects_the_likelihood_is_exact(points: int) -> None:
+    """It stands beside any number of quadrature points."""
+    data = ml.datasets.contraception()
+    fixed = ml.fit("use ~ age", data, family="binomial")
+    random = ml.fit("use ~ age + (1 | district)", data, family="binomial", n_quadrature=points)
+    for fits in ((fixed, random), (random, fixed)):
+        table = compare(*fits)
+        chi2 = 2 * (random.llf - fixed.llf)
+        assert table["chi2"].iloc[1] == pytest.approx(chi2, rel=1e-12)
+        assert table["p_value"].iloc[1] == pytest.approx(stats.chi2.sf(chi2, 1) / 2, rel=1e-9)
+        assert list(ml.rank(*fits).index) == [str(random.fit.design.formula), str(fixed.fit.design.formula)]
 
 
 # ---- offsets -----------------------------------------------------------------------------------------------------

@@ -52,6 +52,25 @@ def log_likelihoods(data: pd.DataFrame, psi: np.ndarray, trait: np.ndarray) -> n
     return np.log(probabilities(psi, trait)[np.arange(3), y]).sum(1)
 
 
+def test_a_slope_that_is_put_first_is_searched_with() -> None:
+    """The intercept has next to no variance, so that the factor of the covariance is turned on the way."""
+    rng = np.random.default_rng(5)
+    n, m = 200, 30
+    group, item, x = np.repeat(np.arange(n), m), np.tile(np.arange(m) % 5, n), rng.normal(size=n * m)
+    eta = (1.5 * rng.normal(size=n)[group] + 0.5) * x + 0.02 * rng.normal(size=n)[group]
+    cuts = np.sort(rng.normal(size=(5, 3)) * 1.3, axis=1) + np.arange(3) * 0.2
+    y = 1 + ((eta + rng.logistic(size=n * m))[:, None] > cuts[item]).sum(1)
+    data = pd.DataFrame({"y": y, "x": x, "one": 1.0, "g": group, "item": np.array(list("abcde"))[item]})
+    with pytest.warns(ml.SingularFitWarning):
+        usual, turned = (
+            ml.fit(f"y ~ x + ({term} | g)", data, "cumulative", nominal="~ item", threads=1)
+            for term in ("1 + x", "0 + x + one")
+        )
+    assert usual.fit.optimization.n_evaluations <= turned.fit.optimization.n_evaluations + 3
+    assert usual.llf == pytest.approx(turned.llf, abs=1e-8)
+    np.testing.assert_allclose(usual.fit.random_cov[0][::-1, ::-1], turned.fit.random_cov[0], rtol=1e-6)
+
+
 # ---- the likelihood -----------------------------------------------------------------------------------------------
 
 
@@ -77,6 +96,11 @@ MEAN = [0.3, 0.5, 0.2, 0.1]  # of the items, and of x
     ("family", "fixed", "given", "psi"),
     [
         ("cumulative", "0", {"nominal": "~ 0 + item"}, [*TRAIT, -1, 0, 1, 0.1, 0.2, 0.1, -0.1, 0, 0.2]),
+        (
+            *("cumulative", "0", {"nominal": "~ 0 + item + x"}),
+            [*TRAIT, -1, 0, 1, 0.1, 0.2, 0.1, -0.1, 0, 0.2, 0.05, 0.1, 0.1],
+        ),
+        ("adjacent", "0", {"nominal": "~ 0 + item"}, [*TRAIT, -1, 0, 1, 0.1, 0.2, 0.1, -0.1, 0, 0.2]),
         ("cumulative", "0", {"nominal": "~ x", "link": "cloglog"}, [*TRAIT, -1, 0, 1, 0.1, 0.15, 0.2]),
         ("cumulative", "x", {"thresholds": "equidistant", "link": "probit"}, [0.2, *TRAIT, -0.8, 0.9]),
         ("negative_binomial", "0 + item + x", {}, [*MEAN, *TRAIT, 0.4]),
@@ -113,6 +137,22 @@ def test_what_each_person_adds(answers: pd.DataFrame, graded: Any) -> None:
     other = _core.contributions(two._core, y, wide, 9, True, None, 0, 1)
     np.testing.assert_allclose(found.loglik, other.loglik, rtol=1e-10)
     np.testing.assert_allclose(found.gradient, np.delete(other.gradient, [3, 4], axis=1), atol=1e-9)
+
+
+@pytest.mark.parametrize("nominal", ["~ 0 + item", "~ 0 + item + x", "~ 0 + item + item:x"])
+def test_which_item_is_the_first_does_not_matter(answers: pd.DataFrame, nominal: str) -> None:
+    """Thresholds of the others are differences from it, which the search does not have."""
+    one, other = (
+        ml.fit(FORMULA, answers.assign(item=items), "cumulative", nominal=nominal, n_quadrature=15)
+        for items in (answers["item"], answers["item"].map({"a": "c", "b": "a", "c": "b"}))
+    )
+    assert one.llf == pytest.approx(other.llf, abs=1e-8)
+    again = one.model.fit(n_quadrature=15, start=one.fit.psi, max_iter=0)
+    assert again.llf == pytest.approx(one.llf, abs=1e-9)
+    at, there = one.item_parameters(), other.item_parameters()
+    for k, name in enumerate("cab"):
+        moved = there.loc[f"item[{name}]"].to_numpy(float)
+        np.testing.assert_allclose(at.iloc[k].to_numpy(float), moved, rtol=2e-4, atol=1e-6)
 
 
 # ---- items --------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 from scipy.integrate import quad
+from scipy.optimize import minimize
 from scipy.stats import binom, gamma, multivariate_normal, nbinom, norm, poisson
 
 import multilevel as ml
@@ -35,6 +36,7 @@ from stress.parts import density_of  # noqa: E402
 from stress.plain import Plain  # noqa: E402
 from stress.problem import Problem, Term  # noqa: E402
 from stress.recipe import (  # noqa: E402
+    BRANDS,
     FULL,
     KINDS,
     LATENT,
@@ -258,6 +260,7 @@ def test_linear_likelihood(method: str) -> None:
 
 
 def wider_design(part: str, first: int = WIDER) -> Design:
+    first = BRANDS if part == "brands" else first
     seed = next(s for s in itertools.count(first) if draw(np.random.default_rng(s), s).part == part)
     return design(seed)
 
@@ -282,6 +285,51 @@ def test_derivatives_of_more_densities(part: str) -> None:
         np.testing.assert_allclose(second[:, :, k], bend.reshape(-1, count), rtol=1e-5, atol=1e-5)
     nodes = np.column_stack([eta, eta + 1])
     np.testing.assert_allclose(density.value(nodes)[:, 0], density.value(eta))
+
+
+def test_alternatives_of_brands_are_one_cluster() -> None:
+    """Each variant by its definition, with every random effect a dimension of one integral."""
+    rng, seen = np.random.default_rng(4), set()
+    for seed in itertools.count(BRANDS):
+        if draw(np.random.default_rng(seed), seed).part != "brands":
+            continue
+        made = design(seed)
+        problem, sets = made.problem(), made.frame["set"].to_numpy()
+        if made.recipe.variant in seen or not problem.crossed_sets:
+            continue
+        seen.add(made.recipe.variant)
+        assert (made.frame.groupby("set")["y"].sum() == 1).all()
+        assert not made.frame.duplicated(["set", "brand"]).any()
+        n_theta = sum(term.q * (term.q + 1) // 2 for term in problem.terms)
+        psi = np.concatenate([0.3 * rng.normal(size=problem.p), rng.uniform(0.3, 0.9, n_theta)])
+        value, columns, at = Plain(problem.in_order()).loglik(psi), [], problem.p
+        for term in problem.terms:
+            root = np.zeros((term.q, term.q))
+            root[np.triu_indices(term.q)[::-1]] = psi[at : at + term.q * (term.q + 1) // 2]
+            at += term.q * (term.q + 1) // 2
+            levels = problem.codes[term.factor][:, None] == np.arange(problem.levels(term.factor))
+            own = (levels[:, :, None] * (term.Z @ root)[:, None, :]).reshape(len(sets), -1)
+            columns.append(own)
+        S, fixed = np.hstack(columns), problem.offset + problem.X @ psi[: problem.p]
+        chosen, of_set = problem.y == 1, sets[:, None] == np.unique(sets)
+
+        def shares(v: np.ndarray, S: Any = S, fixed: Any = fixed, of_set: Any = of_set) -> np.ndarray:
+            p = np.exp(fixed + S @ v)
+            return p / (of_set @ (of_set.T @ p))
+
+        def loss(v: np.ndarray, chosen: Any = chosen, shares: Any = shares) -> float:
+            return float(0.5 * v @ v - np.log(shares(v)[chosen]).sum())
+
+        def slope(v: np.ndarray, S: Any = S, chosen: Any = chosen, shares: Any = shares) -> np.ndarray:
+            return v - S.T @ (chosen - shares(v))
+
+        mode = minimize(loss, np.zeros(S.shape[1]), jac=slope, method="BFGS", options={"gtol": 1e-9}).x
+        p = shares(mode)
+        mean = of_set.T @ (p[:, None] * S)
+        H = np.eye(S.shape[1]) + S.T @ (p[:, None] * S) - mean.T @ mean
+        assert value == pytest.approx(-loss(mode) - 0.5 * np.linalg.slogdet(H)[1], rel=1e-9)
+        if len(seen) == 3:
+            return
 
 
 @pytest.mark.parametrize("part", ["adjacent", "continuation", "reverse_continuation", "scale", "multinomial"])
@@ -565,7 +613,8 @@ def test_a_seed_is_a_design() -> None:
     assert {design(seed).recipe.kind for seed in range(300)} == set(KINDS)
     recipes = [draw(np.random.default_rng(FULL + seed), FULL + seed) for seed in range(2000)]
     wider = [draw(np.random.default_rng(WIDER + seed), WIDER + seed).part for seed in range(400)]
-    assert set(wider) >= {*WIDER_PARTS, *SEVERAL_PREDICTORS}
+    assert set(wider) >= {*WIDER_PARTS, *SEVERAL_PREDICTORS} - {"brands"}
+    assert "brands" not in wider
     everything = {(recipe.family, recipe.link) for recipe in recipes}
     assert everything == set(LINKS)
     latent = [draw(np.random.default_rng(LATENT + seed), LATENT + seed) for seed in range(2000)]

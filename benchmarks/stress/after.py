@@ -16,6 +16,7 @@ from .designs import Design
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
+from .recipe import CHOICES
 from .restarts import reach_of
 
 LEVEL, HALF = 0.95, 1.920729410347062  # half the quantile of chi-squared with one degree of freedom
@@ -80,7 +81,7 @@ def linear_predictors(made: Design, results: Any) -> Array:
 def predicted(fitted: Fitted) -> bool:
     """Linear predictors of some rows, taken as new data in another order."""
     made, results = fitted.made, fitted.results
-    if made.recipe.part == "conditional":  # whose sets are whole
+    if made.recipe.part in CHOICES:  # whose sets are whole
         return False
     eta = linear_predictors(made, results).reshape(len(made.frame), -1)
     if made.recipe.part in ("random zero", "random dispersion"):

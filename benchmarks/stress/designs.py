@@ -12,7 +12,7 @@ from scipy.special import gamma as gamma_function
 
 from . import numbers, parts, several, wider
 from .problem import Array, Problem, Term
-from .recipe import RATES, SEVERAL_PREDICTORS, STAGES, TIMES, TRAITS, UNSHIFTED, WIDER_PARTS, Recipe, draw
+from .recipe import CHOICES, RATES, SEVERAL_PREDICTORS, STAGES, TIMES, TRAITS, UNSHIFTED, WIDER_PARTS, Recipe, draw
 from .structures import ar1_root, cs_root
 
 
@@ -48,7 +48,7 @@ class Design:
 
     @property
     def _intercept(self) -> str:
-        return "0" if self.recipe.part == "conditional" else "1"
+        return "0" if self.recipe.part in CHOICES else "1"
 
     def arguments(self) -> dict[str, Any]:
         """Of `MixedModel`."""
@@ -104,7 +104,7 @@ class Design:
         )
         if recipe.part == "multinomial":
             return several.of_categories(problem, wider.base_of(recipe, problem.categories))
-        if recipe.part == "conditional":
+        if recipe.part in CHOICES:
             return replace(problem, predictors=wider.ALTERNATIVES)
         return several.of_two(problem) if recipe.part in ("random zero", "random dispersion") else problem
 
@@ -134,9 +134,11 @@ def design(seed: int) -> Design:
 
         return item_design(rng, recipe)
     frame = _rows(rng, recipe)
-    if recipe.part == "conditional":  # whole sets
+    if recipe.part in CHOICES:  # whole sets
         frame = frame.iloc[: max(len(frame) // wider.ALTERNATIVES, 2) * wider.ALTERNATIVES]
         frame = frame.reset_index(drop=True)
+    if recipe.part == "brands":
+        frame["brand"] = wider.brands(rng, len(frame))
     n = len(frame)
     standard = rng.normal(size=n)
     if recipe.group_level:
@@ -154,8 +156,8 @@ def design(seed: int) -> Design:
         frame["x2"] = 2 * frame["x"] if rng.random() < 0.5 else 1.0
         fixed.append("x2")
     bars = terms(recipe, frame)
-    if recipe.part == "conditional":
-        fixed, bars = [*dict.fromkeys([*fixed, "z"])], [Bar("(0 + z | g)", ("g",), ("z",))]
+    if recipe.part in CHOICES:
+        fixed, bars = [*dict.fromkeys([*fixed, "z"])], _bars_of_choices(recipe)
     eta = recipe.intercept + recipe.slope * standard * bool(fixed) + _effects(rng, recipe, frame, bars, standard)
     made = Design(recipe, frame, "y", fixed, bars)
     if recipe.offset:
@@ -244,6 +246,15 @@ def terms(recipe: Recipe, frame: pd.DataFrame) -> list[Bar]:
         frame["s"] = np.array(list("abcdefghijkl"))[frame["t"]]
         return [Bar("cs(0 + s | g)", g, "s", "cs")]
     return found.get(recipe.kind, [intercept])
+
+
+def _bars_of_choices(recipe: Recipe) -> list[Bar]:
+    """A slope of persons; of brands, which differ within a set, a liking by itself or beside it, or with a slope."""
+    of_persons = Bar("(0 + z | g)", ("g",), ("z",))
+    liked = Bar("(1 | brand)", ("brand",), ("1",))
+    if recipe.part != "brands":
+        return [of_persons]
+    return [[liked], [of_persons, liked], [of_persons, Bar("(1 + z | brand)", ("brand",), ("1", "z"))]][recipe.variant]
 
 
 def _effects(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, bars: list[Bar], x: Array) -> Array:

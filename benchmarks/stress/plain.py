@@ -20,7 +20,7 @@ class Plain:
         self.problem = problem
         self.linear = Linear(problem) if problem.linear else None
         self.given: Array | None = None  # modes, in v
-        self.single = len(problem.codes) == 1
+        self.single = len(problem.codes) == 1 and not problem.crossed_sets
         self.outer = nesting(problem) if len(problem.codes) == 2 and problem.points > 1 else None
         self.known: dict[bytes, tuple[float, Array | None]] = {}  # values from many starts, and their modes
 
@@ -100,7 +100,7 @@ class Plain:
             return -np.inf
 
     def clusters(self, psi: Array, density: Density, fixed: Array) -> Clusters:
-        """One cluster per level of a single factor; with several factors all random effects together."""
+        """One cluster per level of a single factor; all together with several, or where levels differ within a set."""
         problem = self.problem
         n = len(problem.y)
         own = roots(problem, psi)

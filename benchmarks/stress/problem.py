@@ -76,6 +76,12 @@ class Problem:
     def p(self) -> int:
         return self.X.shape[1]
 
+    @property
+    def crossed_sets(self) -> bool:
+        """Whether the predictors of a row belong to different levels: its alternatives, of a factor of theirs."""
+        deep = [codes.reshape(-1, self.predictors) for codes in self.codes]
+        return any(bool((own != own[:, :1]).any()) for own in deep)
+
     def levels(self, factor: int) -> int:
         return int(self.codes[factor].max()) + 1
 
@@ -94,8 +100,8 @@ class Problem:
         )
 
     def in_order(self) -> Problem:
-        """Rows sorted by the levels of the first factor, then the second."""
-        if not self.codes:
+        """Rows sorted by the levels of the first factor, then the second; alternatives of different levels stay."""
+        if not self.codes or self.crossed_sets:
             return self
         return self.rows(np.lexsort(self.codes[::-1]))
 

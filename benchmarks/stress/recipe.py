@@ -168,7 +168,10 @@ SEVERAL_PREDICTORS = {
     "conditional": (("conditional", "logit"),),
     "random zero": (("poisson", "log"), ("negative_binomial", "log"), ("geometric", "log")),
     "random dispersion": (("gaussian", "identity"),),
+    "brands": (("conditional", "logit"),),  # alternatives that come back, with random effects of their own
 }
+CHOICES = ("conditional", "brands")  # parts whose rows are alternatives
+BRANDS = 6 * 10**8  # seeds from here on draw brands
 SHARE_OF_SEVERAL = {"intercept": 0.6, "slope": 0.6, "independent slope": 0.6, "slope alone": 0.6, "two terms": 0.6}
 SHARE_OF_SEVERAL |= {"crossed": 0.3, "three factors": 0.3, "nested": 0.3, "crossed slopes": 0.2, "nested slopes": 0.2}
 OF_TRAITS = (  # families, links, and what is drawn for items
@@ -235,6 +238,11 @@ def links_of(seed: int) -> dict[tuple[str, str], int]:
     return drawn | MORE_LINKS if seed >= MORE else drawn
 
 
+def several_of(seed: int) -> dict[str, tuple[tuple[str, str], ...]]:
+    """The parts with several predictors of a row that a seed draws from, with their families and links."""
+    return {part: own for part, own in SEVERAL_PREDICTORS.items() if part != "brands" or seed >= BRANDS}
+
+
 def family_of(seed: int) -> str:
     """The family of a seed."""
     return draw(np.random.default_rng(seed), seed).family
@@ -266,7 +274,7 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         family, link = parts[part][int(rng.integers(len(parts[part])))]
     share = 0.4 if seed >= MORE else 0.75
     if seed >= WIDER and kind not in ("constant groups", "separation", "no groups") and rng.random() < share:
-        drawn = SEVERAL_PREDICTORS if rng.random() < SHARE_OF_SEVERAL.get(kind, 0.0) else WIDER_PARTS
+        drawn = several_of(seed) if rng.random() < SHARE_OF_SEVERAL.get(kind, 0.0) else WIDER_PARTS
         part = _pick(rng, {name: 0.3 if name == "custom" else 1.0 for name in drawn})  # a density in Python is slow
         family, link = drawn[part][int(rng.integers(len(drawn[part])))]
     linear = (family, link) == ("gaussian", "identity") and not part
@@ -289,7 +297,7 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         if linear and kind != "no groups"
         else "ml",
         points=1
-        if linear or part == "restricted" or (several and kind in SEVERAL)
+        if linear or part in ("restricted", "brands") or (several and kind in SEVERAL)
         else _points(rng, "two slopes" if several and kind != "intercept" else kind),
         n_groups=n_groups,
         size=size,
@@ -302,12 +310,12 @@ def draw(rng: np.random.Generator, seed: int) -> Recipe:
         slope=float(rng.choice([0.0, 0.1] if narrow else [0.0, 0.5, 0.5, -1.0, 2.0])),
         sigma=float(rng.choice([0.05, 0.3, 1.0, 3.0])),
         trials=int(rng.choice([1, 1, 1, 5, 20, 1000])),
-        weighted=bool(rng.random() < 0.15) and part not in ("censored", "interval", "two kinds", "conditional"),
+        weighted=bool(rng.random() < 0.15) and part not in ("censored", "interval", "two kinds", *CHOICES),
         offset=bool(rng.random() < 0.15) and part != "multinomial",
         deficient=bool(rng.random() < 0.06),
         extra=bool(rng.random() < 0.3),
         group_level=bool(rng.random() < 0.15),
-        shuffled=bool(rng.random() < 0.5) and part != "conditional",
+        shuffled=bool(rng.random() < 0.5) and part not in CHOICES,
         binary=bool(rng.random() < 0.12),
         response_scale=float(rng.choice([1.0, 1e-4, 1e5], p=[0.8, 0.1, 0.1])) if linear else 1.0,
         variant=int(rng.integers(3)),

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 import multilevel as ml
 
 from .problem import Array
-from .recipe import STAGES, Recipe
+from .recipe import CHOICES, STAGES, Recipe
 
 KINDS_OF_ROWS = (  # of v = 0 and v = 1
     (("binomial", "logit"), ("poisson", "log")),
@@ -41,7 +42,7 @@ def arguments(recipe: Recipe, categories: int) -> dict[str, Any]:
         return {"family": "cumulative", "link": recipe.link, "scale": "~ v", **levels}
     if recipe.part == "multinomial":
         return {"family": "multinomial", "base": base_of(recipe, categories), **levels}
-    if recipe.part == "conditional":
+    if recipe.part in CHOICES:
         return {"family": "conditional", "choice_set": "set"}
     if recipe.part == "custom":
         return {"family": LOG_LOGISTIC}
@@ -51,6 +52,13 @@ def arguments(recipe: Recipe, categories: int) -> dict[str, Any]:
     formula = {"random zero": {"zero_inflation": "~ v + (1 | g)"}, "random dispersion": {"dispersion": "~ v + (1 | g)"}}
     more = formula.get(recipe.part, {"dispersion": "~ v"})
     return {"family": recipe.family, "link": recipe.link, **more}
+
+
+def brands(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """Of the alternatives of each set, some of a few that all sets have theirs from."""
+    several = int(rng.integers(ALTERNATIVES, 13))
+    drawn = [rng.permutation(several)[:ALTERNATIVES] for _ in range(n // ALTERNATIVES)]
+    return np.unique(np.concatenate(drawn), return_inverse=True)[1].astype(np.int64)
 
 
 def base_of(recipe: Recipe, categories: int) -> int:
@@ -71,11 +79,14 @@ def respond(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, eta: 
         utility = rng.gumbel(size=(n, 3)) + np.outer(eta, [0.0, 1.0, 0.3])
         utility += 0.8 * rng.normal(size=(g.max() + 1, 3))[g]
         frame["y"] = 1 + np.unique(utility.argmax(1), return_inverse=True)[1].ravel()
-    elif part == "conditional":
+    elif part in CHOICES:
         sets = np.arange(n) // ALTERNATIVES
         frame["g"] = frame["g"].to_numpy()[ALTERNATIVES * sets]
         frame["set"] = sets
         utility = rng.gumbel(size=n) + recipe.slope * frame["z"] + rng.normal(size=g.max() + 1)[frame["g"]] * frame["z"]
+        if part == "brands":
+            brand = frame["brand"].to_numpy()
+            utility += recipe.sds[1] * rng.normal(size=brand.max() + 1)[brand]
         best = utility.groupby(sets).transform("max")
         frame["y"] = (utility == best).astype(int)
     elif part == "two kinds":

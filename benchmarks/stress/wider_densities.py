@@ -11,6 +11,7 @@ from scipy.special import expit, log_expit
 from .densities import Density
 from .ordered import Adjacent, Scaled, Stages, cuts
 from .problem import Array, Problem
+from .recipe import CHOICES
 from .rows import Rows, Split
 from .several import Choice, RandomSigma, RandomZero
 from .wider import KINDS_OF_ROWS
@@ -43,7 +44,7 @@ def wider_density(problem: Problem, phi: Array | None) -> Any:
         return two_kinds(problem, phi)
     if part == "custom":
         return LogLogistic(problem, np.zeros(1) if phi is None else phi)
-    if part in ("multinomial", "conditional"):
+    if part in ("multinomial", *CHOICES):
         return Choice(problem, part == "multinomial")
     if part in ("random zero", "random dispersion"):
         own = {"random dispersion": RandomSigma, "random zero": RandomZero}[part]

@@ -80,14 +80,15 @@ int check_points(const model::Model& model, int points) {
 
 QuadratureCheck check_quadrature(const model::Model& model, const model::Response& response, const FitOptions& options,
                                  const search::Optimum& optimum, const Eigen::MatrixXd& covariance,
-                                 const likelihood::Monitor& monitor) {
+                                 const likelihood::Monitor& monitor,
+                                 const std::shared_ptr<likelihood::SparseRows>& rows) {
   QuadratureCheck check;
   check.exact = model.is_exact();
   check.n_points = check.exact ? options.n_quadrature : check_points(model, options.n_quadrature);
   check.shift = Eigen::VectorXd::Zero(optimum.psi.size());
   if (check.exact || check.n_points == 0) return check;
-  const auto finer =
-      make_objective(model, response, check.n_points, options.threads, monitor, likelihood::Derivatives::gradient);
+  const auto finer = make_objective(model, response, check.n_points, options.threads, monitor,
+                                    likelihood::Derivatives::gradient, options.most_bytes, rows);
   std::vector<double> modes = optimum.modes;
   likelihood::Sums sums;
   if (!finer->evaluate(optimum.psi, modes, sums)) {
@@ -188,7 +189,7 @@ std::unique_ptr<likelihood::Objective> make_restricted(const model::Model& model
 
 search::Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options,
                        const Start& plain, std::vector<bool>& free, FitRecord& record,
-                       const likelihood::Monitor& monitor) {
+                       const likelihood::Monitor& monitor, const std::shared_ptr<likelihood::SparseRows>& rows) {
   Eigen::VectorXd psi = plain.psi;
   std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
   search::AscentOptions ascent;
@@ -198,7 +199,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   ascent.plain_start = [&] {
     return options.start.size() == 0
                ? plain.psi
-               : starting_values(model, response, start_stride(model), options.threads, monitor).psi;
+               : starting_values(model, response, start_stride(model), options.threads, monitor, rows).psi;
   };
   search::NewtonOptions rough = ascent.newton;
   rough.look_for_separation = rough.mode_covariance = false;
@@ -220,7 +221,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
     if (stride > 1) {
       const int points = model.is_exact() ? 1 : std::min(start_points, options.n_quadrature);
       likelihood::PanelObjective part(model, response, points, likelihood::Derivatives::hessian, true, options.threads,
-                                      quiet);
+                                      quiet, rows);
       part.use_every(stride);
       rough.gain_tolerance = 0.1;
       rough.most_iterations = 20;
@@ -232,7 +233,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
     if (options.n_quadrature > start_points && !model.is_exact()) {
       // The Laplace optimum is near and cheap.
       const auto laplace = make_objective(model, response, start_points, options.threads, quiet,
-                                          likelihood::Derivatives::hessian, options.most_bytes);
+                                          likelihood::Derivatives::hessian, options.most_bytes, rows);
       rough.gain_tolerance = 0.05;
       rough.most_iterations = options.most_iterations;
       rough.look_for_separation = true;
@@ -247,12 +248,12 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   const auto objective = options.restricted
                              ? make_restricted(model, response, options, monitor)
                              : make_objective(model, response, options.n_quadrature, options.threads, monitor,
-                                              likelihood::Derivatives::hessian, options.most_bytes);
+                                              likelihood::Derivatives::hessian, options.most_bytes, rows);
   // Elsewhere is looked for by Laplace's approximation where the rule is much dearer.
   std::unique_ptr<likelihood::Objective> scout;
   if (ascent.restarts && options.n_quadrature > 1 && !model.is_exact()) {
     scout = make_objective(model, response, 1, options.threads, quiet, likelihood::Derivatives::hessian,
-                           options.most_bytes);
+                           options.most_bytes, rows);
     if (cheaper * scout->work() < objective->work()) ascent.scout = scout.get();
   }
   search::Ascent found = search::ascend(*objective, response, psi, std::move(modes), ascent, monitor);
@@ -368,7 +369,8 @@ FitRecord empty_record(const model::Model& model) {
 
 std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model, const model::Response& response,
                                                       int n_quadrature, int threads, const likelihood::Monitor& monitor,
-                                                      likelihood::Derivatives derivatives, double most_bytes) {
+                                                      likelihood::Derivatives derivatives, double most_bytes,
+                                                      std::shared_ptr<likelihood::SparseRows> rows) {
   if (model.factors().size() > 1 && (model.has_sets() || model.several_predictors())) {
     if (n_quadrature != 1)
       throw std::invalid_argument("several grouping factors of choices or of several predictors have no quadrature");
@@ -380,7 +382,7 @@ std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model,
     return std::make_unique<likelihood::SeveralObjective>(model, response, n_quadrature, threads, monitor);
   if (model.factors().size() <= 1)
     return std::make_unique<likelihood::PanelObjective>(model, response, n_quadrature, derivatives, true, threads,
-                                                        monitor);
+                                                        monitor, std::move(rows));
   if (n_quadrature == 1)
     return std::make_unique<likelihood::JointObjective>(model, response, threads, monitor, most_bytes);
   if (!model.nesting()) throw std::invalid_argument("crossed grouping factors have no quadrature");
@@ -400,18 +402,19 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   FitRecord record = empty_record(model);
   std::vector<bool> free(static_cast<std::size_t>(P), true);
   if (options.start.size() > 0 && options.start.size() != P) throw std::invalid_argument("start has the wrong length");
+  const auto rows = std::make_shared<likelihood::SparseRows>(model, response);
   Start start;
   if (linear) {
     // Starts from cross-products.
   } else if (options.start.size() > 0) {
     start.psi = scale.inward(options.start);
   } else {
-    start = starting_values(model, response, start_stride(model), options.threads, monitor);
+    start = starting_values(model, response, start_stride(model), options.threads, monitor, rows);
     record.ending = start.ending;
     if (start.ending != search::Ending::converged) return record;
   }
   search::Optimum optimum = linear ? search_linear(model, response, options, free, record, monitor)
-                                   : search(model, response, options, start, free, record, monitor);
+                                   : search(model, response, options, start, free, record, monitor, rows);
   record.ending = optimum.ending;
   record.trace = optimum.trace;
   if (optimum.sums.failed_cluster >= 0 && model.q() > 0) {
@@ -428,7 +431,7 @@ FitRecord fit(const model::Model& model, const model::Response& response, const 
   const Eigen::MatrixXd basis = model.random_basis(response);
   set_boundary(model, optimum, free, basis, record);
   if (options.check_quadrature) {
-    record.quadrature = check_quadrature(model, response, options, optimum, covariance, monitor);
+    record.quadrature = check_quadrature(model, response, options, optimum, covariance, monitor, rows);
     scale_shifts(scale, covariance, record);
   }
   set_modes(model, optimum, basis, record);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "likelihood/one_factor/sparse_rows.hpp"
 #include "search/ascent.hpp"
 #include "search/boundary.hpp"
 
@@ -56,11 +57,11 @@ struct FitRecord {
 /// The most nodes per cluster.
 inline constexpr int most_nodes = 10000;
 
-/// The log-likelihood of all parameters, as its grouping factors ask for it.
+/// The log-likelihood of all parameters, as its grouping factors ask for it. `rows`: of the same model and response.
 std::unique_ptr<likelihood::Objective> make_objective(
     const model::Model& model, const model::Response& response, int n_quadrature, int threads,
     const likelihood::Monitor& monitor, likelihood::Derivatives derivatives = likelihood::Derivatives::hessian,
-    double most_bytes = 0.0);
+    double most_bytes = 0.0, std::shared_ptr<likelihood::SparseRows> rows = nullptr);
 
 /// A record without a fit keeps its shapes, and no number in it passes for one.
 FitRecord empty_record(const model::Model& model);

@@ -248,7 +248,7 @@ Start start_of_choices(const model::Model& model, const model::Response& respons
 }  // namespace
 
 Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
-                      const likelihood::Monitor& monitor) {
+                      const likelihood::Monitor& monitor, std::shared_ptr<likelihood::SparseRows> rows) {
   if (model.has_sets()) return start_of_choices(model, response, threads, monitor);
   const int p = model.p(), n_theta = model.n_theta(), n_phi = model.n_phi();
   Eigen::VectorXd glm = Eigen::VectorXd::Zero(p + n_phi);
@@ -289,7 +289,8 @@ Start starting_values(const model::Model& model, const model::Response& response
     return start;
   }
 
-  likelihood::PanelObjective objective(model, response, 1, likelihood::Derivatives::hessian, false, threads, monitor);
+  likelihood::PanelObjective objective(model, response, 1, likelihood::Derivatives::hessian, false, threads, monitor,
+                                       std::move(rows));
   objective.use_every(stride);
   search::NewtonOptions options;
   options.gain_tolerance = 1e-2;

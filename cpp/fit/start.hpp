@@ -1,6 +1,7 @@
 // Where a fit starts: the generalized linear model for beta and phi, a share of its residual scatter for theta.
 #pragma once
 
+#include "likelihood/one_factor/sparse_rows.hpp"
 #include "search/newton.hpp"
 
 namespace multilevel::fit {
@@ -11,8 +12,8 @@ struct Start {
   search::Ending ending = search::Ending::converged;  ///< or no_start, or exact_fit: then psi is of no use
 };
 
-/// Uses every stride-th panel.
+/// Uses every stride-th panel. `rows`: of the same model and response.
 Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
-                      const likelihood::Monitor& monitor);
+                      const likelihood::Monitor& monitor, std::shared_ptr<likelihood::SparseRows> rows = nullptr);
 
 }  // namespace multilevel::fit

@@ -160,6 +160,11 @@ void Model::fill_columns(const Specification& s, int threads) {
   std::vector<std::vector<double>> phi_norm(s.phi.size());
   for (std::size_t r = 0; r < s.phi.size(); ++r) {
     phi_columns.push_back(plan_fixed(s.phi[r].fixed, threads, false, phi_norm[r]));
+    const bool items =
+        r == 0 && thresholds_.size() > 0 &&
+        std::any_of(terms_.begin(), terms_.end(), [](const auto& term) { return term.structure->has_loadings(); });
+    for (auto& own : phi_columns.back())  // a constant that may become the column of an item
+      if (items && own.slot == ones_slot) own = store({}, 0.0, 1.0);
     phi_offset_slot_.push_back(add_plain(s.phi[r].offset));
   }
 

@@ -14,6 +14,38 @@ namespace {
 constexpr int panel_rows = 1024;
 constexpr int most_chunks = 64;
 
+/// Beside columns of items, of which a row has one or none, a constant becomes the column of the item that has none:
+/// then a row has one column. The items' name its slot; without any the constant is no column.
+template <class Columns, class Stored>
+void set_items(const std::vector<Panel>& panels, int ones, int none, Columns& columns, Stored stored) {
+  auto& first = columns.front();
+  const int slot = first.slot;
+  const auto every_row = [&](auto&& good) {
+    for (const auto& panel : panels)
+      for (int j = 0; j < panel.n_rows; ++j)
+        if (!good(panel, j)) return false;
+    return true;
+  };
+  bool some = false;
+  for (auto& own : columns) {
+    const auto is_item = [&](const Panel& panel, int j) {
+      const double x = stored(panel, own.slot)[j];
+      return x == 0.0 || (x == own.scale && stored(panel, slot)[j] == 1.0);
+    };
+    if (&own == &first || own.shift != 0.0 || !every_row(is_item)) continue;
+    own.centre_slot = slot;
+    some = true;
+    every_row([&](const Panel& panel, int j) {
+      if (stored(panel, own.slot)[j] != 0.0) stored(panel, slot)[j] = 0.0;
+      return true;
+    });
+  }
+  const bool left = !every_row([&](const Panel& panel, int j) { return stored(panel, slot)[j] == 0.0; });
+  if (some && left) return;
+  first.slot = ones;
+  for (auto& own : columns) own.centre_slot = none;
+}
+
 }  // namespace
 
 Model::Model(const Specification& given, int threads)
@@ -221,6 +253,8 @@ void Model::lay_out_phi(std::vector<std::vector<Column>>& columns, const std::ve
   phi_offset_slot_.resize(columns.size(), no_slot);
   for (std::size_t r = 0; r < columns.size(); ++r) {
     auto& own = columns[r];
+    if (r == 0 && n_threshold_parts() > 0 && !own.empty() && own.front().slot >= 0)
+      set_items(panels_, ones_slot, no_slot, own, [&](const Panel& panel, int slot) { return stored(panel, slot); });
     const auto p = static_cast<Eigen::Index>(own.size());
     Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(p, p);
     for (const auto& panel : panels_) add_gram(panel, own, gram);

@@ -239,6 +239,8 @@ class Model {
       return !family_->separate_thresholds() || threshold_part(g, a) == threshold_part(h, b);
     return meet_[static_cast<std::size_t>(((g % m) * 2 + a) * 2 * m + (h % m) * 2 + b)];
   }
+  /// Where coefficient g has moved by so much and is that of the first item, the other items' move alike.
+  void move_items(int g, double by, double* phi) const;
   /// The numbers of the rows' kinds, where kinds have families of their own; null elsewhere.
   const double* kinds(const Panel& panel) const {
     return family_->n_members() > 1 ? column(panel, phi_offset_slot_[0]) : nullptr;
@@ -280,8 +282,10 @@ class Model {
 
   struct Column {
     int slot;
-    double shift, scale;        ///< stored = (x - shift) * scale
-    int centre_slot = no_slot;  ///< of the column, not shifted itself, that the shift is a multiple of; none: of ones
+    double shift, scale;  ///< stored = (x - shift) * scale
+    /// Of the column, not shifted itself, that the shift is a multiple of; none: of ones. Of an item's column in the
+    /// thresholds that of the first item.
+    int centre_slot = no_slot;
   };
 
   Specification with_sets(Specification specification);

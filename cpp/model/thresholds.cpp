@@ -127,6 +127,8 @@ Eigen::VectorXd Model::frequency_thresholds(const Response& response) const {
   if (!apart) {
     Eigen::VectorXd all = Eigen::VectorXd::Zero(n_thresholds());
     all.head(m) = coefficients.row(0).transpose();
+    for (int g = static_cast<int>(m); g < n_thresholds(); ++g)
+      if (const Column& c = phi_[static_cast<std::size_t>(g)]; c.centre_slot != no_slot) all[g] = all[g % m] / c.scale;
     return all;
   }
   Eigen::VectorXd all(n_thresholds());
@@ -135,6 +137,12 @@ Eigen::VectorXd Model::frequency_thresholds(const Response& response) const {
     for (Eigen::Index c = 0; c < n_columns; ++c) all[c * m + k] = own[c];
   }
   return all;
+}
+
+void Model::move_items(int g, double by, double* phi) const {
+  const auto m = static_cast<int>(thresholds_.cols());
+  for (int h = g + m; g < m && h < n_thresholds(); h += m)
+    if (const Column& c = phi_[static_cast<std::size_t>(h)]; c.centre_slot != no_slot) phi[h] += by / c.scale;
 }
 
 /// The different rows of the thresholds' columns, and which one each row has; empty where they are more than columns,

@@ -60,6 +60,7 @@ UserScale Model::user_scale(const Response& response) const {
     const Column& c = phi_[static_cast<std::size_t>(g)];
     u.matrix(phi + g, phi + g) = c.scale;
     if (g >= m) u.matrix(phi + g % m, phi + g) = -c.scale * c.shift;
+    if (c.centre_slot != no_slot) u.matrix(phi + g, phi + g % m) = -1.0;  // how far an item is from the first
   }
   for (std::size_t r = static_cast<std::size_t>(n_threshold_parts()); r < phi_parts_.size(); ++r) {
     const PhiPart& part = phi_parts_[r];

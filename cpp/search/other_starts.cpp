@@ -226,7 +226,7 @@ void move_together(const likelihood::Objective& objective, const std::vector<std
 }
 
 /// Parameters of the family: where they have a limit there, and on either side of an ordinary value; else an
-/// ordinary one, larger and smaller. Of those with several coefficients the first moves.
+/// ordinary one, larger and smaller. Of those with several coefficients the first moves, of thresholds for all items.
 void move_family(const likelihood::Objective& objective, const std::vector<std::vector<int>>& parts,
                  const Eigen::VectorXd& best, const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
   const int first = objective.n_beta() + objective.n_theta();
@@ -243,6 +243,7 @@ void move_family(const likelihood::Objective& objective, const std::vector<std::
       if (std::fabs(now - value) < 1.0) continue;
       NamedStart start{"from the best, another dispersion", best};
       start.psi[at] = value;
+      objective.model().move_items(part.first, value - now, start.psi.data() + first);
       raise_zeros(parts, plain, objective.n_beta(), 1.0, start.psi);
       found.push_back(start);
     }
@@ -316,8 +317,15 @@ std::vector<NamedStart> scattered(const likelihood::Objective& objective, const 
     for (const int i : bounds.correlations()) start.psi[i] = next();
     if (one % 3 == 1)
       for (int i = 0; i < p; ++i) start.psi[i] += 2.0 * size * next();
-    if (one % 3 != 0)
-      for (int i = p + n_theta; i < static_cast<int>(plain.size()); ++i) start.psi[i] = plain[i] + 2.0 * next();
+    if (one % 3 != 0) {
+      const auto n_phi = plain.size() - p - n_theta;
+      start.psi.tail(n_phi) = plain.tail(n_phi);
+      for (int g = 0; g < static_cast<int>(n_phi); ++g) {
+        const double by = 2.0 * next();
+        start.psi[p + n_theta + g] += by;
+        objective.model().move_items(g, by, start.psi.data() + p + n_theta);
+      }
+    }
     bounds.project(start.psi);
     found.push_back(std::move(start));
   }

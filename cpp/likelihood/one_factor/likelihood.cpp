@@ -19,8 +19,10 @@ MULTILEVEL_DECLARE(n)
 
 std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response,
                                                        const model::Layout& layout, const numeric::QuadratureRule& rule,
-                                                       Derivatives derivatives, bool with_random_effects) {
-  if (has_sparse_rows(model)) return make_traits(model, response, layout, rule, derivatives, with_random_effects);
+                                                       Derivatives derivatives, bool with_random_effects,
+                                                       std::shared_ptr<SparseRows> rows) {
+  if (has_sparse_rows(model))
+    return make_traits(model, response, layout, rule, derivatives, with_random_effects, std::move(rows));
   const int q = with_random_effects ? model.q() : 0;
   Maker make = make_panel_likelihood_n;
   if (q == 1) make = make_panel_likelihood_1;

@@ -13,6 +13,7 @@
 #include <Eigen/Core>
 #include <memory>
 
+#include "likelihood/one_factor/sparse_rows.hpp"
 #include "likelihood/panel_likelihood.hpp"
 #include "model/layout.hpp"
 #include "model/model.hpp"
@@ -21,9 +22,10 @@
 namespace multilevel::likelihood {
 
 /// `with_random_effects` false: the random effects are zero, which makes it a generalized linear model. The layout may
-/// change between evaluations.
+/// change between evaluations. `rows` may be shared.
 std::unique_ptr<PanelLikelihood> make_panel_likelihood(const model::Model& model, const model::Response& response,
                                                        const model::Layout& layout, const numeric::QuadratureRule& rule,
-                                                       Derivatives derivatives, bool with_random_effects);
+                                                       Derivatives derivatives, bool with_random_effects,
+                                                       std::shared_ptr<SparseRows> rows);
 
 }  // namespace multilevel::likelihood

@@ -16,9 +16,11 @@ constexpr double least_parallel_work = 20000.0;
 }  // namespace
 
 PanelObjective::PanelObjective(const model::Model& model, const model::Response& response, int n_quadrature,
-                               Derivatives derivatives, bool with_random_effects, int threads, const Monitor& monitor)
+                               Derivatives derivatives, bool with_random_effects, int threads, const Monitor& monitor,
+                               std::shared_ptr<SparseRows> rows)
     : Objective(model, model.p(), with_random_effects ? model.n_theta() : 0, model.n_phi(), monitor),
       response_(response),
+      rows_(rows ? std::move(rows) : std::make_shared<SparseRows>(model, response)),
       derivatives_(derivatives),
       with_random_effects_(with_random_effects && model.q() > 0),
       threads_(threads) {
@@ -44,7 +46,8 @@ bool PanelObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
       [&](int c, int worker) {
         auto& likelihood = workers_[static_cast<std::size_t>(worker)];
         if (!likelihood)
-          likelihood = make_panel_likelihood(model_, response_, layout_, rule_, derivatives_, with_random_effects_);
+          likelihood =
+              make_panel_likelihood(model_, response_, layout_, rule_, derivatives_, with_random_effects_, rows_);
         Sums& part = partial_[static_cast<std::size_t>(c)];
         part.start(P, n_entries, derivatives_);
         part.contributions = contributions_;

@@ -11,9 +11,11 @@ namespace multilevel::likelihood {
 
 class PanelObjective final : public Objective {
  public:
-  /// Without random effects it is a generalized linear model, whatever the grouping factors.
+  /// Without random effects it is a generalized linear model, whatever the grouping factors. `rows` are those of the
+  /// same model and response, where others have them, too.
   PanelObjective(const model::Model& model, const model::Response& response, int n_quadrature, Derivatives derivatives,
-                 bool with_random_effects, int threads, const Monitor& monitor);
+                 bool with_random_effects, int threads, const Monitor& monitor,
+                 std::shared_ptr<SparseRows> rows = nullptr);
 
   /// Only every stride-th panel takes part: for starting values from a part of the data.
   void use_every(int stride) { stride_ = stride; }
@@ -29,6 +31,7 @@ class PanelObjective final : public Objective {
 
  private:
   const model::Response& response_;
+  std::shared_ptr<SparseRows> rows_;
   numeric::QuadratureRule rule_;
   Derivatives derivatives_;
   bool with_random_effects_;

@@ -1,11 +1,13 @@
-// What rows touch: of the columns of items nearly all are zero in a row, and those that are not are found once.
+// What rows touch: of the columns of items nearly all are zero in a row.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <unordered_map>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "likelihood/one_factor/sparse_rows.hpp"
 #include "likelihood/one_factor/strip.hpp"
 #include "model/layout.hpp"
 
@@ -21,75 +23,47 @@ struct Touch {
 /// Those of the rows of a strip, row by row, in the order of the parameters.
 class Touches {
  public:
-  /// `trait`: of each column of Lambda. `phi`: where the family's parameters begin among all.
-  Touches(const model::Model& model, const model::Response& response, const model::Layout& layout,
+  /// `trait`: of each column of Lambda; without traits random columns touch nothing. `phi`: where the family's
+  /// parameters begin among all.
+  Touches(const model::Model& model, std::shared_ptr<SparseRows> rows, const model::Layout& layout,
           std::vector<int> trait, int n_traits, int phi)
       : model_(model),
-        response_(response),
+        rows_(std::move(rows)),
         layout_(layout),
         trait_(std::move(trait)),
         first_part_(1 + n_traits),
-        phi_(phi),
-        zero_(static_cast<std::size_t>(model.n_phi()), 0.0) {}
+        phi_(phi) {}
 
-  /// Strips always begin at the same clusters.
+  /// The layout may be another one than before.
   void set(const model::Panel& panel, const Strip& strip) {
-    if (const auto kept = kept_.find(strip.first_cluster); kept != kept_.end()) {
-      now_ = &kept->second;
-      return;
+    const SparseRows::Panel& own = rows_->of(panel, spare_);
+    const int first_row = static_cast<int>(model_.cluster_start(strip.first_cluster) - panel.first_row);
+    set_loadings();
+    all_.clear();
+    first_.clear();
+    for (int j = first_row; j < first_row + strip.n_rows; ++j) {
+      first_.push_back(static_cast<int>(all_.size()));
+      add_row(own.all.data() + own.first[at(j)], own.all.data() + own.first[at(j + 1)]);
     }
-    const auto n = static_cast<std::size_t>(strip.n_rows);
-    Rows own;
-    own.first.assign(n + 1, 0);
-    // Column by column, and then by rows in that order.
-    found_.clear();
-    found_row_.clear();
-    std::vector<int> rows(n);
-    each_column(strip, [&](int parameter, int kind, const double* column) {
-      std::size_t some = 0;
-      for (std::size_t j = 0; j < n; ++j) {
-        rows[some] = static_cast<int>(j);
-        some += !column || column[j] != 0.0;
-      }
-      for (std::size_t i = 0; i < some; ++i) {
-        found_row_.push_back(rows[i]);
-        found_.push_back({parameter, kind, column ? column[rows[i]] : 1.0});
-        ++own.first[static_cast<std::size_t>(rows[i]) + 1];
-      }
-    });
-    for (std::size_t j = 0; j < n; ++j) own.first[j + 1] += own.first[j];
-    own.all.resize(found_.size());
-    std::vector<int> next(own.first.begin(), own.first.end() - 1);
-    for (std::size_t i = 0; i < found_.size(); ++i)
-      own.all[static_cast<std::size_t>(next[static_cast<std::size_t>(found_row_[i])]++)] = found_[i];
-    own.base.resize(model_.phi_parts().size());
-    const int in_panel = static_cast<int>(model_.cluster_start(strip.first_cluster) - panel.first_row);
-    for (std::size_t r = 0; r < own.base.size(); ++r) {
-      if (model_.phi_parts()[r].constant) continue;
-      own.base[r].resize(n);
-      model_.phi_part_rows(panel, response_, static_cast<int>(r), in_panel, strip.n_rows, zero_.data(),
-                           own.base[r].data());
-    }
-    const bool keep = n_kept_ + own.all.size() <= most_kept;
-    if (keep) n_kept_ += own.all.size();
-    Rows& place = keep ? kept_[strip.first_cluster] : spare_;
-    place = std::move(own);
-    now_ = &place;
+    first_.push_back(static_cast<int>(all_.size()));
+    base_.assign(own.base.size(), nullptr);
+    for (std::size_t r = 0; r < base_.size(); ++r)
+      if (!own.base[r].empty()) base_[r] = own.base[r].data() + first_row;
   }
 
   /// Where those of a row begin; the next row's follow.
-  int first(int row) const { return now_->first[static_cast<std::size_t>(row)]; }
-  const Touch& operator[](int touch) const { return now_->all[static_cast<std::size_t>(touch)]; }
+  int first(int row) const { return first_[at(row)]; }
+  const Touch& operator[](int touch) const { return all_[at(touch)]; }
 
   /// The family's parameters of the rows at these coefficients; those that differ from row to row stand in `rows`.
   family::Phi phi_rows(const Strip& strip, const double* phi, double* const* rows) const {
     family::Phi result;
     bool some = false;
-    for (std::size_t r = 0; r < now_->base.size(); ++r) {
+    for (std::size_t r = 0; r < base_.size(); ++r) {
       const auto& part = model_.phi_parts()[r];
       result.value[r] = part.constant ? phi + part.first : rows[r];
       result.step[r] = part.constant ? 0 : 1;
-      if (!part.constant) std::copy(now_->base[r].begin(), now_->base[r].end(), rows[r]);
+      if (!part.constant) std::copy_n(base_[r], strip.n_rows, rows[r]);
       some |= !part.constant;
     }
     for (int j = 0; some && j < strip.n_rows; ++j)
@@ -102,39 +76,50 @@ class Touches {
   }
 
  private:
-  static constexpr std::size_t most_kept = 4'000'000;  // from one evaluation to the next
-
-  struct Rows {
-    std::vector<Touch> all;
-    std::vector<int> first;
-    std::vector<std::vector<double>> base;  ///< the family's parameters where all coefficients are zero
+  struct Loading {
+    int parameter, kind;
   };
 
-  /// Every column of the strip: its parameter, its kind, and the values; null is the constant one.
-  template <class Function>
-  void each_column(const Strip& strip, Function&& function) const {
-    const int p = static_cast<int>(strip.x.size());
-    for (int k = 0; k < p; ++k) function(k, 0, strip.x[static_cast<std::size_t>(k)]);
+  static std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+  /// Which entries of Lambda each random column meets.
+  void set_loadings() {
+    loadings_.assign(at(model_.q()), {});
+    const int p = model_.p();
     for (int e = 0; e < phi_ - p; ++e) {
-      const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
-      function(p + e, 1 + trait_[static_cast<std::size_t>(entry.column)], strip.z[static_cast<std::size_t>(entry.row)]);
+      const auto& entry = layout_.entries()[at(e)];
+      loadings_[at(entry.row)].push_back({p + e, 1 + trait_[at(entry.column)]});
     }
-    for (std::size_t g = 0; g < strip.phi.size(); ++g)
-      for (const auto& use : strip.phi[g]) function(phi_ + static_cast<int>(g), first_part_ + use.part, use.column);
+  }
+
+  void add_row(const SparseRows::Entry* entry, const SparseRows::Entry* last) {
+    const std::size_t begin = all_.size();
+    for (; entry < last; ++entry) {
+      if (entry->group == SparseRows::fixed) {
+        all_.push_back({entry->column, 0, entry->value});
+      } else if (entry->group == SparseRows::random) {
+        for (const Loading& loading : loadings_[at(entry->column)]) {
+          all_.push_back({loading.parameter, loading.kind, entry->value});
+          // Entries follow one another by columns of Lambda, and a row has several of its rows.
+          for (std::size_t i = all_.size() - 1; i > begin && all_[i].parameter < all_[i - 1].parameter; --i)
+            std::swap(all_[i], all_[i - 1]);
+        }
+      } else {
+        all_.push_back({phi_ + entry->column, first_part_ + entry->group - SparseRows::first_part, entry->value});
+      }
+    }
   }
 
   const model::Model& model_;
-  const model::Response& response_;
+  std::shared_ptr<SparseRows> rows_;
   const model::Layout& layout_;
   std::vector<int> trait_;
   int first_part_, phi_;
-  std::vector<double> zero_;
-  const Rows* now_ = nullptr;
-  Rows spare_;
-  std::unordered_map<int, Rows> kept_;  // by a strip's first cluster
-  std::size_t n_kept_ = 0;
-  std::vector<Touch> found_;  // of a strip, and their rows
-  std::vector<int> found_row_;
+  SparseRows::Panel spare_;
+  std::vector<Touch> all_;
+  std::vector<int> first_;
+  std::vector<const double*> base_;  ///< the family's parameters where all coefficients are zero
+  std::vector<std::vector<Loading>> loadings_;
 };
 
 }  // namespace multilevel::likelihood

@@ -17,22 +17,23 @@ using numeric::store;
 namespace {
 
 int whole_lanes(int n) { return (n + 3) / 4 * 4; }  // of any build
-int arrays(int parts) { return 2 + 2 * parts + parts * (parts + 1) / 2; }
+int arrays(int parts, bool twice) { return 2 + parts + (twice ? parts + parts * (parts + 1) / 2 : 0); }
 
 }  // namespace
 
-int TraitNodes::numbers_per_row(const model::Model& model, const numeric::QuadratureRule& rule) {
+int TraitNodes::numbers_per_row(const model::Model& model, const numeric::QuadratureRule& rule, bool twice) {
   const int parts = static_cast<int>(model.phi_parts().size());
-  return whole_lanes(rule.size) * (arrays(parts) + 5 + parts);
+  return whole_lanes(rule.size) * (arrays(parts, twice) + 5 + parts);
 }
 
 TraitNodes::TraitNodes(const model::Model& model, const numeric::QuadratureRule& rule, const std::vector<int>& trait,
-                       int n_traits, int most_rows)
-    : K_(rule.size),
+                       int n_traits, int most_rows, bool twice)
+    : twice_(twice),
+      K_(rule.size),
       width_(whole_lanes(rule.size)),
       n_traits_(n_traits),
       R_(static_cast<int>(model.phi_parts().size())),
-      n_arrays_(arrays(R_)),
+      n_arrays_(arrays(R_, twice)),
       most_(static_cast<std::size_t>(most_rows) * static_cast<std::size_t>(width_)) {
   const auto width = static_cast<std::size_t>(width_);
   t_.assign(width * static_cast<std::size_t>(n_traits), 0.0);
@@ -62,10 +63,10 @@ family::RowDerivatives TraitNodes::outputs() {
   out.eta[0] = place_of(0);
   out.eta[1] = place_of(1);
   for (int r = 0; r < R_; ++r) {
-    out.phi[r][0] = place_of(2 + 2 * r);
-    out.phi[r][1] = place_of(3 + 2 * r);
+    out.phi[r][0] = place_of(2 + r);
+    if (twice_) out.phi[r][1] = place_of(2 + R_ + r);
   }
-  for (int pair = 0; pair < R_ * (R_ + 1) / 2; ++pair) out.phi_phi[pair][0] = place_of(2 + 2 * R_ + pair);
+  for (int pair = 0; twice_ && pair < R_ * (R_ + 1) / 2; ++pair) out.phi_phi[pair][0] = place_of(2 + 2 * R_ + pair);
   return out;
 }
 

@@ -24,12 +24,13 @@ struct TraitPlace {
 
 class TraitNodes {
  public:
-  /// `trait`: which dimensions of the rule are the traits'; empty without any.
+  /// `trait`: which dimensions of the rule are the traits'; empty without any. `twice`: whether for the Hessian, which
+  /// takes second derivatives.
   TraitNodes(const model::Model& model, const numeric::QuadratureRule& rule, const std::vector<int>& trait,
-             int n_traits, int most_rows);
+             int n_traits, int most_rows, bool twice);
 
   /// How many numbers a row needs.
-  static int numbers_per_row(const model::Model& model, const numeric::QuadratureRule& rule);
+  static int numbers_per_row(const model::Model& model, const numeric::QuadratureRule& rule, bool twice);
 
   int size() const { return K_; }
   int width() const { return width_; }  ///< with what fills the lanes
@@ -44,10 +45,11 @@ class TraitNodes {
   /// |L|. The derivatives at nodes that have no share, far out or outside of a link's domain, become zero.
   double shares(const TraitPlace& place, int first, int last, double* share);
 
-  /// Derivatives of a row: by eta once and twice, by the family's parameters alone and with eta, by pairs of these.
+  /// Derivatives of a row: by eta once and twice, by the family's parameters alone; for the Hessian by these and eta,
+  /// and by pairs of them.
   const double* by_eta(int order, int row) const { return array(order - 1, row); }
-  const double* by_phi(int part, int row) const { return array(2 + 2 * part, row); }
-  const double* by_phi_eta(int part, int row) const { return array(3 + 2 * part, row); }
+  const double* by_phi(int part, int row) const { return array(2 + part, row); }
+  const double* by_phi_eta(int part, int row) const { return array(2 + R_ + part, row); }
   const double* by_pair(int pair, int row) const { return array(2 + 2 * R_ + pair, row); }
 
  private:
@@ -61,6 +63,7 @@ class TraitNodes {
   const double* repeat(const double* from, int n, std::size_t slot);
   void clear(int node, int first, int last);
 
+  bool twice_;
   int K_, width_, n_traits_, R_, n_arrays_;
   std::size_t most_;                             ///< rows times width
   std::vector<double> t_, constant_;             ///< nodes; t't / 2 and the logarithm of the weight

@@ -36,7 +36,6 @@ void TraitProducts::open(const std::vector<int>& touched) {
       left_.resize(padded);
       right_.resize(padded);
     }
-    products_.assign(A * A, 0.0);
   } else if (used_ == room_) {
     multiply();
   }
@@ -67,16 +66,13 @@ void TraitProducts::multiply() {
       const Lanes tile[tile_rows][tile_columns] = {{s00, s01, s02}, {s10, s11, s12}, {s20, s21, s22}, {s30, s31, s32}};
       for (std::size_t i = 0; i < tile_rows && a + i < A; ++i)
         for (std::size_t j = 0; j < tile_columns && b + j <= a + i; ++j)
-          products_[(a + i) * A + b + j] += numeric::total(tile[i][j]);
+          put(block_[a + i], block_[b + j], numeric::total(tile[i][j]));
     }
   used_ = 0;
 }
 
 void TraitProducts::close_block() {
   if (used_ > 0) multiply();
-  const std::size_t A = block_.size();
-  for (std::size_t a = 0; a < A; ++a)
-    for (std::size_t b = 0; b <= a; ++b) put(block_[a], block_[b], products_[a * A + b]);
   block_.clear();
 }
 

@@ -31,7 +31,7 @@ class TraitProducts {
 
   std::size_t length_, row_ = 0, slot_ = 0, used_ = 0, room_ = 0;  ///< of a block: clusters in it, and as many as fit
   std::vector<int> block_;                                         ///< what its clusters touch
-  std::vector<double> left_, right_, products_;
+  std::vector<double> left_, right_;
   Eigen::MatrixXd sums_;  ///< lower triangle
 };
 

@@ -18,7 +18,8 @@ int n_traits(const model::Model& model) {
 // One number of traits per file: traits_1.cpp and so on.
 #define MULTILEVEL_DECLARE(n)                                                                                         \
   std::unique_ptr<PanelLikelihood> make_traits_##n(const model::Model&, const model::Response&, const model::Layout&, \
-                                                   const numeric::QuadratureRule&, Derivatives, bool);
+                                                   const numeric::QuadratureRule&, Derivatives, bool,                 \
+                                                   std::shared_ptr<SparseRows>);
 MULTILEVEL_DECLARE(1)
 MULTILEVEL_DECLARE(2)
 MULTILEVEL_DECLARE(3)
@@ -35,12 +36,13 @@ bool has_sparse_rows(const model::Model& model) {
 
 std::unique_ptr<PanelLikelihood> make_traits(const model::Model& model, const model::Response& response,
                                              const model::Layout& layout, const numeric::QuadratureRule& rule,
-                                             Derivatives derivatives, bool with_traits) {
+                                             Derivatives derivatives, bool with_traits,
+                                             std::shared_ptr<SparseRows> rows) {
   auto make = make_traits_1;
   const auto n = with_traits ? n_traits(model) : 0;
   if (n == 2) make = make_traits_2;
   if (n == 3) make = make_traits_3;
-  return make(model, response, layout, rule, derivatives, with_traits);
+  return make(model, response, layout, rule, derivatives, with_traits, std::move(rows));
 }
 
 }  // namespace multilevel::likelihood

@@ -8,6 +8,7 @@
 
 #include <memory>
 
+#include "likelihood/one_factor/sparse_rows.hpp"
 #include "likelihood/panel_likelihood.hpp"
 #include "likelihood/sums.hpp"
 #include "model/layout.hpp"
@@ -20,9 +21,10 @@ namespace multilevel::likelihood {
 /// effects.
 bool has_sparse_rows(const model::Model& model);
 
-/// `with_traits`: without them, parameters are (beta, phi), and rows are independent.
+/// `with_traits`: without them, parameters are (beta, phi), and rows are independent. `rows` may be shared.
 std::unique_ptr<PanelLikelihood> make_traits(const model::Model& model, const model::Response& response,
                                              const model::Layout& layout, const numeric::QuadratureRule& rule,
-                                             Derivatives derivatives, bool with_traits);
+                                             Derivatives derivatives, bool with_traits,
+                                             std::shared_ptr<SparseRows> rows);
 
 }  // namespace multilevel::likelihood

@@ -20,7 +20,8 @@ class Traits final : public PanelLikelihood {
 
  public:
   Traits(const model::Model& model, const model::Response& response, const model::Layout& layout,
-         const numeric::QuadratureRule& rule, Derivatives derivatives, bool with_traits)
+         const numeric::QuadratureRule& rule, Derivatives derivatives, bool with_traits,
+         std::shared_ptr<SparseRows> rows)
       : model_(model),
         response_(response),
         hessian_(derivatives == Derivatives::hessian),
@@ -29,11 +30,11 @@ class Traits final : public PanelLikelihood {
         phi_(p_ + (with_traits ? layout.n_entries() : 0)),
         P_(phi_ + model.n_phi()),
         column_(with_traits ? model::spherical_effects(model, 0) : std::vector<int>{}),
-        strip_rows_(rows_of_strips(model, rule)),
+        strip_rows_(rows_of_strips(model, rule, hessian_)),
         most_rows_(std::max(strip_rows_, model.largest_cluster())),
         rows_(most_rows_, 1, model),
-        touches_(model, response, layout, trait_of_columns(), D, phi_),
-        nodes_(model, rule, column_, D, most_rows_),
+        touches_(model, std::move(rows), layout, trait_of_columns(), D, phi_),
+        nodes_(model, rule, column_, D, most_rows_, hessian_),
         cluster_(model, trait_of_entries(layout), nodes_, hessian_, with_traits && model.q() > 0, phi_, P_) {
     int most = 1;
     for (const auto& panel : model.panels()) most = std::max(most, panel.last_cluster - panel.first_cluster);
@@ -65,10 +66,11 @@ class Traits final : public PanelLikelihood {
   static std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
   /// So many that what nodes need stays in the second-level cache; more where calls of the family are dear.
-  static int rows_of_strips(const model::Model& model, const numeric::QuadratureRule& rule) {
+  static int rows_of_strips(const model::Model& model, const numeric::QuadratureRule& rule, bool hessian) {
     constexpr int cached = 49152, many = 1 << 20, least = 32;  // numbers; rows
     const int numbers = model.family().costs_per_call() ? many : cached;
-    return std::max(least, std::min(model.largest_panel(), numbers / TraitNodes::numbers_per_row(model, rule)));
+    return std::max(least,
+                    std::min(model.largest_panel(), numbers / TraitNodes::numbers_per_row(model, rule, hessian)));
   }
   std::vector<int> trait_of_columns() const {
     std::vector<int> trait(at(model_.q()), -1);

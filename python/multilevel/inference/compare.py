@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from ..arguments import check_choice, understands
 from ..columns.least_squares import dense, in_terms_of
 from ..errors import DataError
+from ..fitting.parameters import is_exact
 from ..resampling.likelihood_ratio import bootstrap_test
 from ..tables.printed import Comparison
 from . import mixtures
@@ -92,8 +93,8 @@ def compare(
     records.sort(key=lambda fit: fit.df_model)
     for fit in records:
         fit.need_likelihood("comparing fits")
-    for fit in records[1:]:
-        check_comparable(records[0], fit)
+    for one, other in combinations(records, 2):
+        check_comparable(one, other)
     for small, large in pairwise(records):
         _check_offsets(small, large)
     rows: list[list[Any]] = []
@@ -153,11 +154,16 @@ def check_comparable(first: Fit, other: Fit, any_family: bool = False) -> None:
             f"the REML fits {names} have different fixed effects, so their restricted likelihoods are of different "
             "data (the residuals of different regressions): refit both with method='ml'"
         )
-    if not first.is_linear and first.n_quadrature != other.n_quadrature:
+    if _is_approximate(first) and _is_approximate(other) and first.n_quadrature != other.n_quadrature:
         raise DataError(
             f"the fits {names} approximate the likelihood with n_quadrature={first.n_quadrature} and "
             f"{other.n_quadrature} points: refit both with the same number"
         )
+
+
+def _is_approximate(fit: Fit) -> bool:
+    """Whether the log-likelihood is another one with other quadrature points."""
+    return bool(fit.design.random_terms) and not is_exact(fit.design, fit.family)
 
 
 def _check_offsets(small: Fit, large: Fit) -> None:

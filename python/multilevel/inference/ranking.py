@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,11 +92,11 @@ def check_rankable(fits: list[Fit]) -> None:
     ------
     DataError
     """
-    for fit in fits[1:]:
-        check_comparable(fits[0], fit, any_family=True)
-        if _discrete(fit) != _discrete(fits[0]):
+    for one, other in combinations(fits, 2):
+        check_comparable(one, other, any_family=True)
+        if _discrete(one) != _discrete(other):
             raise DataError(
-                f"{fits[0].family.name} has probabilities and {fit.family.name} densities, or the other way round: "
+                f"{one.family.name} has probabilities and {other.family.name} densities, or the other way round: "
                 "densities change with the unit of the response, so their criteria cannot be compared"
             )
 

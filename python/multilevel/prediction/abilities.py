@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,24 +12,40 @@ from multilevel import _core
 from ..errors import DataError
 from ..fitting.covariance import factor_correlations
 from ..formula.structures import factor_names, rank_of
+from .answers import new_answers, own_answers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from ..fitting.record import Fit
+    from .answers import Answers
 
     Array = NDArray[np.float64]
 
 POINTS = {1: 51, 2: 25, 3: 13}  # per dimension
+LEAST_SHARE = 0.2  # of a standard deviation that one pass may leave: less is what nodes that stand apart cannot tell
+SETTLED, MOST_PASSES = 1e-7, 60
 
 
-def abilities(fit: Fit) -> pd.DataFrame:
+def abilities(
+    fit: Fit, newdata: Any = None, offset: ArrayLike | str | None = None, weights: ArrayLike | str | None = None
+) -> pd.DataFrame:
     """Posterior means and standard deviations of the traits of each level, given the estimates.
 
     A trait is a spherical random effect: its mean is zero and its variance one among all levels. The random effects
     of a level are the loadings times its traits. The factors of a confirmatory model are correlated. Means and
-    variances are integrals over the posterior density by adaptive Gauss-Hermite quadrature around the conditional
-    mode, whatever the approximation of the fit (expected a posteriori scores, Bock and Mislevy 1982).
+    variances are integrals over the posterior density by adaptive Gauss-Hermite quadrature, whatever the approximation
+    of the fit (expected a posteriori scores, Bock and Mislevy 1982), with nodes around the mean and by the covariance
+    that they give themselves (Naylor and Smith 1982): where the search for these began does not matter.
+
+    Parameters
+    ----------
+    fit : Fit
+    newdata : data frame, optional
+        Answers of other persons, scored at the estimates of the fit: the response, the predictors and the grouping
+        factor, whose levels are those of the new data alone. Rows with a missing value are left out.
+    offset, weights : array, number or column name, optional
+        Of the new rows.
 
     Returns
     -------
@@ -40,41 +56,80 @@ def abilities(fit: Fit) -> pd.DataFrame:
     ------
     DataError
         There is more than one random-effects term, or it is neither an intercept nor made of loadings on up to three
-        traits.
+        traits; new rows that the fit could not have had.
     """
     fit.need_one_family("abilities", "random_effects() has the modes of what the kinds share")
     if fit.design.choices is not None:
         fit.need_rows("abilities", "random_effects(kind='mean') has the means of the random effects given the data")
     loadings = _loadings(fit)
-    d = loadings.shape[1]
-    inverse = np.linalg.pinv(loadings)
-    mode, spread = fit.modes[0] @ inverse.T, inverse @ fit.mode_cov[0] @ inverse.T
-    if not (np.isfinite(mode).all() and np.isfinite(spread).all()):
-        raise DataError("abilities: the fit has no conditional modes")
-    half = np.linalg.cholesky(spread)
-    nodes, weights = _core.quadrature_rule(POINTS[d], d)
-    at = mode[:, None, :] + np.einsum("ide,ke->ikd", half, nodes)
-    log_posterior = _log_likelihood(fit, loadings, at) - 0.5 * (at**2).sum(2)
-    log_posterior += np.log(weights) + 0.5 * (nodes**2).sum(1)
-    share = np.exp(log_posterior - log_posterior.max(1, keepdims=True))
-    share /= share.sum(1, keepdims=True)
+    if newdata is not None:
+        answers = new_answers(fit, loadings, newdata, offset, weights)
+        n, d = len(answers.levels), loadings.shape[1]
+        at, half = np.zeros((n, d)), np.tile(np.eye(d), (n, 1, 1))  # the distribution of the traits
+    else:
+        for name, given in (("offset", offset), ("weights", weights)):
+            if given is not None:
+                raise DataError(f"{name}= goes with newdata; the rows of the fit have their {name} already")
+        answers = own_answers(fit, loadings)
+        at, half = _modes(fit, loadings)
+    mean, covariance = _moments(answers, at, half)
     factors = factor_names(fit.design.random_terms[0].structure)
     if factors:
-        at = at @ _correlated(fit).T
-    mean = np.einsum("ik,ikd->id", share, at)
-    sd = np.sqrt(np.einsum("ik,ikd->id", share, (at - mean[:, None, :]) ** 2))
-    levels = fit.design.grouping_factors[0].levels
+        turn = _correlated(fit)
+        mean, covariance = mean @ turn.T, turn @ covariance @ turn.T
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    levels, d = np.asarray(answers.levels), at.shape[1]
     if d == 1:
-        return pd.DataFrame({"level": np.asarray(levels), "mean": mean[:, 0], "sd": sd[:, 0]})
+        return pd.DataFrame({"level": levels, "mean": mean[:, 0], "sd": sd[:, 0]})
     names = list(factors or (f"factor {k + 1}" for k in range(d)))
     return pd.DataFrame(
         {
-            "level": np.repeat(np.asarray(levels), d),
+            "level": np.repeat(levels, d),
             "trait": np.tile(names, len(levels)),
             "mean": mean.ravel(),
             "sd": sd.ravel(),
         }
     )
+
+
+def _modes(fit: Fit, loadings: Array) -> tuple[Array, Array]:
+    """Conditional modes of the traits of the levels of the fit, (n_levels, d), and factors of their covariances."""
+    inverse = np.linalg.pinv(loadings)
+    mode, spread = fit.modes[0] @ inverse.T, inverse @ fit.mode_cov[0] @ inverse.T
+    if not (np.isfinite(mode).all() and np.isfinite(spread).all()):
+        raise DataError("abilities: the fit has no conditional modes")
+    return mode, np.linalg.cholesky(spread)
+
+
+def _moments(answers: Answers, at: Array, half: Array) -> tuple[Array, Array]:
+    """Posterior means, (n_levels, d), and covariances: each pass has its nodes where the one before found these."""
+    unit = np.eye(at.shape[1])
+    for _ in range(MOST_PASSES):
+        centre, own = _pass(answers, at, half)
+        if not np.isfinite(centre).all():
+            lost = answers.levels[int(np.argmax(~np.isfinite(centre).all(axis=1)))]
+            raise DataError(f"abilities: the answers of {lost!r} have no probability at the estimates of the fit")
+        mean = at + np.einsum("ide,ie->id", half, centre)
+        if max(np.abs(centre).max(), np.abs(own - unit).max()) < SETTLED:
+            break
+        size, axes = np.linalg.eigh(own)
+        kept = axes @ (np.maximum(size, LEAST_SHARE**2)[:, :, None] * axes.transpose(0, 2, 1))
+        at, half = mean, half @ np.linalg.cholesky(kept)
+    return mean, half @ own @ half.transpose(0, 2, 1)
+
+
+def _pass(answers: Answers, at: Array, half: Array) -> tuple[Array, Array]:
+    """Posterior means and covariances by nodes at `at` + `half` t, in units of t."""
+    d = at.shape[1]
+    nodes, weights = _core.quadrature_rule(POINTS[d], d)
+    places = at[:, None, :] + np.einsum("ide,ke->ikd", half, nodes)
+    log_posterior = answers.log_likelihood(places) - 0.5 * (places**2).sum(2)
+    log_posterior += np.log(weights) + 0.5 * (nodes**2).sum(1)
+    share = np.exp(log_posterior - log_posterior.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    centre = share @ nodes
+    off = nodes - centre[:, None, :]
+    return centre, np.einsum("ik,ikd,ike->ide", share, off, off)
 
 
 def _loadings(fit: Fit) -> Array:
@@ -100,41 +155,3 @@ def _correlated(fit: Fit) -> Array:
     structure = fit.design.random_terms[0].structure
     found, _ = factor_correlations(structure, fit.theta_values[0], len(fit.design.random_terms[0].names))
     return np.asarray(np.linalg.cholesky(found), dtype=np.float64)
-
-
-def _log_likelihood(fit: Fit, loadings: Array, at: Array) -> Array:
-    """Log densities of the responses of each level at its nodes, (n_levels, n_nodes), up to what no trait changes."""
-    design, term, codes = fit.design, fit.design.random_terms[0], fit.design.grouping_factors[0].codes
-    n, n_levels = fit.n_rows, len(at)
-    fixed = fit.linear_predictor(tuple(np.zeros_like(own) for own in fit.modes))
-    slope = np.zeros((n, loadings.shape[1]))
-    for column, own in zip(term.columns, loadings, strict=True):
-        slope += own if column is None else np.asarray(column, dtype=np.float64)[:, None] * own
-    if design.thresholds is not None:
-        return _of_categories(fit, fixed, slope, at)
-    second = design.response.second
-    one = np.ones(n)
-    y = np.ascontiguousarray(design.response.values, dtype=np.float64)
-    given = (y, one if second is None else second, one if design.weights is None else design.weights, fit.row_phi)
-    total = np.empty(at.shape[:2])
-    for k in range(at.shape[1]):
-        eta = fixed + (slope * at[codes, k]).sum(1)
-        values = fit.family._core.derivatives(eta, *given)["value"]
-        total[:, k] = np.bincount(codes, values, minlength=n_levels)
-    return np.where(np.isnan(total), -np.inf, total)
-
-
-def _of_categories(fit: Fit, fixed: Array, slope: Array, at: Array) -> Array:
-    """The same of ordered categories, given the fixed part and the loadings of all rows."""
-    design, codes = fit.design, fit.design.grouping_factors[0].codes
-    thresholds = fit.thresholds_of(design.parts[0], fit.n_rows)
-    chosen = (np.arange(fit.n_rows), design.response.values.astype(int) - 1)
-    weights = np.ones(fit.n_rows) if design.weights is None else design.weights
-    total = np.empty(at.shape[:2])
-    for k in range(at.shape[1]):
-        eta = fixed + (slope * at[codes, k]).sum(1)
-        probability = fit.family.category_probabilities(eta, thresholds, fit.log_scale)[chosen]
-        with np.errstate(divide="ignore"):
-            values = np.where(weights > 0.0, np.log(probability), 0.0)
-        total[:, k] = np.bincount(codes, weights * values, minlength=at.shape[0])
-    return total

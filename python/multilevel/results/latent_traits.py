@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..arguments import understands
 from ..inference import latent_traits
 from ..prediction import abilities
 from .part import Part
@@ -36,6 +37,18 @@ class LatentTraits(Part):
         """
         return latent_traits.item_curves(self.fit, ability)
 
-    def abilities(self) -> pd.DataFrame:
-        """Posterior mean and standard deviation of each level's trait, by quadrature: columns level, mean, sd."""
-        return abilities.abilities(self.fit)
+    @understands
+    def abilities(
+        self,
+        newdata: Any = None,
+        *,
+        offset: ArrayLike | str | None = None,
+        weights: ArrayLike | str | None = None,
+    ) -> pd.DataFrame:
+        """Posterior mean and standard deviation of each level's trait, by quadrature: columns level, mean, sd.
+
+        With `newdata`, of other persons from their answers, at the estimates of the fit: the response, the predictors
+        and the grouping factor, a row per answer. Rows with a missing value are left out; `offset` and `weights` are
+        theirs, where the fit had such. Estimates are taken for true values.
+        """
+        return abilities.abilities(self.fit, newdata, offset, weights)
