@@ -317,7 +317,7 @@ def test_the_largest_mode_of_two_effects() -> None:
     # In a plane the square root link has a mode in every piece between as many lines as there are rows.
     below = 0
     for family, link in SEVERAL:
-        for seed in range(3):
+        for seed in range(1 if family == "negative_binomial_1" else 3):  # whose density takes NumPy long
             case = clusters(family, link, 2, seed)
             value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
             assert np.isfinite(value)
@@ -430,7 +430,7 @@ def test_differences_follow_one_mode(family: str, link: str, points: int) -> Non
 @pytest.mark.parametrize("shape", ["one factor", "quadrature", "crossed", "nested", "nested quadrature"])
 @pytest.mark.parametrize(("family", "link"), SEVERAL)
 def test_a_fit_reports_what_its_parameters_give(family: str, link: str, shape: str) -> None:
-    for seed in range(4):
+    for seed in range(2):
         case: Clusters | Crossed
         if shape in ("one factor", "quadrature"):
             case = clusters(family, link, 1, seed + 7)
