@@ -365,7 +365,9 @@ def test_a_family_of_the_users_own() -> None:
     """What needs the likelihood alone is there, and the same as for the twin of the library."""
     frame, eta, rng = frame_of(9, 160, 16)
     frame = frame.assign(y=rng.poisson(np.exp(eta)), h=np.arange(160) // 20)
-    own = ml.CustomFamily("own", lambda y, eta: y * eta - np.exp(eta) - special.gammaln(y + 1), support="counts")
+    own = ml.CustomFamily(
+        "own", lambda y, eta: y * eta - np.exp(eta) - special.gammaln(y + 1), support="counts", log_concave=True
+    )
     one, two = (ml.fit("y ~ x + (1 | g) + (1 | h)", frame, family=family) for family in (own, "poisson"))
     np.testing.assert_allclose(one.drop1()["loglik"], two.drop1()["loglik"], atol=1e-6)
     np.testing.assert_allclose(one.influence("h").dfbetas, two.influence("h").dfbetas, atol=1e-3)

@@ -14,7 +14,8 @@ from scipy import special
 import multilevel as ml
 from multilevel import _core
 
-from .family_cases import CASES, PAIRS, Phi, log_probabilities, mean_of, name_of, settings
+from .family_cases import CASES, PAIRS, Phi, mean_of, name_of, settings
+from .family_densities import log_probabilities
 
 Array = NDArray[np.float64]
 

@@ -17,7 +17,8 @@ from scipy import optimize, special, stats
 import multilevel as ml
 from multilevel import _core
 
-from .family_cases import CASES, moved_slant
+from .family_cases import CASES
+from .family_densities import moved_slant
 
 Array = NDArray[np.float64]
 

@@ -21,6 +21,7 @@ from multilevel import _core
 from multilevel.fitting.verdict import _reason
 
 from .family_cases import CASES, PAIRS, Phi, mean_of, several_modes
+from .mode_search import climbed
 
 Array = NDArray[np.float64]
 SEVERAL = [
@@ -181,38 +182,6 @@ def constant(family: str, y: Array, phi: float) -> float:
     return float((special.gammaln(y + k) - special.gammaln(k) + k * np.log(k) - special.gammaln(y + 1)).sum())
 
 
-def climbed(family: str, o: Array, s: Array, y: Array, phi: float, v: Array) -> tuple[Array, Array, Array]:
-    """Modes near many starts at once (one per row of `v`), f there, and -f''."""
-
-    def f_of(v: Array) -> tuple[Array, Array, Array]:
-        value, first, second = density(family, o + v @ s.T, y, phi)
-        curvature = np.einsum("kj,ja,jb->kab", -second, s, s) + np.eye(s.shape[1])
-        return value.sum(1) - 0.5 * (v**2).sum(1), first @ s - v, curvature
-
-    f, gradient, curvature = f_of(v)
-    good = np.isfinite(f)
-    v, f, gradient, curvature = v[good], f[good], gradient[good], curvature[good]
-    for _ in range(60):
-        values, vectors = np.linalg.eigh(curvature)
-        size = np.maximum(np.abs(values), 1e-3 * np.abs(values).max(1, keepdims=True))
-        step = np.einsum("kab,kb->ka", vectors, np.einsum("kab,ka->kb", vectors, gradient) / size)
-        length = np.ones(len(v))
-        for _ in range(50):
-            there = v + length[:, None] * step
-            height = value_of(family, o + there @ s.T, y, phi).sum(1) - 0.5 * (there**2).sum(1)
-            fell = ~(height >= f - 1e-13 * (1 + np.abs(f)))
-            if not fell.any():
-                break
-            length[fell] *= 0.4
-        keep, moved = ~fell, f_of(there)
-        v[keep] += (length[:, None] * step)[keep]
-        f[keep], gradient[keep], curvature[keep] = moved[0][keep], moved[1][keep], moved[2][keep]
-        if np.abs((gradient * step).sum(1)).max() < 1e-15:
-            break
-    is_mode = np.linalg.eigvalsh(curvature)[:, 0] > 0
-    return v[is_mode], f[is_mode], curvature[is_mode]
-
-
 def largest(family: str, o: Array, s: Array, y: Array, phi: float, rng: np.random.Generator) -> float:
     """Laplace at the largest of the modes near a dense grid, or near many random starts and patterns of signs."""
     q = s.shape[1]
@@ -229,7 +198,11 @@ def largest(family: str, o: Array, s: Array, y: Array, phi: float, rng: np.rando
         target = (np.exp(0.3 * rng.normal(size=signs.shape)) * y if is_rate(family) else signs * np.sqrt(np.abs(y))) - o
         fitted = np.linalg.solve(4 * s.T @ s + np.eye(q), 4 * s.T @ target.T).T
         starts = np.concatenate([np.zeros((1, q)), rng.normal(size=(30, q)), 3 * rng.normal(size=(30, q)), fitted])
-    _, f, curvature = climbed(family, o, s, y, phi, starts)
+
+    def rows(eta: Array, y: Array) -> tuple[Array, Array, Array]:
+        return density(family, eta, y, phi)
+
+    _, f, _, curvature = climbed(rows, lambda eta, y: value_of(family, eta, y, phi), o, s, y, starts)
     k = int(f.argmax())
     return float(f[k] - 0.5 * np.linalg.slogdet(curvature[k])[1])
 
@@ -317,7 +290,7 @@ def test_the_largest_mode_of_two_effects() -> None:
     # In a plane the square root link has a mode in every piece between as many lines as there are rows.
     below = 0
     for family, link in SEVERAL:
-        for seed in range(3):
+        for seed in range(1 if family == "negative_binomial_1" else 3):  # whose density takes NumPy long
             case = clusters(family, link, 2, seed)
             value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
             assert np.isfinite(value)
@@ -403,11 +376,11 @@ def crossed(family: str, link: str, seed: int, nested: bool = False) -> Crossed:
 def test_the_largest_joint_mode(family: str, link: str, nested: bool) -> None:
     # What moves one level at a time cannot see everything.
     below = 0
-    for seed in range(5):
+    for seed in range(3):
         case = crossed(family, link, seed, nested)
         value = _core.evaluate(case.model, case.y, case.psi, 1, 1)[0]
         below += value < case.reference(np.random.default_rng(seed)) - 0.05
-    assert below <= (3 if link == "sqrt" else 1)
+    assert below <= 1
 
 
 @pytest.mark.parametrize("points", [1, 2])
@@ -430,7 +403,7 @@ def test_differences_follow_one_mode(family: str, link: str, points: int) -> Non
 @pytest.mark.parametrize("shape", ["one factor", "quadrature", "crossed", "nested", "nested quadrature"])
 @pytest.mark.parametrize(("family", "link"), SEVERAL)
 def test_a_fit_reports_what_its_parameters_give(family: str, link: str, shape: str) -> None:
-    for seed in range(4):
+    for seed in range(2):
         case: Clusters | Crossed
         if shape in ("one factor", "quadrature"):
             case = clusters(family, link, 1, seed + 7)

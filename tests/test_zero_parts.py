@@ -1,5 +1,5 @@
 """zero_inflation= and hurdle=: the formulas, what the parts say and predict, and what is refused. The densities and the
-numbers of other programs: test_modified_families.py, test_reference_fits.py."""
+numbers of other programs: test_modified_fits.py, test_reference_fits.py."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ SEVERAL_PREDICTORS = {
     "brands": (("conditional", "logit"),),  # alternatives that come back, with random effects of their own
 }
 CHOICES = ("conditional", "brands")  # parts whose rows are alternatives
-BRANDS = 6 * 10**8  # seeds from here on draw brands
+
 SHARE_OF_SEVERAL = {"intercept": 0.6, "slope": 0.6, "independent slope": 0.6, "slope alone": 0.6, "two terms": 0.6}
 SHARE_OF_SEVERAL |= {"crossed": 0.3, "three factors": 0.3, "nested": 0.3, "crossed slopes": 0.2, "nested slopes": 0.2}
 OF_TRAITS = (  # families, links, and what is drawn for items
@@ -240,7 +240,7 @@ def links_of(seed: int) -> dict[tuple[str, str], int]:
 
 def several_of(seed: int) -> dict[str, tuple[tuple[str, str], ...]]:
     """The parts with several predictors of a row that a seed draws from, with their families and links."""
-    return {part: own for part, own in SEVERAL_PREDICTORS.items() if part != "brands" or seed >= BRANDS}
+    return {part: own for part, own in SEVERAL_PREDICTORS.items() if part != "brands" or seed >= MORE}
 
 
 def family_of(seed: int) -> str:

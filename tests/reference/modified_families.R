@@ -1,5 +1,5 @@
 # Reference fits with zero parts and truncation, one number each: writes modified_families.json, which
-# tests/test_modified_families.py compares with. Those with a formula for the zeros are in numbers/Salamanders.json.gz.
+# tests/test_modified_fits.py compares with. Those with a formula for the zeros are in numbers/Salamanders.json.gz.
 #
 #   Rscript modified_families.R data/Salamanders.csv.gz data/gamma_sim.csv.gz modified_families.json
 #
