@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize_scalar
 
 import multilevel as ml
 
@@ -172,3 +173,56 @@ def test_no_iteration_from_elsewhere_is_not_called_converged() -> None:
     assert away.llf < best.llf
     # What was measured is of the start.
     np.testing.assert_allclose(away.fit.psi, best.fit.psi + 0.1, rtol=1e-9)
+
+
+def says_the_same_again(results: ml.MixedModelResults) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        again = results.model.fit(start=results.fit.psi, max_iter=0, n_quadrature=results.n_quadrature)
+    assert (again.fit.status, again.llf) == (results.fit.status, pytest.approx(results.llf, rel=1e-10))
+
+
+def test_a_size_that_runs_to_zero_has_no_maximum() -> None:
+    """The truncated negative binomial becomes the logarithmic series: more likely than with any size above zero."""
+    y = np.array([1.0] * 12 + [2, 2, 3, 5, 8, 10, 40, 90])
+
+    def series(log_odds: float) -> float:
+        share = 1 / (1 + np.exp(-log_odds))
+        return -float(np.sum(y * np.log(share) - np.log(y) - np.log(-np.log1p(-share))))
+
+    most = -minimize_scalar(series, bounds=(-5, 15), method="bounded", options={"xatol": 1e-9}).fun
+    results = quietly("y ~ 1", pd.DataFrame({"y": y}), "truncated_negative_binomial")
+    assert most - 1e-7 < results.llf < most
+    assert not results.converged
+    assert "grows without bound" in results.fit.message
+    says_the_same_again(results)
+
+
+def test_what_searches_from_elsewhere_ran_off_to_is_not_certified() -> None:
+    large = [1.0] * 25
+    for row, count in {5: 925, 8: 22, 9: 81, 12: 10, 14: 11, 18: 63}.items():
+        large[row] = count
+    x = np.full(25, 11.0)
+    x[[1, 5, 9, 15, 16, 18, 19, 20, 22, 24]] = 9.0
+    data = pd.DataFrame({"y": large, "x": x, "g": np.repeat(np.arange(10), [1, 4, 4, 1, 2, 4, 1, 4, 2, 2])})
+    results = quietly("y ~ x + (1 | g)", data, "truncated_negative_binomial", n_quadrature=7)
+    # At these parameters, with 50 digits and the same seven points.
+    assert results.llf == pytest.approx(-54.725540780, abs=2e-8)
+    assert not results.converged
+    assert "grows without bound" in results.fit.message
+    says_the_same_again(results)
+
+
+def test_a_category_that_occurs_on_one_scale_only_has_no_threshold() -> None:
+    """With the scale of those rows its threshold grows for ever: nothing of the category is left in other rows."""
+    y = [int(c) for c in "112222222332122222222223222223322322"]
+    v = [int(c) for c in "111001100001100010100101001101100000"]
+    down = [1, 5, 6, 7, 8, 10, 15, 17, 18, 21, 23, 25, 26, 28, 32]
+    x = np.ones(36)
+    x[down] = -1.0
+    data = pd.DataFrame({"y": y, "v": v, "x": x, "g": np.repeat(np.arange(6), 6), "s": list("aabbcc") * 6})
+    assert set(data["v"][data["y"] == 1]) == {1}
+    results = quietly("y ~ x + homdiag(0 + s | g)", data, "cumulative", link="cloglog", scale="~ v", levels=[1, 2, 3])
+    assert not results.converged
+    assert "'thresholds: 1|2' grows without bound" in results.fit.message
+    says_the_same_again(results)

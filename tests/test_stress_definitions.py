@@ -285,7 +285,8 @@ def test_alternatives_of_brands_are_one_cluster() -> None:
         assert (made.frame.groupby("set")["y"].sum() == 1).all()
         assert not made.frame.duplicated(["set", "brand"]).any()
         n_theta = sum(term.q * (term.q + 1) // 2 for term in problem.terms)
-        psi = np.concatenate([0.3 * rng.normal(size=problem.p), rng.uniform(0.3, 0.9, n_theta)])
+        size = np.sqrt((problem.X**2).mean(0))
+        psi = np.concatenate([0.3 * rng.normal(size=problem.p) / size, rng.uniform(0.3, 0.9, n_theta)])
         value, columns, at = Plain(problem.in_order()).loglik(psi), [], problem.p
         for term in problem.terms:
             root = np.zeros((term.q, term.q))
@@ -426,7 +427,7 @@ def test_numerical_hessian() -> None:
 def rows_of(family: str, y: Array, part: str = "", upper: Array | None = None) -> Problem:
     ones = np.ones(len(y))
     size = ones if upper is None else upper
-    link = "identity" if family == "gaussian" else "log"
+    link = {"gaussian": "identity", "ordered_beta": "logit"}.get(family, "log")
     return Problem(family, link, y, size, ones, 0 * ones, ones[:, None], ("(Intercept)",), (), (), part=part)
 
 
@@ -461,13 +462,12 @@ def test_conway_maxwell_poisson_counts(nu: float) -> None:
 def test_ordered_beta_is_a_density() -> None:
     eta, phi = 0.7, np.array([1.2, -1.0, np.log(2.5)])
     ends = density_of_family(rows_of("ordered_beta", np.array([0.0, 1.0])), phi).value(np.full(2, eta))
-    inside = quad(
-        lambda y: float(
-            np.exp(density_of_family(rows_of("ordered_beta", np.array([y])), phi).value(np.array([eta]))[0])
-        ),
-        0.0,
-        1.0,
-    )[0]
+
+    def between(y: float) -> float:
+        density = density_of_family(rows_of("ordered_beta", np.array([y])), phi)
+        return float(np.exp(density.value(np.array([eta]))[0]))
+
+    inside = quad(between, 0.0, 1.0)[0]
     assert np.exp(ends).sum() + inside == pytest.approx(1.0, abs=1e-8)
     assert np.exp(ends[0]) == pytest.approx(1 - special.expit(eta + 1.0))
     y = np.array([0.0, 0.2, 0.9, 1.0])

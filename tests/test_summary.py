@@ -386,6 +386,16 @@ def test_many_long_names_wrap() -> None:
     assert list(chain.from_iterable(last)) == [*(f"{v:.3f}" for v in r[14, :14]), "1"]
 
 
+@pytest.mark.parametrize(("n", "told"), [(8, True), (9, False)])
+def test_few_rows_for_the_parameters_are_noted(n: int, told: bool) -> None:
+    generator = np.random.default_rng(2)
+    data = pd.DataFrame({"x": np.arange(n), "y": generator.normal(size=n)})
+    assert ("3 parameters for 8 rows, fewer than 3 for each" in str(ml.fit("y ~ x", data))) is told
+    # Of trials each counts.
+    data["k"], data["l"] = generator.integers(1, 9, (2, n))
+    assert "fewer than 3 for each" not in str(ml.fit("cbind(k, l) ~ x", data, "binomial"))
+
+
 def test_ordered_factors_have_a_hint() -> None:
     data = ml.datasets.contraception()
     data["livch"] = pd.Categorical(data["livch"], ordered=True)

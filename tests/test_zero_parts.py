@@ -126,6 +126,20 @@ def test_tables(results: ml.MixedModelResults, tmp_path: Path) -> None:
         np.testing.assert_array_equal(other.predict(counts(4)), results.predict(counts(4)))
 
 
+def test_rows_without_zeros_separate_the_zero_part() -> None:
+    """Its coefficient runs off; the rest is two models, of which the zeros have their own share where there are any."""
+    r = np.random.default_rng(1)
+    x = np.repeat([0.0, 1.0], 60)
+    y = 1 + r.poisson(4.0, 120)
+    y[:25] = 0
+    above = ml.fit("y ~ 1", pd.DataFrame({"y": y[y > 0]}), "truncated_poisson")
+    most = above.llf + 25 * np.log(25 / 60) + 35 * np.log(35 / 60)
+    with pytest.warns(ml.ConvergenceWarning, match="'zero: x' grows without bound"):
+        results = ml.fit("y ~ 1", pd.DataFrame({"y": y, "x": x}), "poisson", hurdle="~ x")
+    assert not results.converged
+    assert most - 1e-7 < results.llf < most + 1e-10
+
+
 def test_one_probability() -> None:
     data = counts(5)
     texts = [ml.fit("y ~ w + (1 | g)", data, "poisson", zero_inflation=own) for own in (True, "~ 1", "1")]

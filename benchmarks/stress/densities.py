@@ -226,7 +226,9 @@ class Density:
         else:
             log_mu, k = log_rate(self.link, eta), np.exp(self.log_phi)
             d = log_mu - np.log(np.maximum(y, 1e-300))
-            some = (y + k) * np.log1p(y * np.expm1(d) / (y + k)) - y * d
+            change = y * np.expm1(d) / (y + k)
+            tiny = np.logaddexp(log_mu, self.log_phi) - np.log(y + k)  # mean and size may both be next to nothing
+            some = (y + k) * np.where(change > -0.5, np.log1p(change), tiny) - y * d
             result = c - w * np.where(y > 0, some, k * np.log1p(np.exp(log_mu) / k))
         if self.family in ("gamma", "negative_binomial") and self.link != "log":
             result = np.where(eta > 0, result, -np.inf)

@@ -73,6 +73,9 @@ void put_in_order(likelihood::Objective& objective, Optimum& optimum, bool polis
   if (n_theta > 0) make_diagonal_positive(objective.layout(), objective.model(), p, optimum);
 }
 
+/// Of a search that is over.
+Ending ending_of(Finding finding) { return finding == Finding::runs_off ? Ending::divergence : Ending::converged; }
+
 /// Certifies, and searches on where the certificate is refused.
 void conclude(likelihood::Objective& objective, const model::Response& response, Optimum& optimum,
               std::vector<bool>& free, const NewtonOptions& options, const likelihood::Monitor& monitor) {
@@ -87,9 +90,9 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     // Who allows no iteration asks for the verdict on a point that rounding may have kept from being better.
     const double tolerance = options.most_iterations > 0 ? options.gain_tolerance : rounding_gain;
     const Finding finding = certify(objective, optimum, free, tolerance);
-    if (finding == Finding::certified && worth_settling(optimum.ending)) optimum.ending = Ending::converged;
-    if (finding == Finding::certified || !worth_settling(optimum.ending) || optimum.ending == Ending::iteration_limit)
-      break;
+    const bool settled = finding == Finding::certified || finding == Finding::runs_off;
+    if (settled && worth_settling(optimum.ending)) optimum.ending = ending_of(finding);
+    if (settled || !worth_settling(optimum.ending) || optimum.ending == Ending::iteration_limit) break;
     if (options.most_iterations == 0) {
       optimum.ending = Ending::iteration_limit;
       break;
@@ -113,9 +116,9 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
         put_in_order(objective, optimum, false);
       }
       const Finding last = certify(objective, optimum, free, small ? rounding_gain : options.gain_tolerance);
-      optimum.ending = last == Finding::certified   ? Ending::converged
-                       : ended == Ending::converged ? Ending::no_increase
-                                                    : ended;
+      optimum.ending = last == Finding::certified || last == Finding::runs_off ? ending_of(last)
+                       : ended == Ending::converged                            ? Ending::no_increase
+                                                                               : ended;
       break;
     }
     optimum = std::move(further);

@@ -4,12 +4,14 @@
 
 #include "search/boundary.hpp"
 #include "search/bounds.hpp"
+#include "search/diverging.hpp"
 
 namespace multilevel::search {
 
 namespace {
 
 constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that the arithmetic could show
+constexpr double negligible = 1e-9;     // a gain, whatever tolerance was asked for
 
 /// Whether a parameter of the family that is at its limit has more than `least` on the way back, all others held. There
 /// the slope is too small to be told from rounding.
@@ -63,7 +65,8 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   const bool flat = optimum.gain < std::max(gain_tolerance, rounding);
   if (!flat || !concave || !is_maximum(objective, optimum)) return Finding::can_rise;
   const double more = std::max(gain_tolerance, rounding);
-  return comes_back(objective, optimum, sums.value + more) ? Finding::can_rise : Finding::certified;
+  if (comes_back(objective, optimum, sums.value + more)) return Finding::can_rise;
+  return diverges(objective, optimum, std::max(negligible, rounding)) ? Finding::runs_off : Finding::certified;
 }
 
 }  // namespace multilevel::search

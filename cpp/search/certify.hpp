@@ -11,6 +11,7 @@ namespace multilevel::search {
 enum class Finding {
   certified,   ///< no gain left, no direction in which the log-likelihood bends upwards, zeros that are maxima
   can_rise,    ///< a step or a direction promises more
+  runs_off,    ///< nothing is left to gain, and the step left is long: there is no maximum, or none to be told
   unmeasured,  ///< value or derivatives cannot be had there
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "search/diverging.hpp"
 #include "search/separation.hpp"
 #include "search/steps.hpp"
 #include "search/vanishing_residual.hpp"
@@ -235,30 +236,9 @@ class Search : Steps {
     const family::Family& family = model_.family();
     if (family.n_members() == 1) return 0.5 * std::log(family.dispersion(best_.psi.data() + p_ + n_theta_));
     double least = std::numeric_limits<double>::infinity();
-    for (int kind = 0; kind < family.n_members(); ++kind) least = std::min(least, 0.5 * std::log(dispersion_of(kind)));
+    for (int kind = 0; kind < family.n_members(); ++kind)
+      least = std::min(least, 0.5 * std::log(dispersion_of(objective_, best_.psi, kind)));
     return least;
-  }
-
-  /// Of the rows of a kind, where kinds have families of their own.
-  double dispersion_of(int kind) const {
-    const family::Family& family = model_.family();
-    double own[family::max_phi] = {};
-    for (int r = 0; r < family.member(kind).n_phi(); ++r) {
-      const auto& part = model_.phi_parts()[static_cast<std::size_t>(family.first_phi(kind) + r)];
-      own[r] = part.first < part.last ? best_.psi[p_ + n_theta_ + part.first] : part.given;
-    }
-    return family.member(kind).dispersion(own);
-  }
-
-  /// What a coefficient is measured by. Responses on all numbers have a scale of their own, which is one inside, unless
-  /// they are among rows of other kinds.
-  double scale_of_beta() const {
-    const family::Family& family = model_.family();
-    double largest = 1.0;
-    for (int kind = 0; family.n_members() > 1 && kind < family.n_members(); ++kind)
-      if (family.member(kind).support() == family::Support::numbers)
-        largest = std::max(largest, std::sqrt(dispersion_of(kind)));
-    return largest;
   }
 
   /// The maximum is at infinity. Every sign of it is measured: a step that stays long while the gain vanishes, standard
@@ -292,12 +272,7 @@ class Search : Steps {
         return true;
       }
     }
-    if (!concave) return false;
-    // A tau that grows for ever is a correlation that has reached its end.
-    const double theta = n_theta_ > 0 ? bounds_.without_tau(best_.psi, n_theta_).cwiseAbs().maxCoeff() : 0.0;
-    const double theta_step = n_theta_ > 0 ? bounds_.without_tau(best_.step, n_theta_).cwiseAbs().maxCoeff() : 0.0;
-    const double far = model_.is_linear() ? 0.5 : 0.1;  // a flat maximum is no divergence
-    if (settled && (beta_step > 0.1 * scale_of_beta() || theta_step > far * theta + 0.01)) {
+    if (concave && diverges(objective_, best_, tolerance)) {
       best_.ending = Ending::divergence;
       return true;
     }

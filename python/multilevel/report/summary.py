@@ -33,6 +33,7 @@ DIRECTION = {
 }
 SCALED = "P(y <= k) = F((threshold k - eta) / scale)"
 LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too little
+FEW_ROWS = 3  # for each parameter: below it estimates are little more than a description of these rows
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
@@ -91,7 +92,7 @@ def correlations(numbers: Numbers, title: str = "Correlation of Fixed Effects:")
 
 def closing(fit: Fit) -> Iterator[Paragraph]:
     """How the fit went, and its warnings: on every page, whatever the layout."""
-    yield Paragraph(tuple(_certificate(fit)))
+    yield Paragraph((*_certificate(fit), *_few_rows(fit)))
     others = [warning for warning in fit.warnings if warning != fit.message]
     if others:
         yield Paragraph(tuple(f"- {warning}" for warning in others), title="Warnings:")
@@ -412,6 +413,19 @@ def _numbered_correlations(names: tuple[str, ...], correlation: np.ndarray, titl
 
 
 # ---- how it went ---------------------------------------------------------------------------------------------------
+
+
+def _few_rows(fit: Fit) -> Iterator[str]:
+    """What to think of a model with many parameters; rows may stand for several, by trials and by weights."""
+    response, weights = fit.design.response, fit.design.weights
+    stands_for = fit.n_observations if response.size is None else float(np.sum(response.size))
+    if weights is not None:
+        stands_for = max(stands_for, float(np.sum(weights)))
+    if fit.df_model * FEW_ROWS > stands_for:
+        yield (
+            f"{fit.df_model} parameters for {fit.n_observations} rows, fewer than {FEW_ROWS} for each: the likelihood "
+            "of so few often has several maxima, and standard errors mean little."
+        )
 
 
 def _certificate(fit: Fit) -> Iterator[str]:
