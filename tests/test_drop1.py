@@ -77,8 +77,10 @@ def test_wald_are_the_tests_of_type_2(frame: pd.DataFrame) -> None:
 
 
 def test_a_part_beside_the_mean(frame: pd.DataFrame) -> None:
+    zeros = frame.assign(count=np.where(np.arange(len(frame)) % 4 == 0, 0, frame["count"]))
+
     def fit(zero: str) -> ml.MixedModelResults:
-        return ml.fit("count ~ x + (1 | g)", frame, family="poisson", zero_inflation=zero)
+        return ml.fit("count ~ x + (1 | g)", zeros, family="poisson", zero_inflation=zero)
 
     table = fit("~ x + b").drop1(part="zero")
     for label, zero in (("x", "~ b"), ("b", "~ x")):
