@@ -13,6 +13,9 @@ from .quadrature import nested_integral, simple_integral
 from .structures import roots, split
 
 
+REDUCED = (5, 6, 7)  # points, of which in three dimensions some products are left out
+
+
 class Plain:
     """log-likelihood of a problem (rows `in_order`) as a function of psi = (beta, theta, phi)."""
 
@@ -36,8 +39,8 @@ class Plain:
         if problem.linear or problem.points == 1 or not problem.codes:
             return True
         most = max(self.width(f) for f in range(len(problem.codes)))
-        if all(term.rank for term in problem.terms):  # products over traits are whole
-            return most <= 3 and self.single
+        if all(term.rank for term in problem.terms) and self.single:
+            return most <= 2 or (most == 3 and problem.points not in REDUCED)
         return most <= 2 and (self.single or self.outer is not None)  # of more dimensions products are reduced
 
     def width(self, factor: int) -> int:

@@ -7,6 +7,7 @@
 #include "search/boundary.hpp"
 #include "search/bounds.hpp"
 #include "search/other_starts.hpp"
+#include "search/separation.hpp"
 #include "search/vanishing_residual.hpp"
 
 namespace multilevel::search {
@@ -16,8 +17,8 @@ namespace {
 constexpr double negligible_theta = 1e-8;  // on the internal scale, where the scatter of eta is near one
 constexpr double settled_gain = 1e-13;     // below it the step left moves estimates by 5e-7 standard errors at most
 constexpr double rounding_gain = 1e-6;     // what may be left where the arithmetic shows no rise any more
+constexpr double drift = 0.01;             // of rows that stand still, beside those that run off
 constexpr int most_rounds = 4;             // of certifying and searching on
-constexpr double better = 1e-7;            // in log-likelihood: less is the same maximum
 constexpr double better_plateau = 1e-4;    // where sigma vanishes: less is rounding
 constexpr double rough_gain = 1e-3;
 constexpr double hardly_better = 1e-4;  // in log-likelihood
@@ -74,7 +75,13 @@ void put_in_order(likelihood::Objective& objective, Optimum& optimum, bool polis
 }
 
 /// Of a search that is over.
-Ending ending_of(Finding finding) { return finding == Finding::runs_off ? Ending::divergence : Ending::converged; }
+Ending ending_of(Finding finding, const likelihood::Objective& objective, const model::Response& response,
+                 const Optimum& optimum) {
+  if (finding != Finding::runs_off) return Ending::converged;
+  const bool moves = objective.n_beta() + objective.model().n_thresholds() > 0;
+  const bool separated = moves && separates(objective.model(), response, optimum.step, drift);
+  return separated ? Ending::separation : Ending::divergence;
+}
 
 /// Certifies, and searches on where the certificate is refused.
 void conclude(likelihood::Objective& objective, const model::Response& response, Optimum& optimum,
@@ -91,7 +98,7 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     const double tolerance = options.most_iterations > 0 ? options.gain_tolerance : rounding_gain;
     const Finding finding = certify(objective, optimum, free, tolerance);
     const bool settled = finding == Finding::certified || finding == Finding::runs_off;
-    if (settled && worth_settling(optimum.ending)) optimum.ending = ending_of(finding);
+    if (settled && worth_settling(optimum.ending)) optimum.ending = ending_of(finding, objective, response, optimum);
     if (settled || !worth_settling(optimum.ending) || optimum.ending == Ending::iteration_limit) break;
     if (options.most_iterations == 0) {
       optimum.ending = Ending::iteration_limit;
@@ -110,15 +117,16 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     if (has_boundaries(objective) && worth_settling(further.ending))
       settle_boundary(objective, response, further, all, own, monitor);
     trace.insert(trace.end(), further.trace.begin(), further.trace.end());
-    if (!(further.sums.value > value + std::max(better, noise(optimum.sums)))) {
+    if (!(further.sums.value > value + std::max(same_maximum, noise(optimum.sums)))) {
       if (further.sums.value >= value - noise(optimum.sums) && further.gain < optimum.gain) {
         optimum = std::move(further);
         put_in_order(objective, optimum, false);
       }
       const Finding last = certify(objective, optimum, free, small ? rounding_gain : options.gain_tolerance);
-      optimum.ending = last == Finding::certified || last == Finding::runs_off ? ending_of(last)
-                       : ended == Ending::converged                            ? Ending::no_increase
-                                                                               : ended;
+      if (last == Finding::certified || last == Finding::runs_off)
+        optimum.ending = ending_of(last, objective, response, optimum);
+      else
+        optimum.ending = ended == Ending::converged ? Ending::no_increase : ended;
       break;
     }
     optimum = std::move(further);
@@ -218,8 +226,8 @@ class Elsewhere {
     ascent_.others.push_back({start.name, found.sums.value});
     if (found.ending == Ending::iteration_limit) found.ending = Ending::no_increase;
     const double gained = found.sums.value - best.sums.value;
-    const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -better;
-    if (!(gained > (found.ending == Ending::divergence ? better_plateau : better)) && !sound) return false;
+    const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -same_maximum;
+    if (!(gained > (found.ending == Ending::divergence ? better_plateau : same_maximum)) && !sound) return false;
     best = std::move(found);
     ascent_.free = free;
     return true;

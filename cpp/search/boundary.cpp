@@ -11,11 +11,12 @@ namespace {
 
 constexpr double candidate =
     0.05;  // a Cholesky pivot (a standard deviation) this small beside the term's size may be zero
-constexpr double distinct = 6.0;       // a pivot so many standard errors from zero is not zero
-constexpr double allowed_loss = 1e-8;  // of log-likelihood, in setting it to zero
-constexpr double flat_enough = 1e-6;   // scaled curvature that is not yet positive
-constexpr double suspicious = 0.6;     // a column shares so little with the others, beside the one that shares most
-constexpr double flat_slope = 1e-5;    // of the log-likelihood in a standard deviation: rounding
+constexpr double distinct = 6.0;         // a pivot so many standard errors from zero is not zero
+constexpr double allowed_loss = 1e-8;    // of log-likelihood, in setting it to zero
+constexpr double flat_enough = 1e-6;     // scaled curvature that is not yet positive
+constexpr double suspicious = 0.6;       // a column shares so little with the others, beside the one that shares most
+constexpr double no_information = 1e-6;  // on a parameter of the family, most of which are logarithms
+constexpr double flat_slope = 1e-5;      // of the log-likelihood in a standard deviation: rounding
 
 struct Pivot {
   double size;
@@ -219,6 +220,14 @@ void settle_boundary(likelihood::Objective& objective, const model::Response& re
     Eigen::VectorXd psi = optimum.psi;
     psi[i] = std::copysign(largest_tau, tau);
     try_smaller(objective, response, psi, optimum.sums.value - allowed_loss, optimum, free, options, monitor);
+  }
+  // On the way to a limit of the family the data soon say nothing of a parameter, and rounding would judge it.
+  for (const auto& limit : bounds.limits()) {
+    if (limit.reached(optimum.psi) || !(-optimum.sums.hessian(limit.position, limit.position) < no_information))
+      continue;
+    Eigen::VectorXd psi = optimum.psi;
+    psi[limit.position] = limit.value;
+    try_smaller(objective, response, psi, optimum.sums.value - same_maximum, optimum, free, options, monitor);
   }
 }
 

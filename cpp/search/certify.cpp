@@ -11,7 +11,6 @@ namespace multilevel::search {
 namespace {
 
 constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that the arithmetic could show
-constexpr double negligible = 1e-9;     // a gain, whatever tolerance was asked for
 
 /// Whether a parameter of the family that is at its limit has more than `least` on the way back, all others held. There
 /// the slope is too small to be told from rounding.
@@ -64,9 +63,11 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   if (fall > 1e3 * rounding + rounding_gain) return Finding::can_rise;
   const bool flat = optimum.gain < std::max(gain_tolerance, rounding);
   if (!flat || !concave || !is_maximum(objective, optimum)) return Finding::can_rise;
-  const double more = std::max(gain_tolerance, rounding);
-  if (comes_back(objective, optimum, sums.value + more)) return Finding::can_rise;
-  return diverges(objective, optimum, std::max(negligible, rounding)) ? Finding::runs_off : Finding::certified;
+  if (comes_back(objective, optimum, sums.value + std::max({gain_tolerance, rounding, same_maximum})))
+    return Finding::can_rise;
+  // A user's wider tolerance leaves ordinary fits with steps that are not short.
+  const double hidden = std::max(std::min(gain_tolerance, rounding_gain), rounding);
+  return diverges(objective, optimum, hidden) ? Finding::runs_off : Finding::certified;
 }
 
 }  // namespace multilevel::search

@@ -58,6 +58,8 @@ struct Optimum : likelihood::Point {
   std::vector<Iteration> trace;
 };
 
+/// In log-likelihood: less is the same maximum. Large counts leave no more digits of it.
+inline constexpr double same_maximum = 1e-7;
 /// What rounding leaves of a difference of log-likelihoods.
 double noise(const likelihood::Sums& sums);
 
