@@ -12,7 +12,6 @@ from .problem import Array, Problem
 from .quadrature import nested_integral, simple_integral
 from .structures import roots, split
 
-
 REDUCED = (5, 6, 7)  # points, of which in three dimensions some products are left out
 
 
