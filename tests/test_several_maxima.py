@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 Density = Callable[[Array, Array], tuple[Array, Array, Array]]
 
 
-def fitted(formula: str, data: pd.DataFrame, family: str, **options: Any) -> ml.MixedModelResults:
+def fitted(formula: str, data: pd.DataFrame, family: str | ml.Family, **options: Any) -> ml.MixedModelResults:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ml.FitWarning)
         return ml.fit(formula, data, family, **options)
@@ -195,3 +195,20 @@ def test_shares_close_to_one_do_not_throw_the_start_far_off() -> None:
     best = min((minimize(negative, [3.0, slope, 2.0], method="BFGS") for slope in (0.0, 1.0)), key=lambda own: own.fun)
     assert results.converged
     assert results.llf == pytest.approx(-best.fun, abs=1e-6)
+
+
+@pytest.mark.parametrize("link", ["log", "inverse_squared"])
+def test_numbers_over_twenty_orders_of_magnitude(link: str) -> None:
+    """The dispersion of an inverse Gaussian, which the smallest decide, is then far from what residuals look like."""
+    r = np.random.default_rng(0)
+    x = r.normal(size=200)
+    y = np.maximum(r.gamma(1 / 9, 9 * np.exp(0.5 * x)), 1e-30)
+    family = ml.Family("inverse_gaussian", link)
+    results = fitted("y ~ x", pd.DataFrame({"y": y, "x": x}), family)
+    mean = y.mean()
+    dispersion = np.mean((y - mean) ** 2 / (mean**2 * y))
+    eta = np.log(mean) if link == "log" else mean**-2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        other = results.model.fit(start=[eta, 0.0, np.log(dispersion)])
+    assert results.llf >= other.llf - 1e-4

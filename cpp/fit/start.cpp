@@ -169,6 +169,26 @@ std::vector<Scatter> scatter(const model::Model& model, const model::Response& r
   return found;
 }
 
+/// The mean unit deviance of a response with one family: of the smallest responses it keeps the measure where squared
+/// Pearson residuals leave it by many orders of magnitude.
+double mean_deviance(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
+                     int stride) {
+  WorkingRows rows(model);
+  const double none[family::max_phi] = {};
+  double sum = 0.0, n = 0.0;
+  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
+    const model::Panel& panel = model.panels()[i];
+    const family::Observations data = response.from(panel.first_row, {});
+    rows.set_predictor(model, panel, beta);
+    for (int j = 0; j < panel.n_rows; ++j) {
+      const double mu = model.family().mean(rows.eta[static_cast<std::size_t>(j)]);
+      sum += data.weight[j] * model.family().unit_deviance(data.response[j], mu, none);
+      n += 1.0;
+    }
+  }
+  return sum / n;
+}
+
 /// What random effects can plausibly be where kinds of rows have scales of their own: per random column the scatter
 /// on the scale of eta of the rows that it is in.
 Eigen::VectorXd column_scatter(const model::Model& model, const model::Response& response, const Eigen::VectorXd& beta,
@@ -261,7 +281,7 @@ Start starting_values(const model::Model& model, const model::Response& response
     glm.head(p) = cross.solve(step.right);
   }
   bool exact = false;  // nothing is left of a response with a dispersion of its own
-  auto set_phi = [&] {
+  auto set_phi = [&](bool by_deviance = false) {
     if (n_phi == 0) return;
     if (thresholds) {
       glm.segment(p, model.n_thresholds()) = response.thresholds;
@@ -278,7 +298,8 @@ Start starting_values(const model::Model& model, const model::Response& response
       // A mean at an end of its range, to rounding, has no variance: then nothing is known of the scale.
       exact = has_dispersion && std::isfinite(own.response) && !(own.pearson > exact_share * own.response);
       if (exact) break;
-      family.start_phi(own.pearson, phi + model.family().first_phi(kind));
+      const double square = by_deviance ? mean_deviance(model, response, glm.head(p), stride) : own.pearson;
+      family.start_phi(square, phi + model.family().first_phi(kind));
     }
     spread_phi(model, response, phi, glm.data() + p);
   };
@@ -299,10 +320,10 @@ Start starting_values(const model::Model& model, const model::Response& response
   likelihood::Monitor quiet;
   quiet.keep_going = monitor.keep_going;
   search::Optimum found = search::maximize(objective, response, glm, {}, free, options, quiet);
-  auto from_mean = [&](double eta) {
+  auto from_mean = [&](double eta, bool by_deviance = false) {
     glm.setZero();
     if (model.has_intercept() && std::isfinite(eta)) glm[model.intercept()] = eta;
-    set_phi();
+    set_phi(by_deviance);
     search::Optimum other = search::maximize(objective, response, glm, {}, free, options, quiet);
     if (found.ending == search::Ending::no_start ||
         (other.ending != search::Ending::no_start && other.sums.value > found.sums.value))
@@ -313,8 +334,11 @@ Start starting_values(const model::Model& model, const model::Response& response
   if (found.ending != search::Ending::converged && !thresholds) from_mean(step.mean_eta / step.weight);
   const auto support = model.family().support();
   if (found.ending != search::Ending::converged && !thresholds && support != family::Support::trials &&
-      support != family::Support::by_row)
+      support != family::Support::by_row) {
     from_mean(model.family().link_of_mean(step.mean));
+    if (found.ending != search::Ending::converged && support == family::Support::positive)
+      from_mean(model.family().link_of_mean(step.mean), true);
+  }
   if (found.ending == search::Ending::no_start) start.ending = search::Ending::no_start;
   if (found.ending != search::Ending::no_start && stride == 1) start.value = found.sums.value;
   start.psi.resize(p + n_theta + n_phi);
