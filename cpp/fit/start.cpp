@@ -13,6 +13,7 @@ namespace multilevel::fit {
 
 namespace {
 
+constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double exact_share = 1e-24;  // of the response's mean square: residuals this small are rounding
 
 /// The family of a row.
@@ -25,6 +26,8 @@ struct LeastSquares {
   Eigen::MatrixXd cross;
   Eigen::VectorXd right;
   double weight = 0.0, mean_eta = 0.0, mean = 0.0;
+  double lowest = infinity, highest = -infinity;  ///< linear predictors that it begins from
+  double longest = 0.0;                           ///< what a response by itself wants to add to its own
 };
 
 /// The rows of a panel as the working linear model has them: response and weight at a given linear predictor.
@@ -70,30 +73,13 @@ struct WorkingRows {
   family::Phi at;                            ///< the family's parameters of the rows
 };
 
-/// How far apart the linear predictors are that the responses are given to start from.
-double range_of_starts(const model::Model& model, const model::Response& response, int stride) {
-  double low = std::numeric_limits<double>::infinity(), high = -low;
-  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
-    const model::Panel& panel = model.panels()[i];
-    const family::Observations data = response.from(panel.first_row, {});
-    const double* kind = model.kinds(panel);
-    for (int j = 0; j < panel.n_rows; ++j) {
-      const double eta = of_kind(model, kind, j).start_eta(data[j]);
-      low = std::fmin(low, eta);
-      high = std::fmax(high, eta);
-    }
-  }
-  return high - low;
-}
-
-LeastSquares first_step(const model::Model& model, const model::Response& response, int stride) {
+/// No response may want to add more than `furthest`.
+LeastSquares first_step(const model::Model& model, const model::Response& response, int stride, double furthest) {
   const int p = model.p();
   LeastSquares sums{Eigen::MatrixXd::Zero(p, p), Eigen::VectorXd::Zero(p)};
   WorkingRows rows(model);
   std::vector<double> target(rows.eta.size());
   const std::vector<double> phi(static_cast<std::size_t>(model.n_phi()), 0.0);
-  // The parameters of the family are not known yet: with others a response may want a step that leaves all the rest.
-  const double furthest = range_of_starts(model, response, stride);
   for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
     const model::Panel& panel = model.panels()[i];
     const family::Observations data = response.from(panel.first_row, {});
@@ -112,8 +98,12 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
       }
     }
     for (std::size_t j = 0; j < static_cast<std::size_t>(panel.n_rows); ++j) {
-      const double most = rows.weight[j] * furthest;
-      if (std::fabs(rows.d1[j]) > most) target[j] += std::copysign(most, rows.d1[j]) - rows.d1[j];
+      if (!(rows.weight[j] > 0.0)) continue;
+      sums.lowest = std::fmin(sums.lowest, rows.eta[j]);
+      sums.highest = std::fmax(sums.highest, rows.eta[j]);
+      const double wanted = std::fabs(rows.d1[j]) / rows.weight[j];
+      sums.longest = std::fmax(sums.longest, wanted);
+      if (wanted > furthest) target[j] += std::copysign(rows.weight[j] * furthest, rows.d1[j]) - rows.d1[j];
     }
     for (int k = 0; k < p; ++k) {
       const double* x = model.fixed_column(panel, k);
@@ -125,6 +115,13 @@ LeastSquares first_step(const model::Model& model, const model::Response& respon
   sums.cross.triangularView<Eigen::StrictlyUpper>() = sums.cross.transpose().eval();
   sums.mean /= sums.weight;
   return sums;
+}
+
+/// The parameters of the family are not known yet: with others a response may want a step that leaves all the rest.
+LeastSquares first_step(const model::Model& model, const model::Response& response, int stride) {
+  LeastSquares step = first_step(model, response, stride, infinity);
+  const double range = step.highest - step.lowest;
+  return step.longest > range ? first_step(model, response, stride, range) : step;
 }
 
 /// Mean squared working residual, weighted by the working weights: the scatter on the scale of eta. And the mean

@@ -104,7 +104,8 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
   if (model.random_overlap() > much_overlap || rows < few_rows) return true;
   if (rows < rows_per_parameter * objective.n_parameters() || has_edge(model.family())) return true;
   // With a mode for each cluster a likelihood is smooth, whatever the family; of few rows it can have several maxima.
-  if (!model.family().log_concave() &&
+  const bool ragged = objective.n_theta() > 0 ? !model.family().log_concave() : model.family().far_modes();
+  if (ragged &&
       (rows < many_rows || static_cast<double>(optimum.sums.several_modes) > some_clusters * model.n_clusters()))
     return true;
   const bool linear = model.is_linear();
