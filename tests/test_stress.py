@@ -232,7 +232,7 @@ def test_a_seed_is_a_design() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [601_000_275, 601_001_025])
+@pytest.mark.parametrize("seed", [601_000_275, 601_001_025, 602_001_563])
 def test_a_verdict_does_not_depend_on_who_asks(seed: int) -> None:
     """A step that is long and gains what rounding hides; a dispersion about which large counts say nothing."""
     outcome = checks.check_seed(seed, checks.Effort(thorough=0.0, hessians=0.0, after=0.0, starts=0))

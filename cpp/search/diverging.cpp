@@ -27,11 +27,12 @@ double scale_of_beta(const likelihood::Objective& objective, const Eigen::Vector
 
 double largest(const Eigen::VectorXd& step) { return step.size() > 0 ? step.cwiseAbs().maxCoeff() : 0.0; }
 
-/// Beside theta. A parameter of the family on its way to a limit is about to become another family's.
-Eigen::VectorXd unlimited(const likelihood::Objective& objective, const Bounds& bounds, Eigen::VectorXd step) {
+/// Beside theta. A parameter of the family at a limit, or on its way there, is another family's, or about to be.
+Eigen::VectorXd unlimited(const likelihood::Objective& objective, const Bounds& bounds, const Optimum& optimum) {
+  Eigen::VectorXd step = optimum.step;
   step.segment(objective.n_beta(), objective.n_theta()).setZero();
   for (const auto& limit : bounds.limits())
-    if (limit.outwards(step) > 0.0) step[limit.position] = 0.0;
+    if (limit.reached(optimum.psi) || limit.outwards(step) > 0.0) step[limit.position] = 0.0;
   return step;
 }
 
@@ -52,7 +53,7 @@ bool diverges(const likelihood::Objective& objective, const Optimum& optimum, do
   // Where less than that is left steps are rounding, and so is the gain that a long one promises.
   if (!(optimum.gain < negligible)) return false;
   const Bounds bounds(objective);
-  const double others = largest(unlimited(objective, bounds, optimum.step));
+  const double others = largest(unlimited(objective, bounds, optimum));
   if (others > long_step * scale_of_beta(objective, optimum.psi)) return true;
   if (objective.n_theta() == 0) return false;
   // A tau that grows for ever is a correlation that has reached its end.
