@@ -183,8 +183,11 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
       }
   }
   if (!bounds.correlations().empty()) {
-    for (const double tau : {1.5, -0.5}) {
-      NamedStart start{tau > 0.0 ? "high correlation" : "negative correlation", plain};
+    for (const double tau : {-0.5, 1.5, -1.5}) {
+      NamedStart start{tau > 0.0    ? "high correlation"
+                       : tau < -1.0 ? "negative correlation"
+                                    : "some negative correlation",
+                       plain};
       for (const int i : bounds.correlations()) start.psi[i] = tau;
       starts.insert(starts.begin(), start);
     }
