@@ -48,6 +48,15 @@ class Split:
         return Split(groups, self.label[rows])
 
 
+def picked(own: Any, rows: Array) -> Any:
+    """The same density of some rows: each of its `columns` is an array, or a density itself."""
+    other = copy(own)
+    for name in own.columns:
+        mine = getattr(own, name)
+        setattr(other, name, mine.some(rows) if hasattr(mine, "some") else mine[rows])
+    return other
+
+
 class Rows:
     """A log density and its two derivatives by eta, from `parts(eta)`; weights multiply it."""
 
@@ -74,8 +83,4 @@ class Rows:
             return np.where(good, self.w * first, 0.0), np.where(good, self.w * second, 0.0)
 
     def some(self, rows: Array) -> Any:
-        other = copy(self)
-        for name in self.columns:
-            mine = getattr(self, name)
-            setattr(other, name, mine.some(rows) if hasattr(mine, "some") else mine[rows])
-        return other
+        return picked(self, rows)

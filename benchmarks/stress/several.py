@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from scipy.special import expit, log_expit, logsumexp
 
 from .densities import LOG_2PI, Density
 from .problem import Array, Problem, Term
+from .rows import picked
 
 
 def spread(problem: Problem, count: int) -> Problem:
@@ -74,7 +74,7 @@ class SeveralPredictors:
         P = self.count
         deep = eta.reshape(len(eta) // P, P, -1)
         K = deep.shape[2]
-        of = self if K == 1 else self._picked(np.repeat(np.arange(len(deep)), K))
+        of = self if K == 1 else picked(self, np.repeat(np.arange(len(deep)), K))
         with np.errstate(all="ignore"):
             value = of.w * of.parts(deep.transpose(0, 2, 1).reshape(-1, P))[0]
         found = np.zeros(deep.shape)
@@ -91,14 +91,7 @@ class SeveralPredictors:
 
     def some(self, rows: Array) -> Any:
         """Of places in the problem, whole rows of it."""
-        return self._picked(rows[:: self.count] // self.count)
-
-    def _picked(self, rows: Array) -> Any:
-        other = copy(self)
-        for name in self.columns:
-            mine = getattr(self, name)
-            setattr(other, name, mine.some(rows) if hasattr(mine, "some") else mine[rows])
-        return other
+        return picked(self, rows[:: self.count] // self.count)
 
     def targets(self) -> list[Array]:
         return []
