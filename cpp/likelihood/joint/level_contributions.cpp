@@ -1,5 +1,7 @@
 #include "likelihood/joint/level_contributions.hpp"
 
+#include "likelihood/joint/moments.hpp"
+
 namespace multilevel::likelihood {
 
 namespace {
@@ -7,6 +9,19 @@ namespace {
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
+
+Eigen::VectorXd entry_gradient(const model::Model& model, const model::Layout& layout, const LevelGradient& at) {
+  Eigen::MatrixXd G = Eigen::MatrixXd::Zero(model.q(), model.q());
+  subtract_level_products(model, at.products.data(), G);
+  add_level_outer(model, 1.0, at.rho.data(), at.modes.data(), G);
+  add_level_outer(model, 1.0, at.force.data(), at.h.data(), G);
+  Eigen::VectorXd gradient(layout.n_entries());
+  for (int e = 0; e < layout.n_entries(); ++e) {
+    const auto& entry = layout.entries()[index(e)];
+    gradient[e] = G(entry.row, entry.column);
+  }
+  return gradient;
+}
 
 void contribute_levels(const JointPattern& pattern, const JointPrecision& precision, const model::Layout& layout,
                        const LevelGradient& at, Contributions& to) {

@@ -1,4 +1,4 @@
-// What the levels of several grouping factors add to the parts of the data, after the gradient at the modes.
+// What the levels of several grouping factors add to the gradient, and to the parts of the data, at the modes.
 #pragma once
 
 #include <vector>
@@ -18,7 +18,10 @@ struct LevelGradient {
   const std::vector<double>& products;  ///< N, level by level
 };
 
-/// Derivatives by the entries of Lambda, -v'v/2 and -log|H|/2.
+/// Derivatives by the entries of Lambda.
+Eigen::VectorXd entry_gradient(const model::Model& model, const model::Layout& layout, const LevelGradient& at);
+
+/// The same of each part, with -v'v/2 and -log|H|/2.
 void contribute_levels(const JointPattern& pattern, const JointPrecision& precision, const model::Layout& layout,
                        const LevelGradient& at, Contributions& to);
 

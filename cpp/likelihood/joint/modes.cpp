@@ -4,16 +4,14 @@
 #include <limits>
 
 #include "family/of_row.hpp"
+#include "likelihood/joint/mode_path.hpp"
 #include "likelihood/joint/objective.hpp"
-#include "likelihood/mode_course.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::likelihood {
 
 namespace {
 
-constexpr double mode_error = 1e-9;     // that a last step taken unseen may leave
-constexpr double error_beside = 1e-11;  // the same where differences of gradients are taken
 constexpr int most_steps =
     5 * most_newton_steps;                    // large effects that thresholds divide make f a ridge with many kinks
 constexpr double close_by = 1e-2;             // Newton decrement below which the next step can use the same factor
@@ -229,65 +227,26 @@ bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bo
   double last = std::numeric_limits<double>::infinity();
   const double error = reuse ? error_beside : mode_error;
   bool concave = true;
-  ModeCourse course;
+  ModePath path(modes, step_, old_);
   // A factor from close by points the way as well: that of the point beside, if it may be reused, or of the last step.
   factored_ = false;
-  const auto n = static_cast<Eigen::Index>(modes.size());
-  // The decrement is a sum over the random effects, as the information is.
-  const double size = std::max(1.0, static_cast<double>(n) / 1000.0);
+  const double size = path.size();
   for (int iteration = 0; iteration < most_steps; ++iteration) {
     check_interrupt();
-    const double rows = evaluate_rows(family::Order::step, modes);
-    const double now = rows - 0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
-    const bool at_zero = std::all_of(modes.begin(), modes.end(), [](double v) { return v == 0.0; });
-    const auto turn = course.arrive(now, at_zero);
-    if (turn != ModeCourse::Turn::step) reuse = false;
-    switch (turn) {
-      case ModeCourse::Turn::shrink: {
-        const double factor = course.shrinkage();
-        for (auto& v : modes) v *= factor;
-        continue;
-      }
-      case ModeCourse::Turn::enter:
-        if (!enter_domain(modes)) return false;
-        continue;
-      case ModeCourse::Turn::back:
-        for (std::size_t k = 0; k < modes.size(); ++k) {
-          step_[k] *= 0.5;
-          modes[k] = old_[k] + step_[k];
-        }
-        continue;
-      case ModeCourse::Turn::fail:
-        return false;
-      case ModeCourse::Turn::step:
-        break;
+    const double now = penalized(evaluate_rows(family::Order::step, modes), modes);
+    if (const auto turn = path.arrive(now); turn != ModeCourse::Turn::step) {
+      reuse = false;
+      if (turn == ModeCourse::Turn::fail || (turn == ModeCourse::Turn::enter && !enter_domain(modes))) return false;
+      continue;
     }
     penalized_gradient(modes);
-    // Where the observed H is not positive definite, the expected information never points downhill; where it is by
-    // rounding alone, a share of it does as well.
-    double share = 1.0;
-    if (!reuse) {
-      set_weights(true);
-      concave = precision_.factor(products_, lambda_);
-      if (!concave) {
-        if (several_) set_weights(false);
-        share = several_ && precision_.factor(products_, lambda_) ? 1.0 : factor_share();
-        if (share == 0.0) return false;
-      }
-    }
-    step_ = gradient_;
-    precision_.solve(step_.data(), 1, n);
-    if (share != 1.0)
-      for (auto& s : step_) s *= share;
+    const double share = reuse ? 1.0 : factor_uphill(concave);
+    if (share == 0.0) return false;
+    const double decrement = newton_step(share);
     ++sums.newton_steps;
-    const double decrement =
-        Eigen::Map<const Eigen::VectorXd>(gradient_.data(), n).dot(Eigen::Map<const Eigen::VectorXd>(step_.data(), n));
     if (!std::isfinite(decrement)) return false;
     f = now;
-    if (const double reach = course.leave(f, decrement); reach > 1.0)
-      for (auto& s : step_) s *= reach;
-    old_ = modes;
-    for (std::size_t k = 0; k < modes.size(); ++k) modes[k] += step_[k];
+    path.go(f, decrement);
     if (share != 1.0) continue;
     // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
     // step shortened as the last one was.
@@ -300,6 +259,26 @@ bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bo
     last = decrement;
   }
   return false;
+}
+
+/// The step from the gradient by the factor at hand, times a share; returns its decrement.
+double JointObjective::newton_step(double share) {
+  step_ = gradient_;
+  precision_.solve(step_.data(), 1, static_cast<std::ptrdiff_t>(step_.size()));
+  if (share != 1.0)
+    for (auto& s : step_) s *= share;
+  return as_vector(gradient_).dot(as_vector(step_));
+}
+
+/// Factorizes H, or what points uphill in its place: where the observed H is not positive definite (`concave` says so),
+/// the expected information never points downhill; where it is by rounding alone, a share of it does as well. Returns
+/// the share, zero where there is none.
+double JointObjective::factor_uphill(bool& concave) {
+  set_weights(true);
+  concave = precision_.factor(products_, lambda_);
+  if (concave) return 1.0;
+  if (several_) set_weights(false);
+  return several_ && precision_.factor(products_, lambda_) ? 1.0 : factor_share();
 }
 
 /// Factorizes I + share B for the largest share where that can be done, which is returned; zero where there is none.

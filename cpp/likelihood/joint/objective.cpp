@@ -7,8 +7,8 @@
 #include "likelihood/contributions.hpp"
 #include "likelihood/joint/level_contributions.hpp"
 #include "likelihood/joint/leverages.hpp"
+#include "likelihood/joint/row_total.hpp"
 #include "linear_algebra/dense.hpp"
-#include "numeric/parallel.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::likelihood {
@@ -66,37 +66,21 @@ JointObjective::JointObjective(const model::Model& model, const model::Response&
 /// eta at the modes and the family's derivatives there; returns the sum of the log densities.
 double JointObjective::evaluate_rows(family::Order order, const std::vector<double>& modes) {
   scale_modes(model_, lambda_, modes.data(), u_.data());
-  const auto& chunks = model_.chunks();
-  const bool finished = numeric::parallel_for(
-      static_cast<int>(chunks.size()), threads_,
-      [&](int c, int) {
-        auto& sum = partial_[at(c)];
-        sum = {};
-        for (int i = chunks[at(c)].first_panel; i < chunks[at(c)].last_panel; ++i) {
-          const auto& panel = model_.panels()[at(i)];
-          const auto first = panel.first_row;
-          std::copy_n(fixed_eta_.data() + first, panel.n_rows, eta_.data() + first);
-          add_random_part(model_, panel, u_.data(), eta_.data() + first);
-          family::RowDerivatives out;
-          out.value = at_mode_.value + first;
-          for (int a = 0; a < 4; ++a) out.eta[a] = at_mode_.eta[a] + first;
-          const int n_parts = static_cast<int>(model_.phi_parts().size());
-          for (int r = 0; r < n_parts; ++r)
-            for (int a = 0; a < 4; ++a) out.phi[r][a] = at_mode_.phi[r][a] + first;
-          for (int r = 0; r < n_parts * (n_parts + 1) / 2; ++r)
-            for (int a = 0; a < 3; ++a) out.phi_phi[r][a] = at_mode_.phi_phi[r][a] + first;
-          model_.family().derivatives(order, {panel.n_rows, eta_.data() + first, data_.from(first)}, out);
-          for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
-            const auto begin = model_.cluster_start(cluster);
-            sum.add(numeric::sum(static_cast<int>(model_.cluster_start(cluster + 1) - begin), value_.data() + begin));
-          }
-        }
-      },
-      monitor_.keep_going);
-  if (!finished) throw Interrupted{};
-  numeric::CompensatedSum total;
-  for (const auto& part : partial_) total.add(part);
-  return total.total();
+  return row_total(model_, threads_, monitor_, value_.data(), partial_, [&](int i) {
+    const auto& panel = model_.panels()[at(i)];
+    const auto first = panel.first_row;
+    std::copy_n(fixed_eta_.data() + first, panel.n_rows, eta_.data() + first);
+    add_random_part(model_, panel, u_.data(), eta_.data() + first);
+    family::RowDerivatives out;
+    out.value = at_mode_.value + first;
+    for (int a = 0; a < 4; ++a) out.eta[a] = at_mode_.eta[a] + first;
+    const int n_parts = static_cast<int>(model_.phi_parts().size());
+    for (int r = 0; r < n_parts; ++r)
+      for (int a = 0; a < 4; ++a) out.phi[r][a] = at_mode_.phi[r][a] + first;
+    for (int r = 0; r < n_parts * (n_parts + 1) / 2; ++r)
+      for (int a = 0; a < 3; ++a) out.phi_phi[r][a] = at_mode_.phi_phi[r][a] + first;
+    model_.family().derivatives(order, {panel.n_rows, eta_.data() + first, data_.from(first)}, out);
+  });
 }
 
 void JointObjective::set_weights(bool observed) {
@@ -238,14 +222,8 @@ void JointObjective::set_gradient(const std::vector<double>& modes, Sums& sums) 
     add_level_sums(model_, panel, rho, gradient_.data());
     add_level_sums(model_, panel, at_mode_.eta[0] + first, old_.data());
   }
-  Eigen::MatrixXd G = Eigen::MatrixXd::Zero(model_.q(), model_.q());
-  subtract_level_products(model_, products_by_level_.data(), G);
-  add_level_outer(model_, 1.0, gradient_.data(), modes.data(), G);
-  add_level_outer(model_, 1.0, old_.data(), step_.data(), G);
-  for (int e = 0; e < n_entries; ++e) {
-    const auto& entry = layout_.entries()[at(e)];
-    sums.gradient[n_beta_ + e] = G(entry.row, entry.column);
-  }
+  const LevelGradient levels{modes, step_, old_, gradient_, products_by_level_};
+  sums.gradient.segment(n_beta_, n_entries) = entry_gradient(model_, layout_, levels);
 }
 
 /// What a panel's rows add to the parts: derivatives by beta from rho (in shift_), by phi, and log densities.

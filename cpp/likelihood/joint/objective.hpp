@@ -49,6 +49,8 @@ class JointObjective final : public Objective {
   bool climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse = false);
   bool find_largest(std::vector<double>& modes, Sums& sums);
   bool enter_domain(std::vector<double>& modes);
+  double newton_step(double share);
+  double factor_uphill(bool& concave);
   double factor_share();
   bool from_responses(double side, std::vector<double>& modes);
   bool keep_best(double f, const std::vector<double>& modes, Sums& sums);

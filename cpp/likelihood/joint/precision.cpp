@@ -44,17 +44,36 @@ JointPrecision::JointPrecision(const JointPattern& pattern)
   clique_.resize(block_.size());
 }
 
-bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd& lambda) {
-  const auto& model = pattern_.model();
-  const int q = pattern_.q(), n_clusters = model.n_clusters();
-  const auto& factors = model.factors();
-  auto own = [&](int f) {
-    return lambda.block(factors[at(f)].first, factors[at(f)].first, factors[at(f)].q, factors[at(f)].q);
-  };
-  const Eigen::MatrixXd leading = own(model.leading());
+/// Lambda of each factor.
+struct JointPrecision::Scales {
+  Scales(const JointPattern& pattern, const Eigen::MatrixXd& lambda) {
+    auto own = [&](int f) {
+      const auto& factor = pattern.model().factors()[at(f)];
+      return lambda.block(factor.first, factor.first, factor.q, factor.q);
+    };
+    leading = own(pattern.model().leading());
+    for (const int f : pattern.others()) others.push_back(own(f));
+  }
+  Eigen::MatrixXd leading;
   std::vector<Eigen::MatrixXd> others;
-  for (const int f : pattern_.others()) others.push_back(own(f));
+};
 
+bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd& lambda) {
+  const Scales scales(pattern_, lambda);
+  set_others(products, scales);
+  double logs = 0.0;
+  for (int i = 0; i < pattern_.model().n_clusters(); ++i) {
+    if (!factor_cluster(i, products, scales.leading, logs)) return false;
+    if (pattern_.clique_size(i) > 0) subtract_cluster(i, scales);
+  }
+  if (!cholesky_.factor()) return false;
+  log_determinant_ = logs + cholesky_.log_determinant();
+  return std::isfinite(log_determinant_);
+}
+
+/// I + Lambda' B Lambda of the other factors.
+void JointPrecision::set_others(const CrossProducts& products, const Scales& scales) {
+  const auto& others = scales.others;
   cholesky_.clear();
   double* values = cholesky_.values();
   const auto& symbolic = pattern_.symbolic();
@@ -82,60 +101,63 @@ bool JointPrecision::factor(const CrossProducts& products, const Eigen::MatrixXd
         values[at(symbolic.position(std::max(i, j), std::min(i, j)))] = scaled(a, b) + (diagonal && a == b ? 1.0 : 0.0);
       }
   }
+}
 
-  double logs = 0.0;
-  double* work = block_.data();
-  for (int i = 0; i < n_clusters; ++i) {
-    double* L = factor_.data() + std::int64_t{i} * q * q;
-    const double* D = products.leading.data() + std::int64_t{i} * q * q;
-    const int r = pattern_.clique_size(i);
-    double* T = half_.data() + pattern_.clique_start(i) * q;
-    const double* E = products.border.data() + pattern_.clique_start(i) * q;
-    if (q == 1) {
-      const double l = leading(0, 0), d = 1.0 + l * l * D[0];
-      if (!(d > 0.0) || !std::isfinite(d)) return false;
-      L[0] = std::sqrt(d);
-      logs += std::log(d);
-      const double share = l / L[0];
-      for (int k = 0; k < r; ++k) T[k] = share * E[k];
-    } else {
-      linear_algebra::small::sandwich(q, leading, D, L, work);
-      for (int a = 0; a < q; ++a) L[a + a * q] += 1.0;
-      if (!linear_algebra::small::cholesky(q, L)) return false;
-      for (int a = 0; a < q; ++a) logs += 2.0 * std::log(L[a + a * q]);
-      // L^-1 Lambda' E
-      for (int k = 0; k < r; ++k) {
-        linear_algebra::small::transposed_times(q, leading, E + k * q, T + k * q);
-        linear_algebra::small::forward(q, L, T + k * q);
-      }
-    }
-    if (r == 0) continue;
-    // times the others' Lambda, level by level; then in the order of elimination
-    for (int o_first = 0; o_first < r;) {
-      const int o = pattern_.factor_of(pattern_.clique_scalars(i)[o_first]), q_o = pattern_.other_q(o);
-      double* block = T + o_first * q;
-      if (q_o == 1) {
-        const double l = others[at(o)](0, 0);
-        for (int a = 0; a < q; ++a) block[a] *= l;
-      } else {
-        linear_algebra::small::times(q, q_o, block, others[at(o)], work);
-      }
-      o_first += q_o;
-    }
-    const int* order = pattern_.clique_order(i);
-    const double* sorted = T;
-    double* product = work + r * q;
-    if (!pattern_.sorted()) {
-      for (int k = 0; k < r; ++k)
-        for (int a = 0; a < q; ++a) work[a + k * q] = T[a + order[k] * q];
-      sorted = work;
-    }
-    lower_gram(q, r, sorted, product);
-    symbolic.subtract_clique(pattern_.clique_places(i), r, product, values);
+/// L_i, and T_i but for the others' Lambda; adds log|D_i| to `logs`. False where D_i is not positive definite.
+bool JointPrecision::factor_cluster(int i, const CrossProducts& products, const Eigen::MatrixXd& leading,
+                                    double& logs) {
+  const int q = pattern_.q(), r = pattern_.clique_size(i);
+  double* L = factor_.data() + std::int64_t{i} * q * q;
+  const double* D = products.leading.data() + std::int64_t{i} * q * q;
+  double* T = half_.data() + pattern_.clique_start(i) * q;
+  const double* E = products.border.data() + pattern_.clique_start(i) * q;
+  if (q == 1) {
+    const double l = leading(0, 0), d = 1.0 + l * l * D[0];
+    if (!(d > 0.0) || !std::isfinite(d)) return false;
+    L[0] = std::sqrt(d);
+    logs += std::log(d);
+    const double share = l / L[0];
+    for (int k = 0; k < r; ++k) T[k] = share * E[k];
+    return true;
   }
-  if (!cholesky_.factor()) return false;
-  log_determinant_ = logs + cholesky_.log_determinant();
-  return std::isfinite(log_determinant_);
+  linear_algebra::small::sandwich(q, leading, D, L, block_.data());
+  for (int a = 0; a < q; ++a) L[a + a * q] += 1.0;
+  if (!linear_algebra::small::cholesky(q, L)) return false;
+  for (int a = 0; a < q; ++a) logs += 2.0 * std::log(L[a + a * q]);
+  // L^-1 Lambda' E
+  for (int k = 0; k < r; ++k) {
+    linear_algebra::small::transposed_times(q, leading, E + k * q, T + k * q);
+    linear_algebra::small::forward(q, L, T + k * q);
+  }
+  return true;
+}
+
+/// T_i times the others' Lambda, level by level; then T_i' T_i in the order of elimination is taken from C.
+void JointPrecision::subtract_cluster(int i, const Scales& scales) {
+  const int q = pattern_.q(), r = pattern_.clique_size(i);
+  double* T = half_.data() + pattern_.clique_start(i) * q;
+  double* work = block_.data();
+  for (int o_first = 0; o_first < r;) {
+    const int o = pattern_.factor_of(pattern_.clique_scalars(i)[o_first]), q_o = pattern_.other_q(o);
+    double* block = T + o_first * q;
+    if (q_o == 1) {
+      const double l = scales.others[at(o)](0, 0);
+      for (int a = 0; a < q; ++a) block[a] *= l;
+    } else {
+      linear_algebra::small::times(q, q_o, block, scales.others[at(o)], work);
+    }
+    o_first += q_o;
+  }
+  const int* order = pattern_.clique_order(i);
+  const double* sorted = T;
+  double* product = work + r * q;
+  if (!pattern_.sorted()) {
+    for (int k = 0; k < r; ++k)
+      for (int a = 0; a < q; ++a) work[a + k * q] = T[a + order[k] * q];
+    sorted = work;
+  }
+  lower_gram(q, r, sorted, product);
+  pattern_.symbolic().subtract_clique(pattern_.clique_places(i), r, product, cholesky_.values());
 }
 
 double JointPrecision::log_determinant() const { return log_determinant_; }
@@ -261,75 +283,93 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
                                     double* covariance, const std::function<void(int, const double*)>& visit) const {
   const auto& model = pattern_.model();
   const int q = pattern_.q();
-  const auto& factors = model.factors();
-  const auto& own = factors[at(model.leading())];
-  const Eigen::MatrixXd& all = lambda;
+  const auto& own = model.factors()[at(model.leading())];
   std::fill(N, N + model.n_mode_covariances(), 0.0);
   const int wide = q + pattern_.largest_clique();
   std::vector<double> inverse(at(wide) * at(wide)), scaled(at(q) * at(wide));
-  const int first = own.first;
-  std::vector<double> scale_of_other;
-  for (const int f : pattern_.others()) scale_of_other.push_back(all(factors[at(f)].first, factors[at(f)].first));
+  const Scales scales(pattern_, lambda);
   for (int i = 0; i < model.n_clusters(); ++i) {
-    const int r = pattern_.clique_size(i), n = q + r;
     cluster_inverse(i, inverse.data());
     if (visit) visit(i, inverse.data());
     if (covariance) {
+      const int n = q + pattern_.clique_size(i);
       double* block = covariance + own.covariance_offset + std::int64_t{model.cluster_level(i)} * q * q;
       for (int b = 0; b < q; ++b)
         for (int a = 0; a < q; ++a) block[a + b * q] = inverse[at(a + b * n)];
     }
-    const double* D = products.leading.data() + std::int64_t{i} * q * q;
-    const double* E = products.border.data() + pattern_.clique_start(i) * q;
-    const int* scalars = pattern_.clique_scalars(i);
-    double* to = N + own.covariance_offset + std::int64_t{model.cluster_level(i)} * q * q;
-    if (pattern_.scalar_only()) {
-      const std::int64_t* modes = pattern_.clique_modes(i);
-      const double own_scale = all(first, first);
-      double sum = D[0] * own_scale * inverse[0];
-      for (int k = 0; k < r; ++k) {
-        const double product = E[k] * inverse[at(1 + k)];
-        sum += product * scale_of_other[at(pattern_.n_others() == 1 ? 0 : pattern_.factor_of(scalars[k]))];
-        N[modes[k]] += product * own_scale;
-      }
-      to[0] = sum;
-      continue;
+    if (pattern_.scalar_only())
+      add_scalar_cluster(i, products, scales, inverse.data(), N);
+    else
+      add_cluster(i, products, scales, inverse.data(), scaled.data(), N);
+  }
+  add_blocks(products, scales, N, covariance);
+}
+
+/// What a cluster and its clique add to N, where all random effects of a level are one.
+void JointPrecision::add_scalar_cluster(int i, const CrossProducts& products, const Scales& scales,
+                                        const double* inverse, double* N) const {
+  const auto& model = pattern_.model();
+  const double* D = products.leading.data() + i;
+  const double* E = products.border.data() + pattern_.clique_start(i);
+  const int* scalars = pattern_.clique_scalars(i);
+  const std::int64_t* modes = pattern_.clique_modes(i);
+  const double own_scale = scales.leading(0, 0);
+  double sum = D[0] * own_scale * inverse[0];
+  for (int k = 0; k < pattern_.clique_size(i); ++k) {
+    const double product = E[k] * inverse[1 + k];
+    sum += product * scales.others[at(pattern_.n_others() == 1 ? 0 : pattern_.factor_of(scalars[k]))](0, 0);
+    N[modes[k]] += product * own_scale;
+  }
+  N[model.factors()[at(model.leading())].covariance_offset + model.cluster_level(i)] = sum;
+}
+
+/// The same of any number. The leading level: D Lambda M_11 + sum over levels k of E_k Lambda_k M_k1, first B Lambda,
+/// q x (q + r); a level k of another factor: E_k' Lambda_1 M_1k.
+void JointPrecision::add_cluster(int i, const CrossProducts& products, const Scales& scales, const double* inverse,
+                                 double* BL, double* N) const {
+  const auto& model = pattern_.model();
+  const auto& factors = model.factors();
+  const int q = pattern_.q(), r = pattern_.clique_size(i), n = q + r;
+  const double* D = products.leading.data() + std::int64_t{i} * q * q;
+  const double* E = products.border.data() + pattern_.clique_start(i) * q;
+  const int* scalars = pattern_.clique_scalars(i);
+  for (int b = 0; b < q; ++b)
+    for (int a = 0; a < q; ++a) {
+      double s = 0.0;
+      for (int k = 0; k < q; ++k) s += D[a + k * q] * scales.leading(k, b);
+      BL[a + b * q] = s;
     }
-    // The leading level: D Lambda M_11 + sum over levels k of E_k Lambda_k M_k1; first B Lambda, q x (q + r).
-    double* BL = scaled.data();
-    for (int b = 0; b < q; ++b)
+  for (int k = 0; k < r;) {
+    const int o = pattern_.factor_of(scalars[k]), q_o = pattern_.other_q(o);
+    const Eigen::MatrixXd& scale = scales.others[at(o)];
+    for (int b = 0; b < q_o; ++b)
       for (int a = 0; a < q; ++a) {
         double s = 0.0;
-        for (int k = 0; k < q; ++k) s += D[a + k * q] * all(first + k, first + b);
-        BL[a + b * q] = s;
+        for (int c = 0; c < q_o; ++c) s += E[a + (k + c) * q] * scale(c, b);
+        BL[a + (q + k + b) * q] = s;
       }
-    for (int k = 0; k < r;) {
-      const int o = pattern_.factor_of(scalars[k]), q_o = pattern_.other_q(o);
-      const int z = factors[at(pattern_.others()[at(o)])].first;
-      for (int b = 0; b < q_o; ++b)
-        for (int a = 0; a < q; ++a) {
-          double s = 0.0;
-          for (int c = 0; c < q_o; ++c) s += E[a + (k + c) * q] * all(z + c, z + b);
-          BL[a + (q + k + b) * q] = s;
-        }
-      // This level of another factor: E_k' Lambda_1 M_1k.
-      const auto& factor = factors[at(pattern_.others()[at(o)])];
-      double* other =
-          N + factor.covariance_offset + std::int64_t{(scalars[k] - pattern_.scalar(o, 0)) / q_o} * q_o * q_o;
-      for (int b = 0; b < q_o; ++b)
-        for (int c = 0; c < q; ++c) {
-          double m = 0.0;  // (Lambda_1 M_1k)(c, b)
-          for (int d = 0; d < q; ++d) m += all(first + c, first + d) * inverse[at(d + (q + k + b) * n)];
-          for (int a = 0; a < q_o; ++a) other[a + b * q_o] += E[c + (k + a) * q] * m;
-        }
-      k += q_o;
-    }
-    for (int b = 0; b < q; ++b)
-      for (int k = 0; k < n; ++k) {
-        const double m = inverse[at(k + b * n)];
-        for (int a = 0; a < q; ++a) to[a + b * q] += BL[a + k * q] * m;
+    const auto& factor = factors[at(pattern_.others()[at(o)])];
+    double* other = N + factor.covariance_offset + std::int64_t{(scalars[k] - pattern_.scalar(o, 0)) / q_o} * q_o * q_o;
+    for (int b = 0; b < q_o; ++b)
+      for (int c = 0; c < q; ++c) {
+        double m = 0.0;  // (Lambda_1 M_1k)(c, b)
+        for (int d = 0; d < q; ++d) m += scales.leading(c, d) * inverse[d + (q + k + b) * n];
+        for (int a = 0; a < q_o; ++a) other[a + b * q_o] += E[c + (k + a) * q] * m;
       }
+    k += q_o;
   }
+  double* to = N + factors[at(model.leading())].covariance_offset + std::int64_t{model.cluster_level(i)} * q * q;
+  for (int b = 0; b < q; ++b)
+    for (int k = 0; k < n; ++k) {
+      const double m = inverse[k + b * n];
+      for (int a = 0; a < q; ++a) to[a + b * q] += BL[a + k * q] * m;
+    }
+}
+
+/// What the blocks between levels of the other factors add to N; those of H^-1 on the diagonal into `covariance`.
+void JointPrecision::add_blocks(const CrossProducts& products, const Scales& scales, double* N,
+                                double* covariance) const {
+  const auto& factors = pattern_.model().factors();
   Eigen::MatrixXd meet, half, sum;
   // Not into N itself: how Eigen rounds a product depends on where its result lies, which changes from run to run.
   auto add = [&sum](int q, double* N) { Eigen::Map<Eigen::MatrixXd>(N, q, q) += sum; };
@@ -347,19 +387,19 @@ void JointPrecision::level_products(const CrossProducts& products, const Eigen::
     double* N_a = N + factor_a.covariance_offset + std::int64_t{block.level_a} * q_a * q_a;
     double* N_b = N + factor_b.covariance_offset + std::int64_t{block.level_b} * q_b * q_b;
     if (q_a == 1 && q_b == 1) {
-      N_a[0] += from[0] * all(factor_b.first, factor_b.first) * meet(0, 0);
-      if (!block.diagonal()) N_b[0] += from[0] * all(factor_a.first, factor_a.first) * meet(0, 0);
+      N_a[0] += from[0] * scales.others[at(block.factor_b)](0, 0) * meet(0, 0);
+      if (!block.diagonal()) N_b[0] += from[0] * scales.others[at(block.factor_a)](0, 0) * meet(0, 0);
       continue;
     }
     const Eigen::Map<const Eigen::MatrixXd> B(from, q_a, q_b);
     half.setZero(q_b, q_a);
-    linear_algebra::add_times_transposed(1.0, all.block(factor_b.first, factor_b.first, q_b, q_b), meet, half);
+    linear_algebra::add_times_transposed(1.0, scales.others[at(block.factor_b)], meet, half);
     sum.setZero(q_a, q_a);
     linear_algebra::add_times(1.0, B, half, sum);
     add(q_a, N_a);
     if (block.diagonal()) continue;
     half.setZero(q_a, q_b);
-    linear_algebra::add_times(1.0, all.block(factor_a.first, factor_a.first, q_a, q_a), meet, half);
+    linear_algebra::add_times(1.0, scales.others[at(block.factor_a)], meet, half);
     sum.setZero(q_b, q_b);
     linear_algebra::add_transposed_times(1.0, B, half, sum);
     add(q_b, N_b);

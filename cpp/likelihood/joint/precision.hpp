@@ -47,6 +47,17 @@ class JointPrecision {
                       const std::function<void(int cluster, const double* inverse)>& visit = nullptr) const;
 
  private:
+  struct Scales;
+
+  void set_others(const CrossProducts& products, const Scales& scales);
+  bool factor_cluster(int i, const CrossProducts& products, const Eigen::MatrixXd& leading, double& logs);
+  void subtract_cluster(int i, const Scales& scales);
+  void add_scalar_cluster(int i, const CrossProducts& products, const Scales& scales, const double* inverse,
+                          double* N) const;
+  void add_cluster(int i, const CrossProducts& products, const Scales& scales, const double* inverse, double* BL,
+                   double* N) const;
+  void add_blocks(const CrossProducts& products, const Scales& scales, double* N, double* covariance) const;
+
   const JointPattern& pattern_;
   linear_algebra::SparseCholesky cholesky_;
   std::vector<double> factor_, half_;  ///< L_i, T_i

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "likelihood/joint/moments.hpp"
+#include "likelihood/joint/row_total.hpp"
 #include "likelihood/joint_several/leverages.hpp"
 #include "numeric/lanes.hpp"
-#include "numeric/parallel.hpp"
 #include "numeric/row_sums.hpp"
 
 namespace multilevel::likelihood {
@@ -35,33 +35,15 @@ JointDensities::JointDensities(const model::Model& model, const model::Response&
 }
 
 double JointDensities::evaluate(const double* u, bool third) {
-  const auto& chunks = model_.chunks();
-  const bool finished = numeric::parallel_for(
-      static_cast<int>(chunks.size()), threads_,
-      [&](int c, int) {
-        auto& sum = partial_[static_cast<std::size_t>(c)];
-        sum = {};
-        std::vector<double*> rows(main_of_.size());
-        for (int i = chunks[static_cast<std::size_t>(c)].first_panel;
-             i < chunks[static_cast<std::size_t>(c)].last_panel; ++i) {
-          const auto& own = panel(i);
-          for (int a = 0; a < n_main(); ++a)
-            std::copy_n(fixed_[static_cast<std::size_t>(a)].data() + own.first_row, own.n_rows, at(a) + own.first_row);
-          for (std::size_t column = 0; column < rows.size(); ++column)
-            rows[column] = at(main_of_[column]) + own.first_row;
-          add_random_parts(model_, own, u, rows.data());
-          evaluate_panel(i, third);
-          for (int cluster = own.first_cluster; cluster < own.last_cluster; ++cluster) {
-            const auto begin = model_.cluster_start(cluster);
-            sum.add(numeric::sum(static_cast<int>(model_.cluster_start(cluster + 1) - begin), value_.data() + begin));
-          }
-        }
-      },
-      monitor_.keep_going);
-  if (!finished) throw Interrupted{};
-  numeric::CompensatedSum total;
-  for (const auto& part : partial_) total.add(part);
-  return total.total();
+  return row_total(model_, threads_, monitor_, value_.data(), partial_, [&](int i) {
+    const auto& own = panel(i);
+    for (int a = 0; a < n_main(); ++a)
+      std::copy_n(fixed_[static_cast<std::size_t>(a)].data() + own.first_row, own.n_rows, at(a) + own.first_row);
+    std::vector<double*> rows(main_of_.size());
+    for (std::size_t column = 0; column < rows.size(); ++column) rows[column] = at(main_of_[column]) + own.first_row;
+    add_random_parts(model_, own, u, rows.data());
+    evaluate_panel(i, third);
+  });
 }
 
 void JointDensities::products(const JointPattern& pattern, CrossProducts& to) const {

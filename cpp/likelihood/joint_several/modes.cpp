@@ -3,17 +3,15 @@
 #include <cmath>
 #include <limits>
 
+#include "likelihood/joint/mode_path.hpp"
 #include "likelihood/joint_several/objective.hpp"
-#include "likelihood/mode_course.hpp"
 
 namespace multilevel::likelihood {
 
 namespace {
 
-constexpr double mode_error = 1e-9;     // that a last step taken unseen may leave
-constexpr double error_beside = 1e-11;  // the same where differences of gradients are taken
-constexpr double least_gain = 1e-6;     // worth moving a level for
-constexpr double least_kept = 0.1;      // of negative curvature that is tried before none is taken
+constexpr double least_gain = 1e-6;  // worth moving a level for
+constexpr double least_kept = 0.1;   // of negative curvature that is tried before none is taken
 constexpr int most_rounds = 20;
 constexpr std::int64_t thorough_rows = 5000;  // up to so many the levels are searched one by one
 
@@ -42,33 +40,15 @@ bool JointSeveralObjective::find_modes(std::vector<double>& modes, Sums& sums, b
 /// Newton's method on f, which is returned; the last step is taken unseen, once its decrement is negligible. Where H is
 /// not positive definite the rows' positive curvature points the way.
 bool JointSeveralObjective::climb(std::vector<double>& modes, Sums& sums, double& f, double error) {
-  ModeCourse course;
-  const auto n = static_cast<Eigen::Index>(modes.size());
-  // The decrement is a sum over the random effects, as the information is.
-  const double size = std::max(1.0, static_cast<double>(n) / 1000.0);
+  ModePath path(modes, step_, old_);
+  const double size = path.size();
   double last = std::numeric_limits<double>::infinity(), share = 1.0;
   for (int iteration = 0; iteration < most_newton_steps; ++iteration) {
     check_interrupt();
-    const double now =
-        evaluate_at(modes, false) - 0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
-    const bool at_zero = std::all_of(modes.begin(), modes.end(), [](double v) { return v == 0.0; });
-    switch (course.arrive(now, at_zero)) {
-      case ModeCourse::Turn::shrink: {
-        const double factor = course.shrinkage();
-        for (auto& v : modes) v *= factor;
-        continue;
-      }
-      case ModeCourse::Turn::back:
-        for (std::size_t k = 0; k < modes.size(); ++k) {
-          step_[k] *= 0.5;
-          modes[k] = old_[k] + step_[k];
-        }
-        continue;
-      case ModeCourse::Turn::enter:
-      case ModeCourse::Turn::fail:
-        return false;
-      case ModeCourse::Turn::step:
-        break;
+    const double now = penalized(evaluate_at(modes, false), modes);
+    if (const auto turn = path.arrive(now); turn != ModeCourse::Turn::step) {
+      if (turn == ModeCourse::Turn::fail || turn == ModeCourse::Turn::enter) return false;
+      continue;
     }
     penalized_gradient(modes);
     // As much of what is negative in the rows' curvature as leaves H positive definite.
@@ -80,16 +60,12 @@ bool JointSeveralObjective::climb(std::vector<double>& modes, Sums& sums, double
     const bool concave = share == 1.0;
     share = std::min(1.0, 4.0 * std::max(share, least_kept));
     step_ = gradient_;
-    precision_.solve(step_.data(), 1, n);
+    precision_.solve(step_.data(), 1, static_cast<std::ptrdiff_t>(step_.size()));
     ++sums.newton_steps;
-    const double decrement =
-        Eigen::Map<const Eigen::VectorXd>(gradient_.data(), n).dot(Eigen::Map<const Eigen::VectorXd>(step_.data(), n));
+    const double decrement = as_vector(gradient_).dot(as_vector(step_));
     if (!std::isfinite(decrement)) return false;
     f = now;
-    if (const double reach = course.leave(f, decrement); reach > 1.0)
-      for (auto& s : step_) s *= reach;
-    old_ = modes;
-    for (std::size_t k = 0; k < modes.size(); ++k) modes[k] += step_[k];
+    path.go(f, decrement);
     // An error of the order of the decrement is left. Rounding may not let it fall any further.
     const bool stands = decrement < size * error_beside && !(decrement < last);
     last = decrement;

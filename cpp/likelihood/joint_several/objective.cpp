@@ -175,14 +175,8 @@ void JointSeveralObjective::set_gradient(const std::vector<double>& modes, Sums&
       rows[column] = densities_->first(i, densities_->main(main_of[column]));
     add_level_sums_of_each(model_, panel, rows.data(), old_.data());
   }
-  Eigen::MatrixXd G = Eigen::MatrixXd::Zero(model_.q(), model_.q());
-  subtract_level_products(model_, products_by_level_.data(), G);
-  add_level_outer(model_, 1.0, gradient_.data(), modes.data(), G);
-  add_level_outer(model_, 1.0, old_.data(), step_.data(), G);
-  for (int e = 0; e < n_entries; ++e) {
-    const auto& entry = layout_.entries()[at(e)];
-    sums.gradient[n_beta_ + e] = G(entry.row, entry.column);
-  }
+  const LevelGradient levels{modes, step_, old_, gradient_, products_by_level_};
+  sums.gradient.segment(n_beta_, n_entries) = entry_gradient(model_, layout_, levels);
 }
 
 /// What a panel's rows add to the parts: log densities, and derivatives by beta and phi.
