@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "linear_algebra/dense.hpp"
 #include "numeric/parallel.hpp"
 #include "numeric/row_sums.hpp"
 
@@ -138,36 +137,10 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   if (!theta.allFinite()) return false;
   lambda_ = layout_.lambda(theta.data());
   if (!precision_.factor(products_, lambda_)) return false;
-  const auto n_modes = model_.n_modes();
-  Eigen::MatrixXd half = zxy_;
-  for (int k = 0; k <= p; ++k) transpose_scale_modes(model_, lambda_, half.col(k).data());
-  solved_ = half;
-  precision_.solve(solved_.data(), p + 1, n_modes);
-  Eigen::MatrixXd M = xy_ - linear_algebra::transposed_times(half, solved_);
-  log_part_ = precision_.log_determinant();
-  if (M(p, p) < small_share * xy_(p, p)) {  // the random effects leave next to nothing
-    M = products_by_rows();
-    if (LinearCurvature::affordable(model_)) log_part_ = sharp_log_determinant(pattern_, products_, lambda_);
-  }
+  const Eigen::MatrixXd M = products_without_modes();
   cross_ = M.topLeftCorner(p, p);
-  beta_.setZero(p);
-  square_ = M(p, p);
   const linear_algebra::Cholesky factor(0.5 * (cross_ + cross_.transpose()));
-  if (p > 0) {
-    if (!factor.positive_definite()) return false;
-    const Eigen::VectorXd right = M.col(p).head(p);
-    if (given_beta_)
-      beta_ = *given_beta_;
-    else
-      beta_ = factor.solve(right);
-    square_ -= right.dot(beta_);
-    beta_score_ = Eigen::VectorXd::Zero(p);
-    if (given_beta_) {
-      beta_score_ = right - linear_algebra::apply(cross_, beta_);
-      square_ -= beta_.dot(beta_score_);
-    }
-    if (restricted_) log_part_ += factor.log_determinant();
-  }
+  if (!set_beta(M, factor)) return false;
   const Eigen::VectorXd modes_now = solved_.col(p) - linear_algebra::apply(solved_.leftCols(p), beta_);
   if (!(square_ > 0.0)) return false;
   const double variance = given_beta_ ? given_variance_ : square_ / nu_;
@@ -175,12 +148,65 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   sums.log_likelihood = profile_value(log_part_, square_);
   sums.value = sums.log_likelihood.total();
 
-  modes.assign(modes_now.data(), modes_now.data() + n_modes);
+  modes.assign(modes_now.data(), modes_now.data() + model_.n_modes());
 
-  // Slopes: of log|H| 2 tr N; of r2 by the envelope theorem; of log|M_xx| likewise, column by column.
   precision_.invert();
   precision_.level_products(products_, lambda_, products_by_level_.data(), inverse_by_level_.data());
   if (mode_covariance) std::copy(inverse_by_level_.begin(), inverse_by_level_.end(), mode_covariance);
+  const Eigen::VectorXd log_determinant_slope = set_entry_slopes(modes_now, factor);
+  set_derivatives(theta, variance, log_determinant_slope, wanted, sums);
+  theta_ = theta;
+  if (wanted == Derivatives::hessian && has_exact_hessian()) {
+    bend(theta);
+    sums.hessian = profile_hessian(slope_square_, variance);
+  }
+  return std::isfinite(sums.value) && sums.gradient.allFinite();
+}
+
+/// M = [X y]'V^-1[X y], and log|H|, from H's factor.
+Eigen::MatrixXd LinearObjective::products_without_modes() {
+  const int p = model_.p();
+  Eigen::MatrixXd half = zxy_;
+  for (int k = 0; k <= p; ++k) transpose_scale_modes(model_, lambda_, half.col(k).data());
+  solved_ = half;
+  precision_.solve(solved_.data(), p + 1, model_.n_modes());
+  Eigen::MatrixXd M = xy_ - linear_algebra::transposed_times(half, solved_);
+  log_part_ = precision_.log_determinant();
+  if (M(p, p) < small_share * xy_(p, p)) {  // the random effects leave next to nothing
+    M = products_by_rows();
+    if (LinearCurvature::affordable(model_)) log_part_ = sharp_log_determinant(pattern_, products_, lambda_);
+  }
+  return M;
+}
+
+/// Beta, and the square that it leaves of y, from M and the factor of M_xx. False where X'V^-1 X is singular.
+bool LinearObjective::set_beta(const Eigen::MatrixXd& M, const linear_algebra::Cholesky& factor) {
+  const int p = model_.p();
+  beta_.setZero(p);
+  square_ = M(p, p);
+  if (p == 0) return true;
+  if (!factor.positive_definite()) return false;
+  const Eigen::VectorXd right = M.col(p).head(p);
+  if (given_beta_)
+    beta_ = *given_beta_;
+  else
+    beta_ = factor.solve(right);
+  square_ -= right.dot(beta_);
+  beta_score_ = Eigen::VectorXd::Zero(p);
+  if (given_beta_) {
+    beta_score_ = right - linear_algebra::apply(cross_, beta_);
+    square_ -= beta_.dot(beta_score_);
+  }
+  if (restricted_) log_part_ += factor.log_determinant();
+  return true;
+}
+
+/// Slopes in the entries of Lambda: of log|H| 2 tr N; of r2 by the envelope theorem; of log|M_xx| likewise, column by
+/// column. Returns those of log|H| alone.
+Eigen::VectorXd LinearObjective::set_entry_slopes(const Eigen::VectorXd& modes,
+                                                  const linear_algebra::Cholesky& factor) {
+  const int p = model_.p();
+  const auto n_modes = model_.n_modes();
   Eigen::MatrixXd scaled(n_modes, p + 1);
   for (int k = 0; k <= p; ++k) scale_modes(model_, lambda_, solved_.col(k).data(), scaled.col(k).data());
   residual_.resize(n_modes, p + 1);
@@ -190,43 +216,39 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
   Eigen::MatrixXd log_slope = Eigen::MatrixXd::Zero(model_.q(), model_.q()), square_slope = log_slope;
   subtract_level_products(model_, products_by_level_.data(), log_slope);
   log_slope *= -2.0;
-  Eigen::VectorXd log_determinant_slope(layout_.n_entries());  // of log|H| alone
-  for (int e = 0; e < layout_.n_entries(); ++e)
-    log_determinant_slope[e] = log_slope(layout_.entries()[static_cast<std::size_t>(e)].row,
-                                         layout_.entries()[static_cast<std::size_t>(e)].column);
-  add_level_outer(model_, -2.0, residual.data(), modes_now.data(), square_slope);
+  auto of_entries = [this](const Eigen::MatrixXd& slope) {
+    Eigen::VectorXd own(layout_.n_entries());
+    for (int e = 0; e < layout_.n_entries(); ++e) {
+      const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
+      own[e] = slope(entry.row, entry.column);
+    }
+    return own;
+  };
+  Eigen::VectorXd log_determinant_slope = of_entries(log_slope);
+  add_level_outer(model_, -2.0, residual.data(), modes.data(), square_slope);
   if (restricted_ && p > 0) {
     const Eigen::MatrixXd weighted = factor.solve(residual_.leftCols(p).transpose()).transpose();
     for (int k = 0; k < p; ++k) add_level_outer(model_, -2.0, weighted.col(k).data(), solved_.col(k).data(), log_slope);
   }
-  slope_log_.resize(layout_.n_entries());
-  slope_square_.resize(layout_.n_entries());
-  for (int e = 0; e < layout_.n_entries(); ++e) {
-    const auto& entry = layout_.entries()[static_cast<std::size_t>(e)];
-    slope_log_[e] = log_slope(entry.row, entry.column);
-    slope_square_[e] = square_slope(entry.row, entry.column);
-  }
-  // From the entries of Lambda to theta, by the chain rule.
+  entry_slope_log_ = of_entries(log_slope);
+  entry_slope_square_ = of_entries(square_slope);
+  return log_determinant_slope;
+}
+
+/// From the entries of Lambda to theta, by the chain rule: the gradient, and the information.
+void LinearObjective::set_derivatives(const Eigen::VectorXd& theta, double variance,
+                                      const Eigen::VectorXd& log_determinant_slope, Derivatives wanted, Sums& sums) {
   const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
-  entry_slope_log_ = slope_log_;
-  entry_slope_square_ = slope_square_;
   slope_log_ = linear_algebra::apply_transposed(jacobian, entry_slope_log_);
   slope_square_ = linear_algebra::apply_transposed(jacobian, entry_slope_square_);
   sums.gradient = -0.5 * (slope_log_ + slope_square_ / variance);
-  theta_ = theta;
-  if (wanted == Derivatives::hessian) {
-    sums.theta_information = linear_algebra::sandwich(
-        jacobian, theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_));
-    // Sigma is estimated as well, and a change of all variances together is a change of sigma.
-    const Eigen::VectorXd together = linear_algebra::apply_transposed(jacobian, log_determinant_slope);
-    sums.theta_information -= together * together.transpose() / (2.0 * static_cast<double>(model_.n_rows()));
-    sums.hessian = -sums.theta_information;
-    if (has_exact_hessian()) {
-      bend(theta);
-      sums.hessian = profile_hessian(slope_square_, variance);
-    }
-  }
-  return std::isfinite(sums.value) && sums.gradient.allFinite();
+  if (wanted != Derivatives::hessian) return;
+  sums.theta_information = linear_algebra::sandwich(
+      jacobian, theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_));
+  // Sigma is estimated as well, and a change of all variances together is a change of sigma.
+  const Eigen::VectorXd together = linear_algebra::apply_transposed(jacobian, log_determinant_slope);
+  sums.theta_information -= together * together.transpose() / (2.0 * static_cast<double>(model_.n_rows()));
+  sums.hessian = -sums.theta_information;
 }
 
 /// M as (x_a - Z Lambda v_a)'W(x_b - Z Lambda v_b) + v_a'v_b, v the columns of V: no difference of large sums.

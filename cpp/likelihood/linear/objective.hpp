@@ -17,6 +17,7 @@
 #include "likelihood/linear/curvature.hpp"
 #include "likelihood/objective.hpp"
 #include "likelihood/point.hpp"
+#include "linear_algebra/dense.hpp"
 
 namespace multilevel::likelihood {
 
@@ -58,6 +59,11 @@ class LinearObjective final : public Objective {
 
  private:
   numeric::CompensatedSum profile_value(double log_part, double square) const;
+  Eigen::MatrixXd products_without_modes();
+  bool set_beta(const Eigen::MatrixXd& M, const linear_algebra::Cholesky& factor);
+  Eigen::VectorXd set_entry_slopes(const Eigen::VectorXd& modes, const linear_algebra::Cholesky& factor);
+  void set_derivatives(const Eigen::VectorXd& theta, double variance, const Eigen::VectorXd& log_determinant_slope,
+                       Derivatives wanted, Sums& sums);
   Eigen::MatrixXd products_by_rows() const;
   /// From theta relative to sigma to theta, the others as they are: derivatives with respect to (theta, phi).
   void make_absolute(const Eigen::VectorXd& theta, double phi, Eigen::VectorXd& gradient,
