@@ -44,6 +44,11 @@ def reference_data() -> Callable[[str], pd.DataFrame]:
     return lambda name: read(name).copy()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no process waits for another one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def no_figure_stays_open() -> Iterator[None]:
     """pyplot keeps what it made, and warns of too many."""

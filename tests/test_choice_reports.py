@@ -74,7 +74,7 @@ def test_cases_of_alternatives_are_sets() -> None:
 
 
 def test_power_moves_the_coefficient_of_its_category(nominal: ml.MixedModelResults) -> None:
-    table = ml.power(nominal, test="car: f[yes]", effect=[0.0, 2.5], n=40, seed=1)
+    table = ml.power(nominal, test="car: f[yes]", effect=[0.0, 2.5], n=20, seed=1)
     assert table["power"].iloc[0] < 0.3 < 0.8 < table["power"].iloc[1]
     with pytest.raises(DataError, match="one category's"):
         ml.power(nominal, test="car: x", method="lrt", n=10)

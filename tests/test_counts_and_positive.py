@@ -232,7 +232,7 @@ def test_an_identity_link_where_some_responses_are_tiny() -> None:
 
 def test_a_search_that_fails_is_not_called_an_exact_fit() -> None:
     """With a tiny shape and an identity link searches come far from where they start."""
-    for seed in (1, 3, 4, 5, 6, 7):  # others take many times longer to fail
+    for seed in (1, 3):  # others take many times longer to fail
         rng = np.random.default_rng(seed)
         data = pd.DataFrame(rng.integers(0, [6, 4], (30, 2)), columns=["g", "h"])
         data["x"] = rng.normal(size=30)
@@ -454,11 +454,11 @@ TRUTH = {  # intercept, slope, standard deviation of the groups, the family's pa
     ("family", "link", "points"), [*((*own, 1) for own in TRUTH), (NB, "log", 7), (GAMMA, "log", 7)]
 )
 def test_the_truth_is_recovered(family: str, link: str, points: int) -> None:
-    """Over twenty samples the estimates are the truth on average, and intervals of 95 % hold it about as often."""
+    """Over twelve samples the estimates are the truth on average, and intervals of 95 % hold it about as often."""
     intercept, slope, sd, own = TRUTH[family, link]
     truth = np.array([intercept, slope, sd, np.log(own)])
     g, z = np.repeat(np.arange(60), 12), []
-    for seed in range(20):
+    for seed in range(12):
         rng = np.random.default_rng([seed, len(family), len(link)])
         x = rng.uniform(-0.5, 0.5, len(g))
         eta = intercept + slope * x + sd * rng.normal(size=60)[g]
@@ -467,8 +467,8 @@ def test_the_truth_is_recovered(family: str, link: str, points: int) -> None:
         results = quietly("y ~ x + (1 | g)", data, family, link=link, n_quadrature=points)
         assert results.converged, f"seed {seed}: {results.fit.message}"
         z.append((results.fit.psi - truth) / np.sqrt(np.diag(results.fit.covariance)))
-    # means of twenty have a standard error of 0.22; maximum likelihood has variances that are a little too small
+    # means of twelve have a standard error of 0.29; maximum likelihood has variances that are a little too small
     bias = np.mean(z, axis=0)
-    assert np.abs(bias[[0, 1, 3]]).max() < 0.55
-    assert abs(bias[2]) < 0.8
+    assert np.abs(bias[[0, 1, 3]]).max() < 0.7
+    assert abs(bias[2]) < 0.9
     assert np.mean(np.abs(z) < 1.96) > 0.88

@@ -86,18 +86,18 @@ def test_weibull_has_the_mean_of_the_response() -> None:
     assert results.llf >= stats.weibull_min.logpdf(y, shape, scale=scale).sum() - 1e-9
 
 
-@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1e3, 1e6])
 @pytest.mark.parametrize("df", [1.0, 3.5])
 @pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
-def test_units_of_a_response_with_outliers(right: str, df: float, unit: float) -> None:
+def test_units_of_a_response_with_outliers(right: str, df: float) -> None:
     data = grouped("student_t", (np.log(0.7), np.log(df)))
     base = quietly(f"y ~ {right}", data, "student_t")
-    other = quietly(f"y ~ {right}", data.assign(y=unit * data["y"]), "student_t")
     assert base.converged
-    assert other.converged, other.fit.message
-    assert other.llf == pytest.approx(base.llf - 600 * np.log(unit), abs=1e-6)
-    assert other.family_params["df"] == pytest.approx(base.family_params["df"], rel=1e-4)
-    np.testing.assert_allclose(other.params, unit * base.params, rtol=1e-4)
+    for unit in (1e-6, 1e-3, 1e3, 1e6):
+        other = quietly(f"y ~ {right}", data.assign(y=unit * data["y"]), "student_t")
+        assert other.converged, other.fit.message
+        assert other.llf == pytest.approx(base.llf - 600 * np.log(unit), abs=1e-6)
+        assert other.family_params["df"] == pytest.approx(base.family_params["df"], rel=1e-4)
+        np.testing.assert_allclose(other.params, unit * base.params, rtol=1e-4)
 
 
 def test_a_normal_response_has_infinite_df() -> None:
@@ -130,7 +130,7 @@ def test_t_with_scipy() -> None:
     assert results.family_params["sigma"] == pytest.approx(scale, rel=1e-3)
 
 
-@pytest.mark.parametrize("alpha", [-8.0, -2.0, 2.0, 8.0])
+@pytest.mark.parametrize("alpha", [2.0, 8.0])  # and of the mirrored response -2 and -8
 @pytest.mark.parametrize("right", ["x", "x + (1 | g)"])
 def test_both_signs_of_a_slant_are_found(right: str, alpha: float) -> None:
     for seed in range(3):
@@ -143,7 +143,7 @@ def test_both_signs_of_a_slant_are_found(right: str, alpha: float) -> None:
         assert mirrored.converged, mirrored.fit.message
         assert mirrored.llf == pytest.approx(results.llf, abs=1e-6)
         assert mirrored.family_params["alpha"] == pytest.approx(-results.family_params["alpha"], rel=1e-3)
-        assert np.sign(results.family_params["alpha"]) == np.sign(alpha)
+        assert results.family_params["alpha"] > 0
 
 
 def test_no_slant_is_the_gaussian_family() -> None:

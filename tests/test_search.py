@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
 import multilevel as ml
@@ -87,20 +89,22 @@ def repeated(seed: int, groups: int, times: int, rho: float, sd: float, sigma: f
     return data.assign(t=pd.Categorical(data["t"], categories=range(times)))
 
 
-def dense_loglik(data: pd.DataFrame, sd: float, rho: float, sigma: float) -> float:
-    """Restricted log-likelihood of an autoregression with a residual, from its definition."""
-    t = data["t"].astype(int).to_numpy()
-    V = np.zeros((len(data), len(data)))
-    for level in data["g"].unique():
-        own = np.flatnonzero(data["g"] == level)
-        V[np.ix_(own, own)] = sd**2 * np.power(rho, np.abs(np.subtract.outer(t[own], t[own])))
-    V += sigma**2 * np.eye(len(data))
-    y, ones = data["y"].to_numpy(), np.ones(len(data))
-    L = np.linalg.cholesky(V)
-    a, b = np.linalg.solve(L, ones), np.linalg.solve(L, y)
-    rest = b - a * (a @ b) / (a @ a)
-    n = len(data)
-    return float(-0.5 * ((n - 1) * np.log(2 * np.pi) + 2 * np.log(np.diag(L)).sum() + np.log(a @ a) + rest @ rest))
+def dense_loglik(data: pd.DataFrame) -> Callable[[float, float, float], float]:
+    """Restricted log-likelihood of an autoregression with a residual, from its definition; of sd, rho and sigma."""
+    n, t, g = len(data), data["t"].astype(int).to_numpy(), data["g"].to_numpy()
+    at = np.nonzero(g[:, None] == g)
+    lag = np.abs(t[at[0]] - t[at[1]])
+    right = np.column_stack([np.ones(n), data["y"]])
+
+    def value(sd: float, rho: float, sigma: float) -> float:
+        V = sigma**2 * np.eye(n)
+        V[at] += sd**2 * np.power(rho, np.arange(lag.max() + 1))[lag]
+        L = np.linalg.cholesky(V)
+        a, b = solve_triangular(L, right, lower=True).T
+        rest = b - a * (a @ b) / (a @ a)
+        return float(-0.5 * ((n - 1) * np.log(2 * np.pi) + 2 * np.log(np.diag(L)).sum() + np.log(a @ a) + rest @ rest))
+
+    return value
 
 
 def test_an_autoregression_with_a_residual() -> None:
@@ -132,13 +136,14 @@ def test_autoregressions_reach_the_dense_maximum(groups: int, times: int) -> Non
             assert "residual standard deviation goes to zero" in results.fit.message, f"seed {seed}"
         evaluations.append(results.optimization.n_evaluations)
         sd, tau = results.fit.theta_values[0]
-        here = dense_loglik(data, abs(sd), np.tanh(tau), results.residual_sd)
+        loglik = dense_loglik(data)
+        here = loglik(abs(sd), np.tanh(tau), results.residual_sd)
         assert results.llf == pytest.approx(here, rel=1e-7, abs=1e-5)
 
-        def loss(p: np.ndarray, data: pd.DataFrame = data) -> float:
+        def loss(p: np.ndarray, loglik: Callable[[float, float, float], float] = loglik) -> float:
             with np.errstate(all="ignore"):
                 try:
-                    return -dense_loglik(data, np.exp(p[0]), np.tanh(p[1]), np.exp(p[2]))
+                    return -loglik(np.exp(p[0]), np.tanh(p[1]), np.exp(p[2]))
                 except np.linalg.LinAlgError:
                     return 1e10
 
@@ -160,7 +165,7 @@ def test_the_rest_of_a_structure_is_found_as_well() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_never_below_the_model_without_random_effects(family: str) -> None:
-    for seed in range(60):
+    for seed in range(30):
         r = np.random.default_rng(seed)
         n = int(r.integers(8, 21))
         g = r.integers(0, 3, n)

@@ -186,7 +186,7 @@ SLOW = ("conway_maxwell_poisson", "truncated_conway_maxwell_poisson")
 @pytest.mark.parametrize("name", ml.families().query("response not in ('categories', 'choices')")["family"])
 def test_every_family_and_zero_part_comes_back_from_its_fit(name: str) -> None:
     """Drawn at given parameters, taken by the model, drawn from its fit, and fitted again."""
-    data = GROUPS.iloc[: 64 if name in SLOW else 160]
+    data = GROUPS.iloc[: 64 if name in SLOW else 96]
     zeros = ml.Family(name).modifiers
     for zero in ("", *(own for own in ("inflation", "hurdle") if own in zeros and name not in SLOW)):
         family = ml.Family(name, zero=zero)

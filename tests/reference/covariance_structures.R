@@ -1,4 +1,4 @@
-# Reference fits with covariance structures: writes covariance_structures.json, which tests/test_covariance.py compares with.
+# Reference fits with covariance structures: writes covariance_structures.json, which tests/test_covariance_reports.py compares with.
 #
 #   Rscript covariance_structures.R covariance_structures.json
 #

@@ -1,5 +1,5 @@
 # Profile intervals of linear mixed models with several grouping factors: writes profiles.json, which
-# tests/test_profile.py compares with.
+# tests/test_profile_limits.py compares with.
 #
 #   Rscript profiles.R profiles.json
 #
