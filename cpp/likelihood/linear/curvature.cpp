@@ -131,18 +131,12 @@ void LinearCurvature::set(const CrossProducts& products, const Eigen::MatrixXd& 
   for (auto* part : {&log_part, &square}) part->triangularView<Eigen::StrictlyUpper>() = part->transpose().eval();
 }
 
-/// tr(dSigma_a T dSigma_b X) summed over the levels is a contraction of sum vec(T) vec(X)', and dM_a one of the
-/// products of R's rows.
-void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen::MatrixXd& lambda,
-                                     const double* inverse, const Eigen::MatrixXd& residual) {
+/// T = B - B Lambda H^-1 Lambda'B of every level, in the order of levels, a row each.
+Eigen::MatrixXd LinearCurvature::by_level(const CrossProducts& products, const Eigen::MatrixXd& lambda,
+                                          const double* inverse) const {
   const auto& model = pattern_.model();
-  const auto& entries = layout_->entries();
-  const int q = model.q(), n_levels = model.n_clusters(), p = static_cast<int>(weight_.rows());
-  std::vector<Eigen::MatrixXd> R(at(q));
-  for (int k = 0; k < q; ++k)
-    R[at(k)] = Eigen::Map<const Eigen::MatrixXd, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>(
-        residual.data() + k, n_levels, p + 1, {residual.rows(), q});
-  Eigen::MatrixXd T(n_levels, q * q), X(n_levels, q * q), Y = Eigen::MatrixXd::Zero(n_levels, q * q);
+  const int q = model.q(), n_levels = model.n_clusters();
+  Eigen::MatrixXd T(n_levels, q * q);
   double LB[fewest_per_level * fewest_per_level], M[fewest_per_level * fewest_per_level];  // Lambda'B, H^-1 Lambda'B
   for (int i = 0; i < n_levels; ++i) {
     const int level = model.cluster_level(i);
@@ -174,6 +168,22 @@ void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen:
         T(level, a + b * q) = s;
       }
   }
+  return T;
+}
+
+/// tr(dSigma_a T dSigma_b X) summed over the levels is a contraction of sum vec(T) vec(X)', and dM_a one of the
+/// products of R's rows.
+void LinearCurvature::add_by_moments(const CrossProducts& products, const Eigen::MatrixXd& lambda,
+                                     const double* inverse, const Eigen::MatrixXd& residual) {
+  const auto& model = pattern_.model();
+  const auto& entries = layout_->entries();
+  const int q = model.q(), n_levels = model.n_clusters(), p = static_cast<int>(weight_.rows());
+  std::vector<Eigen::MatrixXd> R(at(q));
+  for (int k = 0; k < q; ++k)
+    R[at(k)] = Eigen::Map<const Eigen::MatrixXd, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>(
+        residual.data() + k, n_levels, p + 1, {residual.rows(), q});
+  const Eigen::MatrixXd T = by_level(products, lambda, inverse);
+  Eigen::MatrixXd X(n_levels, q * q), Y = Eigen::MatrixXd::Zero(n_levels, q * q);
   std::vector<Eigen::VectorXd> r(at(q));
   for (int k = 0; k < q; ++k) r[at(k)] = linear_algebra::apply(R[at(k)], contrast_);
   for (int b = 0; b < q; ++b) {

@@ -41,6 +41,7 @@ class LinearCurvature {
 
  private:
   /// One factor with few random effects per level: everything from moments of T and R over the levels.
+  Eigen::MatrixXd by_level(const CrossProducts& products, const Eigen::MatrixXd& lambda, const double* inverse) const;
   void add_by_moments(const CrossProducts& products, const Eigen::MatrixXd& lambda, const double* inverse,
                       const Eigen::MatrixXd& residual);
   /// One independent set of random effects, T_ and R_.

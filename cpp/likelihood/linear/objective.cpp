@@ -33,37 +33,8 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
   products_.set(pattern_, weight);
 
   // Least squares first: what is left of y keeps its digits in the cross-products, however far y is from zero.
-  const auto n_chunks = model.chunks().size();
-  std::vector<Eigen::MatrixXd> partial(n_chunks);
   std::vector<double> y(response.value.get(), response.value.get() + n);
-  auto cross_products = [&](int first) {  // rows from `first` on
-    numeric::parallel_for(static_cast<int>(n_chunks), threads, [&](int c, int) {
-      auto& sum = partial[static_cast<std::size_t>(c)];
-      sum.setZero(p + 1, p + 1);
-      std::vector<double> weighted(static_cast<std::size_t>(model.largest_panel()));
-      std::vector<const double*> columns(static_cast<std::size_t>(p) + 1);
-      Eigen::VectorXd products(p + 1);
-      const auto& chunk = model.chunks()[static_cast<std::size_t>(c)];
-      for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
-        const auto& panel = model.panels()[static_cast<std::size_t>(i)];
-        for (int k = 0; k < p; ++k) columns[static_cast<std::size_t>(k)] = model.fixed_column(panel, k);
-        columns[static_cast<std::size_t>(p)] = y.data() + panel.first_row;
-        for (int k = first; k <= p; ++k) {
-          const double* x = columns[static_cast<std::size_t>(k)];
-          for (int j = 0; j < panel.n_rows; ++j)
-            weighted[static_cast<std::size_t>(j)] = weight[panel.first_row + j] * x[j];
-          const double* one = weighted.data();
-          numeric::cross_products(panel.n_rows, 1, &one, k + 1, columns.data(), products.data(), 1, 1);
-          sum.row(k).head(k + 1) += products.head(k + 1).transpose();
-        }
-      }
-    });
-    if (first == 0) xy_.resize(p + 1, p + 1);
-    xy_.bottomRows(p + 1 - first).setZero();
-    for (const auto& part : partial) xy_.bottomRows(p + 1 - first) += part.bottomRows(p + 1 - first);
-    xy_.triangularView<Eigen::StrictlyUpper>() = xy_.transpose().eval();
-  };
-  cross_products(0);
+  set_cross_products(0, y.data(), threads);
   const double whole = xy_(p, p);
   least_squares_ = Eigen::VectorXd::Zero(p);
   if (p > 0) {
@@ -72,7 +43,7 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
       for (int k = 0; k < p; ++k)
         numeric::add_multiple(panel.n_rows, -least_squares_[k], model.fixed_column(panel, k),
                               y.data() + panel.first_row);
-    cross_products(p);
+    set_cross_products(p, y.data(), threads);
   }
   exact_ = !(xy_(p, p) > exact_share * whole);
 
@@ -90,6 +61,39 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
   products_by_level_.resize(static_cast<std::size_t>(model.n_mode_covariances()));
   inverse_by_level_.resize(products_by_level_.size());
   if (LinearCurvature::affordable(model)) curvature_ = std::make_unique<LinearCurvature>(pattern_);
+}
+
+/// The rows of [X y]'W[X y] from `first` on.
+void LinearObjective::set_cross_products(int first, const double* y, int threads) {
+  const int p = model_.p();
+  const double* weight = response_.weight.get();
+  const auto n_chunks = model_.chunks().size();
+  std::vector<Eigen::MatrixXd> partial(n_chunks);
+  numeric::parallel_for(static_cast<int>(n_chunks), threads, [&](int c, int) {
+    auto& sum = partial[static_cast<std::size_t>(c)];
+    sum.setZero(p + 1, p + 1);
+    std::vector<double> weighted(static_cast<std::size_t>(model_.largest_panel()));
+    std::vector<const double*> columns(static_cast<std::size_t>(p) + 1);
+    Eigen::VectorXd products(p + 1);
+    const auto& chunk = model_.chunks()[static_cast<std::size_t>(c)];
+    for (int i = chunk.first_panel; i < chunk.last_panel; ++i) {
+      const auto& panel = model_.panels()[static_cast<std::size_t>(i)];
+      for (int k = 0; k < p; ++k) columns[static_cast<std::size_t>(k)] = model_.fixed_column(panel, k);
+      columns[static_cast<std::size_t>(p)] = y + panel.first_row;
+      for (int k = first; k <= p; ++k) {
+        const double* x = columns[static_cast<std::size_t>(k)];
+        for (int j = 0; j < panel.n_rows; ++j)
+          weighted[static_cast<std::size_t>(j)] = weight[panel.first_row + j] * x[j];
+        const double* one = weighted.data();
+        numeric::cross_products(panel.n_rows, 1, &one, k + 1, columns.data(), products.data(), 1, 1);
+        sum.row(k).head(k + 1) += products.head(k + 1).transpose();
+      }
+    }
+  });
+  if (first == 0) xy_.resize(p + 1, p + 1);
+  xy_.bottomRows(p + 1 - first).setZero();
+  for (const auto& part : partial) xy_.bottomRows(p + 1 - first) += part.bottomRows(p + 1 - first);
+  xy_.triangularView<Eigen::StrictlyUpper>() = xy_.transpose().eval();
 }
 
 double LinearObjective::plain_value() const {

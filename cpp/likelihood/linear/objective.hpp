@@ -59,6 +59,7 @@ class LinearObjective final : public Objective {
 
  private:
   numeric::CompensatedSum profile_value(double log_part, double square) const;
+  void set_cross_products(int first, const double* y, int threads);
   Eigen::MatrixXd products_without_modes();
   bool set_beta(const Eigen::MatrixXd& M, const linear_algebra::Cholesky& factor);
   Eigen::VectorXd set_entry_slopes(const Eigen::VectorXd& modes, const linear_algebra::Cholesky& factor);
