@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    Array = NDArray[np.float64]
+
 SYMMETRIC = ("logit", "probit", "cauchit")  # links of distribution functions that are symmetric around zero
 
 
@@ -35,11 +37,11 @@ class Density:
         """Whether the probability of an ordered category depends on all thresholds, and not on its two ends alone."""
         return bool(self._core.all_thresholds)
 
-    def core_of(self, phi: NDArray[np.float64]) -> CoreFamily:
+    def core_of(self, phi: Array) -> CoreFamily:
         """The core's family, of as many thresholds as there are where these are its parameters."""
         return CoreFamily(self.name, self.link, "", phi.shape[-1] + 1) if self.all_thresholds else self._core
 
-    def mean(self, eta: ArrayLike) -> NDArray[np.float64]:
+    def mean(self, eta: ArrayLike) -> Array:
         """Mean of the response (of a binomial one: the probability) at the linear predictor `eta`."""
         return self._core.mean(np.ascontiguousarray(eta, dtype=np.float64))
 
@@ -49,7 +51,7 @@ class Density:
         eta, phi = np.array([0.3, 0.7]), np.full(len(self.parameters), 0.3)
         return bool(np.array_equal(self._core.response_mean(eta, phi, None), self._core.mean(eta)))
 
-    def response_mean(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> NDArray[np.float64]:
+    def response_mean(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> Array:
         """Mean of the response itself, of trials of the proportion: zeros and what is cut off are in it.
 
         Parameters
@@ -61,26 +63,26 @@ class Density:
         """
         return self._core.response_mean(*rows_for_core(eta, phi, trials))
 
-    def response_variance(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> NDArray[np.float64]:
+    def response_variance(self, eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None = None) -> Array:
         """Variance of the response itself, of a row of unit weight; arguments as of `response_mean`."""
         return self._core.response_variance(*rows_for_core(eta, phi, trials))
 
-    def link_of_mean(self, mu: ArrayLike) -> NDArray[np.float64]:
+    def link_of_mean(self, mu: ArrayLike) -> Array:
         """Linear predictor at the mean `mu`."""
         return self._core.link_of_mean(np.ascontiguousarray(mu, dtype=np.float64))
 
-    def variance(self, mu: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    def variance(self, mu: ArrayLike, phi: Mapping[str, float] | Array) -> Array:
         """Variance function at `mu`: the variance of one observation or trial over the dispersion.
 
         `phi` holds the family's parameters by name, on their natural scale; or as `Fit.row_phi` has them.
         """
         return self._core.variance(np.ascontiguousarray(mu, dtype=np.float64), self._phi(phi))
 
-    def variance_ratio(self, trials: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    def variance_ratio(self, trials: ArrayLike, phi: Mapping[str, float] | Array) -> Array:
         """What the variance of a proportion of so many trials is times that of as many that are independent."""
         return self._core.variance_ratio(np.ascontiguousarray(trials, dtype=np.float64), self._phi(phi))
 
-    def dispersion(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    def dispersion(self, phi: Mapping[str, float] | Array) -> Array:
         """What the variance function is multiplied by: sigma^2, 1 / shape; 1 for families without a dispersion.
 
         One number, (1,), or one for each row of `phi`.
@@ -88,9 +90,7 @@ class Density:
         given = self._phi(phi)
         return (self.core_of(given) if isinstance(given, np.ndarray) else self._core).dispersion(given)
 
-    def unit_deviance(
-        self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float] | NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def unit_deviance(self, y: ArrayLike, mu: ArrayLike, phi: Mapping[str, float] | Array) -> Array:
         """Deviance of one observation (of a binomial one: of one trial, `y` a proportion), times the dispersion."""
         return self._core.unit_deviance(
             np.ascontiguousarray(y, dtype=np.float64),
@@ -98,44 +98,25 @@ class Density:
             self._phi(phi),
         )
 
-    def log_density(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        second: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-        phi: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
+    def log_density(self, eta: Array, y: Array, second: Array | None, weights: Array | None, phi: Array) -> Array:
         """The log density of responses at linear predictors, with every constant, (n,).
 
         `second` is what else a response consists of: trials, or the other end of one that is known in part. `phi` has
         shape (n_phi,), or a row of parameters for each.
         """
         at = self._derivatives(eta, y, second, weights, phi)
-        total: NDArray[np.float64] = at["value"] + at["constant"]
-        return total
+        return at["value"] + at["constant"]
 
     def score(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        second: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-        phi: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        self, eta: Array, y: Array, second: Array | None, weights: Array | None, phi: Array
+    ) -> tuple[Array, Array]:
         """Derivative of the log density by eta and the expected information on eta, (n,) each; as `log_density`."""
         at = self._derivatives(eta, y, second, weights, phi)
         return at["d1"], at["expected_information"]
 
     def information(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        second: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-        phi: NDArray[np.float64],
-        expected: bool = True,
-    ) -> NDArray[np.float64]:
+        self, eta: Array, y: Array, second: Array | None, weights: Array | None, phi: Array, expected: bool = True
+    ) -> Array:
         """Information about the linear predictor of each row, expected or observed, its weight included, (n,).
 
         `second` are the trials, or the other end of what is known of the response; `phi` as of `response_mean`.
@@ -143,13 +124,7 @@ class Density:
         at = self._derivatives(eta, y, second, weights, phi)
         return at["expected_information"] if expected else -at["d2"]
 
-    def cumulants(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        trials: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def cumulants(self, eta: Array, y: Array, trials: Array | None, weights: Array | None) -> tuple[Array, Array]:
         """Third and fourth cumulants of the score of each row, (n,), of families with a canonical link and without
         parameters: there they are derivatives of the log density.
         """
@@ -157,25 +132,14 @@ class Density:
         return -at["d3"], -at["d4"]
 
     def _derivatives(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        second: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-        phi: NDArray[np.float64],
-    ) -> dict[str, NDArray[np.float64]]:
+        self, eta: Array, y: Array, second: Array | None, weights: Array | None, phi: Array
+    ) -> dict[str, Array]:
         """The log density of each row with its derivatives by eta, as `log_density` takes the arguments."""
         one = np.ones_like(eta)
         second, weights = one if second is None else second, one if weights is None else weights
         return self.core_of(phi).derivatives(eta, y, second, weights, phi)
 
-    def log_density_lacks(
-        self,
-        eta: NDArray[np.float64],
-        y: NDArray[np.float64],
-        trials: NDArray[np.float64],
-        phi: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
+    def log_density_lacks(self, eta: Array, y: Array, trials: Array, phi: Array) -> Array:
         """What the log density of a response of unit weight lacks at `eta` to its largest.
 
         `phi`: (n_phi,), or a row of parameters for each.
@@ -183,7 +147,7 @@ class Density:
         one = np.ones_like(eta)
         return self._core.supremum(y, trials, one, phi) - self._core.derivatives(eta, y, trials, one, phi)["value"]
 
-    def log_probabilities(self, eta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def log_probabilities(self, eta: ArrayLike) -> tuple[Array, Array]:
         """Logarithms of the probabilities of success and of failure of a trial at the linear predictor `eta`.
 
         They are exact where the probabilities themselves are 0 or 1 in floating-point numbers.
@@ -191,15 +155,13 @@ class Density:
         at = np.ascontiguousarray(eta, dtype=np.float64)
         one, zero, trial = np.ones_like(at), np.zeros_like(at), CoreFamily("binomial", self.link)
 
-        def log_density(eta: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        def log_density(eta: Array, y: Array) -> Array:
             return trial.derivatives(eta, y, one, one, [])["value"]
 
         # a success at eta is a failure at -eta, whose logarithm keeps its digits where it is close to zero
         return log_density(-at, zero) if self.link in SYMMETRIC else log_density(at, one), log_density(at, zero)
 
-    def category_probabilities(
-        self, eta: ArrayLike, thresholds: NDArray[np.float64], log_scale: NDArray[np.float64] | None = None
-    ) -> NDArray[np.float64]:
+    def category_probabilities(self, eta: ArrayLike, thresholds: Array, log_scale: Array | None = None) -> Array:
         """Probabilities of ordered categories, (n, C), with their digits where they are close to zero.
 
         Parameters
@@ -215,9 +177,7 @@ class Density:
             at, thresholds = at * per, thresholds * per[:, None]
         return np.exp(np.column_stack([own["value"] for own in self.category_derivatives(at, thresholds)]))
 
-    def category_derivatives(
-        self, eta: NDArray[np.float64], thresholds: NDArray[np.float64]
-    ) -> list[dict[str, NDArray[np.float64]]]:
+    def category_derivatives(self, eta: Array, thresholds: Array) -> list[dict[str, Array]]:
         """Of each ordered category, without a scale, its log probability with the core's derivatives.
 
         They are by eta, and by all thresholds, (n, C - 1), or by the two ends of a category, the upper one first.
@@ -233,16 +193,14 @@ class Density:
             phi = [np.ascontiguousarray(ends[:, [k + 1, k]]) for k in categories]
         return [core.derivatives(eta, one + k, one, one, phi[k]) for k in categories]
 
-    def _phi(self, phi: Mapping[str, float] | NDArray[np.float64]) -> NDArray[np.float64] | list[float]:
+    def _phi(self, phi: Mapping[str, float] | Array) -> Array | list[float]:
         """As the core has them: a parameter at its limit, which results show as infinite, is a number there."""
         if isinstance(phi, np.ndarray):
             return phi
         return [own.phi(phi[own.name]) for own in self.parameters]
 
 
-def rows_for_core(
-    eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+def rows_for_core(eta: ArrayLike, phi: ArrayLike, trials: ArrayLike | None) -> tuple[Array, Array, Array | None]:
     """As the core takes them."""
     second = None if trials is None else np.ascontiguousarray(trials, dtype=np.float64)
     return np.ascontiguousarray(eta, dtype=np.float64), np.ascontiguousarray(phi, dtype=np.float64), second
