@@ -111,6 +111,8 @@ std::string ending_name(search::Ending ending) {
       return "exact_fit";
     case search::Ending::no_start:
       return "no_start";
+    case search::Ending::out_of_reach:
+      return "out_of_reach";
   }
   return "unknown";
 }

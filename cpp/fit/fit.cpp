@@ -27,7 +27,8 @@ namespace {
 constexpr double subsample_rows = 20000.0;  // what a first round on a part of the data uses
 constexpr int least_subsample_clusters = 50;
 constexpr double log_2pi = 1.8378770664093454836;
-constexpr double cheaper = 4.0;  // of Laplace's approximation, for it to look around in place of a finer rule
+constexpr int start_iterations = 30;  // of the Laplace approximation, to start from: it may have no maximum
+constexpr double cheaper = 4.0;       // of Laplace's approximation, for it to look around in place of a finer rule
 // Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
 // infinite: such searches begin with this rule.
 constexpr int points_of_loadings = 7;
@@ -235,7 +236,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
       const auto laplace = make_objective(model, response, start_points, options.threads, quiet,
                                           likelihood::Derivatives::hessian, options.most_bytes, rows);
       rough.gain_tolerance = 0.05;
-      rough.most_iterations = options.most_iterations;
+      rough.most_iterations = std::min(options.most_iterations, start_iterations);
       rough.look_for_separation = true;
       search::Optimum first = search::maximize(*laplace, response, psi, modes, free, rough, quiet);
       record.start_evaluations += laplace->evaluations();

@@ -20,8 +20,9 @@ constexpr double rounding_gain = 1e-6;     // what may be left where the arithme
 constexpr double drift = 0.01;             // of rows that stand still, beside those that run off
 constexpr int most_rounds = 4;             // of certifying and searching on
 constexpr double better_plateau = 1e-4;    // where sigma vanishes: less is rounding
-constexpr double rough_gain = 1e-3;
+constexpr double rough_gain = 1e-2;
 constexpr double hardly_better = 1e-4;  // in log-likelihood
+constexpr double rough_height = 3e-3;   // the same, of where two rough searches end
 constexpr int rough_iterations = 25;
 constexpr int short_iterations = 40;  // for what is no better then
 constexpr double near_zero = 1e-6;    // of theta, on the internal scale
@@ -31,7 +32,9 @@ constexpr int many_starts = 8;        // where as many are affordable, moves fro
 constexpr int most_moves = 3;         // rounds of them
 constexpr int most_scattered = 24;
 constexpr int few_scattered = 8;
-constexpr double several_modes = 3.0;  // as long looking for the largest takes as finding one
+// As long an evaluation takes that looks for the largest of several modes; of little data, where several maxima are
+// likely, no more is allowed for than finding one of them takes.
+constexpr double several_modes = 10.0, several_of_few = 3.0;
 constexpr double little_data = 100.0;  // rows
 constexpr double little_work = 5e3;    // of an evaluation: a hundred cost nothing
 constexpr double far_below = 3.0;      // by a coarse rule, what the finer one will not mend
@@ -39,7 +42,8 @@ constexpr double hopeless = 0.05;      // a rough search that has less left to g
 
 bool has_boundaries(const likelihood::Objective& objective) { return objective.n_theta() + objective.n_phi() > 0; }
 
-/// A search and its boundaries, from a start in the user's order.
+/// A search and its boundaries, from a start in the user's order. An end that is not what was needed has none to
+/// settle.
 Optimum climb(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
               std::vector<double> modes, std::vector<bool>& free, const NewtonOptions& options,
               const likelihood::Monitor& monitor) {
@@ -49,7 +53,8 @@ Optimum climb(likelihood::Objective& objective, const model::Response& response,
   NewtonOptions until = options;
   until.last_step_later = objective.n_beta() > 0 || objective.model().n_thresholds() > 0;
   Optimum optimum = maximize(objective, response, start, std::move(modes), free, until, monitor);
-  if (has_boundaries(objective) && worth_settling(optimum.ending) && options.most_iterations > 0)
+  const bool in_vain = optimum.ending == Ending::converged && optimum.sums.value < options.needed;
+  if (has_boundaries(objective) && worth_settling(optimum.ending) && options.most_iterations > 0 && !in_vain)
     settle_boundary(objective, response, optimum, free, options, monitor);
   return optimum;
 }
@@ -161,15 +166,23 @@ bool same_place(const likelihood::Objective& objective, const Optimum& best, con
          same_edges(objective, best, other);
 }
 
-/// In all searches from elsewhere: a second or so where an evaluation takes long, less where it does not.
-int most_evaluations(const likelihood::Objective& objective) {
+/// Whether the quadratics promise the same end. Two maxima of one height are mirror images, or the same in other
+/// coordinates.
+bool same_height(const Optimum& one, const Optimum& other) {
+  return one.ending == Ending::converged && other.ending == Ending::converged &&
+         std::fabs(one.sums.value + one.gain - other.sums.value - other.gain) < rough_height;
+}
+
+/// In all searches from elsewhere: a second or so where an evaluation takes long, less where it does not. From places
+/// that are likely to matter as many as if looking for several modes cost little.
+int most_evaluations(const likelihood::Objective& objective, bool likely) {
   const bool exact = objective.has_exact_hessian(), one_mode = objective.model().family().log_concave();
+  const bool little = static_cast<double>(objective.model().n_rows()) < little_data;
   // Of little data several maxima are likely, and looking for them is cheap.
-  const double most_work =
-      (exact ? 8e6 : 1e7) * (static_cast<double>(objective.model().n_rows()) < little_data ? 2 : 1);
+  const double most_work = (exact ? 8e6 : 1e7) * (little ? 2 : 1);
+  const double longer = one_mode ? 1.0 : little || likely ? several_of_few : several_modes;
   const double least = one_mode && !exact ? 300.0 : 60.0, most = one_mode ? 2000.0 : 1500.0;
-  return static_cast<int>(
-      std::clamp(most_work / ((one_mode ? 1.0 : several_modes) * (1.0 + objective.work())), least, most));
+  return static_cast<int>(std::clamp(most_work / (longer * (1.0 + objective.work())), least, most));
 }
 
 /// Searches from elsewhere, and keeps what is better.
@@ -183,11 +196,12 @@ class Elsewhere {
         newton_(options.newton),
         rough_(options.newton),
         short_(options.newton),
+        further_(options.newton),
         ascent_(ascent),
         before_(objective.evaluations()),
         scout_before_(scout_ ? scout_->evaluations() : 0),
-        most_evaluations_(most_evaluations(objective)),
-        most_scouting_(scout_ ? most_evaluations(*scout_) : 0) {
+        most_evaluations_(most_evaluations(objective, true) / (scout_ ? 2 : 1)),
+        most_scouting_(scout_ ? most_evaluations(*scout_, true) : 0) {
     rough_.gain_tolerance = rough_gain;
     rough_.most_iterations = std::min(rough_.most_iterations, rough_iterations);
     rough_.look_for_separation = false;
@@ -201,17 +215,18 @@ class Elsewhere {
   Elsewhere(const Elsewhere&) = delete;
   Elsewhere& operator=(const Elsewhere&) = delete;
 
-  /// Searches take this share of their evaluations from now on.
-  void take_up_to(double share) { share_ = share; }
+  /// The places that are likely to matter have been looked at: others get fewer evaluations.
+  void look_anywhere() { most_evaluations_ = most_evaluations(objective_, false); }
 
   /// True when it led to something better.
   bool from(const NamedStart& start) {
     Optimum& best = ascent_.optimum;
     // At the edge of a link's domain most searches end like the first, and take long to.
     const bool at_edge = best.ending == Ending::no_increase && objective_.work() > little_work;
-    const double most = share_ * (at_edge ? most_evaluations_ / at_an_edge : most_evaluations_);
-    if (objective_.evaluations() - before_ > most) return false;
+    const int most = at_edge ? most_evaluations_ / at_an_edge : most_evaluations_;
+    if (objective_.evaluations() - before_ > most || was_tried(start.psi)) return false;
     std::vector<bool> free;
+    short_.needed = further_.needed = rough_.needed = needed();
     Optimum found = look(objective_, start.psi, free);
     if (found.ending == Ending::no_start) return false;
     if (promising(found) && !same_place(objective_, best, found)) {
@@ -219,7 +234,7 @@ class Elsewhere {
       found = climb(objective_, response_, Eigen::VectorXd(found.psi), found.modes, free, short_, quiet_);
       put_in_order(objective_, found, false);
       if (found.ending == Ending::iteration_limit && promising(found)) {
-        found = climb(objective_, response_, Eigen::VectorXd(found.psi), found.modes, free, newton_, quiet_);
+        found = climb(objective_, response_, Eigen::VectorXd(found.psi), found.modes, free, further_, quiet_);
         put_in_order(objective_, found, false);
       }
     }
@@ -237,10 +252,13 @@ class Elsewhere {
   bool scouting_from(const NamedStart& start) {
     if (scout_->evaluations() - scout_before_ > most_scouting_) return false;
     std::vector<bool> free;
+    rough_.needed = -std::numeric_limits<double>::infinity();
+    for (const auto& other : seen_) rough_.needed = std::max(rough_.needed, other.sums.value - far_below);
     Optimum found = look(*scout_, start.psi, free);
     if (found.ending == Ending::no_start || !found.psi.allFinite()) return false;
     const bool seen = std::any_of(seen_.begin(), seen_.end(), [&](const Optimum& other) {
-      return other.sums.value - found.sums.value > far_below || same_place(*scout_, other, found);
+      return other.sums.value - found.sums.value > far_below || same_height(other, found) ||
+             same_place(*scout_, other, found);
     });
     if (seen) return false;
     const NamedStart there{start.name, found.psi};
@@ -249,6 +267,19 @@ class Elsewhere {
   }
 
  private:
+  /// Less is of no use: a higher maximum is, or one where the best is none.
+  double needed() const {
+    const Optimum& best = ascent_.optimum;
+    return best.sums.value + (best.ending == Ending::converged ? same_maximum : -same_maximum);
+  }
+
+  /// The same start leads to the same end.
+  bool was_tried(const Eigen::VectorXd& start) {
+    const bool tried = std::find(tried_.begin(), tried_.end(), start) != tried_.end();
+    if (!tried) tried_.push_back(start);
+    return tried;
+  }
+
   /// A rough search.
   Optimum look(likelihood::Objective& objective, const Eigen::VectorXd& start, std::vector<bool>& free) {
     free.assign(ascent_.free.size(), true);
@@ -271,12 +302,12 @@ class Elsewhere {
   likelihood::Objective* scout_;
   const model::Response& response_;
   const NewtonOptions& newton_;
-  NewtonOptions rough_, short_;
+  NewtonOptions rough_, short_, further_;
   Ascent& ascent_;
   likelihood::Monitor quiet_;
   int before_, scout_before_, most_evaluations_, most_scouting_;
-  double share_ = 1.0;
-  std::vector<Optimum> seen_;  ///< by the scout
+  std::vector<Eigen::VectorXd> tried_;  ///< starts
+  std::vector<Optimum> seen_;           ///< by the scout
 };
 
 /// From where anything looks odd: the places that are known to matter, then as many as the size of the data allows.
@@ -297,13 +328,19 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
                                                     : 0;
   const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, n_scattered);
   const auto first = anywhere.begin(), middle = first + n_scattered / 3, last = anywhere.end();
-  if (options.scout) search.take_up_to(0.5);
-  // In turn: neither kind may use up what the other needs.
-  const std::vector<NamedStart> likely = many ? likely_moves(objective, best.psi, plain) : std::vector<NamedStart>();
-  for (std::size_t k = 0; k < std::max(likely.size(), starts.size()); ++k) {
-    if (k < likely.size()) search.from(likely[k]);
-    if (k < starts.size()) search.from(starts[k]);
+  if (many)
+    for (const auto& other : likely_moves(objective, best.psi, plain)) search.from(other);
+  search.look_anywhere();
+  // The finer rule follows what the coarse one finds, and has half of its evaluations for the likely places.
+  if (options.scout) {
+    search.scouting_from({"from the best", best.psi});
+    for (const auto& other : starts) search.scouting_from(other);
+    for (auto other = first; other != middle; ++other) search.scouting_from(*other);
+    for (const auto& move : moves(objective, best.psi, plain)) search.scouting_from(move);
+    for (auto other = middle; other != last; ++other) search.scouting_from(*other);
+    return;
   }
+  for (const auto& other : starts) search.from(other);
   for (auto other = first; many && other != middle; ++other) search.from(*other);
   // From the best one, with other variances, or another dispersion, as long as that helps.
   bool bettered = many;
@@ -314,13 +351,6 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
       if (search.from(move)) bettered = true;
   }
   for (auto other = middle; many && other != last; ++other) search.from(*other);
-  if (!options.scout) return;
-  search.take_up_to(1.0);
-  search.scouting_from({"from the best", best.psi});
-  for (const auto& other : starts) search.scouting_from(other);
-  for (auto other = first; other != middle; ++other) search.scouting_from(*other);
-  for (const auto& move : moves(objective, best.psi, plain)) search.scouting_from(move);
-  for (auto other = middle; other != last; ++other) search.scouting_from(*other);
 }
 
 /// Where the family knows of other maxima, as long as one of them is better.

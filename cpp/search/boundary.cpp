@@ -17,6 +17,7 @@ constexpr double flat_enough = 1e-6;     // scaled curvature that is not yet pos
 constexpr double suspicious = 0.6;       // a column shares so little with the others, beside the one that shares most
 constexpr double no_information = 1e-6;  // on a parameter of the family, most of which are logarithms
 constexpr double flat_slope = 1e-5;      // of the log-likelihood in a standard deviation: rounding
+constexpr int near_ahead = 10;           // iterations in which a search that begins near its end may be expected there
 
 struct Pivot {
   double size;
@@ -168,7 +169,10 @@ bool try_smaller(likelihood::Objective& objective, const model::Response& respon
                  const likelihood::Monitor& monitor) {
   const std::vector<bool> still_free = free_parameters(objective, psi);
   // In the smaller space the rest may move a little; then the whole Hessian is the judge.
-  Optimum smaller = maximize(objective, response, psi, optimum.modes, still_free, options, monitor);
+  NewtonOptions own = options;
+  own.needed = least;
+  own.foresight = near_ahead;
+  Optimum smaller = maximize(objective, response, psi, optimum.modes, still_free, own, monitor);
   if (smaller.ending != Ending::converged || !(smaller.sums.value >= least) || !is_maximum(objective, smaller))
     return false;
   smaller.trace.insert(smaller.trace.begin(), optimum.trace.begin(), optimum.trace.end());

@@ -18,6 +18,7 @@ constexpr double small_deviation = 0.05;  // beside the term's size or the resid
 constexpr double rough = 1e-6;            // a tolerance above it asks for no certificate
 constexpr int stalls_without_hessian = 2, most_help = 3;
 constexpr double stalled_share = 0.01;
+constexpr int few_iterations = 8;  // that show a search's pace
 constexpr int poor_steps = 2;
 constexpr double poor_share = 0.1;
 constexpr int most_stalls = 5;         // iterations in a row that gain less than that share of what was predicted
@@ -28,6 +29,7 @@ constexpr double exact_fall = 6.0;     // the same, where no further step can be
 constexpr double near_by = 1e-3, nothing_left = 1e-13, hardly_more = 1e-7;
 // The same of a start that Newton's method has led to.
 constexpr double near_start = 1e-6;
+constexpr double smaller = 0.3, least_effects = 2e-4;  // random effects at a start, beside what was asked for
 
 class Search : Steps {
  public:
@@ -64,6 +66,10 @@ class Search : Steps {
       if (runs_away(iteration, view.concave, tolerance, view.information)) return best_;
       if (view.concave && (best_.gain < tolerance || one_step_is_enough(how))) {
         best_.ending = Ending::converged;
+        return best_;
+      }
+      if (out_of_reach()) {
+        best_.ending = Ending::out_of_reach;
         return best_;
       }
       if (iteration >= options_.most_iterations) {
@@ -142,6 +148,17 @@ class Search : Steps {
     return true;
   }
 
+  /// Whether what is needed is too far off for the pace of the last iterations. What the quadratic promises says little
+  /// of that where a search creeps.
+  bool out_of_reach() const {
+    const auto& trace = best_.trace;
+    if (!(best_.sums.value < options_.needed) || trace.size() <= few_iterations) return false;
+    double pace = 0.0;
+    for (auto n = trace.size() - few_iterations; n < trace.size(); ++n)
+      pace = std::max(pace, trace[n].value - trace[n - 1].value);
+    return options_.needed - best_.sums.value > options_.foresight * pace;
+  }
+
   /// Whether the last Fisher steps had little of what the Hessian says is left.
   bool creeps() const {
     const auto& trace = best_.trace;
@@ -215,17 +232,22 @@ class Search : Steps {
   /// Random effects that are too large to begin with can leave a link's domain: smaller ones do not. Who allows no
   /// iteration asks about this point and no other.
   bool evaluate_start() {
-    const int most = options_.most_iterations > 0 ? 8 : 1;
-    for (int i = 0; i < most; ++i) {
-      std::vector<double> modes = best_.modes;
-      if (objective_.evaluate(best_.psi, modes, best_.sums, covariance(best_.mode_covariance))) {
-        best_.modes = std::move(modes);
-        return true;
-      }
-      if (n_theta_ == 0) return false;
-      best_.psi.segment(p_, n_theta_) *= 0.3;
-    }
-    return false;
+    const Eigen::VectorXd start = best_.psi;
+    if (evaluate_with(start, 1.0)) return true;
+    if (n_theta_ == 0 || options_.most_iterations == 0 || !evaluate_with(start, least_effects)) return false;
+    for (double size = smaller; size > least_effects; size *= smaller)
+      if (evaluate_with(start, size)) return true;
+    return evaluate_with(start, least_effects);
+  }
+
+  /// The start with random effects of another size.
+  bool evaluate_with(const Eigen::VectorXd& start, double size) {
+    best_.psi = start;
+    best_.psi.segment(p_, n_theta_) *= size;
+    std::vector<double> modes = best_.modes;
+    if (!objective_.evaluate(best_.psi, modes, best_.sums, covariance(best_.mode_covariance))) return false;
+    best_.modes = std::move(modes);
+    return true;
   }
 
   bool dispersion_fell(double fall) const { return log_dispersion() < first_log_dispersion_ - fall; }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -28,16 +29,21 @@ struct NewtonOptions {
   bool last_step_later = false;  ///< end where one more Newton step would leave nothing: the certificate takes it
   bool starts_near = false;      ///< the start is where Newton's method had led, by a coarser rule
   bool reorder = true;           ///< whether coefficients may change places while searching
+  /// A log-likelihood that the end must reach to be of use, and how far ahead a search looks for it: so many
+  /// iterations, each as good as the best of the last few.
+  double needed = -std::numeric_limits<double>::infinity();
+  int foresight = 100;
 };
 
 enum class Ending {
   converged,  ///< gain below the tolerance, no negative curvature
   iteration_limit,
-  no_increase,  ///< no step raises the log-likelihood though the predicted gain is not negligible
-  separation,   ///< the likelihood rises for ever in a direction of beta
-  divergence,   ///< the likelihood rises for ever in a direction of theta
-  exact_fit,    ///< the model reproduces the response: its dispersion goes to zero and the likelihood to infinity
-  no_start,     ///< the log-likelihood is not finite at the start
+  no_increase,   ///< no step raises the log-likelihood though the predicted gain is not negligible
+  separation,    ///< the likelihood rises for ever in a direction of beta
+  divergence,    ///< the likelihood rises for ever in a direction of theta
+  exact_fit,     ///< the model reproduces the response: its dispersion goes to zero and the likelihood to infinity
+  no_start,      ///< the log-likelihood is not finite at the start
+  out_of_reach,  ///< it creeps, far below the log-likelihood that was needed
 };
 
 /// Whether more can be made of where a search ended: it has neither run away nor failed to begin.
