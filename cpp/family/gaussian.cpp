@@ -28,7 +28,8 @@ struct Tail {
   template <class T>
   static T value(const T& eta, const Row& row, const T* phi) {
     const T residual = Link::mean(eta) + (-row.response);
-    return numeric::log_normal_cdf((-row.second) * (residual * exp(-1.0 * phi[0])));
+    const T z = (-row.second) * (residual * exp(-1.0 * phi[0]));
+    return numeric::compose(z, numeric::log_normal_cdf(alone(z)));
   }
 };
 

@@ -36,7 +36,8 @@ struct Tail {
     const T sigma = of_parameter(phi[0], [](const auto& own) { return exp(own); });
     const T precision = of_parameter(phi[0], [](const auto& own) { return exp(-own); });
     const T log_ratio = numeric::constant_like(eta, numeric::log(row.response)) - Link::log_mean(eta);
-    return numeric::log_normal_cdf(row.second * (log_ratio * precision + 0.5 * sigma));
+    const T z = row.second * (log_ratio * precision + 0.5 * sigma);
+    return numeric::compose(z, numeric::log_normal_cdf(alone(z)));
   }
 };
 

@@ -46,14 +46,6 @@ void multiply(const AnyMatrix& x, const AnyMatrix& y, bool transposed, AnyMatrix
     add_times(1.0, X, Y, To);
 }
 
-AnyMatrix transposed(const AnyMatrix& x) {
-  const int q = x.rows();
-  AnyMatrix r(q, q);
-  for (int b = 0; b < q; ++b)
-    for (int a = 0; a < q; ++a) r(a, b) = x(b, a);
-  return r;
-}
-
 }  // namespace
 
 double AnyVector::dot(const AnyVector& other) const {
@@ -106,6 +98,12 @@ AnyVector operator*(double factor, const AnyVector& x) {
 AnyMatrix::AnyMatrix(const OuterProduct& product) : AnyMatrix(product.x.size(), product.x.size()) {
   for (int b = 0; b < q_; ++b)
     for (int a = 0; a < q_; ++a) (*this)(a, b) = product.x[a] * product.y[b];
+}
+
+AnyMatrix::AnyMatrix(const TransposedMatrix& transposed)
+    : AnyMatrix(transposed.matrix.rows(), transposed.matrix.rows()) {
+  for (int b = 0; b < q_; ++b)
+    for (int a = 0; a < q_; ++a) (*this)(a, b) = transposed.matrix(b, a);
 }
 
 AnyVector AnyMatrix::row(int a) const {
@@ -170,7 +168,7 @@ AnyMatrix operator*(const AnyMatrix& x, const AnyMatrix& y) {
   return r;
 }
 
-AnyMatrix operator*(const TransposedMatrix& x, const AnyMatrix& y) { return transposed(x.matrix) * y; }
+AnyMatrix operator*(const TransposedMatrix& x, const AnyMatrix& y) { return AnyMatrix(x) * y; }
 
 AnyMatrix operator*(const AnyMatrix& x, const TransposedMatrix& y) {
   AnyMatrix r(x.rows(), x.rows());
@@ -178,7 +176,9 @@ AnyMatrix operator*(const AnyMatrix& x, const TransposedMatrix& y) {
   return r;
 }
 
-AnyMatrix operator*(const TransposedMatrix& x, const TransposedMatrix& y) { return transposed(y.matrix * x.matrix); }
+AnyMatrix operator*(const TransposedMatrix& x, const TransposedMatrix& y) {
+  return AnyMatrix((y.matrix * x.matrix).transpose());
+}
 
 AnyVector operator*(const AnyMatrix& x, const AnyVector& y) {
   const int q = x.rows();

@@ -101,6 +101,7 @@ class AnyMatrix {
     std::copy_n(data, q * columns, numbers_.data());
   }
   AnyMatrix(const OuterProduct& product);
+  AnyMatrix(const TransposedMatrix& transposed);
   static AnyMatrix Zero(int q, int columns) {
     AnyMatrix r(q, columns);
     std::fill_n(r.data(), r.count(), 0.0);
@@ -149,6 +150,9 @@ double sum_of_products(const AnyMatrix& x, const AnyMatrix& y);
 inline AnyVector row_of(const AnyMatrix& m, int row) { return m.row(row); }
 void add_to_row(AnyMatrix& m, int row, const AnyVector& x);
 void add_to_column(AnyMatrix& m, int column, const AnyVector& x);
+inline void set_column(AnyMatrix& m, int column, const AnyVector& x) {
+  std::copy_n(x.data(), x.size(), m.data() + column * m.rows());
+}
 
 /// Numbers that stand elsewhere, as a vector or matrix.
 class AnyVectorMap {

@@ -71,5 +71,9 @@ template <int Q>
 void add_to_column(Eigen::Matrix<double, Q, Q>& m, int column, const Eigen::Matrix<double, Q, 1>& x) {
   m.col(column) += x;
 }
+template <int Q>
+void set_column(Eigen::Matrix<double, Q, Q>& m, int column, const Eigen::Matrix<double, Q, 1>& x) {
+  m.col(column) = x;
+}
 
 }  // namespace multilevel::linear_algebra

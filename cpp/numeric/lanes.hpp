@@ -46,6 +46,12 @@ inline void store_partial(double* to, Lanes x, int n) {
 
 inline Lanes select(LaneBits mask, Lanes yes, Lanes no) { return mask ? yes : no; }
 
+inline bool any(LaneBits mask) {
+  bool found = false;
+  for (int i = 0; i < lane_count; ++i) found |= mask[i] != 0;
+  return found;
+}
+
 inline LaneBits bits(Lanes x) {
   LaneBits b;
   std::memcpy(&b, &x, sizeof b);

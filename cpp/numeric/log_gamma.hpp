@@ -7,12 +7,6 @@
 
 namespace multilevel::numeric {
 
-inline bool any(LaneBits mask) {
-  bool found = false;
-  for (int i = 0; i < lane_count; ++i) found |= mask[i] != 0;
-  return found;
-}
-
 namespace log_gamma {
 
 inline constexpr int shift = 10;

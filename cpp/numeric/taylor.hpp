@@ -247,20 +247,6 @@ inline Taylor<D, Lanes> log_cloglog_mean(const Taylor<D, Lanes>& eta) {
   return y;
 }
 
-/// log Phi(x) and its derivative, the inverse Mills ratio m, which satisfies m' = -m (x + m).
-template <class T>
-struct NormalTailOf {
-  T log_cdf, inverse_mills;
-};
-inline NormalTailOf<Lanes> normal_tails(Lanes x) {
-  NormalTailOf<Lanes> r;
-  for (int i = 0; i < lane_count; ++i) {
-    const NormalTail tail = normal_tail(x[i]);
-    r.log_cdf[i] = tail.log_cdf;
-    r.inverse_mills[i] = tail.inverse_mills;
-  }
-  return r;
-}
 template <int D, class T>
 inline NormalTailOf<Taylor<D, T>> normal_tails(const Taylor<D, T>& x) {
   const NormalTailOf<T> at = normal_tails(x.c[0]);

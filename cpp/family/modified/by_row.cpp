@@ -172,9 +172,9 @@ class ByRow final : public Family {
     if (rows.data.second) picked.second[n] = rows.data.second[i];
     picked.weight[n] = rows.data.weight[i];
     for (int r = 0; r < n_own; ++r) {
+      picked.phi.step[r] = rows.data.phi.step[from + r];
       picked.parameter[r][n] = rows.data.phi.at(from + r, i);
-      picked.phi.value[r] = picked.parameter[r];
-      picked.phi.step[r] = 1;
+      picked.phi.value[r] = picked.phi.step[r] ? picked.parameter[r] : rows.data.phi.value[from + r];
     }
     return picked;
   }

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "likelihood/one_factor/cluster_moments.hpp"
+#include "likelihood/one_factor/node_moves.hpp"
 #include "linear_algebra/dense.hpp"
 #include "model/layout.hpp"
 #include "model/model.hpp"
-#include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::likelihood {
 
@@ -20,48 +20,48 @@ template <int Q>
 class ClusterHessian {
   using Vector = typename linear_algebra::Small<Q>::Vector;
   using Matrix = typename linear_algebra::Small<Q>::Matrix;
-  using ConstVectorMap = typename linear_algebra::Small<Q>::ConstVectorMap;
   using State = ClusterState<Q>;
 
  public:
-  ClusterHessian(const model::Model& model, const model::Layout& layout, const numeric::QuadratureRule& rule, int q,
-                 int n_theta)
+  ClusterHessian(const model::Model& model, const model::Layout& layout, const NodePowers& powers, int q, int n_theta)
       : layout_(layout),
-        rule_(rule),
         q_(q),
         p_(model.p()),
         n_theta_(n_theta),
         n_phi_(model.n_phi()),
-        K_(rule.size),
+        K_(static_cast<int>(powers.columns.rows())),
         third_(static_cast<std::size_t>(q * q * q)),
         l4_(q, q),
+        lambda_A_(q, q),
         z3_phi_(static_cast<std::size_t>(n_phi_), Vector::Zero(q)),
-        phi_node_change_(static_cast<std::size_t>(n_phi_)),
-        pdot_(K_),
-        fdot_(K_) {
+        moves_(powers, q, p_ + n_theta_ + n_phi_) {
     const int P = p_ + n_theta_ + n_phi_;
+    for (int parameter = 0; q > 0 && parameter < P; ++parameter) directions_.push_back(direction(parameter));
     left_.resize(p_, (K_ > 1 ? K_ + q * q : 0) + 2 * q + pair_count(q));
     right_.resize(left_.cols(), P);
     x_moments_.resize(p_, MomentColumns(0, q, K_ > 1).n_columns());
   }
 
   /// Adds to `hessian`: the beta rows of all columns, and the lower triangle of the theta and phi block.
-  void add(State& s, const ClusterRows& of, const MomentColumns& columns, const Matrix& lambda,
-           Eigen::MatrixXd& hessian) {
+  void add(State& s, const ClusterRows& of, const MomentColumns& columns, const NodeAverages& averages,
+           const Matrix& lambda, Eigen::MatrixXd& hessian) {
     if (q_() == 0) {  // then no mode, node or leverage moves
       add_phi_phi(s, hessian);
       return;
     }
     sum_rows(s, of, columns);
     set_left(s, columns);
-    for (int parameter = 0; parameter < p_ + n_theta_ + n_phi_; ++parameter) {
-      Direction d = direction(parameter);
-      move_mode(s, columns, lambda, d);
-      move_shares(s, lambda, d);
-      move_nodes(s, columns, lambda, d);
+    lambda_A_ = lambda * s.A;
+    for (Direction& d : directions_) move_mode(s, columns, lambda, d);
+    if (K_ > 1) move_shares(s, of, columns, averages);
+    for (Direction& d : directions_) {
+      if (K_ > 1)
+        move_nodes(s, columns, lambda, d);
+      else
+        d.b1_bar = d.b1;
       move_leverages(s, columns, lambda, d);
-      set_right(s, lambda, d);
-      if (!d.is_beta) add_theta_rows(s, lambda, d, hessian);
+      set_right(d);
+      if (!d.is_beta) add_theta_rows(s, d, hessian);
       if (d.is_phi) add_phi_rows(s, of, d, hessian);
     }
     if (p_ > 0) linear_algebra::add_times(1.0, left_, right_, hessian.topRows(p_));
@@ -81,17 +81,16 @@ class ClusterHessian {
           M(q, q),
           Phi(q, q),
           node_turn(q, q),
-          b1_bar(Vector::Zero(q)),
-          g_bar(b1_bar),
-          b1_bar_still(b1_bar),
-          t_b1(Matrix::Zero(q, q)),
-          t_b1_still(t_b1),
-          t_v(t_b1),
-          b1_v(t_b1),
-          share_t_gamma(t_b1),
-          share_b1_v(t_b1),
+          node_move(q, q),
+          b1_bar(q),
+          g_bar(q),
+          t_b1(q, q),
+          t_g(q, q),
+          share_b1(q),
+          share_b1_t(q, q),
           A(q, q),
           Az(q, q),
+          lambda_A(q, q),
           zc(q),
           h(q),
           hz(q) {}
@@ -104,11 +103,13 @@ class ClusterHessian {
     Vector b1_explicit;  ///< of Z'l' while the mode stays
     Vector v, u, b1;
     Matrix B, H, M, Phi;
-    Matrix node_turn;  ///< v_k moves by v + node_turn t_k
-    // Of sums over the nodes; "still" is the sum itself, "share" what the shares alone change.
-    Vector b1_bar, g_bar, b1_bar_still;
-    Matrix t_b1, t_b1_still, t_v, b1_v, share_t_gamma, share_b1_v;
-    Matrix A, Az;
+    Matrix node_turn, node_move;  ///< v_k moves by v + node_turn t_k, u_k by u + node_move t_k
+    // Of averages over the nodes; "share" is what the shares alone change. t_b1 is without that, t_g with it.
+    Vector b1_bar, g_bar;
+    Matrix t_b1, t_g;
+    Vector share_b1;
+    Matrix share_b1_t;
+    Matrix A, Az, lambda_A;
     Vector zc, h, hz;
 
     /// Products with the derivative of Lambda, Ldot x and Ldot' x.
@@ -129,11 +130,6 @@ class ClusterHessian {
     d.is_beta = parameter < p_;
     d.is_phi = parameter >= p_ + n_theta_;
     d.is_theta = !d.is_beta && !d.is_phi;
-    if (d.is_theta) {
-      const auto& entry = layout_.entries()[static_cast<std::size_t>(parameter - p_)];
-      d.row = entry.row;
-      d.column = entry.column;
-    }
     if (d.is_phi) d.phi = parameter - p_ - n_theta_;
     return d;
   }
@@ -198,6 +194,11 @@ class ClusterHessian {
 
   /// The explicit change of Z'l' (mode fixed), then the mode, u, H and its factor.
   void move_mode(const State& s, const MomentColumns& columns, const Matrix& lambda, Direction& d) {
+    if (d.is_theta) {  // the order of the random effects may have changed since the last evaluation
+      const auto& entry = layout_.entries()[static_cast<std::size_t>(d.parameter - p_)];
+      d.row = entry.row;
+      d.column = entry.column;
+    }
     if (d.is_beta)
       for (int a = 0; a < q_(); ++a) d.b1_explicit[a] = -x_moments_(d.parameter, columns.w_z(a));
     if (d.is_phi) d.b1_explicit = s.b1_phi[static_cast<std::size_t>(d.phi)];
@@ -221,85 +222,69 @@ class ClusterHessian {
       linear_algebra::add_to_column(d.H, d.column, bl);
     }
     d.M = s.Linv * d.H * s.Linv.transpose();
+    if (K_ == 1) return;
     d.Phi = linear_algebra::lower_half_diagonal(d.M);
     // v_k dot = vdot - L^-T Phi' t_k, u_k dot = Ldot v_k + Lambda v_k dot.
     d.node_turn = -(s.Linv.transpose() * d.Phi.transpose());
+    d.node_move = lambda * d.node_turn;
+    if (d.is_theta) linear_algebra::add_to_row(d.node_move, d.row, Vector(s.Linv.col(d.column)));  // Ldot L^-T
   }
 
-  /// The posterior shares of the nodes.
-  void move_shares(State& s, const Matrix& lambda, const Direction& d) {
-    if (K_ == 1) {
-      pdot_[0] = 0.0;
-      return;
+  /// The posterior shares of the nodes, in the first rows of right_.
+  void move_shares(const State& s, const ClusterRows& of, const MomentColumns& columns, const NodeAverages& averages) {
+    moves_.set(of, averages, columns);
+    for (const Direction& d : directions_) {
+      moves_.set_form(d.parameter, s, d.u, d.node_move, d.v, d.node_turn);
+      auto moved = right_.col(d.parameter).head(K_);
+      if (d.is_beta)
+        moved = s.x1.row(d.parameter).transpose();
+      else if (d.is_phi)
+        moved = s.node_phi.col(d.phi);
+      else
+        moved.setZero();
     }
-    double mean = 0.0;
-    for (int k = 0; k < K_; ++k) {
-      const Vector t = ConstVectorMap(rule_.node(k), q_());
-      const Vector v_k = s.at(s.node_v, k);
-      const Vector vdot_k = d.v + d.node_turn * t;
-      const Vector udot_k = d.lambda_times(v_k) + lambda * vdot_k;
-      const Vector b1_k = s.at(s.node_b1, k);
-      double f = b1_k.dot(udot_k) - v_k.dot(vdot_k);
-      if (d.is_beta) f += s.x1(d.parameter, k);
-      if (d.is_phi) f += s.node_phi[static_cast<std::size_t>(k * n_phi_ + d.phi)];
-      fdot_[k] = f;
-      mean += s.share[static_cast<std::size_t>(k)] * f;
-    }
-    for (int k = 0; k < K_; ++k) pdot_[k] = s.share[static_cast<std::size_t>(k)] * (fdot_[k] - mean);
+    moves_.move_shares(s.share, right_.data(), right_.rows());
   }
 
-  /// Sums over the nodes, with what their rows, places and shares change.
-  void move_nodes(State& s, const MomentColumns& columns, const Matrix& lambda, Direction& d) {
-    if (d.is_beta && K_ == 1) d.b1_bar = d.b1_explicit;
-    if (d.is_beta && K_ > 1)
+  /// Averages over the nodes, with what their rows, places and shares change.
+  void move_nodes(const State& s, const MomentColumns& columns, const Matrix& lambda, Direction& d) {
+    d.b1_bar.setZero();
+    d.t_b1 = Matrix::Zero(q_(), q_());
+    if (d.is_beta)
       for (int a = 0; a < q_(); ++a) {
         d.b1_bar[a] = -x_moments_(d.parameter, columns.node_w_z(a));
         for (int b = 0; b < q_(); ++b) d.t_b1(b, a) = -x_moments_(d.parameter, columns.node_w_t_z(a, b));
       }
-    std::fill(phi_node_change_.begin(), phi_node_change_.end(), 0.0);
-    for (int k = 0; k < K_; ++k) {
-      const double share = s.share[static_cast<std::size_t>(k)];
-      const Vector t = ConstVectorMap(rule_.node(k), q_());
-      const Vector v_k = s.at(s.node_v, k), b1_k = s.at(s.node_b1, k), g_k = s.at(s.node_g, k),
-                   gamma_k = s.at(s.node_gamma, k);
-      const Matrix B_k = s.matrix_at(s.node_B, k);
-      const Vector vdot_k = d.v + d.node_turn * t;
-      const Vector udot_k = d.lambda_times(v_k) + lambda * vdot_k;
-      Vector change = -(B_k * udot_k);  // of Z'l' at the node; the explicit part of beta is in already
-      if (d.is_phi) {
-        for (int r = 0; r < n_phi_; ++r) {
-          const Vector b1_phi = ConstVectorMap(s.node_b1_phi.data() + (k * n_phi_ + r) * q_(), q_());
-          if (r == d.phi) change += b1_phi;
-          phi_node_change_[static_cast<std::size_t>(r)] += share * b1_phi.dot(udot_k);
-        }
-      }
-      d.b1_bar_still += share * b1_k;
-      d.b1_bar += share * change;
-      d.g_bar += pdot_[k] * g_k - share * vdot_k;
-      d.t_b1_still += share * t * b1_k.transpose();
-      d.t_b1 += share * t * change.transpose();
-      d.t_v += share * t * vdot_k.transpose();
-      d.share_t_gamma += pdot_[k] * t * gamma_k.transpose();
-      d.share_b1_v += pdot_[k] * b1_k * v_k.transpose();
-      d.b1_v += share * b1_k * vdot_k.transpose();
+    if (d.is_phi) {
+      d.b1_bar = s.b1_bar_phi[static_cast<std::size_t>(d.phi)];
+      d.t_b1 = Matrix(s.b1_t_phi[static_cast<std::size_t>(d.phi)].transpose());
     }
-    d.g_bar += d.lambda_transposed_times(d.b1_bar_still) + lambda.transpose() * d.b1_bar;
+    moves_.add_forces(d.u, d.node_move, d.b1_bar, d.t_b1);
+    const auto share = moves_.moments(d.parameter);
+    d.share_b1 = share.b1;
+    d.share_b1_t = share.b1_t;
+    // g_k = Lambda' b1_k - v_k
+    d.g_bar = d.lambda_transposed_times(s.b1_bar) + lambda.transpose() * Vector(share.b1 + d.b1_bar) -
+              s.Linv.transpose() * share.t - d.v - d.node_turn * s.t_bar;
+    const Matrix t_b1 = share.b1_t.transpose() + d.t_b1;
+    d.t_g = t_b1 * lambda - share.t_t * s.Linv - s.t_t * d.node_turn.transpose();
+    d.t_g -= share.t * s.v.transpose() + s.t_bar * d.v.transpose();
+    if (d.is_theta) linear_algebra::add_to_column(d.t_g, d.column, linear_algebra::row_of(s.b1_t, d.row));
   }
 
   /// A, the leverages, and h.
   void move_leverages(const State& s, const MomentColumns& columns, const Matrix& lambda, Direction& d) {
     if (K_ > 1) {
       // C = sum p_k t_k gamma_k', gamma_k = L^-1 g_k, g_k = Lambda' b1_k - v_k.
-      Matrix t_gdot = d.t_b1 * lambda - d.t_v;
-      if (d.is_theta) linear_algebra::add_to_column(t_gdot, d.column, Vector(d.t_b1_still.col(d.row)));
-      const Matrix Cdot = d.share_t_gamma + t_gdot * s.Linv.transpose() - s.C * d.Phi.transpose();
+      const Matrix Cdot = d.t_g * s.Linv.transpose() - s.C * d.Phi.transpose();
       const Matrix Cs = linear_algebra::symmetric_from_lower(s.C), Csdot = linear_algebra::symmetric_from_lower(Cdot);
       const Matrix inner = Matrix::Identity(q_(), q_()) + Cs;
       d.A = s.Linv.transpose() * (Csdot - d.Phi.transpose() * inner - inner * d.Phi) * s.Linv;
     } else {
       d.A = -(s.Linv.transpose() * d.M * s.Linv);
     }
-    d.Az = lambda * d.A * lambda.transpose();
+    d.lambda_A = lambda * d.A;
+    d.Az = d.lambda_A * lambda.transpose();
     if (d.is_theta) {  // Ldot A Lambda' + its transpose
       const Vector al = lambda * s.A.col(d.column);
       linear_algebra::add_to_row(d.Az, d.row, al);
@@ -321,13 +306,9 @@ class ClusterHessian {
   }
 
   /// What the beta rows are multiplied with, in the order of left_.
-  void set_right(const State& s, const Matrix& lambda, const Direction& d) {
+  void set_right(const Direction& d) {
     auto right = right_.col(d.parameter);
-    int at = 0;
-    if (K_ > 1) {
-      right.head(K_) = pdot_;
-      at += K_;
-    }
+    int at = K_ > 1 ? K_ : 0;  // the shares are there
     for (int a = 0; a < q_(); ++a) right[at + a] = d.u[a];
     at += q_();
     for (int a = 0; a < q_(); ++a)
@@ -336,17 +317,19 @@ class ClusterHessian {
     for (int a = 0; a < q_(); ++a) right[at + a] = d.hz[a];
     at += q_();
     if (K_ == 1) return;
-    Matrix N = lambda * d.node_turn;
-    if (d.is_theta) linear_algebra::add_to_row(N, d.row, Vector(s.Linv.col(d.column)));  // Ldot L^-T
     for (int a = 0; a < q_(); ++a)
-      for (int b = 0; b < q_(); ++b) right[at + a * q_() + b] = N(a, b);
+      for (int b = 0; b < q_(); ++b) right[at + a * q_() + b] = d.node_move(a, b);
   }
 
   /// Rows of theta: G = sum p_k b1_k v_k' - B Lambda A + zc v' + b1 h' - B hz v'.
-  void add_theta_rows(const State& s, const Matrix& lambda, const Direction& d, Eigen::MatrixXd& hessian) {
-    Matrix G = d.share_b1_v + d.b1_v + d.b1_bar * s.v.transpose() + d.t_b1.transpose() * s.Linv - d.B * (lambda * s.A) -
-               s.B * (lambda * d.A) + d.zc * s.v.transpose() + s.zc * d.v.transpose() + d.b1 * s.h.transpose() +
-               s.b1 * d.h.transpose() - (d.B * s.hz + s.B * d.hz) * s.v.transpose() - (s.B * s.hz) * d.v.transpose();
+  void add_theta_rows(const State& s, const Direction& d, Eigen::MatrixXd& hessian) {
+    Matrix G = s.b1_bar * d.v.transpose() + d.b1_bar * s.v.transpose() - d.B * lambda_A_ - s.B * d.lambda_A +
+               d.zc * s.v.transpose() + s.zc * d.v.transpose() + d.b1 * s.h.transpose() + s.b1 * d.h.transpose() -
+               (d.B * s.hz + s.B * d.hz) * s.v.transpose() - (s.B * s.hz) * d.v.transpose();
+    if (K_ > 1) {
+      const Matrix turned = d.share_b1_t + d.t_b1.transpose();
+      G += turned * s.Linv + s.b1_t * d.node_turn.transpose() + d.share_b1 * s.v.transpose();
+    }
     if (d.is_theta) {
       const Vector left = s.B.col(d.row), right = linear_algebra::row_of(s.A, d.column);
       G += -left * right.transpose();
@@ -370,8 +353,10 @@ class ClusterHessian {
     const auto& second = of.rows.at_mode.phi_phi;
     for (int r = 0; r <= d.phi; ++r) {
       const auto R = static_cast<std::size_t>(r);
-      double value = phi_node_change_[R];
-      for (int k = 0; k < K_; ++k) value += pdot_[k] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
+      double value = s.b1_bar_phi[R].dot(d.u);
+      if (K_ > 1)
+        value += linear_algebra::sum_of_products(s.b1_t_phi[R], d.node_move) +
+                 numeric::dot(K_, right_.col(d.parameter).data(), s.node_phi.col(r).data());
       value += s.phi_phi[static_cast<std::size_t>(family::phi_pair(d.phi, r))];
       value += 0.5 * z3_phi_[R].dot(d.u) + 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], d.Az) +
                d.u.dot(s.B2_phi[R] * s.hz) + s.b1_phi[R].dot(d.hz);
@@ -382,14 +367,14 @@ class ClusterHessian {
   }
 
   const model::Layout& layout_;
-  const numeric::QuadratureRule& rule_;
   linear_algebra::Dimension<Q> q_;
   int p_, n_theta_, n_phi_, K_;
-  std::vector<double> third_;            ///< sum l''' z_a z_b z_c
-  Matrix l4_;                            ///< sum l'''' (z'Az) z z'
-  std::vector<Vector> z3_phi_;           ///< sum l'''_phi (z'Az) z
-  std::vector<double> phi_node_change_;  ///< sum_k p_k (Z'l'_phi at v_k)'u_k dot, per coefficient
-  Eigen::VectorXd pdot_, fdot_;
+  std::vector<double> third_;   ///< sum l''' z_a z_b z_c
+  Matrix l4_;                   ///< sum l'''' (z'Az) z z'
+  Matrix lambda_A_;             ///< Lambda A
+  std::vector<Vector> z3_phi_;  ///< sum l'''_phi (z'Az) z
+  std::vector<Direction> directions_;
+  NodeMoves<Q> moves_;
   Eigen::MatrixXd left_, right_, x_moments_;
   std::vector<const double*> x_pointers_, node_pointers_;
 };

@@ -3,14 +3,11 @@
 
 #include <vector>
 
+#include "likelihood/one_factor/node_averages.hpp"
 #include "likelihood/one_factor/strip.hpp"
 #include "linear_algebra/small.hpp"
-#include "numeric/gauss_hermite.hpp"
 
 namespace multilevel::likelihood {
-
-inline int pair_count(int q) { return q * (q + 1) / 2; }
-inline int pair_index(int a, int b) { return a >= b ? a * (a + 1) / 2 + b : b * (b + 1) / 2 + a; }
 
 /// Products of row quantities with z and with x. "Columns" are arrays of rows made once and multiplied with every x and
 /// z.
@@ -32,9 +29,10 @@ class MomentColumns {
   int node_w_z(int a) const { return 2 * q_ + pair_count(q_) + a; }                    ///< sum_k p_k w_k z_a
   int node_w_t_z(int a, int b) const { return 3 * q_ + pair_count(q_) + a * q_ + b; }  ///< sum_k p_k w_k t_kb z_a
 
-  /// Of a cluster's rows, at whose mode and nodes the derivatives are known and the leverages; `curvature` is
-  /// sum_k p_k l''_jk so far.
-  void set(const ClusterRows& of, const std::vector<double>& share, const numeric::QuadratureRule& rule);
+  /// Of a cluster's rows, at whose mode the derivatives are known and the leverages; those of its nodes are averaged,
+  /// `curvature` is sum_k p_k l''_jk so far.
+  void set(const ClusterRows& of);
+  void set_nodes(const ClusterRows& of, const NodePowers& powers, const NodeAverages& averages);
 
   double* column(int c) { return data_.data() + static_cast<std::size_t>(c) * rows_; }
   const double* column(int c) const { return data_.data() + static_cast<std::size_t>(c) * rows_; }
@@ -51,30 +49,33 @@ template <int Q>
 struct ClusterState {
   using Vector = typename linear_algebra::Small<Q>::Vector;
   using Matrix = typename linear_algebra::Small<Q>::Matrix;
-  using VectorMap = typename linear_algebra::Small<Q>::VectorMap;
-  using MatrixMap = typename linear_algebra::Small<Q>::MatrixMap;
 
   ClusterState(int q, int n_nodes, int n_phi, int p)
-      : v(q), b1(q), g_bar(q), h(q), hz(q), zc(q), B(q, q), Linv(q, q), C(q, q), A(q, q), Az(q, q), b1_v(q, q) {
-    const auto size = static_cast<std::size_t>(q), K = static_cast<std::size_t>(n_nodes),
-               R = static_cast<std::size_t>(n_phi);
+      : v(q),
+        b1(q),
+        g_bar(q),
+        h(q),
+        hz(q),
+        zc(q),
+        B(q, q),
+        Linv(q, q),
+        C(Matrix::Zero(q, q)),
+        A(q, q),
+        Az(q, q),
+        b1_v(q, q),
+        b1_bar(q),
+        t_bar(Vector::Zero(q)),
+        b1_t(Matrix::Zero(q, q)),
+        t_t(Matrix::Zero(q, q)) {
+    const auto K = static_cast<std::size_t>(n_nodes), R = static_cast<std::size_t>(n_phi);
     share.resize(K);
-    node_v.resize(size * K);
-    node_g.resize(size * K);
-    node_gamma.resize(size * K);
-    node_b1.resize(size * K);
-    node_B.resize(size * size * K);
-    node_phi.resize(R * K);
-    node_b1_phi.resize(size * R * K);
+    node_phi.resize(n_nodes, n_phi);
     phi_phi.resize(R * (R + 1) / 2);
     b1_phi.resize(R, Vector::Zero(q));
     B2_phi.resize(R, Matrix::Zero(q, q));
+    b1_bar_phi = b1_phi;
+    b1_t_phi = B2_phi;
     x1.resize(p, n_nodes);
-  }
-
-  VectorMap at(std::vector<double>& values, int k) { return VectorMap(values.data() + k * v.size(), v.size()); }
-  MatrixMap matrix_at(std::vector<double>& values, int k) {
-    return MatrixMap(values.data() + k * v.size() * v.size(), v.size(), v.size());
   }
 
   Vector v, b1;  ///< mode; Z'l'
@@ -82,13 +83,18 @@ struct ClusterState {
   Vector h, hz;  ///< H^-1 kappa; Lambda h
   Vector zc;     ///< Z'c, c_j = l'''_j z_j'Az z_j / 2
   Matrix B, Linv, C, A, Az;
-  Matrix b1_v;                 ///< sum_k p_k Z'l'(v_k) v_k'
-  std::vector<Vector> b1_phi;  ///< Z'l'_phi
-  std::vector<Matrix> B2_phi;  ///< Z' diag(l''_phi) Z
-  // Per node: posterior share p_k, v_k, g_k = f'(v_k), gamma_k = L^-1 g_k, Z'l'(v_k), Z'W(v_k)Z, sum l_phi, Z'l'_phi.
-  std::vector<double> share, node_v, node_g, node_gamma, node_b1, node_B, node_phi, node_b1_phi;
-  Eigen::MatrixXd x1;           ///< X'l'(v_k), p x K
-  std::vector<double> phi_phi;  ///< sum_k p_k sum_j l_phi_phi, of pairs of coefficients
+  Matrix b1_v;  ///< sum_k p_k Z'l'(v_k) v_k'
+  // Averages over the nodes: of b1_k = Z'l'(v_k), t_k, b1_k t_k' and t_k t_k'; one node is at t = 0.
+  Vector b1_bar, t_bar;
+  Matrix b1_t, t_t;
+  std::vector<Vector> b1_phi;      ///< Z'l'_phi
+  std::vector<Matrix> B2_phi;      ///< Z' diag(l''_phi) Z
+  std::vector<Vector> b1_bar_phi;  ///< sum_k p_k Z'l'_phi(v_k)
+  std::vector<Matrix> b1_t_phi;    ///< sum_k p_k Z'l'_phi(v_k) t_k'
+  std::vector<double> share;       ///< p_k
+  Eigen::MatrixXd node_phi;        ///< sum_j l_phi at v_k, K x coefficients
+  Eigen::MatrixXd x1;              ///< X'l'(v_k), p x K
+  std::vector<double> phi_phi;     ///< sum_k p_k sum_j l_phi_phi, of pairs of coefficients
 };
 
 }  // namespace multilevel::likelihood

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "likelihood/one_factor/conditional_mode.hpp"
+#include "likelihood/one_factor/node_averages.hpp"
 #include "likelihood/one_factor/strip.hpp"
 #include "linear_algebra/small.hpp"
 #include "model/model.hpp"
@@ -21,8 +21,11 @@ class ClusterNodes {
   using ConstMatrixMap = typename linear_algebra::Small<Q>::ConstMatrixMap;
 
  public:
-  ClusterNodes(const model::Model& model, const numeric::QuadratureRule& rule, int q, int most_clusters, int most_rows)
-      : model_(model), rule_(rule), q_(q), n_phi_(model.n_phi()), K_(rule.size) {
+  ClusterNodes(const model::Model& model, const numeric::QuadratureRule& rule, const NodePowers& powers, int q,
+               int most_clusters, int most_rows)
+      : model_(model), rule_(rule), powers_(powers), q_(q), n_phi_(model.n_phi()), K_(rule.size) {
+    if (K_ > 1) squares_.resize(powers.columns.cols(), most_clusters);
+    if (K_ > 1) along_.resize(most_rows, 1 + powers.n_moved());
     const auto size = static_cast<std::size_t>(most_clusters) * static_cast<std::size_t>(K_);
     const std::size_t n_phi = static_cast<std::size_t>(n_phi_), parts = model.phi_parts().size();
     f_.resize(size);
@@ -32,23 +35,24 @@ class ClusterNodes {
                       std::vector<double>(static_cast<std::size_t>(most_rows) + 8));
   }
 
-  /// At v_k = mode + L^-T t_k of all clusters; L^-1 (q x q) of one after the other.
-  void evaluate(const Strip& strip, RowArrays& rows, const ConditionalModes<Q>& effects, const Matrix& lambda,
-                const double* modes, const std::vector<double>& Linv) {
-    const int m = strip.n_clusters();
+  /// At v_k = mode + L^-T t_k of all clusters; L^-1 (q x q) of one after the other. eta is that of the modes.
+  void evaluate(const Strip& strip, RowArrays& rows, const Matrix& lambda, const double* modes,
+                const std::vector<double>& Linv) {
+    const int m = strip.n_clusters(), n = strip.n_rows;
+    std::copy_n(rows.eta, n, along_.data());
+    for (int i = 0; i < m; ++i) {
+      const ConstMatrixMap own(Linv.data() + static_cast<std::ptrdiff_t>(i) * q_() * q_(), q_(), q_());
+      set_squares(i, Vector(ConstVectorMap(modes + i * q_(), q_())), own);
+      set_along(strip, i, Matrix(lambda * own.transpose()));
+    }
     for (int k = 0; k < K_; ++k) {
-      const ConstVectorMap t(rule_.node(k), q_());
-      const double node_square = t.squaredNorm();
-      for (int i = 0; i < m; ++i) {
-        const ConstMatrixMap own(Linv.data() + static_cast<std::ptrdiff_t>(i) * q_() * q_(), q_(), q_());
-        const Vector v = ConstVectorMap(modes + i * q_(), q_()) + own.transpose() * t;
-        f_[index(i, k)] = -0.5 * v.squaredNorm() + 0.5 * node_square + rule_.log_weights[static_cast<std::size_t>(k)];
-        const Vector u = lambda * v;
-        const auto at = static_cast<std::size_t>(i);
-        effects.add_random_effects(strip, rows, strip.start[at], strip.start[at + 1], u);
-      }
+      const double* t = rule_.node(k);
+      for (int i = 0; i < m; ++i) f_[index(i, k)] = log_weight(i, k);
+      std::copy_n(along_.data(), n, rows.eta);
+      for (int a = 0; a < powers_.n_moved(); ++a)
+        numeric::add_multiple(n, t[moved(a)], along_.col(powers_.coordinate(a)).data(), rows.eta);
       const family::RowDerivatives out = places(rows, k);
-      model_.family().derivatives(family::Order::node, {strip.n_rows, rows.eta, strip.data}, out);
+      model_.family().derivatives(family::Order::node, {n, rows.eta, strip.data}, out);
       for (int i = 0; i < m; ++i) add_rows({strip, rows, first_row(strip, i), cluster_rows(strip, i)}, i, k, out);
     }
   }
@@ -89,6 +93,39 @@ class ClusterNodes {
   static int first_row(const Strip& strip, int i) { return strip.start[static_cast<std::size_t>(i)]; }
   static int cluster_rows(const Strip& strip, int i) {
     return strip.start[static_cast<std::size_t>(i) + 1] - first_row(strip, i);
+  }
+
+  int moved(int a) const { return powers_.moved[static_cast<std::size_t>(a)]; }
+
+  /// (t't - v'v) / 2 of a cluster as a linear form in the powers of t: v = mode + L^-T t.
+  void set_squares(int i, const Vector& mode, const Matrix& Linv) {
+    double* to = squares_.col(i).data();
+    const Vector linear = Linv * mode;
+    const Matrix square = Linv * Linv.transpose();
+    to[0] = -0.5 * mode.squaredNorm();
+    for (int a = 0; a < powers_.n_moved(); ++a) {
+      to[powers_.coordinate(a)] = -linear[moved(a)];
+      for (int b = 0; b < a; ++b) to[powers_.product(a, b)] = -square(moved(a), moved(b));
+      to[powers_.product(a, a)] = 0.5 - 0.5 * square(moved(a), moved(a));
+    }
+  }
+
+  /// What the coordinates of t move eta by; `turn`: what they move u by.
+  void set_along(const Strip& strip, int i, const Matrix& turn) {
+    const int first = first_row(strip, i), n = cluster_rows(strip, i);
+    for (int a = 0; a < powers_.n_moved(); ++a) {
+      double* to = along_.col(powers_.coordinate(a)).data() + first;
+      std::fill_n(to, n, 0.0);
+      for (int b = 0; b < q_(); ++b)
+        numeric::add_multiple(n, turn(b, moved(a)), strip.z[static_cast<std::size_t>(b)] + first, to);
+    }
+  }
+
+  double log_weight(int i, int k) const {
+    const double* form = squares_.col(i).data();
+    double sum = rule_.log_weights[static_cast<std::size_t>(k)];
+    for (int c = 0; c < powers_.columns.cols(); ++c) sum += form[c] * powers_.columns(k, c);
+    return sum;
   }
 
   /// Where the derivatives of a node go: those by eta, and by parameters that are constant, stay.
@@ -134,10 +171,13 @@ class ClusterNodes {
 
   const model::Model& model_;
   const numeric::QuadratureRule& rule_;
+  const NodePowers& powers_;
   linear_algebra::Dimension<Q> q_;
   int n_phi_, K_;
   std::vector<double> f_;              ///< f(v_k) + t't/2 + log omega_k
   std::vector<double> phi_, phi_phi_;  ///< sums of derivatives, per cluster and node
+  Eigen::MatrixXd squares_;            ///< of each cluster, what its node's v'v is made of
+  Eigen::MatrixXd along_;              ///< of each row, eta at the mode and what each coordinate of t moves it by
   std::vector<std::vector<double>> part_rows_;
 };
 

@@ -50,11 +50,13 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         strip_rows_(std::max(least_strip_rows, std::min(model.largest_panel(), strip_node_rows / K_))),
         most_rows_(std::max(strip_rows_, model.largest_cluster())),
         rows_(most_rows_, K_, model),
+        powers_(rule),
+        averages_(powers_, K_ > 1 ? model.largest_cluster() : 0, n_phi_, hessian_),
         columns_(model.largest_cluster(), q, K_ > 1),
         state_(q, K_, n_phi_, p_),
         finder_(model.family(), most_rows_, most_clusters_of(model), std::max(q, 1)),
-        nodes_(model, rule, q, most_clusters_of(model), most_rows_),
-        second_(model, layout, rule, q, n_theta_),
+        nodes_(model, rule, powers_, q, most_clusters_of(model), most_rows_),
+        second_(model, layout, powers_, q, n_theta_),
         fixed_(p_, most_rows_),
         moments_(q),
         score_(p_ + n_theta_ + n_phi_) {
@@ -106,7 +108,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
         sums.failed_cluster = strip_.first_cluster + i;
         return;
       }
-    if (K_ > 1) nodes_.evaluate(strip_, rows_, finder_, lambda, modes, Linv_);
+    if (K_ > 1) nodes_.evaluate(strip_, rows_, lambda, modes, Linv_);
     for (int i = 0; i < m; ++i) add_cluster(i, lambda, modes + i * q_(), sums);
     fixed_.add_gradient(strip_, rows_, sums);
     if (hessian_) fixed_.add_hessian(strip_, rows_, p_ + n_theta_, sums);
@@ -199,57 +201,76 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   /// Posterior means over the nodes: rho becomes sum_k p_k l'_jk, curvature sum_k p_k l''_jk.
   void average_nodes(int i, const ClusterRows& of, const Matrix& lambda) {
     ClusterState<Q>& s = state_;
+    if (K_ == 1)
+      take_mode(of);
+    else
+      take_nodes(of);
+    add_phi(i, of);
+    // g_k = Lambda' b1_k - v_k, C = sum_k p_k t_k (L^-1 g_k)'
+    s.g_bar = lambda.transpose() * s.b1_bar - s.v;
+    s.b1_v = s.b1_bar * s.v.transpose();
+    if (K_ == 1) return;
+    s.g_bar -= s.Linv.transpose() * s.t_bar;
+    s.b1_v += s.b1_t * s.Linv;
+    const Matrix t_v = s.t_t * s.Linv + s.t_bar * s.v.transpose();
+    s.C = Matrix(s.b1_t.transpose() * lambda - t_v) * s.Linv.transpose();
+  }
+
+  /// With one node its rows are those of the mode.
+  void take_mode(const ClusterRows& of) {
+    ClusterState<Q>& s = state_;
     const int first = of.first, n = of.n;
-    double *rho = rows_.rho + first, *curvature = rows_.curvature + first;
-    std::fill(rho, rho + n, 0.0);
-    std::fill(curvature, curvature + n, 0.0);
-    for (double* x_phi : rows_.x_phi) std::fill(x_phi + first, x_phi + first + n, 0.0);
-    std::fill(s.phi_phi.begin(), s.phi_phi.end(), 0.0);
-    s.g_bar = Vector::Zero(q_());
-    s.b1_v = Matrix::Zero(q_(), q_());
-    s.C = Matrix::Zero(q_(), q_());
-    for (int k = 0; k < K_; ++k) {
-      const double share = s.share[static_cast<std::size_t>(k)];
-      if (share == 0.0) nodes_.clear(of, k);
-      const double *d1 = rows_.node_d1(k), *d2 = rows_.node_d2(k);
-      const Vector t = ConstVectorMap(rule_.node(k), q_());
-      const Vector v_k = s.v + s.Linv.transpose() * t, b1_k = z_sums(first, n, d1),
-                   g_k = lambda.transpose() * b1_k - v_k, gamma_k = s.Linv * g_k;
-      s.at(s.node_v, k) = v_k;
-      s.at(s.node_b1, k) = b1_k;
-      s.at(s.node_g, k) = g_k;
-      s.at(s.node_gamma, k) = gamma_k;
-      s.g_bar += share * g_k;
-      s.C += share * t * gamma_k.transpose();
-      s.b1_v += share * b1_k * v_k.transpose();
-      numeric::add_multiple(n, share, d1 + first, rho);
-      numeric::add_multiple(n, share, d2 + first, curvature);
-      if (hessian_) s.matrix_at(s.node_B, k) = -z_products(first, n, d2);
-      add_phi(i, of, k);
+    std::copy_n(rows_.at_mode.eta[0] + first, n, rows_.rho + first);
+    std::copy_n(rows_.at_mode.eta[1] + first, n, rows_.curvature + first);
+    s.b1_bar = s.b1;
+    for (int r = 0; r < n_phi_; ++r) {
+      const auto R = static_cast<std::size_t>(r);
+      std::copy_n(rows_.phi(r, 1) + first, n, rows_.x_phi[R] + first);
+      s.b1_bar_phi[R] = s.b1_phi[R];
     }
   }
 
-  /// The node's part of what the coefficients of the family's parameters need.
-  void add_phi(int i, const ClusterRows& of, int k) {
+  /// A node without a share has no rows.
+  void take_nodes(const ClusterRows& of) {
+    ClusterState<Q>& s = state_;
+    for (int k = 0; k < K_; ++k)
+      if (s.share[static_cast<std::size_t>(k)] == 0.0) nodes_.clear(of, k);
+    averages_.set(of, s.share);
+    const auto sums = [&](const double* rows) { return z_sums(of.first, of.n, rows - of.first); };
+    s.b1_bar = sums(averages_.d1(0));
+    for (int r = 0; hessian_ && r < n_phi_; ++r)
+      s.b1_bar_phi[static_cast<std::size_t>(r)] = sums(averages_.d1_phi(r, 0));
+    for (int a = 0; a < powers_.n_moved(); ++a) {
+      const int to = powers_.moved[static_cast<std::size_t>(a)], column = powers_.coordinate(a);
+      s.t_bar[to] = averages_.power(column);
+      for (int b = 0; b <= a; ++b) {
+        const int other = powers_.moved[static_cast<std::size_t>(b)];
+        s.t_t(to, other) = s.t_t(other, to) = averages_.power(powers_.product(a, b));
+      }
+      linear_algebra::set_column(s.b1_t, to, sums(averages_.d1(column)));
+      for (int r = 0; hessian_ && r < n_phi_; ++r)
+        linear_algebra::set_column(s.b1_t_phi[static_cast<std::size_t>(r)], to, sums(averages_.d1_phi(r, column)));
+    }
+  }
+
+  /// What the coefficients of the family's parameters need of the nodes.
+  void add_phi(int i, const ClusterRows& of) {
     ClusterState<Q>& s = state_;
     const int first = of.first, n = of.n;
-    const double share = s.share[static_cast<std::size_t>(k)];
-    for (int r = 0; r < n_phi_; ++r) {
-      const auto at = static_cast<std::size_t>(k * n_phi_ + r);
-      s.node_phi[at] = share == 0.0 ? 0.0 : K_ > 1 ? nodes_.phi(i, k, r) : numeric::sum(n, rows_.phi(r, 0) + first);
-      VectorMap(s.node_b1_phi.data() + static_cast<std::ptrdiff_t>(at) * q_(), q_()) =
-          z_sums(first, n, rows_.node_d1_phi(k, r));
-      numeric::add_multiple(n, share, rows_.node_d1_phi(k, r) + first,
-                            rows_.x_phi[static_cast<std::size_t>(r)] + first);
+    std::fill(s.phi_phi.begin(), s.phi_phi.end(), 0.0);
+    for (int k = 0; k < K_ && n_phi_ > 0; ++k) {
+      const double share = s.share[static_cast<std::size_t>(k)];
+      for (int r = 0; r < n_phi_; ++r)
+        s.node_phi(k, r) = share == 0.0 ? 0.0 : K_ > 1 ? nodes_.phi(i, k, r) : numeric::sum(n, rows_.phi(r, 0) + first);
+      if (!hessian_ || share == 0.0) continue;
+      for (int g = 0; g < n_phi_; ++g)
+        for (int h = 0; h <= g; ++h) {
+          const int pair = family::phi_pair(g, h);
+          s.phi_phi[static_cast<std::size_t>(pair)] +=
+              share * (K_ > 1 ? nodes_.phi_phi(i, k, pair)
+                              : rows_.pair_sum(strip_, first, n, g, h, rows_.at_mode.phi_phi, 0, nullptr));
+        }
     }
-    if (!hessian_ || share == 0.0) return;
-    for (int g = 0; g < n_phi_; ++g)
-      for (int h = 0; h <= g; ++h) {
-        const int pair = family::phi_pair(g, h);
-        s.phi_phi[static_cast<std::size_t>(pair)] +=
-            share * (K_ > 1 ? nodes_.phi_phi(i, k, pair)
-                            : rows_.pair_sum(strip_, first, n, g, h, rows_.at_mode.phi_phi, 0, nullptr));
-      }
   }
 
   /// A = L^-T (I + Cs) L^-1, the leverages z_j' Lambda A Lambda' z_j, and h; rho is whole then.
@@ -284,8 +305,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     for (int r = 0; r < n_phi_; ++r) {
       const auto R = static_cast<std::size_t>(r);
       double score = 0.5 * linear_algebra::sum_of_products(s.B2_phi[R], s.Az) + s.b1_phi[R].dot(s.hz);
-      for (int k = 0; k < K_; ++k)
-        score += s.share[static_cast<std::size_t>(k)] * s.node_phi[static_cast<std::size_t>(k * n_phi_ + r)];
+      score += numeric::dot(K_, s.share.data(), s.node_phi.col(r).data());
       score_[p_ + n_theta_ + r] = score;
     }
   }
@@ -296,14 +316,15 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     const double *d3 = rows_.at_mode.eta[2] + first, *d4 = rows_.at_mode.eta[3] + first;
     const double *leverage = rows_.leverage + first, *shift = rows_.shift + first;
     double* curvature = rows_.curvature + first;
-    if (q_() > 0) columns_.set(of, state_.share, rule_);
+    if (q_() > 0) columns_.set(of);
+    if (K_ > 1) columns_.set_nodes(of, powers_, averages_);
     for (int j = 0; j < n; ++j) curvature[j] += 0.5 * d4[j] * leverage[j] + d3[j] * shift[j];
     for (int r = 0; r < n_phi_; ++r) {
       double* x_phi = rows_.x_phi[static_cast<std::size_t>(r)] + first;
       const double *d2_phi = rows_.phi(r, 2) + first, *d3_phi = rows_.phi(r, 3) + first;
       for (int j = 0; j < n; ++j) x_phi[j] += 0.5 * d3_phi[j] * leverage[j] + d2_phi[j] * shift[j];
     }
-    second_.add(state_, of, columns_, lambda, sums.hessian);
+    second_.add(state_, of, columns_, averages_, lambda, sums.hessian);
     if (n_theta_ > 0) add_theta_information(lambda, sums.theta_information);
   }
 
@@ -333,7 +354,16 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     if (K_ == 1)
       moments_.add_at_mode(cluster, s.v.data(), s.h.data(), s.Linv.data(), lambda.data(), of, to);
     else
-      moments_.add_over_nodes(cluster, s.share, s.node_v, to);
+      moments_.add_over_nodes(cluster, s.share, node_places(), to);
+  }
+
+  /// v_k = v + L^-T t_k of all nodes, one after the other.
+  std::vector<double> node_places() const {
+    std::vector<double> places(static_cast<std::size_t>(K_ * q_()));
+    for (int k = 0; k < K_; ++k)
+      VectorMap(places.data() + k * q_(), q_()) =
+          state_.v + state_.Linv.transpose() * Vector(ConstVectorMap(rule_.node(k), q_()));
+    return places;
   }
 
   /// Without random effects: row by row, into the parts that the caller named.
@@ -369,6 +399,8 @@ class PanelLikelihoodOf final : public PanelLikelihood {
   int p_, n_theta_, n_phi_, K_, strip_rows_, most_rows_;
   Strip strip_;
   RowArrays rows_;
+  NodePowers powers_;
+  NodeAverages averages_;
   MomentColumns columns_;
   ClusterState<Q> state_;
   ConditionalModes<Q> finder_;

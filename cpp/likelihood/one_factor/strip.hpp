@@ -106,6 +106,7 @@ class RowArrays {
   double* node_d1_phi(int k, int g) {
     return n_nodes_ > 1 ? node_d1_phi_[static_cast<std::size_t>(g)] + static_cast<std::size_t>(k) * rows_ : phi(g, 1);
   }
+  std::ptrdiff_t node_stride() const { return static_cast<std::ptrdiff_t>(rows_); }  ///< from one node to the next
 
   /// d^a / d eta^a of the derivative by coefficient g of the family's parameters, at the conditional mode.
   double* phi(int g, int a) { return phi_[static_cast<std::size_t>(g)][static_cast<std::size_t>(a)]; }
