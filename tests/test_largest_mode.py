@@ -218,35 +218,38 @@ def test_bounds(family: str, link: str, parameters: list[list[float]], responses
 
 
 @pytest.mark.parametrize("zeta", [-25.0, -3.0, -1.0, 0.5, 6.0])
-@pytest.mark.parametrize("log_size", [None, -4.0, 0.4, 3.0, 12.0])
-def test_bounds_of_inflated_counts(log_size: float | None, zeta: float) -> None:
-    """No derivative exceeds them, and of zeros they are not far above; without a size the counts are geometric."""
-    name, phi = ("geometric", [zeta]) if log_size is None else ("negative_binomial", [log_size, zeta])
-    f = _core.Family(name, "log", "inflation")
+@pytest.mark.parametrize(
+    ("family", "k"),
+    [("geometric", 1.0), ("poisson", np.inf), ("binomial", 1.0), ("binomial", 8.0)]
+    + [("negative_binomial", np.exp(log_size)) for log_size in (-4.0, 0.4, 3.0, 12.0)],
+)
+def test_bounds_of_inflated_counts(family: str, k: float, zeta: float) -> None:
+    """No derivative exceeds them, and of zeros they are not far above."""
+    phi, size = [*([np.log(k)] if family == "negative_binomial" else []), zeta], k if family == "binomial" else 1.0
+    f = _core.Family(family, "logit" if family == "binomial" else "log", "inflation")
     eta = np.concatenate([np.linspace(-30, 30, 6001), np.linspace(-3, 6, 3001)])
     one = np.ones(len(eta))
-    responses = np.array([0.0, 1.0, 7.0, 150.0, 0.0])
-    found = f.bounds(responses, np.ones(5), np.array([1.0, 1.0, 1.0, 1.0, 2.5]), phi)
+    responses = np.minimum(np.array([0.0, 1.0, 7.0, 150.0, 0.0]), size if family == "binomial" else np.inf)
+    sizes, weights = np.full(5, size), np.array([1.0, 1.0, 1.0, 1.0, 2.5])
+    found = f.bounds(responses, sizes, weights, phi)
     assert found is not None
     np.testing.assert_allclose(found[:, 4], 2.5 * found[:, 0], rtol=1e-14)
-    np.testing.assert_allclose(
-        found[0], f.supremum(responses, np.ones(5), np.array([1, 1, 1, 1, 2.5]), phi), rtol=1e-13
-    )
+    np.testing.assert_allclose(found[0], f.supremum(responses, sizes, weights, phi), rtol=1e-13)
     for y, (value, second, third) in zip(responses[:4], found.T[:4], strict=True):
-        d = f.derivatives(eta, y * one, one, one, phi)
+        d = f.derivatives(eta, y * one, size * one, one, phi)
         rounding = 1e-13 * (1.0 + np.abs(d["value"]).max())
         assert d["value"].max() <= value + rounding
         assert d["d2"].max() <= second * (1 + 1e-9) + rounding
         assert np.abs(d["d3"]).max() <= third * (1 + 1e-9) + rounding
-    # of a zero p q s^2, as a function of w = -log P(0)
+    # of a zero p q s (s - (1 - s / k)), as a function of w = -log P(0)
     w = np.linspace(0.0, 60.0, 60001)
-    k = 1.0 if log_size is None else np.exp(log_size)
-    s, p = -k * np.expm1(-w / k), special.expit(zeta + w)
-    assert found[1, 0] == pytest.approx(np.max(p * (1 - p) * s**2), rel=0.12)
+    s, p = w if np.isinf(k) else -k * np.expm1(-w / k), special.expit(zeta + w)
+    assert found[1, 0] == pytest.approx(np.max(p * (1 - p) * s * (s - 1 + s / k)), rel=0.12)
 
 
 def test_families_without_bounds() -> None:
-    assert _core.Family("poisson", "log", "inflation").bounds(np.ones(1), np.ones(1), np.ones(1), [0.0]) is None
     one = np.ones(1)
+    assert _core.Family("poisson", "identity", "inflation").bounds(one, one, one, [0.0]) is None
+    assert _core.Family("binomial", "cloglog", "inflation").bounds(one, one, one, [0.0]) is None
     assert _core.Family("student_t", "log").bounds(one, one, one, [0.0, 1.0]) is None
     assert _core.Family("negative_binomial", "identity").bounds(one, one, one, [0.0]) is None

@@ -245,12 +245,28 @@ class Family {
     }
   }
   /// Upper bounds of rows, wherever eta is: of the log density without prepare()'s constant, of its second derivative,
-  /// and of the size of its third. A search can then prove that it has found the largest mode.
+  /// and of the size of its third, infinite where that has none. A search can then prove that it has found the largest
+  /// mode.
   struct Bounds {
     double *value, *second, *third;
   };
   /// False where there are none.
   virtual bool bounds(int n, const Observations& data, const Bounds& out) const {
+    (void)n;
+    (void)data;
+    (void)out;
+    return false;
+  }
+  /// Of the size of third derivatives no further than `near` from where eta is. False where only bounds() are known.
+  virtual bool third_near(const Rows& rows, double near, double* out) const {
+    (void)rows;
+    (void)near;
+    (void)out;
+    return false;
+  }
+  /// Where the log density is y log P + m log(1 - P) with P logistic in eta, shifted or not: m of each row, infinite in
+  /// the limit y eta - e^eta. False of others.
+  virtual bool failures(int n, const Observations& data, double* out) const {
     (void)n;
     (void)data;
     (void)out;
