@@ -222,6 +222,13 @@ class Family {
   /// Whether clusters may have modes far apart, so that a search scans for them. Not where a row's density has one peak
   /// and falls off on either side about as fast as a log-concave one: there two starts are enough.
   virtual bool far_modes() const { return !log_concave(); }
+  /// Where the density is a mixture: how many of its parts have modes from which a search begins, and the parameters
+  /// that leave such a part alone for all purposes.
+  virtual int n_parts() const { return 0; }
+  virtual void leave_part(int k, Phi& phi) const {
+    (void)k;
+    (void)phi;
+  }
   /// Whether eta and -eta have the same density, log-concave on either side of zero.
   virtual bool is_even() const { return false; }
   /// Whether the density is zero at eta = 0, with modes on either side.

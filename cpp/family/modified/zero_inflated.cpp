@@ -126,6 +126,13 @@ class ZeroInflated final : public ZeroPart {
     }
     return true;
   }
+  /// Zeros are the family's own, all of them or none.
+  int n_parts() const override { return 2; }
+  void leave_part(int k, Phi& phi) const override {
+    static constexpr double zeta[] = {-1e9, 40.0};
+    phi.value[n_base_] = &zeta[k];
+    phi.step[n_base_] = 0;
+  }
   int recession(const Observation& row) const override { return base_->recession(base_row(row)); }
 
   double response_mean(double eta, const double* phi, double second) const override {
