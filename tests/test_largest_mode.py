@@ -218,35 +218,96 @@ def test_bounds(family: str, link: str, parameters: list[list[float]], responses
 
 
 @pytest.mark.parametrize("zeta", [-25.0, -3.0, -1.0, 0.5, 6.0])
-@pytest.mark.parametrize("log_size", [None, -4.0, 0.4, 3.0, 12.0])
-def test_bounds_of_inflated_counts(log_size: float | None, zeta: float) -> None:
-    """No derivative exceeds them, and of zeros they are not far above; without a size the counts are geometric."""
-    name, phi = ("geometric", [zeta]) if log_size is None else ("negative_binomial", [log_size, zeta])
-    f = _core.Family(name, "log", "inflation")
+@pytest.mark.parametrize(
+    ("family", "k"),
+    [("geometric", 1.0), ("poisson", np.inf), ("binomial", 1.0), ("binomial", 8.0)]
+    + [("negative_binomial", np.exp(log_size)) for log_size in (-4.0, 0.4, 3.0, 12.0)],
+)
+def test_bounds_of_inflated_counts(family: str, k: float, zeta: float) -> None:
+    """No derivative exceeds them, and of zeros they are not far above."""
+    phi, size = [*([np.log(k)] if family == "negative_binomial" else []), zeta], k if family == "binomial" else 1.0
+    f = _core.Family(family, "logit" if family == "binomial" else "log", "inflation")
     eta = np.concatenate([np.linspace(-30, 30, 6001), np.linspace(-3, 6, 3001)])
     one = np.ones(len(eta))
-    responses = np.array([0.0, 1.0, 7.0, 150.0, 0.0])
-    found = f.bounds(responses, np.ones(5), np.array([1.0, 1.0, 1.0, 1.0, 2.5]), phi)
+    responses = np.minimum(np.array([0.0, 1.0, 7.0, 150.0, 0.0]), size if family == "binomial" else np.inf)
+    sizes, weights = np.full(5, size), np.array([1.0, 1.0, 1.0, 1.0, 2.5])
+    found = f.bounds(responses, sizes, weights, phi)
     assert found is not None
     np.testing.assert_allclose(found[:, 4], 2.5 * found[:, 0], rtol=1e-14)
-    np.testing.assert_allclose(
-        found[0], f.supremum(responses, np.ones(5), np.array([1, 1, 1, 1, 2.5]), phi), rtol=1e-13
-    )
+    np.testing.assert_allclose(found[0], f.supremum(responses, sizes, weights, phi), rtol=1e-13)
     for y, (value, second, third) in zip(responses[:4], found.T[:4], strict=True):
-        d = f.derivatives(eta, y * one, one, one, phi)
+        d = f.derivatives(eta, y * one, size * one, one, phi)
         rounding = 1e-13 * (1.0 + np.abs(d["value"]).max())
         assert d["value"].max() <= value + rounding
         assert d["d2"].max() <= second * (1 + 1e-9) + rounding
         assert np.abs(d["d3"]).max() <= third * (1 + 1e-9) + rounding
-    # of a zero p q s^2, as a function of w = -log P(0)
+    # of a zero p q s (s - (1 - s / k)), as a function of w = -log P(0)
     w = np.linspace(0.0, 60.0, 60001)
-    k = 1.0 if log_size is None else np.exp(log_size)
-    s, p = -k * np.expm1(-w / k), special.expit(zeta + w)
-    assert found[1, 0] == pytest.approx(np.max(p * (1 - p) * s**2), rel=0.12)
+    s, p = w if np.isinf(k) else -k * np.expm1(-w / k), special.expit(zeta + w)
+    assert found[1, 0] == pytest.approx(np.max(p * (1 - p) * s * (s - 1 + s / k)), rel=0.12)
 
 
 def test_families_without_bounds() -> None:
-    assert _core.Family("poisson", "log", "inflation").bounds(np.ones(1), np.ones(1), np.ones(1), [0.0]) is None
     one = np.ones(1)
+    assert _core.Family("poisson", "identity", "inflation").bounds(one, one, one, [0.0]) is None
+    assert _core.Family("binomial", "cloglog", "inflation").bounds(one, one, one, [0.0]) is None
     assert _core.Family("student_t", "log").bounds(one, one, one, [0.0, 1.0]) is None
     assert _core.Family("negative_binomial", "identity").bounds(one, one, one, [0.0]) is None
+
+
+def inflated(zeta: float) -> Rows:
+    """Poisson counts with more zeros, without the constant of the counts."""
+
+    def rows(eta: Array, y: Array) -> tuple[Array, Array, Array]:
+        w = np.exp(np.minimum(eta, 300.0))
+        none = np.broadcast_to(y == 0, eta.shape)
+        p = special.expit(zeta + np.where(none, w, 0.0))
+        q = special.expit(-zeta - np.where(none, w, 0.0))
+        value = np.where(none, np.logaddexp(zeta, -w), y * eta - w) - np.logaddexp(0.0, zeta)
+        return value, np.where(none, -q * w, y - w), np.where(none, q * w * (p * w - 1), -w)
+
+    return rows
+
+
+def test_zeros_that_are_the_counts_own() -> None:
+    # One count and two zeros, two effects that are nearly the same: the count decides their sum, and zeros are either
+    # all of the zero part, or of the counts along a valley that is 10,000 times as long as it is wide.
+    o, y, zeta = np.array([5.92774792, 1.80462627, 3.17437442]), np.array([958.0, 0.0, 0.0]), -3.5
+    s = np.array([[78.10093211, z] for z in (78.8908153, 77.21104021, 77.75688078)])
+    rows = inflated(zeta)
+    v = np.array([[0.006, 0.006], [-1.3, 1.3]])
+    v = climbed(rows, lambda eta, y: rows(eta, y)[0], o, s, y, v)[0]
+    for _ in range(30):  # the valley is narrow
+        value, first, second = rows(o + v @ s.T, y)
+        f, curvature = value.sum(1) - 0.5 * (v**2).sum(1), np.eye(2) - np.einsum("kj,ja,jb->kab", second, s, s)
+        step = np.linalg.solve(curvature, (first @ s - v)[:, :, None])[:, :, 0]
+        v = v + step
+    assert np.abs(step).max() < 1e-7
+    assert v[1, 0] < -1.0
+    assert f[1] > f[0] + 0.05
+    data = pd.DataFrame({"y": y.astype(int), "x": s[:, 1] / s[0, 0], "o": o, "g": 0})
+    data = pd.concat([data, data.assign(g=1)], ignore_index=True)
+    model = ml.MixedModel("y ~ 0 + offset(o) + (x || g)", data, "poisson", zero_inflation=True)
+    values = _core.contributions(model._core, data["y"].to_numpy(float), np.array([s[0, 0], s[0, 0], zeta]), 1).loglik
+    best = f[1] - 0.5 * np.linalg.slogdet(curvature[1])[1] - special.gammaln(y + 1).sum()
+    assert values == pytest.approx([best, best], abs=1e-7)
+
+
+def test_zeros_of_crossed_factors() -> None:
+    # A search from zero, from the responses and along single effects ends 1.4 below the largest mode.
+    y = np.array([128, 431, 253, 0, 0, 429, 0, 2, 0, 0, 0, 0, 253, 0, 0, 431, 0, 0, 2.0])
+    g = np.array([1, 1, 0, 0, 5, 5, 3, 4, 5, 5, 3, 3, 1, 2, 5, 2, 5, 1, 3], dtype=np.int32)
+    h = np.array([2, 2, 0, 1, 0, 0, 1, 1, 0, 0, 1, 1, 2, 0, 2, 2, 0, 2, 2], dtype=np.int32)
+    x = np.array([1.322328138927798, -1.26347073484968, 0.21682810668499586, -0.26381755546462143, 0.7813751764072093])
+    x = np.append(x, [-0.8013455410487685, 0.26965148044109327, -1.3238099183763523, -0.8459544257684066])
+    x = np.append(x, [0.3493907928057676, 1.091764898309985, 0.3087931745506091, 0.8247671989486991])
+    x = np.append(x, [-0.6606857308423618, 0.9086246599355302, 1.0612411583041967, -1.7360909060376801])
+    x = np.append(x, [1.4371241588919481, 0.4011919101220051])
+    beta, theta, zeta = [-0.29238486, 0.147787], [6.92453350, 1.22136434, 2.62509082, 3.6645379], -0.93805208
+    terms: list[tuple[int, list[Array | None], str]] = [(0, [None, x], "unstructured"), (1, [None], "unstructured")]
+    core = _core.Model("poisson", "log", 19, None, None, None, [None, x], [g, h], [6, 3], terms, 1, zero="inflation")
+    value = _core.evaluate(core, y, np.array([*beta, *theta, zeta]), 1, 1)[0]
+    s, rows = np.zeros((19, 15)), np.arange(19)
+    s[rows, 2 * g], s[rows, 2 * g + 1], s[rows, 12 + h] = theta[0] + theta[1] * x, theta[2] * x, theta[3]
+    best = largest(inflated(zeta), beta[0] + beta[1] * x, s, y, np.random.default_rng(0))
+    assert value >= best - special.gammaln(y + 1).sum() - 1e-7

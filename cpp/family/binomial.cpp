@@ -112,6 +112,11 @@ class Binomial final : public Family {
     return true;
   }
 
+  bool failures(int n, const Observations& data, double* out) const override {
+    for (int j = 0; j < n; ++j) out[j] = data.weight[j] - data.response[j];
+    return std::is_same_v<Link, link::Logit>;
+  }
+
   int recession(const Observation& row) const override {
     // A log link reaches one at eta = 0.
     if (row.response == row.weight && !std::is_same_v<Link, link::Log>) return 1;

@@ -222,6 +222,13 @@ class Family {
   /// Whether clusters may have modes far apart, so that a search scans for them. Not where a row's density has one peak
   /// and falls off on either side about as fast as a log-concave one: there two starts are enough.
   virtual bool far_modes() const { return !log_concave(); }
+  /// Where the density is a mixture: how many of its parts have modes from which a search begins, and the parameters
+  /// that leave such a part alone for all purposes.
+  virtual int n_parts() const { return 0; }
+  virtual void leave_part(int k, Phi& phi) const {
+    (void)k;
+    (void)phi;
+  }
   /// Whether eta and -eta have the same density, log-concave on either side of zero.
   virtual bool is_even() const { return false; }
   /// Whether the density is zero at eta = 0, with modes on either side.
@@ -245,12 +252,28 @@ class Family {
     }
   }
   /// Upper bounds of rows, wherever eta is: of the log density without prepare()'s constant, of its second derivative,
-  /// and of the size of its third. A search can then prove that it has found the largest mode.
+  /// and of the size of its third, infinite where that has none. A search can then prove that it has found the largest
+  /// mode.
   struct Bounds {
     double *value, *second, *third;
   };
   /// False where there are none.
   virtual bool bounds(int n, const Observations& data, const Bounds& out) const {
+    (void)n;
+    (void)data;
+    (void)out;
+    return false;
+  }
+  /// Of the size of third derivatives no further than `near` from where eta is. False where only bounds() are known.
+  virtual bool third_near(const Rows& rows, double near, double* out) const {
+    (void)rows;
+    (void)near;
+    (void)out;
+    return false;
+  }
+  /// Where the log density is y log P + m log(1 - P) with P logistic in eta, shifted or not: m of each row, infinite in
+  /// the limit y eta - e^eta. False of others.
+  virtual bool failures(int n, const Observations& data, double* out) const {
     (void)n;
     (void)data;
     (void)out;

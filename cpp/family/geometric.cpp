@@ -1,5 +1,6 @@
 // Geometric(y | mean mu), variance mu + mu^2: y log mu - (y + 1) log(1 + mu); y >= 0. The negative binomial of size
 // one. The prior weight multiplies the log density.
+#include <algorithm>
 #include <cmath>
 
 #include "family/link.hpp"
@@ -48,6 +49,10 @@ class Geometric final : public Family {
   double supremum(const Observation& row, const double*) const override {
     const double y = row.response;
     return y > 0.0 ? row.weight * (y * std::log(y) - (y + 1.0) * std::log1p(y)) : 0.0;
+  }
+  bool failures(int n, const Observations&, double* out) const override {
+    std::fill_n(out, n, 1.0);
+    return true;
   }
   double log_size(const Phi&, std::ptrdiff_t) const override { return 0.0; }
   int recession(const Observation& row) const override { return row.response == 0.0 ? -1 : 0; }

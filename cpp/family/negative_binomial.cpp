@@ -170,6 +170,10 @@ class NegativeBinomial final : public Family {
       Family::suprema(n, data, out);
     }
   }
+  bool failures(int n, const Observations& data, double* out) const override {
+    for (int j = 0; j < n; ++j) out[j] = std::exp(data.phi.at(0, j));
+    return std::is_same_v<Link, link::Log>;
+  }
   double log_size(const Phi& phi, std::ptrdiff_t row) const override {
     return std::is_same_v<Link, link::Log> ? phi.at(0, row) : std::numeric_limits<double>::quiet_NaN();
   }

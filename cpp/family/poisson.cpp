@@ -1,5 +1,7 @@
 // Poisson(y | mu): y log mu - mu - log y!; y >= 0. The prior weight multiplies the log density.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "family/link.hpp"
 #include "family/registry.hpp"
@@ -81,6 +83,11 @@ class Poisson final : public Family {
   bool vanishes_at_zero(const Observation& row) const override { return is_even() && row.response > 0.0; }
   double supremum(const Observation& row, const double*) const override {
     return row.response > 0.0 ? row.weight * row.response * (std::log(row.response) - 1.0) : 0.0;
+  }
+
+  bool failures(int n, const Observations&, double* out) const override {
+    std::fill_n(out, n, std::numeric_limits<double>::infinity());
+    return std::is_same_v<Link, link::Log>;
   }
 
   int recession(const Observation& row) const override {

@@ -15,7 +15,7 @@ namespace {
 
 namespace small = linear_algebra::small;
 
-constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
+constexpr double infinity = std::numeric_limits<double>::infinity(), minus_infinity = -infinity;
 constexpr int least_batch_rows = 1024;  // rows x points of one call of the family, about
 constexpr int most_batch = 16, most_shells = 8;
 constexpr double first_shell = 1.5, next_shell = 1.3, back = 0.4;
@@ -24,7 +24,11 @@ constexpr double safe = 0.98;         // of a radius, for rounding
 constexpr double same_height = 1e-9;  // of f, relative to 1 + |f|
 constexpr int most_boxes[] = {0, 400, 1200, 2500};
 constexpr int boxes_at_once = 4;
+constexpr double most_left = 0.4;  // boxes that are left for each point: more come to no end
 constexpr int most_steps = 100, most_shortenings = 40, most_shifts = 60;
+constexpr int most_rounds = 3;
+constexpr double settled = 0.05;  // how far the limit over the concave coordinates may be above f
+constexpr double near_by = 0.5;   // of eta
 constexpr double least_shift = 1e-3;
 constexpr double mode_decrement = 1e-12;
 constexpr double concave_enough = -0.5;  // the most that f curves along a coordinate that is not searched
@@ -44,13 +48,15 @@ LargestMode::LargestMode(const family::Family& family, int most_rows, int q)
     : family_(family),
       q_(q),
       batch_(1),
+      downwards_(at(most_rows) + 8),
       eta_(at(std::max(most_rows, least_batch_rows)) + 8),
       response_(eta_),
       second_(eta_),
       weight_(eta_),
       value_(eta_),
       d1_(eta_),
-      d2_(eta_) {}
+      d2_(eta_),
+      third_(downwards_) {}
 
 void LargestMode::set(const Cluster& cluster) {
   cluster_ = cluster;
@@ -59,6 +65,14 @@ void LargestMode::set(const Cluster& cluster) {
   batch_ = std::clamp(least_batch_rows / std::max(1, cluster.n), 1, most_batch);
   highest_ = numeric::sum(cluster.n, cluster.bounds.value);
   convex_ = products(cluster.bounds.second, 0.0, 1.0);
+  int n_downwards = 0;
+  for (int j = 0; j < cluster.n; ++j) {
+    const bool down = cluster.bounds.second[j] == 0.0;
+    downwards_[at(j)] = down ? 1.0 : 0.0;
+    n_downwards += down;
+  }
+  caps_ = n_downwards > 0 && n_downwards < cluster.n;
+  highest_others_ = highest_ - numeric::dot(cluster.n, cluster.bounds.value, downwards_.data());
   axes_ = {};
   for (int a = 0; a < q_; ++a) {
     axes_[at(a * (q_ + 1))] = 1.0;
@@ -159,8 +173,44 @@ void LargestMode::evaluate(Point* points, int m) {
         point.most -= 0.5 * point.gradient[at(a)] * point.gradient[at(a)] / curves_[at(a)];
         point.to_most[at(a)] = point.gradient[at(a)] / (1.0 - numeric::dot(n, x, x, d2_.data() + k * n));
       }
+      if (caps_) cap(point, value_.data() + k * n, d1_.data() + k * n);
     }
   }
+}
+
+void LargestMode::cap(Point& point, const double* value, const double* d1) const {
+  const int n = cluster_.n;
+  point.capped =
+      highest_others_ + numeric::dot(n, value, downwards_.data()) - 0.5 * dot(q_, point.at.data(), point.at.data());
+  for (int a = 0; a < q_; ++a) {
+    const double slope = numeric::dot(n, cluster_.x[at(a)], d1, downwards_.data()) - point.at[at(a)];
+    point.capped_gradient[at(a)] = slope;
+    if (a < n_concave_) point.capped += 0.5 * slope * slope;
+  }
+}
+
+/// Evaluates points, and moves their concave coordinates towards where f is largest along them: that makes the limits
+/// closer. Returns how many evaluations it took.
+int LargestMode::evaluate_settled(Point* points, int m) {
+  evaluate(points, m);
+  int used = m;
+  Point moved[numeric::most_directions];
+  int from[numeric::most_directions];
+  for (int round = 0; n_concave_ > 0 && round < most_rounds; ++round) {
+    int n = 0;
+    for (int k = 0; k < m; ++k) {
+      if (!(points[k].most > points[k].f + settled)) continue;
+      moved[n] = points[k];
+      for (int a = 0; a < n_concave_; ++a) moved[n].at[at(a)] += points[k].to_most[at(a)];
+      from[n++] = k;
+    }
+    if (n == 0) break;
+    evaluate(moved, n);
+    used += n;
+    for (int k = 0; k < n; ++k)
+      if (moved[k].most < points[from[k]].most) points[from[k]] = moved[k];
+  }
+  return used;
 }
 
 /// Newton's method; afterwards d2_ holds the rows' second derivatives. False where it has not come to a mode.
@@ -201,7 +251,7 @@ bool LargestMode::climb(Point& point) {
 }
 
 /// False where v is no mode.
-bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& peak) const {
+bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& peak) {
   const int first = n_concave_, d = q_ - first;
   peak.at = v;
   peak.f = f;
@@ -217,10 +267,25 @@ bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& p
   peak.stretch = small::largest_eigenvalue(d, product.data());
   small::whiten(d, S.data(), C.data());
   peak.curvature = small::largest_eigenvalue(d, C.data());
+  peak.proved = false;
+  peak.radius = ball(peak, cluster_.bounds.third, infinity);
+  const int n = cluster_.n;
+  std::copy_n(cluster_.fixed_eta, n, eta_.data());
+  for (int a = 0; a < q_; ++a) numeric::add_multiple(n, v[at(a)], cluster_.x[at(a)], eta_.data());
+  if (family_.third_near({n, eta_.data(), cluster_.data}, near_by, third_.data()))
+    peak.radius = std::fmax(peak.radius, ball(peak, third_.data(), near_by));
+  return true;
+}
+
+/// The radius within which f is below its value at a mode, by bounds of third derivatives that hold where no eta moves
+/// by more than `near`.
+double LargestMode::ball(const Peak& peak, const double* third, double near) const {
+  const int first = n_concave_, d = q_ - first;
   // With the concave coordinates where H has them largest, f <= f(mode) - r^2 / 2 + T r^3 / 6 in every direction that
   // y_j' is a part of. Its slope along the concave ones is at most G r^2 / 2 then, in units of the root of the
   // curvature there, and f is not larger anywhere else along them by more than half of that squared.
   Matrix T{}, G{};
+  double longest = 0.0;
   for (int j = 0; j < cluster_.n; ++j) {
     Vector y;
     double concave = 0.0;
@@ -228,7 +293,10 @@ bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& p
     for (int a = 0; a < first; ++a) concave -= y[at(a)] * y[at(a)] / curves_[at(a)];
     small::forward(q_, peak.L.data(), y.data());
     const double* own = y.data() + first;
-    const double third = cluster_.bounds.third[j], size = third * norm(d, own), slope = third * std::sqrt(concave);
+    const double length = norm(d, own), size = third[j] * length, slope = third[j] * std::sqrt(concave);
+    if (!(length > 0.0)) continue;
+    if (!std::isfinite(size) || !std::isfinite(slope)) return 0.0;
+    longest = std::fmax(longest, length);
     for (int a = 0; a < d; ++a)
       for (int b = 0; b < d; ++b) {
         T[at(a + b * d)] += size * own[a] * own[b];
@@ -237,9 +305,7 @@ bool LargestMode::make_peak(const Vector& v, double f, const double* d2, Peak& p
   }
   const double t = small::largest_eigenvalue(d, T.data()) / 3.0,
                g = first > 0 ? small::largest_eigenvalue(d, G.data()) : 0.0;
-  peak.proved = false;
-  peak.radius = safe * 2.0 / (t + std::sqrt(t * t + g * g));
-  return true;
+  return safe * std::fmin(2.0 / (t + std::sqrt(t * t + g * g)), near / longest);
 }
 
 /// No v further out than this can make f as large as that.
@@ -291,26 +357,38 @@ bool LargestMode::within_shells(Peak& peak) {
       ways[n++] = all.at[k];
     }
     if (n == 0) return peak.proved = true;
-    evaluate(points, n);
-    double first = 0.0, last = std::numeric_limits<double>::infinity();
+    evaluate_settled(points, n);
+    double first = 0.0, last = infinity;
+    // The largest slope in a cone, given the gradient in the coordinates of the shells and its part along the axis.
+    const auto most_in_cone = [&](const Vector& g, double along) {
+      const double size = norm(d, g.data()), across = std::sqrt(std::fmax(0.0, size * size - along * along));
+      return along >= size * all.cosine ? size : along * all.cosine + across * sine;
+    };
+    // Whether f with capped rows excludes all of a cone from a radius on.
+    const auto falls_for_ever = [&](const Point& point, const double* way, double from) {
+      Vector g{};
+      std::copy_n(point.capped_gradient.begin() + n_concave_, d, g.begin());
+      small::forward(d, S.data(), g.data());
+      const double along = dot(d, g.data(), way), most = most_in_cone(g, along);
+      return most < 0.0 && point.capped - peak.f - r * along + most * from < 0.0;
+    };
     for (int k = 0; k < n; ++k) {
       if (!std::isfinite(points[k].f)) return false;
       Vector g{};
       std::copy_n(points[k].gradient.begin() + n_concave_, d, g.begin());
       small::forward(d, S.data(), g.data());
-      const double size = norm(d, g.data()), along = dot(d, g.data(), ways[k]);
-      const double across = std::sqrt(std::fmax(0.0, size * size - along * along));
-      const double most = along >= size * all.cosine ? size : along * all.cosine + across * sine;
+      const double along = dot(d, g.data(), ways[k]), most = most_in_cone(g, along);
       const double A = 0.5 * c, B = most - c * r * all.cosine,
                    C = points[k].most - peak.f - r * along + 0.5 * c * r * r;
       const double square = B * B - 4.0 * A * C;
       if (!(square > 0.0)) {
-        first = std::numeric_limits<double>::infinity();
+        first = infinity;
         break;
       }
       const double root = std::sqrt(square), sum = B < 0.0 ? root - B : -root - B;  // without cancellation
       first = std::fmax(first, B < 0.0 ? 2.0 * C / sum : sum / (2.0 * A));
-      last = std::fmin(last, safe * (B < 0.0 ? sum / (2.0 * A) : 2.0 * C / sum));
+      const double end = safe * (B < 0.0 ? sum / (2.0 * A) : 2.0 * C / sum);
+      if (!caps_ || !falls_for_ever(points[k], ways[k], end)) last = std::fmin(last, end);
     }
     if (first <= covered * safe) {
       if (!(last > least_progress * covered)) return false;
@@ -331,10 +409,20 @@ double LargestMode::most_along(const Box& box, int a) const {
   return (slope + 0.5 * curve * s) * s;
 }
 
+/// The same of f with capped rows, over what that is at the centre.
+double LargestMode::capped_along(const Box& box, int a) const {
+  const double slope = std::fabs(box.centre.capped_gradient[at(a)]), s = std::fmin(box.half[at(a)], slope);
+  return (slope - 0.5 * s) * s;
+}
+
 /// The most that f can be in a box.
 void LargestMode::limit(Box& box) const {
   box.bound = box.centre.most;
   for (int a = n_concave_; a < q_; ++a) box.bound += most_along(box, a);
+  if (!caps_) return;
+  double capped = box.centre.capped;
+  for (int a = n_concave_; a < q_; ++a) capped += capped_along(box, a);
+  box.bound = std::fmin(box.bound, capped);
 }
 
 bool LargestMode::can_hold_more(const Box& box, const Peak& peak, double best) const {
@@ -398,7 +486,9 @@ bool LargestMode::search_boxes(Peak& best) {
   limit(root);
   boxes_.assign(1, root);
   for (int used = 0; proved && !boxes_.empty();) {
-    if (used >= most_boxes[q_ - n_concave_]) {
+    const int most = most_boxes[q_ - n_concave_];
+    const bool hopeless = used >= most / 5 && static_cast<double>(boxes_.size()) > most_left * used;
+    if (used >= most || hopeless) {
       proved = false;
       break;
     }
@@ -429,8 +519,7 @@ bool LargestMode::search_boxes(Peak& best) {
       box.half[at(axis)] *= 1.0 / 3.0;
       parents[m++] = box;
     }
-    evaluate(points, 2 * m);
-    used += 2 * m;
+    used += evaluate_settled(points, 2 * m);
     for (int k = 0; k < 2 * m; ++k) {
       if (points[k].f == minus_infinity) return false;
       if (!(points[k].f > height)) continue;

@@ -51,6 +51,9 @@ class LargestMode {
     Vector at, gradient;
     double f, most;  ///< most: f cannot be larger with the same coordinates that are searched
     Vector to_most;  ///< how the concave coordinates would change, about, to come there
+    // The same of f with the rows that may curve upwards at their suprema: it is larger, and curves downwards.
+    double capped;
+    Vector capped_gradient;
   };
   /// What is known around a mode: H = L L', and of the largest f with the coordinates w that are searched, where S S'
   /// is the last block of L L' and in the coordinates S'(w - mode): the most that the bounds let it curve upwards, and
@@ -70,12 +73,16 @@ class LargestMode {
 
   void copy_rows(int copies);
   void evaluate(Point* points, int m);
+  void cap(Point& point, const double* value, const double* d1) const;
+  int evaluate_settled(Point* points, int m);
   bool climb(Point& from);
-  bool make_peak(const Vector& at, double f, const double* d2, Peak& peak) const;
+  bool make_peak(const Vector& at, double f, const double* d2, Peak& peak);
+  double ball(const Peak& peak, const double* third, double near) const;
   double reach(double f) const;
   bool within_shells(Peak& peak);
   void turn();
   double most_along(const Box& box, int a) const;
+  double capped_along(const Box& box, int a) const;
   void limit(Box& box) const;
   Matrix searched(const Matrix& all) const;
   double distance(const Vector& v) const;
@@ -87,18 +94,21 @@ class LargestMode {
   const family::Family& family_;
   int q_, batch_;
   Cluster cluster_;
-  double highest_ = 0.0;  ///< of the sum of log densities
-  Matrix convex_ = {};    ///< sum_j c_j x_j x_j'
-  Matrix axes_ = {};      ///< its eigenvectors, in the order of the eigenvalues: the coordinates
-  Vector curves_ = {};    ///< its eigenvalues less one: the most that f curves along each
-  int n_concave_ = 0;     ///< the first coordinates, along which f is concave enough; the others are searched
+  double highest_ = 0.0;           ///< of the sum of log densities
+  std::vector<double> downwards_;  ///< one for rows that curve downwards everywhere, zero for others
+  double highest_others_ = 0.0;    ///< of the sum of log densities of these others
+  bool caps_ = false;              ///< there are both
+  Matrix convex_ = {};             ///< sum_j c_j x_j x_j'
+  Matrix axes_ = {};               ///< its eigenvectors, in the order of the eigenvalues: the coordinates
+  Vector curves_ = {};             ///< its eigenvalues less one: the most that f curves along each
+  int n_concave_ = 0;              ///< the first coordinates, along which f is concave enough; the others are searched
   std::vector<double> turned_[most_effects];
   Peak peak_ = {};
   bool known_ = false;  ///< peak_ is a mode of the cluster
   bool met_another_ = false;
   // Copies of the rows, so that several points are one call of the family.
   int copies_ = 0;
-  std::vector<double> eta_, response_, second_, weight_, value_, d1_, d2_;
+  std::vector<double> eta_, response_, second_, weight_, value_, d1_, d2_, third_;
   std::vector<double> phi_[family::max_phi];
   family::Observations data_ = {};
   // Boxes:

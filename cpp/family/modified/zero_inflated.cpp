@@ -1,13 +1,20 @@
 // More zeros than the family has: log(pi + (1 - pi) exp(l(0))) for y = 0, else log(1 - pi) + l(y), pi = logistic(zeta).
+#include <array>
 #include <cmath>
 
 #include "family/modified/make.hpp"
+#include "family/modified/zero_bounds.hpp"
 #include "family/modified/zero_part.hpp"
 
 namespace multilevel::family {
 
 namespace {
 
+constexpr auto ones = [] {
+  std::array<double, block_rows> all{};
+  for (double& one : all) one = 1.0;
+  return all;
+}();
 constexpr double no_zeros = -30.0;  // of zeta: what is added to a log density is below 1e-13 / P(0)
 
 /// The density of zero as a function of u = l(0) and zeta. With p = pi / P(0), the share of the zeros that this part
@@ -32,30 +39,6 @@ struct Zero {
   Outer by_u, by_u_of_zeta, by_u_of_zeta_zeta;  ///< derivatives by u, of the value and of its derivatives by zeta
 };
 
-/// Of a zero whose family has log P(0) = -w, w = k log(1 + mu / k): what p q s^n never exceeds, whatever eta is, where
-/// s = w' = k (1 - e^(-w / k)). The logarithm is concave in w, so that a tangent bounds it.
-Lanes largest_product(Lanes zeta, Lanes k, int n) {
-  const double power = n;
-  // Its slope is q - p + n / (k (e^(w / k) - 1)): not negative at one end, not positive at the other.
-  Lanes low = k * numeric::log1p(power / k), high = 3.0 - zeta;
-  low = numeric::select(-zeta > low, -zeta, low);
-  high = numeric::select(high > 1.2 * power, high, numeric::broadcast(1.2 * power));
-  high = numeric::select(high > low, high, low);
-  const auto slope = [&](Lanes w, const Logistic& at) { return at.no - at.yes + power / (k * numeric::expm1(w / k)); };
-  constexpr int halvings = 4;
-  for (int i = 0; i < halvings; ++i) {
-    const Lanes middle = 0.5 * (low + high);
-    const numeric::LaneBits rises = slope(middle, Logistic(zeta + middle)) > 0.0;
-    low = numeric::select(rises, middle, low);
-    high = numeric::select(rises, high, middle);
-  }
-  const Logistic at(zeta + low);
-  const Lanes s = -k * numeric::expm1(-low / k), rise = slope(low, at) * (high - low);
-  Lanes value = at.yes * at.no * numeric::exp(numeric::select(rise > 0.0, rise, Lanes{}));
-  for (int i = 0; i < n; ++i) value *= s;
-  return value;
-}
-
 class ZeroInflated final : public ZeroPart {
  public:
   explicit ZeroInflated(std::unique_ptr<Family> base)
@@ -69,13 +52,11 @@ class ZeroInflated final : public ZeroPart {
     return row.weight * ((zeta < 0.0 ? std::log1p(-pi) : std::log(pi) - zeta) + best);
   }
   void suprema(int n, const Observations& data, double* out) const override {
-    double unit[block_rows];
-    std::fill_n(unit, block_rows, 1.0);
     for (int first = 0; first < n; first += block_rows) {
       const int m = std::min(block_rows, n - first);
       const Observations rows = data.from(first);
       double* to = out + first;
-      base_->suprema(m, {rows.response, rows.second, trials_are_weight_ ? rows.second : unit, rows.phi}, to);
+      base_->suprema(m, base_rows(rows), to);
       for (int i = 0; i < m; i += lane_count) {
         const int lanes = std::min(lane_count, m - i);
         const Logistic own(zeta(rows.phi, i, lanes));
@@ -89,29 +70,68 @@ class ZeroInflated final : public ZeroPart {
     }
   }
 
-  /// With s, p and q as above a zero has f'' = q (p s^2 - s (1 - P)), P = s / k, and a third derivative of at most
-  /// p q s^3 + 3 p q s^2 + q s |(1 - P) (1 - 2 P)|; of other counts f'' is negative, and the third derivative at most
-  /// (y + k) times the largest P (1 - P) (1 - 2 P).
+  /// With s, p and q as above and P = s / k a zero has f'' = q (p s^2 - s (1 - P)), which is at most p q s (s + P - 1),
+  /// and a third derivative of at most p q s^3 + 3 p q s^2 + q s |(1 - P) (1 - 2 P)|; of other counts
+  /// f'' = -(y + k) P (1 - P) is negative, and the third derivative at most (y + k) times the largest P (1 - P) (1 - 2
+  /// P).
   bool bounds(int n, const Observations& data, const Bounds& out) const override {
-    constexpr double most_bent = 0.0962250448649377;  // 1 / (6 sqrt(3))
-    if (std::isnan(base_->log_size(data.phi, 0))) return false;
+    double failures[block_rows];
+    ZeroBounds zero(Lanes{}, numeric::broadcast(1.0));
+    for (int first = 0; first < n; first += block_rows) {
+      const int n_own = std::min(block_rows, n - first);
+      const Observations rows = data.from(first);
+      if (!base_->failures(n_own, base_rows(rows), failures)) return false;
+      for (int i = 0; i < n_own; i += lane_count) {
+        const int m = std::min(lane_count, n_own - i);
+        const Lanes k = series_kernel::take(failures, i, m), y = series_kernel::take(rows.response, i, m),
+                    weight = series_kernel::take(rows.weight, i, m), at = zeta(rows.phi, i, m);
+        const numeric::LaneBits none = y == 0.0;
+        if (!zero.is_of(at, k)) zero = ZeroBounds(at, k);
+        series_kernel::put(out.second + first, i, m, numeric::select(none, weight * zero.second, Lanes{}));
+        series_kernel::put(out.third + first, i, m, weight * numeric::select(none, zero.third, (y + k) * most_bent));
+      }
+    }
     suprema(n, data, out.value);
-    for (int i = 0; i < n; i += lane_count) {
-      const int m = std::min(lane_count, n - i);
-      double sizes[lane_count];
-      for (int j = 0; j < lane_count; ++j) sizes[j] = base_->log_size(data.phi, i + std::min(j, m - 1));
-      const Lanes k = numeric::exp(numeric::load(sizes)), y = series_kernel::take(data.response, i, m),
-                  weight = series_kernel::take(data.weight, i, m), at = zeta(data.phi, i, m);
-      const numeric::LaneBits none = y == 0.0;
-      const Lanes second = largest_product(at, k, 2), third = largest_product(at, k, 3);
-      // s is below w, and q below e^(-zeta - w)
-      const Lanes flat = most_bent * k, steep = numeric::exp(-1.0 - at);
-      const Lanes rest = numeric::select(flat < steep, flat, steep);
-      series_kernel::put(out.second, i, m, numeric::select(none, weight * second, Lanes{}));
-      series_kernel::put(out.third, i, m,
-                         weight * numeric::select(none, third + 3.0 * second + rest, (y + k) * most_bent));
+    return true;
+  }
+  /// Where eta moves by `near` the second derivative of a count above zero changes by a factor of at most e^near, since
+  /// the third is not larger; so do w and s of a zero.
+  bool third_near(const Rows& rows, double near, double* out) const override {
+    double failures[block_rows], value[block_rows], d1[block_rows], d2[block_rows];
+    RowDerivatives base;
+    base.value = value;
+    base.eta[0] = d1;
+    base.eta[1] = d2;
+    const double factor = std::exp(near);
+    for (int first = 0; first < rows.n; first += block_rows) {
+      const int n_own = std::min(block_rows, rows.n - first);
+      const Observations data = rows.data.from(first);
+      if (!base_->failures(n_own, base_rows(data), failures)) return false;
+      base_->derivatives(Order::step, {n_own, rows.eta + first, base_rows(data)}, base);
+      for (int i = 0; i < n_own; i += lane_count) {
+        const int m = std::min(lane_count, n_own - i);
+        const Lanes w = -series_kernel::take(value, i, m), at = zeta(data.phi, i, m);
+        const Lanes s = slope_of(factor * w, series_kernel::take(failures, i, m));
+        const Lanes first_odds = at + w / factor, last_odds = at + factor * w;
+        const Logistic low(first_odds), high(last_odds);
+        const Lanes quarter = numeric::broadcast(0.25);
+        const Lanes pq = numeric::select(first_odds > 0.0, low.yes * low.no,
+                                         numeric::select(last_odds < 0.0, high.yes * high.no, quarter));
+        const Lanes of_zero = s * (pq * s * (s + 3.0) + low.no);
+        const numeric::LaneBits none = series_kernel::take(data.response, i, m) == 0.0;
+        series_kernel::put(out + first, i, m,
+                           series_kernel::take(data.weight, i, m) *
+                               numeric::select(none, of_zero, -factor * series_kernel::take(d2, i, m)));
+      }
     }
     return true;
+  }
+  /// Zeros are the family's own, all of them or none.
+  int n_parts() const override { return 2; }
+  void leave_part(int k, Phi& phi) const override {
+    static constexpr double zeta[] = {-1e9, 40.0};
+    phi.value[n_base_] = &zeta[k];
+    phi.step[n_base_] = 0;
   }
   int recession(const Observation& row) const override { return base_->recession(base_row(row)); }
 
@@ -190,6 +210,12 @@ class ZeroInflated final : public ZeroPart {
       const Lanes lost = numeric::select(mass > 0.0, mass * numeric::logistic(at - u) * slope * slope, Lanes{});
       series_kernel::put(out, i, n, numeric::logistic(-at) * (series_kernel::take(out, i, n) - lost));
     }
+  }
+
+ private:
+  /// Up to block_rows rows as the base has them, with unit weights.
+  Observations base_rows(const Observations& rows) const {
+    return {rows.response, rows.second, trials_are_weight_ ? rows.second : ones.data(), rows.phi};
   }
 };
 

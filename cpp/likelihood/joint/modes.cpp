@@ -41,7 +41,8 @@ bool JointObjective::find_modes(std::vector<double>& modes, Sums& sums, bool bes
   return several_ && !beside ? find_largest(modes, sums) : climb(modes, sums, f, beside && factored_);
 }
 
-/// Searches from zero, from what the responses alone say of the random effects, and from where the best of these can be
+/// Searches from zero, from what the responses alone say of the random effects, from the modes of the parts of a
+/// mixture, and from where the best of these can be
 /// bettered by moving levels one by one. Small data, where it costs nothing to speak of, are searched more thoroughly:
 /// there every level is tried at its other peaks with the rest following. What cannot be seen are modes better only by
 /// moving several levels at once; sums.several_modes counts what hints at them.
@@ -73,11 +74,15 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
       if (!scans || (side != 0.0 && !thorough)) break;
     }
   }
+  for (int k = 0; k < model_.family().n_parts(); ++k)
+    if (to_part(k, modes, sums)) search();
   if (!s.found) return false;
   for (int round = 0; scans && round < most_rounds; ++round) {
     modes = s.best_v;
     if (settle(modes, 0, 1) && search()) continue;
-    if (!try_levels(modes, sums)) break;
+    const bool by_levels = try_levels(modes, sums);
+    const bool by_parts = try_parts(modes, sums);
+    if (!by_levels && !by_parts) break;
   }
   modes = s.best_v;
   return true;
@@ -111,6 +116,43 @@ bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
           double found = 0.0;
           if (f > s.best_f - worth_a_search && climb(modes, sums, found)) better |= keep_best(found, modes, sums);
         }
+    }
+  }
+  return better;
+}
+
+/// Tries the rows of each level at one part of a mixture, everything else following. True when that led to something
+/// better.
+bool JointObjective::try_parts(std::vector<double>& modes, Sums& sums) {
+  Several& s = *several_;
+  const auto n_rows = at(model_.n_rows());
+  if (static_cast<double>(model_.n_modes()) * static_cast<double>(n_rows) > most_trial_rows) return false;
+  const family::Phi all = data_.phi;
+  bool better = false;
+  for (int k = 0; k < model_.family().n_parts(); ++k) {
+    family::Phi part = all;
+    model_.family().leave_part(k, part);
+    for (int factor = 0; factor < static_cast<int>(model_.factors().size()); ++factor) {
+      set_levels(factor);
+      for (int level = 0; level < model_.factors()[at(factor)].n_levels; ++level) {
+        for (int r = 0; r < model_.family().n_phi(); ++r) {
+          if (part.value[r] == all.value[r]) continue;
+          s.part_phi[r].resize(n_rows);
+          for (std::size_t j = 0; j < n_rows; ++j)
+            s.part_phi[r][j] = (s.level[j] == level ? part : all).at(r, static_cast<std::ptrdiff_t>(j));
+          data_.phi.value[r] = s.part_phi[r].data();
+          data_.phi.step[r] = 1;
+        }
+        modes = s.best_v;
+        double f = 0.0;
+        const bool found = climb(modes, sums, f);
+        data_.phi = all;
+        if (!found) continue;
+        f = evaluate_rows(family::Order::step, modes) -
+            0.5 *
+                Eigen::Map<const Eigen::VectorXd>(modes.data(), static_cast<Eigen::Index>(modes.size())).squaredNorm();
+        if (f > s.best_f - worth_a_search && climb(modes, sums, f)) better |= keep_best(f, modes, sums);
+      }
     }
   }
   return better;
@@ -156,6 +198,17 @@ bool JointObjective::from_responses(double side, std::vector<double>& modes) {
   return std::all_of(modes.begin(), modes.end(), [](double v) { return std::isfinite(v); });
 }
 
+/// Goes to the mode of one part of a mixture alone.
+bool JointObjective::to_part(int k, std::vector<double>& modes, Sums& sums) {
+  const family::Phi all = data_.phi;
+  model_.family().leave_part(k, data_.phi);
+  std::fill(modes.begin(), modes.end(), 0.0);
+  double f = 0.0;
+  const bool found = climb(modes, sums, f);
+  data_.phi = all;
+  return found;
+}
+
 /// Takes the modes that have just been found if they are better.
 bool JointObjective::keep_best(double f, const std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
@@ -196,6 +249,13 @@ bool JointObjective::settle(std::vector<double>& modes, int first, int step) {
   return moved;
 }
 
+/// The level of a factor in each row.
+void JointObjective::set_levels(int factor) {
+  for (int i = 0; i < model_.n_clusters(); ++i)
+    for (std::int64_t j = model_.cluster_start(i); j < model_.cluster_start(i + 1); ++j)
+      several_->level[at(j)] = factor == model_.leading() ? model_.cluster_level(i) : model_.levels(factor)[j];
+}
+
 /// The peaks of f along one random effect of all levels of a factor.
 ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<double>& modes) {
   Several& s = *several_;
@@ -206,10 +266,8 @@ ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<d
     for (int b = 0; b < own.q; ++b)
       numeric::add_multiple(panel.n_rows, lambda_(own.first + b, own.first + a),
                             model_.random_column(panel, own.first + b), s.slope.data() + panel.first_row);
-    for (int i = panel.first_cluster; i < panel.last_cluster; ++i)
-      for (std::int64_t j = model_.cluster_start(i); j < model_.cluster_start(i + 1); ++j)
-        s.level[at(j)] = factor == model_.leading() ? model_.cluster_level(i) : model_.levels(factor)[j];
   }
+  set_levels(factor);
   for (int i = 0; i < own.n_levels; ++i) s.effect[at(i)] = modes[at(own.offset + std::int64_t{i} * own.q + a)];
   const ModeScan::Line line{static_cast<int>(model_.n_rows()),
                             own.n_levels,

@@ -40,6 +40,7 @@ class JointObjective final : public Objective {
     ModeScan scan;
     std::vector<double> slope, effect, peaks;
     std::vector<int> level;
+    std::vector<double> part_phi[family::max_phi];  ///< the family's parameters with one part alone in some rows
     std::vector<double> best_v;
     double best_f = 0.0;
     bool found = false;
@@ -53,8 +54,11 @@ class JointObjective final : public Objective {
   double factor_uphill(bool& concave);
   double factor_share();
   bool from_responses(double side, std::vector<double>& modes);
+  bool to_part(int k, std::vector<double>& modes, Sums& sums);
   bool keep_best(double f, const std::vector<double>& modes, Sums& sums);
   bool try_levels(std::vector<double>& modes, Sums& sums);
+  bool try_parts(std::vector<double>& modes, Sums& sums);
+  void set_levels(int factor);
   bool settle(std::vector<double>& modes, int first, int step);
   ModeScan::Line scan_along(int factor, int a, const std::vector<double>& modes);
   double evaluate_rows(family::Order order, const std::vector<double>& modes);

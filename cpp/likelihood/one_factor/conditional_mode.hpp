@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "family/of_row.hpp"
@@ -103,6 +104,7 @@ class ConditionalModes {
     }
 
     ModeScan scan;
+    Strip part;  ///< with the density of one part of a mixture
     std::vector<double> slope;
     std::vector<int> level;  ///< the cluster of each row
     std::vector<double> best_v, best_f, effect;
@@ -169,7 +171,8 @@ class ConditionalModes {
   }
 
   /// The largest mode: proved to be, where that can be done; of the others, the largest that searches from zero, from
-  /// what the responses alone say of v, and from the peaks along each random effect arrive at.
+  /// what the responses alone say of v, from the modes of the parts of a mixture, and from the peaks along each random
+  /// effect arrive at.
   int find_largest(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
                    double* modes, Sums& sums) {
     Several& s = *several_;
@@ -278,6 +281,23 @@ class ConditionalModes {
           from_responses(strip, rows, lambda, i, v);
       }
       climb(strip, rows, family, lambda, modes, left, sums);
+      keep_best(m, modes);
+    }
+    for (int k = 0; k < family.n_parts(); ++k) {
+      s.part = strip;
+      family.leave_part(k, s.part.data.phi);
+      for (const Strip* density : {&std::as_const(s.part), &strip}) {
+        int active = 0;
+        for (int i = 0; i < m; ++i) {
+          const auto at = static_cast<std::size_t>(i);
+          const bool lost = density == &strip && states_[at].failed;
+          if (density != &strip) VectorMap(modes + i * q_(), q_()).setZero();
+          states_[at] = {};
+          states_[at].done = s.proved[at] || lost;
+          active += !states_[at].done;
+        }
+        climb(*density, rows, family, lambda, modes, active, sums);
+      }
       keep_best(m, modes);
     }
     Vector direction(q_());
