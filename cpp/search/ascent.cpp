@@ -37,6 +37,7 @@ constexpr int few_scattered = 8;
 constexpr double several_modes = 10.0, several_of_few = 3.0;
 constexpr double little_data = 100.0;  // rows
 constexpr double little_work = 5e3;    // of an evaluation: a hundred cost nothing
+constexpr double dear_work = 2e4;      // of an evaluation
 constexpr double far_below = 3.0;      // by a coarse rule, what the finer one will not mend
 constexpr double hopeless = 0.05;      // a rough search that has less left to gain than it lacks, by this margin
 
@@ -328,19 +329,24 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
                                                     : 0;
   const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, n_scattered);
   const auto first = anywhere.begin(), middle = first + n_scattered / 3, last = anywhere.end();
-  if (many)
-    for (const auto& other : likely_moves(objective, best.psi, plain)) search.from(other);
+  // In turn: neither kind may use up what the other needs.
+  const std::vector<NamedStart> likely = many ? likely_moves(objective, best.psi, plain) : std::vector<NamedStart>();
+  for (std::size_t k = 0; k < std::max(likely.size(), starts.size()); ++k) {
+    if (k < likely.size()) search.from(likely[k]);
+    if (k < starts.size() && !options.scout) search.from(starts[k]);
+  }
   search.look_anywhere();
-  // The finer rule follows what the coarse one finds, and has half of its evaluations for the likely places.
+  // The finer rule follows what the coarse one finds, and has half of its evaluations for the likely places. Where it
+  // is dear that is all.
   if (options.scout) {
     search.scouting_from({"from the best", best.psi});
     for (const auto& other : starts) search.scouting_from(other);
     for (auto other = first; other != middle; ++other) search.scouting_from(*other);
     for (const auto& move : moves(objective, best.psi, plain)) search.scouting_from(move);
     for (auto other = middle; other != last; ++other) search.scouting_from(*other);
-    return;
+    if (objective.work() > dear_work) return;
+    for (const auto& other : starts) search.from(other);
   }
-  for (const auto& other : starts) search.from(other);
   for (auto other = first; many && other != middle; ++other) search.from(*other);
   // From the best one, with other variances, or another dispersion, as long as that helps.
   bool bettered = many;
