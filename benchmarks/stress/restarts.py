@@ -23,6 +23,7 @@ RESTART_SECONDS = 1.5
 SCIPY_SECONDS = 0.6  # of a processor, from each place
 WORK_OF_STARTS = 2e4  # rows evaluated by a fit, from where on not all get starts
 MORE = {1: 7, 3: 9, 5: 11, 7: 13, 9: 15, 11: 17}
+MANY = (25, 15)  # of one and of two random effects
 
 
 def scale_places(plain: Plain) -> list[int]:
@@ -225,21 +226,24 @@ def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, out
 
 
 def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
-    """Whether the better optimum is one with more points, too.
+    """Whether the better optimum is one with more points, too: many, where the fit itself warns that its are too few.
 
-    Where there cannot be more points it is taken for one, unless the fit itself warns that its points are too few.
+    Where there cannot be more points it is taken for one, unless the fit warns.
     """
     if results.fit.is_linear or not results.model.random_terms:
         return True
+    warned = any(issubclass(category, ml.QuadratureWarning) for category, _ in results.fit.verdict.remarks)
     q = sum(len(t.names) for t in results.model.random_terms)
     points = MORE.get(results.n_quadrature, results.n_quadrature + 4)
     if q > 2:
         points = 5 if results.n_quadrature == 1 else results.n_quadrature + 2
+    elif warned:
+        points = max(points, MANY[q - 1])
     options = made.options() | {"n_quadrature": points}
     try:
         one, two = (model.fit(**options, start=r.fit.psi) for r in (results, best))
     except ValueError:
-        return not any(issubclass(category, ml.QuadratureWarning) for category, _ in results.fit.verdict.remarks)
+        return not warned
     if two.llf > one.llf + GAP_LIMIT:
         return True
     if abs(two.llf - one.llf) > GAP_LIMIT:

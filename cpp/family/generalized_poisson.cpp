@@ -51,6 +51,13 @@ class GeneralizedPoisson final : public Family {
     series_derivatives<Density>(order, rows, out);
   }
 
+  /// With small means hardly any d < 1 leaves all counts a density, and searches end at that edge.
+  std::vector<std::vector<double>> other_places(const double* phi) const override {
+    constexpr double hardly_more = 0.1, more = 0.5;
+    if (!(phi[0] < hardly_more)) return {};
+    return {{more}};
+  }
+
   void expected_information(const Rows& rows, double* out) const override {
     using namespace series_kernel;
     for (int i = 0; i < rows.n; i += lane_count) {

@@ -136,8 +136,13 @@ void Layout::set_term_factor(int term, const Eigen::MatrixXd& factor, double* th
 }
 
 void Layout::start(double scale, double* theta) const {
-  for (const auto& term : model_.terms())
-    for (const double value : term.structure->start(term.q, scale)) *theta++ = value;
+  // With deviations on a scale of their own there is a column for each time or level, and a row has one of q: its
+  // effect is as large as the scatter. A normal response has a residual beside it, and searches are shorter from above.
+  for (const auto& term : model_.terms()) {
+    const bool one_of_many = term.structure->kind() == covariance::Kind::scaled && !model_.is_linear();
+    const double own = one_of_many ? scale / std::sqrt(static_cast<double>(term.q)) : scale;
+    for (const double value : term.structure->start(term.q, own)) *theta++ = value;
+  }
 }
 
 void Layout::start(const Eigen::VectorXd& scales, double* theta) const {

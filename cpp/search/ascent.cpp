@@ -378,9 +378,12 @@ void search_other_places(likelihood::Objective& objective, const model::Response
       certify(objective, ascent.optimum, ascent.free, options.newton.gain_tolerance);
     }
     Elsewhere search(objective, response, options, monitor, ascent);
-    const Eigen::VectorXd best = ascent.optimum.psi;
+    // A search that has lost its way says little of the other parameters.
+    const bool lost = ascent.optimum.ending != Ending::converged;
+    const Eigen::VectorXd plain = lost ? options.plain_start() : Eigen::VectorXd();
+    const Eigen::VectorXd from = plain.size() > 0 ? plain : ascent.optimum.psi;
     for (const auto& place : places) {
-      NamedStart start{"where the family may have another maximum", best};
+      NamedStart start{"where the family may have another maximum", from};
       for (std::size_t r = 0; r < place.size(); ++r)
         if (parts[r].first < parts[r].last) start.psi[first + parts[r].first] = place[r];
       if (search.from(start)) bettered = true;

@@ -34,6 +34,8 @@ bool comes_back(likelihood::Objective& objective, const Optimum& optimum, double
 
 Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<bool>& free, double gain_tolerance) {
   likelihood::Sums sums;
+  // Modes are reported that are found without knowing where the search came from.
+  std::fill(optimum.modes.begin(), optimum.modes.end(), 0.0);
   double* covariance = optimum.mode_covariance.empty() ? nullptr : optimum.mode_covariance.data();
   if (!objective.evaluate(optimum.psi, optimum.modes, sums, covariance)) return Finding::unmeasured;
   if (!objective.has_exact_hessian()) {
