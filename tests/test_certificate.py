@@ -226,3 +226,24 @@ def test_a_category_that_occurs_on_one_scale_only_has_no_threshold() -> None:
     assert not results.converged
     assert "'thresholds: 1|2' grows without bound" in results.fit.message
     says_the_same_again(results)
+
+
+@pytest.mark.parametrize(("seed", "status"), [(0, "converged"), (5, "not converged")])
+def test_a_log_likelihood_with_steps_is_certified_only_where_it_does_not_rise(seed: int, status: str) -> None:
+    """Generalized Poisson counts with a dispersion below 1: where a node loses its density the integral has a step."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(40), 8)
+    data = pd.DataFrame({"g": group, "y": rng.poisson(np.exp(0.2 + rng.normal(size=40)[group]))})
+    model = ml.MixedModel("y ~ 1 + (1 | g)", data, "generalized_poisson")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = model.fit(n_quadrature=9)
+        assert results.fit.psi[-1] < 0
+        assert results.fit.status == status
+        errors, rise = np.sqrt(np.diag(results.fit.covariance)), 0.0
+        for k, step in ((k, step) for k in range(3) for step in (-0.01, 0.01)):
+            moved = results.fit.psi.copy()
+            moved[k] += step * errors[k]
+            rise = max(rise, model.fit(n_quadrature=9, start=moved, max_iter=0).llf - results.llf)
+    assert (rise < 1e-6) == (status == "converged")
+    assert ("counts vary less" in results.fit.message) == (status != "converged")

@@ -210,6 +210,13 @@ class Family {
     return {};
   }
 
+  /// Whether near this phi, its first parameters, a row may lose its density at once where eta or phi move: then an
+  /// integral over eta has steps, which its derivatives do not show.
+  virtual bool has_cliffs(const double* phi) const {
+    (void)phi;
+    return false;
+  }
+
   /// What to know of a fit that found no maximum and stopped at this phi; empty where the family says nothing of it.
   virtual std::string trouble(const double* phi) const {
     (void)phi;

@@ -72,6 +72,7 @@ class GeneralizedPoisson final : public Family {
   }
 
   // log(theta + lambda y) is convex in log mu.
+  bool has_cliffs(const double* phi) const override { return !(phi[0] >= 0.0); }
   std::string trouble(const double* phi) const override {
     if (!(phi[0] < 0.0)) return "";
     return "the counts vary less than Poisson counts do: with a dispersion below 1 the family has a largest count for "

@@ -35,11 +35,11 @@ constexpr int few_scattered = 8;
 // As long an evaluation takes that looks for the largest of several modes; of little data, where several maxima are
 // likely, no more is allowed for than finding one of them takes.
 constexpr double several_modes = 10.0, several_of_few = 3.0;
-constexpr double little_data = 100.0;  // rows
-constexpr double little_work = 5e3;    // of an evaluation: a hundred cost nothing
-constexpr double dear_work = 2e4;      // of an evaluation
-constexpr double far_below = 3.0;      // by a coarse rule, what the finer one will not mend
-constexpr double hopeless = 0.05;      // a rough search that has less left to gain than it lacks, by this margin
+constexpr double little_data = 100.0, small_data = 1000.0;  // rows
+constexpr double little_work = 5e3;                         // of an evaluation: a hundred cost nothing
+constexpr double dear_work = 2e4;                           // of an evaluation
+constexpr double far_below = 3.0;                           // by a coarse rule, what the finer one will not mend
+constexpr double hopeless = 0.05;  // a rough search that has less left to gain than it lacks, by this margin
 
 bool has_boundaries(const likelihood::Objective& objective) { return objective.n_theta() + objective.n_phi() > 0; }
 
@@ -182,7 +182,8 @@ int most_evaluations(const likelihood::Objective& objective, bool likely) {
   // Of little data several maxima are likely, and looking for them is cheap.
   const double most_work = (exact ? 8e6 : 1e7) * (little ? 2 : 1);
   const double longer = one_mode ? 1.0 : little || likely ? several_of_few : several_modes;
-  const double least = one_mode && !exact ? 300.0 : 60.0, most = one_mode ? 2000.0 : 1500.0;
+  const bool small = static_cast<double>(objective.model().n_rows()) < small_data;
+  const double least = one_mode && !exact ? 300.0 : small ? 150.0 : 60.0, most = one_mode ? 2000.0 : 1500.0;
   return static_cast<int>(std::clamp(most_work / (longer * (1.0 + objective.work())), least, most));
 }
 

@@ -1,6 +1,8 @@
 #include "search/certify.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "search/boundary.hpp"
 #include "search/bounds.hpp"
@@ -10,6 +12,7 @@ namespace multilevel::search {
 
 namespace {
 
+constexpr double short_way = 0.01;      // in units of what is known of a parameter by itself
 constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that the arithmetic could show
 
 /// Whether a parameter of the family that is at its limit has more than `least` on the way back, all others held. There
@@ -25,6 +28,31 @@ bool comes_back(likelihood::Objective& objective, const Optimum& optimum, double
       std::vector<double> modes = optimum.modes;
       likelihood::Sums sums;
       if (objective.evaluate(psi, modes, sums, nullptr) && sums.value > least) return true;
+    }
+  }
+  return false;
+}
+
+/// Whether the log-likelihood has steps, which its derivatives do not show, up to more than `least`: a short way off,
+/// where the quadratic falls.
+bool steps_up(likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free, double least) {
+  const auto& model = objective.model();
+  const auto& parts = model.phi_parts();
+  const int first = objective.n_beta() + objective.n_theta();
+  std::vector<double> phi(parts.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t r = 0; r < parts.size(); ++r)
+    if (parts[r].constant) phi[r] = optimum.psi[first + parts[r].first];
+  if (objective.n_theta() == 0 || !model.family().has_cliffs(phi.data())) return false;
+  for (std::size_t k = 0; k < free.size(); ++k) {
+    const auto at = static_cast<Eigen::Index>(k);
+    if (!free[k] || !(optimum.sums.hessian(at, at) < 0.0)) continue;
+    for (const double way : {-short_way, short_way}) {
+      Eigen::VectorXd psi = optimum.psi;
+      psi[at] += way / std::sqrt(-optimum.sums.hessian(at, at));
+      std::vector<double> modes = optimum.modes;
+      likelihood::Sums sums;
+      if (objective.evaluate(psi, modes, sums, nullptr, likelihood::Derivatives::gradient) && sums.value > least)
+        return true;
     }
   }
   return false;
@@ -67,6 +95,7 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   if (!flat || !concave || !is_maximum(objective, optimum)) return Finding::can_rise;
   if (comes_back(objective, optimum, sums.value + std::max({gain_tolerance, rounding, same_maximum})))
     return Finding::can_rise;
+  if (steps_up(objective, optimum, free, sums.value + std::max(rounding_gain, rounding))) return Finding::unmeasured;
   // A user's wider tolerance leaves ordinary fits with steps that are not short.
   const double hidden = std::max(std::min(gain_tolerance, rounding_gain), rounding);
   return diverges(objective, optimum, hidden) ? Finding::runs_off : Finding::certified;

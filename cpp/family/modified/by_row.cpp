@@ -97,6 +97,11 @@ class ByRow final : public Family {
     return found;
   }
 
+  bool has_cliffs(const double* phi) const override {
+    for (int kind = 0; kind < n_members(); ++kind)
+      if (member(kind).has_cliffs(phi + first_phi(kind))) return true;
+    return false;
+  }
   std::string trouble(const double* phi) const override {
     for (int kind = 0; kind < n_members(); ++kind)
       if (const std::string own = member(kind).trouble(phi + first_phi(kind)); !own.empty()) return own;

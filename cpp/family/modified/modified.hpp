@@ -40,6 +40,7 @@ class Modified : public Family {
   double start_eta(const Observation& row) const override { return base_->start_eta(base_row(row)); }
   void start_phi(double mean_square, double* phi) const override { base_->start_phi(mean_square, phi); }
   std::vector<std::vector<double>> other_places(const double* phi) const override { return base_->other_places(phi); }
+  bool has_cliffs(const double* phi) const override { return base_->has_cliffs(phi); }
   std::string trouble(const double* phi) const override { return base_->trouble(phi); }
   bool log_concave() const override { return false; }
 
