@@ -28,6 +28,7 @@ from .structures import roots
 
 SE_LIMIT = 1e-3  # relative error of standard errors
 GAP_LIMIT = 1e-5  # log-likelihood
+ROUNDED = 1e-12  # of its size: what differences of the plain one can be by rounding
 MOST_WORK = 4e5  # rows times nodes times parameters squared, for Hessians by differences
 SCREEN = 2e-4  # of a curvature along any direction, where standard errors allow SE_LIMIT
 
@@ -296,7 +297,8 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
     outcome.done.append("every second difference")
     curvature, unsure = curvature_at(plain, fit.psi, free, covariance, reported)
     gain, step = curvature.gain()
-    if gain > GAP_LIMIT:
+    least = max(GAP_LIMIT, ROUNDED * abs(fit.loglik))
+    if gain > least:
         base = plain.loglik(fit.psi)
         if not abs(base - fit.loglik) <= 1e-6 * max(1.0, abs(base)):  # it was right when the modes were near
             outcome.add("plain modes lost", f"{base:.9g} for {fit.loglik:.9g}")
@@ -305,7 +307,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
             moved = fit.psi.copy()
             moved[free] += scale * step
             better = plain.loglik(moved) - base
-            if better > GAP_LIMIT:
+            if better > least:
                 outcome.gap = max(outcome.gap, better)
                 outcome.add("SILENT WRONG", f"not a maximum: a Newton step gains {better:.3g}")
                 return
