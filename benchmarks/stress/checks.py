@@ -297,9 +297,10 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
     outcome.done.append("every second difference")
     curvature, unsure = curvature_at(plain, fit.psi, free, covariance, reported)
     gain, step = curvature.gain()
-    least = max(GAP_LIMIT, ROUNDED * abs(fit.loglik))
-    if gain > least:
+    if gain > GAP_LIMIT:
         base = plain.loglik(fit.psi)
+        # What it gains must be more than its rounding, and than what it and the fit already differ by.
+        least = max(GAP_LIMIT, ROUNDED * abs(fit.loglik), abs(base - fit.loglik))
         if not abs(base - fit.loglik) <= 1e-6 * max(1.0, abs(base)):  # it was right when the modes were near
             outcome.add("plain modes lost", f"{base:.9g} for {fit.loglik:.9g}")
             return
