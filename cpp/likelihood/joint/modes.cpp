@@ -42,10 +42,10 @@ bool JointObjective::find_modes(std::vector<double>& modes, Sums& sums, bool bes
 }
 
 /// Searches from zero, from what the responses alone say of the random effects, from the modes of the parts of a
-/// mixture, and from where the best of these can be
-/// bettered by moving levels one by one. Small data, where it costs nothing to speak of, are searched more thoroughly:
-/// there every level is tried at its other peaks with the rest following. What cannot be seen are modes better only by
-/// moving several levels at once; sums.several_modes counts what hints at them.
+/// mixture, and from where the best of these can be bettered by moving levels one by one. Small data, where it costs
+/// nothing to speak of, are searched more thoroughly: there every level is tried at its other peaks, and its rows at
+/// each part, with the rest following. What cannot be seen are modes better only by moving several levels at once;
+/// sums.several_modes counts what hints at them.
 bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
   const int n_factors = static_cast<int>(model_.factors().size());
@@ -92,7 +92,6 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
 bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
   if (static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) > most_trial_rows) return false;
-  const auto n = static_cast<Eigen::Index>(modes.size());
   const int n_factors = static_cast<int>(model_.factors().size());
   bool better = false;
   for (int factor = 0; factor < n_factors; ++factor) {
@@ -111,8 +110,7 @@ bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
           modes = s.best_v;
           modes[place] = peak;
           settle(modes, (factor + 1) % n_factors, 1);
-          const double f = evaluate_rows(family::Order::step, modes) -
-                           0.5 * Eigen::Map<const Eigen::VectorXd>(modes.data(), n).squaredNorm();
+          const double f = penalized(evaluate_rows(family::Order::step, modes), modes);
           double found = 0.0;
           if (f > s.best_f - worth_a_search && climb(modes, sums, found)) better |= keep_best(found, modes, sums);
         }
@@ -148,9 +146,7 @@ bool JointObjective::try_parts(std::vector<double>& modes, Sums& sums) {
         const bool found = climb(modes, sums, f);
         data_.phi = all;
         if (!found) continue;
-        f = evaluate_rows(family::Order::step, modes) -
-            0.5 *
-                Eigen::Map<const Eigen::VectorXd>(modes.data(), static_cast<Eigen::Index>(modes.size())).squaredNorm();
+        f = penalized(evaluate_rows(family::Order::step, modes), modes);
         if (f > s.best_f - worth_a_search && climb(modes, sums, f)) better |= keep_best(f, modes, sums);
       }
     }
