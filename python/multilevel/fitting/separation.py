@@ -1,4 +1,4 @@
-"""Which columns separate the responses: a linear program over the rows, run only when a fit has run away."""
+"""Which columns separate the responses: a linear program over the rows, run where a fit has run away or might have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ..design.choices import Choices
     from ..design.design import Design
+    from ..design.fixed import FixedColumn
     from ..family.registry import Family
 
 MOST_ROWS = 20_000  # distinct rows beyond which the step's own direction must do
@@ -53,11 +54,7 @@ def separating_columns(
     ----------
     Konis (2007) Linear programming algorithms for detecting separated data in binary logistic regression models.
     """
-    columns = [column for column in design.fixed if column.name in set(kept)]
-    n = design.n_rows
-    x = np.column_stack([np.ones(n) if c.values is None else np.asarray(c.values, dtype=float) for c in columns])
-    scale = np.where(x.std(axis=0) > 0, x.std(axis=0), np.abs(x).max(axis=0))
-    x = x / np.where(scale > 0, scale, 1.0)
+    columns, x, scale = _scaled(design, kept)
     rows = np.unique(np.column_stack([side, x]), axis=0)
     found: NDArray[np.float64] | None = None
     if len(rows) <= MOST_ROWS:
@@ -68,6 +65,33 @@ def separating_columns(
     moving = [c.name for c, r in zip(columns, reach, strict=True) if r > MOVING_SHARE * reach.max()]
     named = [name for name in moving if name != "(Intercept)"]
     return named or moving
+
+
+def separates(
+    design: Design, side: NDArray[np.int64], kept: tuple[str, ...], errors: NDArray[np.float64], most: float
+) -> bool:
+    """Whether columns separate the responses; asked only where a coefficient's standard error, in the column's own
+    standard deviations, is more than `most`. Other arguments as of `separating_columns`.
+    """
+    if not len(errors):
+        return False
+    _, x, scale = _scaled(design, kept)
+    if np.all(errors * scale <= most):
+        return False
+    rows = np.unique(np.column_stack([side, x]), axis=0)
+    return len(rows) <= MOST_ROWS and _cone(rows[:, 1:], rows[:, 0]) is not None
+
+
+def _scaled(
+    design: Design, kept: tuple[str, ...]
+) -> tuple[list[FixedColumn], NDArray[np.float64], NDArray[np.float64]]:
+    """The fixed-effect columns in the fit, their values in units of a scale each, (n, p), and these scales, (p,)."""
+    columns = [column for column in design.fixed if column.name in set(kept)]
+    n = design.n_rows
+    x = np.column_stack([np.ones(n) if c.values is None else np.asarray(c.values, dtype=float) for c in columns])
+    scale = np.where(x.std(axis=0) > 0, x.std(axis=0), np.abs(x).max(axis=0))
+    scale = np.where(scale > 0, scale, 1.0)
+    return columns, x / scale, scale
 
 
 def columns_separating_categories(

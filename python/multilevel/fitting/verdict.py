@@ -19,8 +19,14 @@ from ..errors import (
 from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
 from .quadrature import allows_quadrature
-from .separation import columns_separating_categories, columns_separating_choices, separating_columns, sides
-from .spread import spreads
+from .separation import (
+    columns_separating_categories,
+    columns_separating_choices,
+    separates,
+    separating_columns,
+    sides,
+)
+from .spread import link_range, spreads
 from .vanishing_rows import NO_INFORMATION, SMALL, vanishing_rows
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 # Of the standard deviation of what random effects add to a linear predictor, in ranges of its link (`spread`): worth
 # asking whether it has a bound. A standard deviation of 5 with the logit link.
 LARGE_SPREAD = 1.14
+UNTOLD = 10.0  # of a coefficient's standard error, in the same ranges: worth asking whether columns separate
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 # Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
 # what the fixed part leaves, where the information on its logarithm (about twice the degrees of freedom anywhere else)
@@ -137,12 +144,25 @@ def _status(
         return "not converged", vanishing
     if record.ending != "converged":
         return "not converged", _reason(design, family, record, names)
+    if _saturated(design, family, record, names):
+        return "separation", _separation(design, family, record, names)
     unidentified = _unidentified(record, names)
     if unidentified:
         return "not identified", unidentified
     if min(folded) > 0:
         return "several maxima", _folded(*folded)
     return "converged", ""
+
+
+def _saturated(design: Design, family: Family, record: FitRecord, names: tuple[str, ...]) -> bool:
+    """Whether columns separate the trials where nothing shows it: a probability that is one to all digits leaves no
+    gain and, with the complementary log-log link, short steps.
+    """
+    if family.support != "trials" or design.thresholds is not None or design.choices is not None:
+        return False
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(np.diag(record.beta_covariance))
+    return separates(design, sides(design, family), names, errors, UNTOLD * link_range(family))
 
 
 def _vanishing(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
