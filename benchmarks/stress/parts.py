@@ -215,9 +215,11 @@ def density_of(problem: Problem, phi: Array | None) -> Any:
     if part == "truncated":
         return ZeroPart(problem, phi, None)
     label = problem.split.astype(int)
+    varies = len(np.unique(label)) > 1  # else the column is redundant, and has no coefficient
     groups = [
         density_of_family(
-            replace(problem.rows(np.flatnonzero(label == k)), part=""), np.append(phi[0] + k * phi[1], phi[2:])
+            replace(problem.rows(np.flatnonzero(label == k)), part=""),
+            np.append(phi[0] + (k * phi[1] if varies else 0.0), phi[1 + varies :]),
         )
         for k in range(2)
     ]
