@@ -11,6 +11,7 @@ import multilevel as ml
 
 from .designs import Design
 from .outcome import Outcome
+from .restarts import warned
 
 LIMIT = 1e-5
 
@@ -42,8 +43,12 @@ def _compare(how: str, results: Any, other: Any, outcome: Outcome) -> None:
     gap = other.llf - results.llf
     if results.converged and other.converged and abs(gap) > max(LIMIT, 1e-9 * abs(results.llf)):
         worse = "this" if gap > 0 else "the other"
+        text = f"{how}: llf {results.llf:.9g} and {other.llf:.9g}, {worse} is worse"
+        if warned(results if gap > 0 else other):
+            outcome.add("other optimum of a coarse rule", text)
+            return
         outcome.gap = max(outcome.gap, abs(gap))
-        outcome.add("SILENT WRONG", f"{how}: llf {results.llf:.9g} and {other.llf:.9g}, {worse} is worse")
+        outcome.add("SILENT WRONG", text)
     elif results.fit.status in ("not converged", "not identified") and other.converged and gap > -1e-6:
         outcome.add("FALSE ALARM", f"{how}: certified at {other.llf:.9g}, and here {results.llf:.9g}")
 

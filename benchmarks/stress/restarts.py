@@ -23,7 +23,7 @@ RESTART_SECONDS = 1.5
 SCIPY_SECONDS = 0.6  # of a processor, from each place
 WORK_OF_STARTS = 2e4  # rows evaluated by a fit, from where on not all get starts
 MORE = {1: 7, 3: 9, 5: 11, 7: 13, 9: 15, 11: 17}
-MANY = (25, 15)  # of one and of two random effects
+MANY = (61, 45, 25, 15)  # points, where a fit warns that its own are too few: the first that a model can have
 
 
 def scale_places(plain: Plain) -> list[int]:
@@ -225,6 +225,11 @@ def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, out
         outcome.add("other optimum of a coarse rule", text)
 
 
+def warned(results: Any) -> bool:
+    """Whether a fit says that its approximation of the likelihood is a coarse one."""
+    return any(issubclass(category, ml.QuadratureWarning) for category, _ in results.fit.verdict.remarks)
+
+
 def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
     """Whether the better optimum is one with more points, too: many, where the fit itself warns that its are too few.
 
@@ -232,18 +237,19 @@ def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
     """
     if results.fit.is_linear or not results.model.random_terms:
         return True
-    warned = any(issubclass(category, ml.QuadratureWarning) for category, _ in results.fit.verdict.remarks)
+    doubtful = warned(results)
     q = sum(len(t.names) for t in results.model.random_terms)
     points = MORE.get(results.n_quadrature, results.n_quadrature + 4)
     if q > 2:
         points = 5 if results.n_quadrature == 1 else results.n_quadrature + 2
-    elif warned:
-        points = max(points, MANY[q - 1])
-    options = made.options() | {"n_quadrature": points}
-    try:
-        one, two = (model.fit(**options, start=r.fit.psi) for r in (results, best))
-    except ValueError:
-        return not warned
+    for more in (*(MANY if doubtful and q <= 2 else ()), points):
+        try:
+            one, two = (model.fit(**made.options() | {"n_quadrature": more}, start=r.fit.psi) for r in (results, best))
+            break
+        except ValueError:
+            continue
+    else:
+        return not doubtful
     if two.llf > one.llf + GAP_LIMIT:
         return True
     if abs(two.llf - one.llf) > GAP_LIMIT:

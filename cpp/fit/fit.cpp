@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "fit/quadrature_check.hpp"
 #include "fit/start.hpp"
 #include "likelihood/choice/objective.hpp"
 #include "likelihood/joint/objective.hpp"
@@ -34,16 +35,6 @@ constexpr double cheaper = 4.0;       // of Laplace's approximation, for it to l
 constexpr int points_of_loadings = 7;
 constexpr double rows_per_parameter = 200.0;  // of a first round where there are loadings
 
-/// Nodes per cluster; of nested factors those of an inner unit for each of the outer level's.
-double node_count(const model::Model& model, int points) {
-  double nodes = 1.0;
-  if (points > 1)
-    for (std::size_t f = 0; f < model.factors().size(); ++f)
-      nodes *= static_cast<double>(
-          numeric::node_count(points, static_cast<int>(model::spherical_effects(model, static_cast<int>(f)).size())));
-  return nodes;
-}
-
 bool has_loadings(const model::Model& model) {
   return std::any_of(model.terms().begin(), model.terms().end(),
                      [](const auto& term) { return term.structure->has_loadings(); });
@@ -64,48 +55,6 @@ int subsample_stride(const model::Model& model) {
   const double by_clusters = static_cast<double>(model.n_clusters()) / least_subsample_clusters;
   const int stride = std::min(start_stride(model), static_cast<int>(by_clusters));
   return stride >= (loadings ? 4 : 8) ? stride : 1;
-}
-
-bool has_quadrature(const model::Model& model) {
-  if (model.q() == 0) return false;
-  return model.factors().size() == 1 || (model.nesting() && !model.has_sets() && !model.several_predictors());
-}
-
-/// More points than the fit's, as many as the limit allows; 0 when it allows none.
-int check_points(const model::Model& model, int points) {
-  if (!has_quadrature(model)) return 0;
-  const int wanted = model.q() == 1 || node_count(model, 2) == 2.0 ? points + 4 : points + 2;
-  if (node_count(model, wanted) <= 4096.0) return wanted;
-  return node_count(model, points + 1) <= 4096.0 ? points + 1 : 0;
-}
-
-QuadratureCheck check_quadrature(const model::Model& model, const model::Response& response, const FitOptions& options,
-                                 const search::Optimum& optimum, const Eigen::MatrixXd& covariance,
-                                 const likelihood::Monitor& monitor,
-                                 const std::shared_ptr<likelihood::SparseRows>& rows) {
-  QuadratureCheck check;
-  check.exact = model.is_exact();
-  check.n_points = check.exact ? options.n_quadrature : check_points(model, options.n_quadrature);
-  check.shift = Eigen::VectorXd::Zero(optimum.psi.size());
-  if (check.exact || check.n_points == 0) return check;
-  const auto finer = make_objective(model, response, check.n_points, options.threads, monitor,
-                                    likelihood::Derivatives::gradient, options.most_bytes, rows);
-  std::vector<double> modes = optimum.modes;
-  likelihood::Sums sums;
-  if (!finer->evaluate(optimum.psi, modes, sums)) {
-    check.change_deviance = std::numeric_limits<double>::quiet_NaN();
-    check.shift.setConstant(std::numeric_limits<double>::quiet_NaN());
-    return check;
-  }
-  check.change_deviance = -2.0 * (sums.value - optimum.sums.value);
-  const Eigen::VectorXd change = sums.gradient - optimum.sums.gradient;
-  for (Eigen::Index a = 0; a < change.size(); ++a) {
-    double shift = 0.0;
-    for (Eigen::Index b = 0; b < change.size(); ++b)
-      if (!std::isnan(covariance(b, b))) shift += covariance(a, b) * change[b];
-    check.shift[a] = std::isnan(covariance(a, a)) ? covariance(a, a) : shift / std::sqrt(covariance(a, a));
-  }
-  return check;
 }
 
 /// M C M', where NaN rows of C (parameters at the boundary) stay NaN and reach no other.

@@ -16,9 +16,9 @@ from .folded import folded
 from .natural import Natural
 from .parameters import Parts, is_exact, is_linear, parts
 from .quadrature import check_points
-from .spread import link_range, most_spread
+from .spread import LARGE_SPREAD, link_range, most_spread
 from .vanishing_rows import NO_INFORMATION, SMALL
-from .verdict import LARGE_SPREAD, LEAST_EIGENVALUE, Verdict, judge
+from .verdict import LEAST_EIGENVALUE, Verdict, judge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

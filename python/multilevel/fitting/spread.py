@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..design.random_terms import RandomTerm
 
 MOVES = (0.1, 0.9)  # between these probabilities a link's range is
+# Of the standard deviation of what random effects add to a linear predictor, in ranges of its link: worth
+# asking whether it has a bound. A standard deviation of 5 with the logit link.
+LARGE_SPREAD = 1.14
 
 
 def spreads(

@@ -16,6 +16,7 @@ from ..errors import (
     SingularFitWarning,
     warn_caller,
 )
+from .approximation import doubt
 from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
 from .quadrature import allows_quadrature
@@ -26,7 +27,7 @@ from .separation import (
     separating_columns,
     sides,
 )
-from .spread import link_range, spreads
+from .spread import LARGE_SPREAD, link_range, spreads
 from .vanishing_rows import NO_INFORMATION, SMALL, vanishing_rows
 
 if TYPE_CHECKING:
@@ -36,13 +37,10 @@ if TYPE_CHECKING:
     from ..design.design import Design
     from ..family.parameters import Parameter
     from ..family.registry import Family
-    from .certificate import BoundaryScore, Certificate, QuadratureCheck
+    from .certificate import BoundaryScore, Certificate
     from .parameters import Parts, is_linear
 
-# Of the standard deviation of what random effects add to a linear predictor, in ranges of its link (`spread`): worth
-# asking whether it has a bound. A standard deviation of 5 with the logit link.
-LARGE_SPREAD = 1.14
-UNTOLD = 10.0  # of a coefficient's standard error, in the same ranges: worth asking whether columns separate
+UNTOLD = 10.0  # of a coefficient's standard error, in ranges of its link: worth asking whether columns separate
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 # Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
 # what the fixed part leaves, where the information on its logarithm (about twice the degrees of freedom anywhere else)
@@ -52,7 +50,6 @@ VANISHING = ("converged", "no_increase", "iteration_limit", "divergence")
 ROUNDING, MOST_ROUNDING = 5e-8, 5.0  # SMALL and NO_INFORMATION are as of rows
 GONE, HARDLY_LEFT, UNSETTLED = 1e-5, 1e-3, 1e-6
 EXACT_DISPERSION = 1e-6  # of families whose dispersion has no unit: more is no exact fit, whatever a search took it for
-LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
 
 
 @dataclass(frozen=True)
@@ -111,9 +108,9 @@ def judge(
             for own in family.parameters
             if own.name in parts.phi and own.is_at_limit(parts.phi[own.name])
         ]
-    moved = unsettled or _moved(certificate.quadrature, parts.names)
-    if status == "converged" and moved:
-        remarks.append((QuadratureWarning, moved))
+    doubtful = unsettled or doubt(design, family, certificate.quadrature, parts)
+    if status == "converged" and doubtful:
+        remarks.append((QuadratureWarning, doubtful))
     return Verdict(status == "converged", status, message, tuple(remarks), unbounded)
 
 
@@ -184,18 +181,6 @@ def _trouble(family: Family, parts: Parts) -> str:
     phi = [own.phi(known[own.name]) if own.name in known else np.nan for own in family.parameters]
     text = family._core.trouble(phi)
     return f". {text[0].upper()}{text[1:]}" if text else ""
-
-
-def _moved(check: QuadratureCheck | None, names: tuple[str, ...]) -> str:
-    """What is said where more quadrature points would move an estimate."""
-    if check is None or not check.largest_shift > LARGEST_SHIFT:
-        return ""
-    moved = names[int(np.nanargmax(np.abs(check.shift_se)))]
-    return (
-        f"with {check.n_points} quadrature points the estimate of '{moved}' would move by about "
-        f"{check.largest_shift:.2g} standard errors (limit {LARGEST_SHIFT}): "
-        "use n_quadrature='auto', or more points"
-    )
 
 
 def _separated_groups(design: Design, factor: str, record: FitRecord) -> str:
