@@ -19,11 +19,14 @@ from .workers import run
 PER_RUN = 1_000_000  # seeds of a run
 
 
-def seeds(first: int, only: str | None, most: int | None, families: list[str] | None = None) -> Iterator[int]:
-    """Seeds of a run; those of other kinds than `only` and of other families are passed over."""
+def seeds(
+    first: int, only: str | None, most: int | None, families: list[str] | None = None, about: str | None = None
+) -> Iterator[int]:
+    """Seeds of a run; those of other kinds than `only`, of other families and subjects are passed over."""
     seed, given = first * PER_RUN, 0
     while most is None or given < most:
         wanted = only is None or recipe.kind_of(seed) == only
+        wanted = wanted and (about is None or recipe.subject_of(seed) == about)
         if wanted and (families is None or recipe.family_of(seed) in families):
             given += 1
             yield seed
@@ -54,6 +57,7 @@ def arguments() -> argparse.ArgumentParser:
         choices=sorted({family for family, _ in (*recipe.LINKS, *recipe.MORE_LINKS)}),
         help="one family; may be repeated",
     )
+    parser.add_argument("--about", choices=recipe.SUBJECTS, help="one subject: see `recipe.SUBJECTS`")
     parser.add_argument("--replay", type=int, help="one fit, by its own seed, with every check")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1, help="of a fit, for tools that watch threads")
@@ -98,7 +102,7 @@ def main() -> None:
         return
     minutes = options.minutes or (10.0 if options.fits is None else float("inf"))
     effort = Effort(thorough=options.thorough, seconds=options.seconds, threads=options.threads)
-    todo = seeds(options.seed, options.only, options.fits, options.family)
+    todo = seeds(options.seed, options.only, options.fits, options.family, options.about)
     outcomes: list[Outcome] = []
     signal.signal(signal.SIGTERM, _stopped)
     try:

@@ -185,7 +185,11 @@ OF_TRAITS = (  # families, links, and what is drawn for items
     ("poisson", "log", ""),
     ("gaussian", "identity", "dispersion of items"),
 )
-UNSHIFTED = ("cumulative", *STAGES, "mixed", "multinomial", "conditional")  # without an intercept, or one near zero
+CATEGORIES = ("cumulative", *STAGES, "multinomial", "conditional")
+# What a fit is about: the mean alone; other distributions, and what modifies a family; categories, latent traits, and
+# rows with families of their own or in Python.
+SUBJECTS = ("means", "distributions", "categories")
+UNSHIFTED = (*CATEGORIES, "mixed")  # without an intercept, or one near zero
 WIDE = tuple((family, "log") for family in RATES)  # links of a mean without a domain
 
 
@@ -246,6 +250,19 @@ def several_of(seed: int) -> dict[str, tuple[tuple[str, str], ...]]:
 def family_of(seed: int) -> str:
     """The family of a seed."""
     return draw(np.random.default_rng(seed), seed).family
+
+
+def subject(kind: str, family: str, _: str = "", part: str = "") -> str:
+    """Which of `SUBJECTS` a kind of design, a family, a link and a part are."""
+    if family in (*CATEGORIES, "mixed", "log_logistic") or kind in TRAITS:
+        return "categories"
+    return "means" if family in ("gaussian", "binomial", "poisson") and not part else "distributions"
+
+
+def subject_of(seed: int) -> str:
+    """The subject of a seed."""
+    drawn = draw(np.random.default_rng(seed), seed)
+    return subject(drawn.kind, drawn.family, drawn.link, drawn.part)
 
 
 def _pick(rng: np.random.Generator, shares: dict[Any, float]) -> Any:

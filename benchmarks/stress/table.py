@@ -8,11 +8,10 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from .outcome import BAD, Outcome
-from .recipe import KINDS, STAGES, TRAITS
+from .recipe import KINDS, SUBJECTS, TRAITS, subject
 
 LEAST_SECONDS = 0.002  # clocks of processes are coarse
 OUT_OF_TIME = ("fit out of time", "checks out of time")
-CATEGORIES = ("cumulative", *STAGES, "multinomial", "conditional", "mixed", "log_logistic")
 COLUMNS = {
     "fits": lambda o: o is not None,
     "certified": lambda o: o.status == "converged",
@@ -52,15 +51,6 @@ def mark_slow(outcomes: list[Outcome]) -> None:
                 )
 
 
-def subject(o: Outcome) -> str:
-    """What a fit is about: ordinary means, other distributions, or categories and what else has families of its own."""
-    family, _, *part = o.model.split()
-    if family in CATEGORIES or o.kind in TRAITS:
-        return "categories, traits, kinds of rows, densities in Python"
-    ordinary = family in ("gaussian", "binomial", "poisson") and not part
-    return "means alone" if ordinary else "other distributions, modified families"
-
-
 def row(name: str, outcomes: list[Outcome]) -> str:
     counts = [sum(test(o) for o in outcomes) for test in COLUMNS.values()]
     evaluations = [o.evaluations for o in outcomes if o.evaluations] or [0]
@@ -77,7 +67,10 @@ def report(outcomes: list[Outcome]) -> str:
         if own:
             lines.append(row(kind, own))
     lines.append(row("all", outcomes))
-    lines += [row(own, [o for o in outcomes if subject(o) == own]) for own in sorted(set(map(subject, outcomes)))]
+    for about in SUBJECTS:
+        own = [o for o in outcomes if subject(o.kind, *o.model.split(maxsplit=2)) == about]
+        if own:
+            lines.append(row(f"about {about}", own))
     lines += [row(model, [o for o in outcomes if o.model == model]) for model in sorted({o.model for o in outcomes})]
     compared = sum(o.compared for o in outcomes)
     seconds = sum(o.checked_seconds for o in outcomes) / max(1, len(outcomes))
