@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "linear_algebra/dense.hpp"
 #include "search/bounds.hpp"
 
 namespace multilevel::search {
@@ -118,7 +119,7 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
     if (term.structure->kind() == covariance::Kind::scaled || term.structure->has_loadings()) return true;
     const Eigen::MatrixXd factor =
         objective.layout().term_factor(static_cast<int>(t), optimum.psi.data() + objective.n_beta());
-    const Eigen::MatrixXd sigma = factor * factor.transpose();
+    const Eigen::MatrixXd sigma = linear_algebra::times_transposed(factor, factor);
     for (int a = 0; a < term.q; ++a) {
       if (!linear && sigma(a, a) > large_effect * large_effect) return true;
       for (int b = 0; b < a; ++b)
