@@ -39,16 +39,20 @@ fit::ContributionRecord contributions(const model::Model& m, const DoubleArray& 
 
 void bind_contributions(py::module_& module) {
   using Record = fit::ContributionRecord;
-  py::class_<Record>(module, "ContributionRecord")
-      .def_readonly("good", &Record::good)
-      .def_readonly("loglik", &Record::value)
-      .def_property_readonly("gradient", [](const Record& r) { return Eigen::MatrixXd(r.gradient.transpose()); })
-      .def_readonly("level_part", &Record::level_part)
-      .def_readonly("leading", &Record::leading)
-      .def_property_readonly("mean", [](const Record& r) { return per_level(r.mean, false); })
-      .def_property_readonly("covariance", [](const Record& r) { return per_level(r.covariance, true); })
-      .def_property_readonly("third", [](const Record& r) { return per_level(r.third, false); })
-      .def_property_readonly("fourth", [](const Record& r) { return per_level(r.fourth, false); });
+  py::class_<Record> record(module, "ContributionRecord");
+  add_attributes<Record>(
+      record,
+      {
+          {"good", [](const Record& r) { return copied(r.good); }},
+          {"loglik", [](const Record& r) { return copied(r.value); }},
+          {"gradient", [](const Record& r) -> py::object { return py::cast(Eigen::MatrixXd(r.gradient.transpose())); }},
+          {"level_part", [](const Record& r) { return copied(r.level_part); }},
+          {"leading", [](const Record& r) { return copied(r.leading); }},
+          {"mean", [](const Record& r) -> py::object { return per_level(r.mean, false); }},
+          {"covariance", [](const Record& r) -> py::object { return per_level(r.covariance, true); }},
+          {"third", [](const Record& r) -> py::object { return per_level(r.third, false); }},
+          {"fourth", [](const Record& r) -> py::object { return per_level(r.fourth, false); }},
+      });
   module.def("contributions", &contributions, py::arg("model"), py::arg("response"), py::arg("psi"),
              py::arg("n_quadrature") = 1, py::arg("moments") = false, py::arg("row_part") = py::none(),
              py::arg("n_parts") = 0, py::arg("threads") = 0, py::arg("most_bytes") = 0.0,

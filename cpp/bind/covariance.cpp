@@ -51,14 +51,15 @@ py::array_t<double> jacobian(const Bound& b, const Eigen::VectorXd& theta) {
 }  // namespace
 
 void bind_covariance(py::module_& module) {
-  py::class_<Bound>(module, "Structure")
-      .def(py::init<const std::string&, int>(), py::arg("name"), py::arg("q"))
-      .def_property_readonly("name", [](const Bound& b) { return b.structure->name(); })
-      .def_property_readonly("n_theta", [](const Bound& b) { return b.structure->n_theta(b.q); })
-      .def_property_readonly(
-          "labels", [](const Bound& b) { return b.structure->labels(b.q); },
-          "What each theta is: \"entry ROW COLUMN\", \"sd ROW\", \"sd\" or \"correlation\".")
-      .def("factor", &factor, py::arg("theta"), "The lower factor L of the covariance L L', (q, q).")
+  py::class_<Bound> structure(module, "Structure");
+  structure.def(py::init<const std::string&, int>(), py::arg("name"), py::arg("q"));
+  add_attributes<Bound>(structure, {
+                                       {"name", [](const Bound& b) { return copied(b.structure->name()); }},
+                                       {"n_theta", [](const Bound& b) { return copied(b.structure->n_theta(b.q)); }},
+                                       // what each theta is: "entry ROW COLUMN", "sd ROW", "sd" or "correlation"
+                                       {"labels", [](const Bound& b) { return copied(b.structure->labels(b.q)); }},
+                                   });
+  structure.def("factor", &factor, py::arg("theta"), "The lower factor L of the covariance L L', (q, q).")
       .def("jacobian", &jacobian, py::arg("theta"), "dL / dtheta, (n_theta, q, q).");
 }
 

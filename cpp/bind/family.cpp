@@ -160,9 +160,8 @@ py::dict derivatives(const Family& f, const DoubleArray& eta, const DoubleArray&
 }
 
 /// A moment of the response in each row; phi holds the family's parameters once (n_phi) or for each row (n, n_phi).
-py::array_t<double> moment(const Family& f, const DoubleArray& eta, const DoubleArray& phi,
-                           const std::optional<DoubleArray>& second,
-                           double (Family::*of)(double, const double*, double) const) {
+py::object moment(const Family& f, const DoubleArray& eta, const DoubleArray& phi,
+                  const std::optional<DoubleArray>& second, double (Family::*of)(double, const double*, double) const) {
   const auto n_phi = static_cast<py::ssize_t>(f.n_phi());
   const bool by_row = phi.ndim() == 2;
   if (phi.ndim() < 1 || phi.ndim() > 2 || phi.shape(phi.ndim() - 1) != n_phi || (by_row && phi.shape(0) != eta.size()))
@@ -178,8 +177,8 @@ py::array_t<double> moment(const Family& f, const DoubleArray& eta, const Double
 }
 
 /// The least upper bounds of the rows' log densities over eta, as `value` of derivatives().
-py::array_t<double> supremum(const Family& f, const DoubleArray& y, const DoubleArray& second,
-                             const DoubleArray& weights, const DoubleArray& phi) {
+py::object supremum(const Family& f, const DoubleArray& y, const DoubleArray& second, const DoubleArray& weights,
+                    const DoubleArray& phi) {
   const PhiArray at(f, phi, y.size());
   const Prepared data(f, y, second, weights, at);
   py::array_t<double> result(y.size());
@@ -203,10 +202,118 @@ py::object bounds(const Family& f, const DoubleArray& y, const DoubleArray& seco
   return result;
 }
 
+// Functions of a family and arrays, each of one type for all that take as many: see Attribute.
+
+py::object mean(const Family& f, const DoubleArray& eta) {
+  return map(eta, [&](double x) { return f.mean(x); });
+}
+
+py::object link_of_mean(const Family& f, const DoubleArray& mu) {
+  return map(mu, [&](double x) { return f.link_of_mean(x); });
+}
+
+py::object dispersion(const Family& f, const DoubleArray& phi) {
+  const py::ssize_t n = phi.ndim() == 2 ? phi.shape(0) : 1;
+  const PhiArray at(f, phi, n);
+  py::array_t<double> result(n);
+  for (py::ssize_t i = 0; i < n; ++i) result.mutable_data()[i] = f.dispersion(at[i]);
+  return result;
+}
+
+py::object trouble(const Family& f, const DoubleArray& phi) {
+  const PhiArray at(f, phi, 1);
+  return copied(f.trouble(at[0]));
+}
+
+py::object variance(const Family& f, const DoubleArray& mu, const DoubleArray& phi) {
+  const PhiArray at(f, phi, mu.size());
+  py::ssize_t row = 0;
+  return map(mu, [&](double x) { return f.variance(x, at[row++]); });
+}
+
+py::object variance_ratio(const Family& f, const DoubleArray& trials, const DoubleArray& phi) {
+  const PhiArray at(f, phi, trials.size());
+  py::ssize_t row = 0;
+  return map(trials, [&](double x) { return f.variance_ratio(x, at[row++]); });
+}
+
+py::object unit_deviance(const Family& f, const DoubleArray& y, const DoubleArray& mu, const DoubleArray& phi) {
+  if (y.size() != mu.size()) throw std::invalid_argument("y and mu must have the same length");
+  const PhiArray at(f, phi, y.size());
+  py::ssize_t row = 0;
+  return map(y, [&](double x) {
+    const double* own = at[row];
+    return f.unit_deviance(x, mu.data()[row++], own);
+  });
+}
+
+py::object response_mean(const Family& f, const DoubleArray& eta, const DoubleArray& phi,
+                         const std::optional<DoubleArray>& second) {
+  return moment(f, eta, phi, second, &Family::response_mean);
+}
+
+py::object response_variance(const Family& f, const DoubleArray& eta, const DoubleArray& phi,
+                             const std::optional<DoubleArray>& second) {
+  return moment(f, eta, phi, second, &Family::response_variance);
+}
+
+py::object parameters(const Family& f) {
+  py::list list;
+  for (const auto& own : f.parameters()) {
+    py::dict facts;
+    facts["name"] = own.name;
+    facts["meaning"] = own.meaning;
+    facts["limit"] = own.limit;
+    facts["lower_limit"] = own.lower_limit;
+    facts["becomes"] = own.becomes;
+    facts["scale"] = scale_name(own.scale);
+    facts["part"] = own.part;
+    list.append(facts);
+  }
+  return list;
+}
+
+void add_facts(py::class_<Family, std::shared_ptr<Family>>& family) {
+  add_attributes<Family>(
+      family, {
+                  {"name", [](const Family& f) { return copied(f.name()); }},
+                  {"link", [](const Family& f) { return copied(f.link()); }},
+                  {"support", [](const Family& f) { return copied(std::string(support_name(f.support()))); }},
+                  {"zero", [](const Family& f) { return copied(f.zero_part()); }},
+                  {"mass_at_zero", [](const Family& f) { return copied(f.mass_at_zero()); }},
+                  {"modifiers", [](const Family& f) { return copied(family::modifiers(f)); }},
+                  {"reference", [](const Family& f) { return copied(f.reference()); }},
+                  {"has_residual", [](const Family& f) { return copied(f.has_residual()); }},
+                  {"parameters", &parameters},
+                  {"is_linear", [](const Family& f) { return copied(f.is_linear()); }},
+                  {"all_thresholds", [](const Family& f) { return copied(f.all_thresholds()); }},
+                  {"log_concave", [](const Family& f) { return copied(f.log_concave()); }},
+                  {"two_numbers", [](const Family& f) { return copied(f.two_numbers()); }},
+              });
+}
+
+void add_functions(py::class_<Family, std::shared_ptr<Family>>& family) {
+  family.def("trouble", &trouble, py::arg("phi"))
+      .def("mean", &mean, py::arg("eta"))
+      .def("link_of_mean", &link_of_mean, py::arg("mu"))
+      .def("dispersion", &dispersion, py::arg("phi"))
+      .def("variance", &variance, py::arg("mu"), py::arg("phi"))
+      .def("variance_ratio", &variance_ratio, py::arg("trials"), py::arg("phi"))
+      .def("unit_deviance", &unit_deviance, py::arg("y"), py::arg("mu"), py::arg("phi"))
+      .def("supremum", &supremum, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
+      .def("bounds", &bounds, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
+      .def("response_mean", &response_mean, py::arg("eta"), py::arg("phi"), py::arg("second").none(true) = py::none())
+      .def("response_variance", &response_variance, py::arg("eta"), py::arg("phi"),
+           py::arg("second").none(true) = py::none())
+      .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("second"), py::arg("weights"),
+           py::arg("phi"), py::arg("order") = "full");
+}
+
 }  // namespace
 
 void bind_family(py::module_& module) {
-  py::class_<Family, std::shared_ptr<Family>>(module, "Family")
+  py::class_<Family, std::shared_ptr<Family>> family(module, "Family");
+  family
       .def(py::init([](const std::string& name, const std::string& link, const std::string& zero, int categories) {
              auto made = family::make_family(name, link, zero);
              return categories > 2 && made->all_thresholds() ? made->of_categories(categories) : std::move(made);
@@ -215,103 +322,9 @@ void bind_family(py::module_& module) {
       .def_static("of", &python_family, py::arg("callbacks"),
                   "A family whose density is computed in Python: see multilevel.family.callbacks.Callbacks.")
       .def_static("by_row", &family::make_by_row, py::arg("names"), py::arg("members"),
-                  "Rows of several kinds, each with a family of its own.")
-      .def_property_readonly("name", &Family::name)
-      .def_property_readonly("link", &Family::link)
-      .def_property_readonly("support", [](const Family& f) { return support_name(f.support()); })
-      .def_property_readonly("zero", &Family::zero_part)
-      .def_property_readonly("mass_at_zero", &Family::mass_at_zero)
-      .def_property_readonly("modifiers", [](const Family& f) { return family::modifiers(f); })
-      .def_property_readonly("reference", &Family::reference)
-      .def_property_readonly("has_residual", &Family::has_residual)
-      .def_property_readonly("parameters",
-                             [](const Family& f) {
-                               py::list list;
-                               for (const auto& own : f.parameters()) {
-                                 py::dict facts;
-                                 facts["name"] = own.name;
-                                 facts["meaning"] = own.meaning;
-                                 facts["limit"] = own.limit;
-                                 facts["lower_limit"] = own.lower_limit;
-                                 facts["becomes"] = own.becomes;
-                                 facts["scale"] = scale_name(own.scale);
-                                 facts["part"] = own.part;
-                                 list.append(facts);
-                               }
-                               return list;
-                             })
-      .def_property_readonly("is_linear", &Family::is_linear)
-      .def_property_readonly("all_thresholds", &Family::all_thresholds)
-      .def_property_readonly("log_concave", &Family::log_concave)
-      .def_property_readonly("two_numbers", &Family::two_numbers)
-      .def(
-          "trouble",
-          [](const Family& f, const DoubleArray& phi) {
-            const PhiArray at(f, phi, 1);
-            return f.trouble(at[0]);
-          },
-          py::arg("phi"))
-      .def("supremum", &supremum, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
-      .def("bounds", &bounds, py::arg("y"), py::arg("second"), py::arg("weights"), py::arg("phi"))
-      .def(
-          "mean", [](const Family& f, const DoubleArray& eta) { return map(eta, [&](double x) { return f.mean(x); }); },
-          py::arg("eta"))
-      .def(
-          "link_of_mean",
-          [](const Family& f, const DoubleArray& mu) { return map(mu, [&](double x) { return f.link_of_mean(x); }); },
-          py::arg("mu"))
-      .def(
-          "variance",
-          [](const Family& f, const DoubleArray& mu, const DoubleArray& phi) {
-            const PhiArray at(f, phi, mu.size());
-            py::ssize_t row = 0;
-            return map(mu, [&](double x) { return f.variance(x, at[row++]); });
-          },
-          py::arg("mu"), py::arg("phi"))
-      .def(
-          "variance_ratio",
-          [](const Family& f, const DoubleArray& trials, const DoubleArray& phi) {
-            const PhiArray at(f, phi, trials.size());
-            py::ssize_t row = 0;
-            return map(trials, [&](double x) { return f.variance_ratio(x, at[row++]); });
-          },
-          py::arg("trials"), py::arg("phi"))
-      .def(
-          "dispersion",
-          [](const Family& f, const DoubleArray& phi) {
-            const py::ssize_t n = phi.ndim() == 2 ? phi.shape(0) : 1;
-            const PhiArray at(f, phi, n);
-            py::array_t<double> result(n);
-            for (py::ssize_t i = 0; i < n; ++i) result.mutable_data()[i] = f.dispersion(at[i]);
-            return result;
-          },
-          py::arg("phi"))
-      .def(
-          "unit_deviance",
-          [](const Family& f, const DoubleArray& y, const DoubleArray& mu, const DoubleArray& phi) {
-            if (y.size() != mu.size()) throw std::invalid_argument("y and mu must have the same length");
-            const PhiArray at(f, phi, y.size());
-            py::ssize_t row = 0;
-            return map(y, [&](double x) {
-              const double* own = at[row];
-              return f.unit_deviance(x, mu.data()[row++], own);
-            });
-          },
-          py::arg("y"), py::arg("mu"), py::arg("phi"))
-      .def(
-          "response_mean",
-          [](const Family& f, const DoubleArray& eta, const DoubleArray& phi,
-             const std::optional<DoubleArray>& second) { return moment(f, eta, phi, second, &Family::response_mean); },
-          py::arg("eta"), py::arg("phi"), py::arg("second").none(true) = py::none())
-      .def(
-          "response_variance",
-          [](const Family& f, const DoubleArray& eta, const DoubleArray& phi,
-             const std::optional<DoubleArray>& second) {
-            return moment(f, eta, phi, second, &Family::response_variance);
-          },
-          py::arg("eta"), py::arg("phi"), py::arg("second").none(true) = py::none())
-      .def("derivatives", &derivatives, py::arg("eta"), py::arg("y"), py::arg("second"), py::arg("weights"),
-           py::arg("phi"), py::arg("order") = "full");
+                  "Rows of several kinds, each with a family of its own.");
+  add_facts(family);
+  add_functions(family);
 
   module.def(
       "families",

@@ -119,7 +119,7 @@ std::string ending_name(search::Ending ending) {
 
 /// A vector (m, P) or a symmetric matrix (m, P, P) of each record.
 template <class Values>
-DoubleArray stacked(const fit::ManyRecords& many, Values FitRecord::* which) {
+py::object stacked(const fit::ManyRecords& many, Values FitRecord::* which) {
   const bool matrix = std::is_same_v<Values, Eigen::MatrixXd>;
   const auto m = static_cast<py::ssize_t>(many.records.size());
   const auto size = m > 0 ? (many.records.front().*which).rows() : 0;
@@ -132,118 +132,129 @@ DoubleArray stacked(const fit::ManyRecords& many, Values FitRecord::* which) {
   return array;
 }
 
-template <class Function>
-DoubleArray number(const fit::ManyRecords& many, Function of) {
+py::object number(const fit::ManyRecords& many, double (*of)(const FitRecord&)) {
   DoubleArray array(static_cast<py::ssize_t>(many.records.size()));
   double* to = array.mutable_data();
   for (const auto& record : many.records) *to++ = of(record);
   return array;
 }
 
+py::object projection(const FitRecord& r) {
+  py::list list;
+  for (std::size_t f = 0; f < r.projection.size(); ++f) {
+    const auto& own = r.projection[f];  // p x (q n_levels)
+    const auto q = r.modes[f].rows(), levels = r.modes[f].cols();
+    DoubleArray array({levels, q, own.rows()});
+    std::copy(own.data(), own.data() + own.size(), array.mutable_data());
+    list.append(array);
+  }
+  return list;
+}
+
+py::object boundary(const FitRecord& r) {
+  py::list scores;
+  for (const auto& s : r.boundary) scores.append(py::make_tuple(s.term, s.coefficient, s.score));
+  return scores;
+}
+
+py::object quadrature(const FitRecord& r) {
+  const auto& q = r.quadrature;
+  return py::make_tuple(q.n_points, q.exact, q.change_deviance, q.shift);
+}
+
+py::object trace(const FitRecord& r) {
+  py::list rows;
+  for (const auto& i : r.trace) rows.append(py::make_tuple(i.value, i.gain, i.step));
+  return rows;
+}
+
+py::object other_starts(const FitRecord& r) {
+  py::list rows;
+  for (const auto& s : r.other_starts) rows.append(py::make_tuple(s.name, s.value));
+  return rows;
+}
+
+void bind_record(py::module_& module) {
+  using R = FitRecord;
+  py::class_<R> record(module, "FitRecord");
+  add_attributes<R>(
+      record,
+      {
+          {"psi", [](const R& r) { return copied(r.psi); }},
+          {"loglik", [](const R& r) { return copied(r.value); }},
+          {"gradient", [](const R& r) { return copied(r.gradient); }},
+          {"hessian", [](const R& r) { return copied(r.hessian); }},
+          {"covariance", [](const R& r) { return copied(r.covariance); }},
+          {"beta_covariance", [](const R& r) { return copied(r.beta_covariance); }},
+          {"eigenvalues", [](const R& r) { return copied(r.eigenvalues); }},
+          {"step", [](const R& r) { return copied(r.step); }},
+          {"predicted_gain", [](const R& r) { return copied(r.gain); }},
+          {"boundary", &boundary},
+          {"quadrature", &quadrature},
+          {"modes", [](const R& r) -> py::object { return per_level(r.modes, false); }},
+          {"mode_covariance", [](const R& r) -> py::object { return per_level(r.mode_covariance, true); }},
+          {"projection", &projection},
+          {"ending", [](const R& r) { return copied(ending_name(r.ending)); }},
+          {"failed_level", [](const R& r) -> py::object { return py::make_tuple(r.failed_factor, r.failed_level); }},
+          {"n_evaluations", [](const R& r) { return copied(r.evaluations); }},
+          {"n_start_evaluations", [](const R& r) { return copied(r.start_evaluations); }},
+          {"n_other_evaluations", [](const R& r) { return copied(r.other_evaluations); }},
+          {"trace", &trace},
+          {"other_starts", &other_starts},
+          {"seconds", [](const R& r) { return copied(r.seconds); }},
+      });
+}
+
+double least_eigenvalue(const FitRecord& r) {
+  return r.eigenvalues.size() > 0 ? r.eigenvalues.minCoeff() : std::numeric_limits<double>::quiet_NaN();
+}
+
+double last_information(const FitRecord& r) {
+  const auto last = r.hessian.rows() - 1;
+  return last < 0 ? 0.0 : -r.hessian(last, last);
+}
+
+double all_evaluations(const FitRecord& r) {
+  return static_cast<double>(r.evaluations + r.start_evaluations + r.other_evaluations);
+}
+
+py::object endings(const fit::ManyRecords& many) {
+  py::list names;
+  for (const auto& own : many.records) names.append(ending_name(own.ending));
+  return names;
+}
+
+void bind_many_records(py::module_& module) {
+  using Many = fit::ManyRecords;
+  using R = FitRecord;
+  py::class_<Many> records(module, "ManyRecords");
+  records.def("__len__", [](const Many& m) { return m.records.size(); })
+      .def(
+          "record", [](const Many& m, std::size_t j) -> const R& { return m.records.at(j); },
+          py::return_value_policy::reference_internal, py::arg("j"));
+  add_attributes<Many>(
+      records, {
+                   {"psi", [](const Many& m) { return stacked(m, &R::psi); }},
+                   {"covariance", [](const Many& m) { return stacked(m, &R::covariance); }},
+                   {"beta_covariance", [](const Many& m) { return stacked(m, &R::beta_covariance); }},
+                   {"gradient", [](const Many& m) { return stacked(m, &R::gradient); }},
+                   {"loglik", [](const Many& m) { return number(m, [](const R& r) { return r.value; }); }},
+                   {"predicted_gain", [](const Many& m) { return number(m, [](const R& r) { return r.gain; }); }},
+                   {"least_eigenvalue", [](const Many& m) { return number(m, &least_eigenvalue); }},
+                   {"last_information", [](const Many& m) { return number(m, &last_information); }},
+                   {"n_evaluations", [](const Many& m) { return number(m, &all_evaluations); }},
+                   {"singular",
+                    [](const Many& m) { return number(m, [](const R& r) { return r.boundary.empty() ? 0.0 : 1.0; }); }},
+                   {"ending", &endings},
+                   {"refused", [](const Many& m) { return copied(m.refused); }},
+               });
+}
+
 }  // namespace
 
 void bind_fit(py::module_& module) {
-  py::class_<FitRecord>(module, "FitRecord")
-      .def_readonly("psi", &FitRecord::psi)
-      .def_readonly("loglik", &FitRecord::value)
-      .def_readonly("gradient", &FitRecord::gradient)
-      .def_readonly("hessian", &FitRecord::hessian)
-      .def_readonly("covariance", &FitRecord::covariance)
-      .def_readonly("beta_covariance", &FitRecord::beta_covariance)
-      .def_readonly("eigenvalues", &FitRecord::eigenvalues)
-      .def_readonly("step", &FitRecord::step)
-      .def_readonly("predicted_gain", &FitRecord::gain)
-      .def_property_readonly("boundary",
-                             [](const FitRecord& r) {
-                               std::vector<std::tuple<int, int, double>> scores;
-                               for (const auto& s : r.boundary) scores.emplace_back(s.term, s.coefficient, s.score);
-                               return scores;
-                             })
-      .def_property_readonly("quadrature",
-                             [](const FitRecord& r) {
-                               return py::make_tuple(r.quadrature.n_points, r.quadrature.exact,
-                                                     r.quadrature.change_deviance, r.quadrature.shift);
-                             })
-      .def_property_readonly("modes", [](const FitRecord& r) { return per_level(r.modes, false); })
-      .def_property_readonly("mode_covariance", [](const FitRecord& r) { return per_level(r.mode_covariance, true); })
-      .def_property_readonly("projection",
-                             [](const FitRecord& r) {
-                               py::list list;
-                               for (std::size_t f = 0; f < r.projection.size(); ++f) {
-                                 const auto& own = r.projection[f];  // p x (q n_levels)
-                                 const auto q = r.modes[f].rows(), levels = r.modes[f].cols();
-                                 DoubleArray array({levels, q, own.rows()});
-                                 std::copy(own.data(), own.data() + own.size(), array.mutable_data());
-                                 list.append(array);
-                               }
-                               return list;
-                             })
-      .def_property_readonly("ending", [](const FitRecord& r) { return ending_name(r.ending); })
-      .def_property_readonly("failed_level",
-                             [](const FitRecord& r) { return py::make_tuple(r.failed_factor, r.failed_level); })
-      .def_readonly("n_evaluations", &FitRecord::evaluations)
-      .def_readonly("n_start_evaluations", &FitRecord::start_evaluations)
-      .def_readonly("n_other_evaluations", &FitRecord::other_evaluations)
-      .def_property_readonly("trace",
-                             [](const FitRecord& r) {
-                               std::vector<std::tuple<double, double, std::string>> rows;
-                               for (const auto& i : r.trace) rows.emplace_back(i.value, i.gain, i.step);
-                               return rows;
-                             })
-      .def_property_readonly("other_starts",
-                             [](const FitRecord& r) {
-                               std::vector<std::tuple<std::string, double>> rows;
-                               for (const auto& s : r.other_starts) rows.emplace_back(s.name, s.value);
-                               return rows;
-                             })
-      .def_readonly("seconds", &FitRecord::seconds);
-
-  using fit::ManyRecords;
-  py::class_<ManyRecords>(module, "ManyRecords")
-      .def("__len__", [](const ManyRecords& r) { return r.records.size(); })
-      .def(
-          "record", [](const ManyRecords& r, std::size_t j) -> const FitRecord& { return r.records.at(j); },
-          py::return_value_policy::reference_internal, py::arg("j"))
-      .def_property_readonly("psi", [](const ManyRecords& r) { return stacked(r, &FitRecord::psi); })
-      .def_property_readonly("covariance", [](const ManyRecords& r) { return stacked(r, &FitRecord::covariance); })
-      .def_property_readonly("beta_covariance",
-                             [](const ManyRecords& r) { return stacked(r, &FitRecord::beta_covariance); })
-      .def_property_readonly("gradient", [](const ManyRecords& r) { return stacked(r, &FitRecord::gradient); })
-      .def_property_readonly("loglik",
-                             [](const ManyRecords& r) { return number(r, [](auto& own) { return own.value; }); })
-      .def_property_readonly("predicted_gain",
-                             [](const ManyRecords& r) { return number(r, [](auto& own) { return own.gain; }); })
-      .def_property_readonly("least_eigenvalue",
-                             [](const ManyRecords& r) {
-                               return number(r, [](auto& own) {
-                                 return own.eigenvalues.size() > 0 ? own.eigenvalues.minCoeff()
-                                                                   : std::numeric_limits<double>::quiet_NaN();
-                               });
-                             })
-      .def_property_readonly("last_information",
-                             [](const ManyRecords& r) {
-                               return number(r, [](auto& own) {
-                                 const auto last = own.hessian.rows() - 1;
-                                 return last < 0 ? 0.0 : -own.hessian(last, last);
-                               });
-                             })
-      .def_property_readonly(
-          "n_evaluations",
-          [](const ManyRecords& r) {
-            return number(r, [](auto& own) {
-              return static_cast<double>(own.evaluations + own.start_evaluations + own.other_evaluations);
-            });
-          })
-      .def_property_readonly(
-          "singular",
-          [](const ManyRecords& r) { return number(r, [](auto& own) { return own.boundary.empty() ? 0.0 : 1.0; }); })
-      .def_property_readonly("ending",
-                             [](const ManyRecords& r) {
-                               std::vector<std::string> names;
-                               for (const auto& own : r.records) names.push_back(ending_name(own.ending));
-                               return names;
-                             })
-      .def_readonly("refused", &ManyRecords::refused);
+  bind_record(module);
+  bind_many_records(module);
 
   py::register_exception<likelihood::TooLarge>(module, "TooLarge", PyExc_ValueError);
   module.attr("most_nodes") = fit::most_nodes;

@@ -145,23 +145,25 @@ DoubleArray linear_predictor(const Model& m, const Eigen::VectorXd& beta,
 }  // namespace
 
 void bind_model(py::module_& module) {
-  py::class_<Model>(module, "Model")
-      .def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("second").none(true),
-           py::arg("weights").none(true), py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"),
-           py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0, py::arg("phi") = std::vector<PhiTuple>(),
-           py::arg("variables") = std::vector<int>(), py::arg("zero") = "", py::arg("own_family") = FamilyPointer(),
-           py::arg("thresholds") = Eigen::MatrixXd(), py::arg("sets") = std::nullopt,
-           py::arg("centres") = std::vector<int>())
-      .def_property_readonly("n_rows", &Model::n_rows)
-      .def_property_readonly("n_clusters", &Model::n_clusters)
-      .def_property_readonly("n_beta", &Model::p)
-      .def_property_readonly("n_random", &Model::q)
-      .def_property_readonly("n_modes", &Model::n_modes)
-      .def_property_readonly("n_theta", &Model::n_theta)
-      .def_property_readonly("n_phi", &Model::n_phi)
-      .def_property_readonly("n_thresholds", &Model::n_thresholds)
-      .def_property_readonly("redundant", &Model::redundant)
-      .def("phi_redundant", &Model::phi_redundant, py::arg("part"))
+  py::class_<Model> model(module, "Model");
+  model.def(py::init(&make), py::arg("family"), py::arg("link"), py::arg("n_rows"), py::arg("second").none(true),
+            py::arg("weights").none(true), py::arg("offset").none(true), py::arg("fixed"), py::arg("codes"),
+            py::arg("n_levels"), py::arg("terms"), py::arg("threads") = 0, py::arg("phi") = std::vector<PhiTuple>(),
+            py::arg("variables") = std::vector<int>(), py::arg("zero") = "", py::arg("own_family") = FamilyPointer(),
+            py::arg("thresholds") = Eigen::MatrixXd(), py::arg("sets") = std::nullopt,
+            py::arg("centres") = std::vector<int>());
+  add_attributes<Model>(model, {
+                                   {"n_rows", [](const Model& m) { return copied(m.n_rows()); }},
+                                   {"n_clusters", [](const Model& m) { return copied(m.n_clusters()); }},
+                                   {"n_beta", [](const Model& m) { return copied(m.p()); }},
+                                   {"n_random", [](const Model& m) { return copied(m.q()); }},
+                                   {"n_modes", [](const Model& m) { return copied(m.n_modes()); }},
+                                   {"n_theta", [](const Model& m) { return copied(m.n_theta()); }},
+                                   {"n_phi", [](const Model& m) { return copied(m.n_phi()); }},
+                                   {"n_thresholds", [](const Model& m) { return copied(m.n_thresholds()); }},
+                                   {"redundant", [](const Model& m) { return copied(m.redundant()); }},
+                               });
+  model.def("phi_redundant", &Model::phi_redundant, py::arg("part"))
       .def("linear_predictor", &linear_predictor, py::arg("beta"), py::arg("modes").none(true), py::arg("threads") = 0);
 }
 

@@ -91,19 +91,25 @@ ProfileRecord run(const Model& m, const DoubleArray& response, const Eigen::Vect
 }  // namespace
 
 void bind_profile(py::module_& module) {
-  py::class_<Profile>(module, "Profile")
-      .def_readonly("values", &Profile::values)
-      .def_readonly("zeta", &Profile::zeta)
-      .def_readonly("slopes", &Profile::slopes)
-      .def_readonly("psi", &Profile::psi)
-      .def_property_readonly("limits", [](const Profile& p) { return py::make_tuple(p.limits[0], p.limits[1]); })
-      .def_property_readonly("ends",
-                             [](const Profile& p) { return py::make_tuple(end_name(p.ends[0]), end_name(p.ends[1])); });
-  py::class_<ProfileRecord>(module, "ProfileRecord")
-      .def_readonly("measured", &ProfileRecord::measured)
-      .def_readonly("loglik", &ProfileRecord::value)
-      .def_readonly("largest_loglik", &ProfileRecord::most)
-      .def_readonly("profiles", &ProfileRecord::profiles);
+  py::class_<Profile> curve(module, "Profile");
+  add_attributes<Profile>(
+      curve,
+      {
+          {"values", [](const Profile& p) { return copied(p.values); }},
+          {"zeta", [](const Profile& p) { return copied(p.zeta); }},
+          {"slopes", [](const Profile& p) { return copied(p.slopes); }},
+          {"psi", [](const Profile& p) { return copied(p.psi); }},
+          {"limits", [](const Profile& p) -> py::object { return py::make_tuple(p.limits[0], p.limits[1]); }},
+          {"ends",
+           [](const Profile& p) -> py::object { return py::make_tuple(end_name(p.ends[0]), end_name(p.ends[1])); }},
+      });
+  py::class_<ProfileRecord> record(module, "ProfileRecord");
+  add_attributes<ProfileRecord>(record, {
+                                            {"measured", [](const ProfileRecord& r) { return copied(r.measured); }},
+                                            {"loglik", [](const ProfileRecord& r) { return copied(r.value); }},
+                                            {"largest_loglik", [](const ProfileRecord& r) { return copied(r.most); }},
+                                            {"profiles", [](const ProfileRecord& r) { return copied(r.profiles); }},
+                                        });
   module.def("profile", &run, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("quantities"),
              py::arg("cutoff"), py::arg("n_quadrature") = 1, py::arg("steps") = 4, py::arg("threads") = 0,
              py::arg("most_bytes") = 0.0);

@@ -184,12 +184,7 @@ class Family {
   virtual bool shifts() const { return false; }
   /// As derivatives(), of the log probability of what lies below the response, where a row's second number is 1, or
   /// above it, where it is -1. Rows are not prepared, and their weights are one.
-  virtual void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const {
-    (void)order;
-    (void)rows;
-    (void)out;
-    throw std::logic_error("family '" + name() + "' has no distribution function");
-  }
+  virtual void log_tail(Order order, const Rows& rows, const RowDerivatives& out) const;
 
   /// E(-d2), or where that has no closed form what is never above it, the squared derivative of the mean over the
   /// variance: never negative, and what a step uses where the observed curvature is not positive.
@@ -250,14 +245,7 @@ class Family {
     return 0.0;
   }
   /// The same of many rows.
-  virtual void suprema(int n, const Observations& data, double* out) const {
-    double own[max_phi] = {};
-    const int n_own = n_phi();
-    for (int j = 0; j < n; ++j) {
-      for (int r = 0; r < n_own; ++r) own[r] = data.phi.at(r, j);
-      out[j] = supremum(data[j], own);
-    }
-  }
+  virtual void suprema(int n, const Observations& data, double* out) const;
   /// Upper bounds of rows, wherever eta is: of the log density without prepare()'s constant, of its second derivative,
   /// and of the size of its third, infinite where that has none. A search can then prove that it has found the largest
   /// mode.
@@ -318,14 +306,7 @@ class Family {
   /// Whether second derivatives by two thresholds are zero.
   virtual bool separate_thresholds() const { return false; }
   /// Threshold k + 1 where categories, one more than thresholds, have these frequencies and nothing moves eta.
-  virtual double frequency_threshold(const std::vector<double>& counts, std::size_t k) const {
-    double below = 0.0, all = 0.0;
-    for (std::size_t m = 0; m < counts.size(); ++m) {
-      all += counts[m];
-      if (m <= k) below += counts[m];
-    }
-    return link_of_mean(below / all);
-  }
+  virtual double frequency_threshold(const std::vector<double>& counts, std::size_t k) const;
   /// From how far each threshold moves away from eta to what must not be negative for the density of a row of this
   /// category not to fall, however far the move goes on.
   virtual void away(int category, double* moves) const {
@@ -368,10 +349,7 @@ class Family {
     (void)second;
     return mean(eta);
   }
-  virtual double response_variance(double eta, const double* phi, double second) const {
-    const double one = dispersion(phi) * variance(mean(eta), phi);
-    return support() == Support::trials ? one * variance_ratio(second, phi) / second : one;
-  }
+  virtual double response_variance(double eta, const double* phi, double second) const;
   /// Twice what the log density at mu lacks to that at its best mean, in units of the dispersion.
   virtual double unit_deviance(double y, double mu, const double* phi) const = 0;
 };

@@ -137,11 +137,64 @@ std::unique_ptr<likelihood::Objective> make_restricted(const model::Model& model
   return objective;
 }
 
+/// The way to where a search begins: what is cheaper than the likelihood is climbed first, roughly.
+struct Approach {
+  const model::Model& model;
+  const model::Response& response;
+  const FitOptions& options;
+  const std::vector<bool>& free;
+  const likelihood::Monitor& quiet;
+  const std::shared_ptr<likelihood::SparseRows>& rows;
+  FitRecord& record;
+  search::NewtonOptions rough;
+  Eigen::VectorXd psi;
+  std::vector<double> modes;
+  bool loadings;
+
+  int points() const { return loadings ? points_of_loadings : 1; }
+  void climb_some_rows(int stride);
+  search::Ending climb_few_points();
+  void take(const search::Optimum& first, model::Layout& layout);
+};
+
+void Approach::climb_some_rows(int stride) {
+  const int n_points = model.is_exact() ? 1 : std::min(points(), options.n_quadrature);
+  likelihood::PanelObjective part(model, response, n_points, likelihood::Derivatives::hessian, true, options.threads,
+                                  quiet, rows);
+  part.use_every(stride);
+  rough.gain_tolerance = 0.1;
+  rough.most_iterations = 20;
+  const search::Optimum first = search::maximize(part, response, psi, modes, free, rough, quiet);
+  record.start_evaluations += part.evaluations();
+  // An item that all of these have right has no maximum.
+  if (!loadings || first.ending == search::Ending::converged) take(first, part.layout());
+}
+
+/// The optimum by few quadrature points, or Laplace's, is near and cheap.
+search::Ending Approach::climb_few_points() {
+  const auto objective = make_objective(model, response, points(), options.threads, quiet,
+                                        likelihood::Derivatives::hessian, options.most_bytes, rows);
+  rough.gain_tolerance = 0.05;
+  rough.most_iterations = std::min(options.most_iterations, start_iterations);
+  rough.look_for_separation = true;
+  const search::Optimum first = search::maximize(*objective, response, psi, modes, free, rough, quiet);
+  record.start_evaluations += objective->evaluations();
+  take(first, objective->layout());
+  return first.ending;
+}
+
+/// Of loadings with the step that the search had left: bounds are seen to by the search that begins there.
+void Approach::take(const search::Optimum& first, model::Layout& layout) {
+  if (first.ending == search::Ending::no_start || !first.psi.allFinite()) return;
+  psi = first.psi;
+  if (loadings && first.ending == search::Ending::converged) psi += first.step;
+  layout.restore_order(psi.data() + model.p());
+  modes = first.modes;
+}
+
 search::Optimum search(const model::Model& model, const model::Response& response, const FitOptions& options,
                        const Start& plain, std::vector<bool>& free, FitRecord& record,
                        const likelihood::Monitor& monitor, const std::shared_ptr<likelihood::SparseRows>& rows) {
-  Eigen::VectorXd psi = plain.psi;
-  std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
   search::AscentOptions ascent;
   ascent.newton = newton_options(options);
   ascent.restarts = options.restarts;
@@ -151,47 +204,27 @@ search::Optimum search(const model::Model& model, const model::Response& respons
                ? plain.psi
                : starting_values(model, response, start_stride(model), options.threads, monitor, rows).psi;
   };
-  search::NewtonOptions rough = ascent.newton;
-  rough.look_for_separation = rough.mode_covariance = false;
   likelihood::Monitor quiet;
   quiet.keep_going = monitor.keep_going;
-  const bool loadings = has_loadings(model);
-  // Of loadings with the step that the search had left: bounds are seen to by the search that begins there.
-  auto take = [&](search::Optimum& first, model::Layout& layout) {
-    if (first.ending == search::Ending::no_start || !first.psi.allFinite()) return;
-    psi = first.psi;
-    if (loadings && first.ending == search::Ending::converged) psi += first.step;
-    layout.restore_order(psi.data() + model.p());
-    modes = first.modes;
-  };
+  Approach approach{model,
+                    response,
+                    options,
+                    free,
+                    quiet,
+                    rows,
+                    record,
+                    ascent.newton,
+                    plain.psi,
+                    std::vector<double>(static_cast<std::size_t>(model.n_modes()), 0.0),
+                    has_loadings(model)};
+  approach.rough.look_for_separation = approach.rough.mode_covariance = false;
   if (options.start.size() == 0) {
-    const int stride =
-        model.factors().size() == 1 && !model.several_predictors() && !model.has_sets() ? subsample_stride(model) : 1;
-    const int start_points = loadings ? points_of_loadings : 1;
-    if (stride > 1) {
-      const int points = model.is_exact() ? 1 : std::min(start_points, options.n_quadrature);
-      likelihood::PanelObjective part(model, response, points, likelihood::Derivatives::hessian, true, options.threads,
-                                      quiet, rows);
-      part.use_every(stride);
-      rough.gain_tolerance = 0.1;
-      rough.most_iterations = 20;
-      search::Optimum first = search::maximize(part, response, psi, modes, free, rough, quiet);
-      record.start_evaluations += part.evaluations();
-      // An item that all of these have right has no maximum.
-      if (!loadings || first.ending == search::Ending::converged) take(first, part.layout());
-    }
-    if (options.n_quadrature > start_points && !model.is_exact()) {
-      // The Laplace optimum is near and cheap.
-      const auto laplace = make_objective(model, response, start_points, options.threads, quiet,
-                                          likelihood::Derivatives::hessian, options.most_bytes, rows);
-      rough.gain_tolerance = 0.05;
-      rough.most_iterations = std::min(options.most_iterations, start_iterations);
-      rough.look_for_separation = true;
-      search::Optimum first = search::maximize(*laplace, response, psi, modes, free, rough, quiet);
-      record.start_evaluations += laplace->evaluations();
-      take(first, laplace->layout());
-      ascent.newton.starts_near = loadings && first.ending == search::Ending::converged;
-      if (first.ending == search::Ending::separation)
+    const bool by_rows = model.factors().size() == 1 && !model.several_predictors() && !model.has_sets();
+    if (const int stride = by_rows ? subsample_stride(model) : 1; stride > 1) approach.climb_some_rows(stride);
+    if (options.n_quadrature > approach.points() && !model.is_exact()) {
+      const search::Ending ending = approach.climb_few_points();
+      ascent.newton.starts_near = approach.loadings && ending == search::Ending::converged;
+      if (ending == search::Ending::separation)
         ascent.newton.patience = 0;  // the same direction serves at every number of points
     }
   }
@@ -206,7 +239,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
                            options.most_bytes, rows);
     if (cheaper * scout->work() < objective->work()) ascent.scout = scout.get();
   }
-  search::Ascent found = search::ascend(*objective, response, psi, std::move(modes), ascent, monitor);
+  search::Ascent found = search::ascend(*objective, response, approach.psi, std::move(approach.modes), ascent, monitor);
   free = found.free;
   record.other_starts = found.others;
   record.evaluations = objective->evaluations() - found.other_evaluations;

@@ -262,6 +262,85 @@ Start start_of_choices(const model::Model& model, const model::Response& respons
   return start;
 }
 
+/// The family's parameters behind p coefficients `glm`, from what these leave. False where nothing is left of a
+/// response with a dispersion of its own.
+bool start_phi(const model::Model& model, const model::Response& response, int stride, bool by_deviance,
+               Eigen::VectorXd& glm) {
+  const int p = model.p(), n_phi = model.n_phi();
+  if (n_phi == 0) return true;
+  if (model.n_thresholds() > 0) {
+    glm.segment(p, model.n_thresholds()) = response.thresholds;
+    return true;
+  }
+  const std::vector<double> none(static_cast<std::size_t>(n_phi), 0.0);
+  double zero[family::max_phi] = {}, one[family::max_phi], phi[family::max_phi] = {};
+  std::fill(one, one + family::max_phi, 1.0);
+  const std::vector<Scatter> left = scatter(model, response, glm.head(p), none.data(), stride);
+  bool exact = false;
+  for (int kind = 0; kind < model.family().n_members() && !exact; ++kind) {
+    const family::Family& family = model.family().member(kind);
+    const Scatter& own = left[static_cast<std::size_t>(kind)];
+    const bool has_dispersion = family.dispersion(one) != family.dispersion(zero);
+    // A mean at an end of its range, to rounding, has no variance: then nothing is known of the scale.
+    exact = has_dispersion && std::isfinite(own.response) && !(own.pearson > exact_share * own.response);
+    if (exact) break;
+    const double square = by_deviance ? mean_deviance(model, response, glm.head(p), stride) : own.pearson;
+    family.start_phi(square, phi + model.family().first_phi(kind));
+  }
+  spread_phi(model, response, phi, glm.data() + p);
+  return !exact;
+}
+
+/// The regression without random effects, from `glm`.
+search::Optimum regression(likelihood::PanelObjective& objective, const model::Model& model,
+                           const model::Response& response, const LeastSquares& step, int stride, Eigen::VectorXd glm,
+                           const likelihood::Monitor& monitor) {
+  using search::Ending;
+  const std::vector<bool> free(static_cast<std::size_t>(glm.size()), true);
+  search::NewtonOptions options;
+  options.gain_tolerance = 1e-2;
+  options.most_iterations = 8;
+  options.look_for_separation = false;
+  likelihood::Monitor quiet;
+  quiet.keep_going = monitor.keep_going;
+  search::Optimum found = search::maximize(objective, response, glm, {}, free, options, quiet);
+  if (model.n_thresholds() > 0) return found;
+  auto from_mean = [&](double eta, bool by_deviance = false) {
+    glm.setZero();
+    if (model.has_intercept() && std::isfinite(eta)) glm[model.intercept()] = eta;
+    start_phi(model, response, stride, by_deviance, glm);
+    search::Optimum other = search::maximize(objective, response, glm, {}, free, options, quiet);
+    if (found.ending == Ending::no_start || (other.ending != Ending::no_start && other.sums.value > found.sums.value))
+      found = std::move(other);
+  };
+  // The least-squares step left the domain, or tiny responses had all the weight in it: the mean of the response alone
+  // stays inside, if there is an intercept; that of eta, or where a few responses are by far the largest their own.
+  if (found.ending != Ending::converged) from_mean(step.mean_eta / step.weight);
+  const auto support = model.family().support();
+  if (found.ending != Ending::converged && support != family::Support::trials && support != family::Support::by_row) {
+    from_mean(model.family().link_of_mean(step.mean));
+    if (found.ending != Ending::converged && support == family::Support::positive)
+      from_mean(model.family().link_of_mean(step.mean), true);
+  }
+  return found;
+}
+
+/// theta from the scatter that a regression leaves on the scale of eta.
+void start_theta(const model::Model& model, const model::Response& response, const Eigen::VectorXd& regression,
+                 int stride, double* theta) {
+  auto usable = [](double square) {
+    const double scale = 0.5 * std::sqrt(square);
+    return std::isfinite(scale) && scale > 0.0 ? scale : 1.0;
+  };
+  const model::Layout layout(model);
+  const Eigen::VectorXd beta = regression.head(model.p());
+  const double* phi = regression.data() + model.p();
+  if (model.family().n_members() == 1)
+    layout.start(usable(scatter(model, response, beta, phi, stride)[0].eta), theta);
+  else
+    layout.start(column_scatter(model, response, beta, phi, stride).unaryExpr(usable), theta);
+}
+
 }  // namespace
 
 Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
@@ -272,86 +351,27 @@ Start starting_values(const model::Model& model, const model::Response& response
   // Thresholds start from the frequencies of the categories, with nothing that moves a row.
   const bool thresholds = model.n_thresholds() > 0;
   const LeastSquares step = thresholds ? LeastSquares{} : first_step(model, response, stride);
-  const std::vector<bool> free(static_cast<std::size_t>(p + n_phi), true);
   if (p > 0 && !thresholds) {
     const search::ScaledInformation cross(-step.cross, std::vector<bool>(static_cast<std::size_t>(p), true));
     glm.head(p) = cross.solve(step.right);
   }
-  bool exact = false;  // nothing is left of a response with a dispersion of its own
-  auto set_phi = [&](bool by_deviance = false) {
-    if (n_phi == 0) return;
-    if (thresholds) {
-      glm.segment(p, model.n_thresholds()) = response.thresholds;
-      return;
-    }
-    const std::vector<double> none(static_cast<std::size_t>(n_phi), 0.0);
-    double zero[family::max_phi] = {}, one[family::max_phi], phi[family::max_phi] = {};
-    std::fill(one, one + family::max_phi, 1.0);
-    const std::vector<Scatter> left = scatter(model, response, glm.head(p), none.data(), stride);
-    for (int kind = 0; kind < model.family().n_members(); ++kind) {
-      const family::Family& family = model.family().member(kind);
-      const Scatter& own = left[static_cast<std::size_t>(kind)];
-      const bool has_dispersion = family.dispersion(one) != family.dispersion(zero);
-      // A mean at an end of its range, to rounding, has no variance: then nothing is known of the scale.
-      exact = has_dispersion && std::isfinite(own.response) && !(own.pearson > exact_share * own.response);
-      if (exact) break;
-      const double square = by_deviance ? mean_deviance(model, response, glm.head(p), stride) : own.pearson;
-      family.start_phi(square, phi + model.family().first_phi(kind));
-    }
-    spread_phi(model, response, phi, glm.data() + p);
-  };
   Start start;
-  set_phi();
-  if (exact) {
+  if (!start_phi(model, response, stride, false, glm)) {
     start.ending = search::Ending::exact_fit;
     return start;
   }
-
   likelihood::PanelObjective objective(model, response, 1, likelihood::Derivatives::hessian, false, threads, monitor,
                                        std::move(rows));
   objective.use_every(stride);
-  search::NewtonOptions options;
-  options.gain_tolerance = 1e-2;
-  options.most_iterations = 8;
-  options.look_for_separation = false;
-  likelihood::Monitor quiet;
-  quiet.keep_going = monitor.keep_going;
-  search::Optimum found = search::maximize(objective, response, glm, {}, free, options, quiet);
-  auto from_mean = [&](double eta, bool by_deviance = false) {
-    glm.setZero();
-    if (model.has_intercept() && std::isfinite(eta)) glm[model.intercept()] = eta;
-    set_phi(by_deviance);
-    search::Optimum other = search::maximize(objective, response, glm, {}, free, options, quiet);
-    if (found.ending == search::Ending::no_start ||
-        (other.ending != search::Ending::no_start && other.sums.value > found.sums.value))
-      found = std::move(other);
-  };
-  // The least-squares step left the domain, or tiny responses had all the weight in it: the mean of the response alone
-  // stays inside, if there is an intercept; that of eta, or where a few responses are by far the largest their own.
-  if (found.ending != search::Ending::converged && !thresholds) from_mean(step.mean_eta / step.weight);
-  const auto support = model.family().support();
-  if (found.ending != search::Ending::converged && !thresholds && support != family::Support::trials &&
-      support != family::Support::by_row) {
-    from_mean(model.family().link_of_mean(step.mean));
-    if (found.ending != search::Ending::converged && support == family::Support::positive)
-      from_mean(model.family().link_of_mean(step.mean), true);
-  }
-  if (found.ending == search::Ending::no_start) start.ending = search::Ending::no_start;
-  if (found.ending != search::Ending::no_start && stride == 1) start.value = found.sums.value;
+  const search::Optimum found = regression(objective, model, response, step, stride, glm, monitor);
+  if (found.ending == search::Ending::no_start)
+    start.ending = search::Ending::no_start;
+  else if (stride == 1)
+    start.value = found.sums.value;
   start.psi.resize(p + n_theta + n_phi);
   start.psi.head(p) = found.psi.head(p);
   start.psi.tail(n_phi) = found.psi.tail(n_phi);
-  const model::Layout layout(model);
-  auto usable = [](double square) {
-    const double scale = 0.5 * std::sqrt(square);
-    return std::isfinite(scale) && scale > 0.0 ? scale : 1.0;
-  };
-  const Eigen::VectorXd beta = found.psi.head(p);
-  const double* phi = found.psi.data() + p;
-  if (model.family().n_members() == 1)
-    layout.start(usable(scatter(model, response, beta, phi, stride)[0].eta), start.psi.data() + p);
-  else
-    layout.start(column_scatter(model, response, beta, phi, stride).unaryExpr(usable), start.psi.data() + p);
+  start_theta(model, response, found.psi, stride, start.psi.data() + p);
   return start;
 }
 

@@ -46,6 +46,8 @@ ModeScan::ModeScan(int most_rows, int most_levels)
       present_(at_),
       reach_(at_) {}
 
+ModeScan::~ModeScan() = default;
+
 void ModeScan::run(const family::Family& family, const Line& line) {
   take_rows(line, [&](int i) { return line.wants(i); });
   find_reach(family, line);

@@ -33,6 +33,7 @@ class ModeScan {
   };
 
   ModeScan(int most_rows, int most_levels);
+  ~ModeScan();
 
   /// Finds the peaks of all levels, the most promising first.
   void run(const family::Family& family, const Line& line);

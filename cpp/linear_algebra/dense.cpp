@@ -8,13 +8,7 @@
 
 namespace multilevel::linear_algebra {
 
-Eigen::MatrixXd times(const MatrixView& a, const MatrixView& b) { return a * b; }
-Eigen::MatrixXd transposed_times(const MatrixView& a, const MatrixView& b) { return a.transpose() * b; }
-Eigen::MatrixXd times_transposed(const MatrixView& a, const MatrixView& b) { return a * b.transpose(); }
-Eigen::VectorXd apply(const MatrixView& a, const VectorView& x) { return a * x; }
-Eigen::VectorXd apply_transposed(const MatrixView& a, const VectorView& x) { return a.transpose() * x; }
-
-Eigen::MatrixXd sandwich(const MatrixView& a, const MatrixView& s) { return a.transpose() * s * a; }
+// Each kind of product is compiled once, as a sum.
 
 void add_times(double factor, const MatrixView& a, const MatrixView& b, Eigen::Ref<Eigen::MatrixXd> to) {
   to.noalias() += factor * a * b;
@@ -27,6 +21,29 @@ void add_transposed_times(double factor, const MatrixView& a, const MatrixView& 
 void add_times_transposed(double factor, const MatrixView& a, const MatrixView& b, Eigen::Ref<Eigen::MatrixXd> to) {
   to.noalias() += factor * a * b.transpose();
 }
+
+Eigen::MatrixXd times(const MatrixView& a, const MatrixView& b) {
+  Eigen::MatrixXd product = Eigen::MatrixXd::Zero(a.rows(), b.cols());
+  add_times(1.0, a, b, product);
+  return product;
+}
+
+Eigen::MatrixXd transposed_times(const MatrixView& a, const MatrixView& b) {
+  Eigen::MatrixXd product = Eigen::MatrixXd::Zero(a.cols(), b.cols());
+  add_transposed_times(1.0, a, b, product);
+  return product;
+}
+
+Eigen::MatrixXd times_transposed(const MatrixView& a, const MatrixView& b) {
+  Eigen::MatrixXd product = Eigen::MatrixXd::Zero(a.rows(), b.rows());
+  add_times_transposed(1.0, a, b, product);
+  return product;
+}
+
+Eigen::VectorXd apply(const MatrixView& a, const VectorView& x) { return a * x; }
+Eigen::VectorXd apply_transposed(const MatrixView& a, const VectorView& x) { return a.transpose() * x; }
+
+Eigen::MatrixXd sandwich(const MatrixView& a, const MatrixView& s) { return times(transposed_times(a, s), a); }
 
 void add_gram(const MatrixView& a, Eigen::MatrixXd& to) {
   to.selfadjointView<Eigen::Lower>().rankUpdate(a.transpose());

@@ -48,13 +48,9 @@ std::vector<double> even_hermite(double x, int count) {
   return h;
 }
 
-}  // namespace
-
-std::vector<Orbit> reduced_product(const std::vector<double>& value, const std::vector<double>& weight, int points,
-                                   int dimension) {
-  const int values = static_cast<int>(value.size());
+std::vector<Orbit> all_orbits(const std::vector<double>& value, const std::vector<double>& weight, int dimension) {
   std::vector<Orbit> orbits;
-  multisets(values, dimension, [&](const std::vector<int>& places) {
+  multisets(static_cast<int>(value.size()), dimension, [&](const std::vector<int>& places) {
     double size = arrangements(places), total = size;
     for (const int i : places) {
       total *= weight[static_cast<std::size_t>(i)];
@@ -62,8 +58,13 @@ std::vector<Orbit> reduced_product(const std::vector<double>& value, const std::
     }
     orbits.push_back({places, static_cast<std::int64_t>(size), total});
   });
+  return orbits;
+}
 
-  // The symmetric polynomials of high degree at the orbits, times sqrt(W): an orthonormal basis of the free directions.
+/// The symmetric polynomials of high degree at the orbits, times sqrt(W): an orthonormal basis of the free directions.
+Eigen::MatrixXd free_directions(const std::vector<Orbit>& orbits, const std::vector<double>& value, int points,
+                                int dimension) {
+  const int values = static_cast<int>(value.size());
   const auto n = static_cast<Eigen::Index>(orbits.size());
   std::vector<std::vector<double>> h;
   for (const double x : value) h.push_back(even_hermite(x, values));
@@ -85,9 +86,50 @@ std::vector<Orbit> reduced_product(const std::vector<double>& value, const std::
     for (Eigen::Index o = 0; o < n; ++o) column[o] *= std::sqrt(orbits[static_cast<std::size_t>(o)].weight / norm);
   });
   basis.conservativeResize(Eigen::NoChange, n_free);
+  return basis;
+}
 
+struct Loss {
+  Eigen::Index orbit = -1;
+  double step = 0.0;
+};
+
+/// The first orbit to lose all its weight in this direction; of several, the largest.
+Loss first_loss(const std::vector<Orbit>& orbits, const std::vector<bool>& left_out, const Eigen::VectorXd& s,
+                const Eigen::VectorXd& direction) {
+  const double least = -1e-12 * direction.cwiseAbs().maxCoeff();
+  Loss found;
+  for (Eigen::Index o = 0; o < s.size(); ++o) {
+    if (left_out[static_cast<std::size_t>(o)] || direction[o] >= least) continue;
+    const double own = std::max(0.0, s[o] / -direction[o]);
+    const bool tied = found.orbit >= 0 && std::fabs(own - found.step) <= tie * found.step;
+    if (found.orbit < 0 ||
+        (tied ? orbits[static_cast<std::size_t>(o)].size > orbits[static_cast<std::size_t>(found.orbit)].size
+              : own < found.step))
+      found = {o, own};
+  }
+  return found;
+}
+
+/// Turns the basis so that only its last column moves this orbit, and drops that column.
+void hold(Eigen::Index orbit, Eigen::MatrixXd& basis) {
+  Eigen::VectorXd mirror = basis.row(orbit).transpose();
+  const Eigen::Index last = mirror.size() - 1;
+  mirror[last] += std::copysign(mirror.norm(), mirror[last]);
+  if (mirror.norm() > 0.0) basis -= (basis * mirror) * mirror.transpose() * (2.0 / mirror.squaredNorm());
+  basis.conservativeResize(Eigen::NoChange, last);
+  basis.row(orbit).setZero();
+}
+
+}  // namespace
+
+std::vector<Orbit> reduced_product(const std::vector<double>& value, const std::vector<double>& weight, int points,
+                                   int dimension) {
+  std::vector<Orbit> orbits = all_orbits(value, weight, dimension);
+  Eigen::MatrixXd basis = free_directions(orbits, value, points, dimension);
   // s = sqrt(W) * relative weight. The cost of an orbit is its number of nodes, a little more where its weight was
   // small.
+  const auto n = static_cast<Eigen::Index>(orbits.size());
   Eigen::VectorXd s(n), cost(n);
   for (Eigen::Index o = 0; o < n; ++o) {
     const Orbit& orbit = orbits[static_cast<std::size_t>(o)];
@@ -98,31 +140,12 @@ std::vector<Orbit> reduced_product(const std::vector<double>& value, const std::
   while (basis.cols() > 0) {
     Eigen::VectorXd direction = -basis * (basis.transpose() * cost);
     if (direction.norm() < tie * cost.norm()) direction = -basis.col(0) * (basis.col(0).sum() < 0.0 ? -1.0 : 1.0);
-    // The first orbit to lose all its weight; of several, the largest.
-    const double least = -1e-12 * direction.cwiseAbs().maxCoeff();
-    Eigen::Index next = -1;
-    double step = 0.0;
-    for (Eigen::Index o = 0; o < n; ++o) {
-      if (left_out[static_cast<std::size_t>(o)] || direction[o] >= least) continue;
-      const double own = std::max(0.0, s[o] / -direction[o]);
-      const bool tied = next >= 0 && std::fabs(own - step) <= tie * step;
-      if (next < 0 || (tied ? orbits[static_cast<std::size_t>(o)].size > orbits[static_cast<std::size_t>(next)].size
-                            : own < step)) {
-        next = o;
-        step = own;
-      }
-    }
-    if (next < 0) break;
-    s += step * direction;
-    s[next] = cost[next] = 0.0;
-    left_out[static_cast<std::size_t>(next)] = true;
-    // Turn the basis so that only its last column moves this orbit, and drop that column.
-    Eigen::VectorXd mirror = basis.row(next).transpose();
-    const Eigen::Index last = mirror.size() - 1;
-    mirror[last] += std::copysign(mirror.norm(), mirror[last]);
-    if (mirror.norm() > 0.0) basis -= (basis * mirror) * mirror.transpose() * (2.0 / mirror.squaredNorm());
-    basis.conservativeResize(Eigen::NoChange, last);
-    basis.row(next).setZero();
+    const Loss loss = first_loss(orbits, left_out, s, direction);
+    if (loss.orbit < 0) break;
+    s += loss.step * direction;
+    s[loss.orbit] = cost[loss.orbit] = 0.0;
+    left_out[static_cast<std::size_t>(loss.orbit)] = true;
+    hold(loss.orbit, basis);
   }
   for (Eigen::Index o = 0; o < n; ++o) {
     Orbit& orbit = orbits[static_cast<std::size_t>(o)];

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "linear_algebra/dense.hpp"
 #include "search/newton.hpp"
 #include "search/scaled_information.hpp"
 
@@ -51,7 +52,7 @@ class Walk {
     start_.value = here.value;
     start_.psi = summit.psi;
     start_.modes = summit.modes;
-    const Eigen::VectorXd gradient = scale.matrix.transpose() * here.gradient;
+    const Eigen::VectorXd gradient = linear_algebra::apply_transposed(scale.matrix, here.gradient);
     const search::ScaledInformation information(summit.hessian,
                                                 std::vector<bool>(static_cast<std::size_t>(summit.psi.size()), true));
     const Eigen::VectorXd along = information.solve(gradient, true);
@@ -213,7 +214,7 @@ class Walk {
   /// The point itself, or one beside it where nothing moves the quantity, as at a correlation of one.
   Eigen::VectorXd moving(const Eigen::VectorXd& psi) const {
     const Slopes slopes = quantity_.at(scale_.outward(psi), Order::gradient);
-    const Eigen::VectorXd gradient = scale_.matrix.transpose() * slopes.gradient;
+    const Eigen::VectorXd gradient = linear_algebra::apply_transposed(scale_.matrix, slopes.gradient);
     if (gradient.cwiseProduct(summit_.errors).cwiseAbs().maxCoeff() > unmoved * std::fabs(slopes.value)) return psi;
     return psi + aside * summit_.errors;
   }

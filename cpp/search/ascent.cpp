@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "linear_algebra/dense.hpp"
 #include "search/boundary.hpp"
 #include "search/bounds.hpp"
 #include "search/other_starts.hpp"
@@ -163,8 +164,8 @@ bool same_edges(const likelihood::Objective& objective, const Optimum& best, con
 /// Whether a rough search stands where the best one does: no further than the best one's curvature forgives.
 bool same_place(const likelihood::Objective& objective, const Optimum& best, const Optimum& other) {
   const Eigen::VectorXd d = other.psi - best.psi;
-  return std::fabs(other.sums.value - best.sums.value) < hopeless && -0.5 * d.dot(best.sums.hessian * d) < hopeless &&
-         same_edges(objective, best, other);
+  return std::fabs(other.sums.value - best.sums.value) < hopeless &&
+         -0.5 * d.dot(linear_algebra::apply(best.sums.hessian, d)) < hopeless && same_edges(objective, best, other);
 }
 
 /// Whether the quadratics promise the same end. Two maxima of one height are mirror images, or the same in other

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "linear_algebra/dense.hpp"
 #include "search/bounds.hpp"
 
 namespace multilevel::search {
@@ -145,8 +146,8 @@ int discordant(const likelihood::Objective& objective, const Optimum& optimum) {
     const Eigen::Map<const Eigen::MatrixXd> modes(optimum.modes.data() + factor.offset, factor.q, factor.n_levels);
     const Eigen::MatrixXd L =
         objective.layout().term_factor(static_cast<int>(t), optimum.psi.data() + objective.n_beta());
-    const Eigen::MatrixXd u = L * modes.middleRows(term.first - factor.first, term.q);
-    const Eigen::MatrixXd seen = u * u.transpose(), sigma = L * L.transpose();
+    const Eigen::MatrixXd u = linear_algebra::times(L, modes.middleRows(term.first - factor.first, term.q));
+    const Eigen::MatrixXd seen = linear_algebra::times_transposed(u, u), sigma = linear_algebra::times_transposed(L, L);
     Eigen::VectorXd together = Eigen::VectorXd::Zero(term.q);
     for (int a = 0; a < term.q; ++a)
       for (int b = 0; b < term.q; ++b)
@@ -204,7 +205,7 @@ void settle_boundary(likelihood::Objective& objective, const model::Response& re
         std::vector<bool> zero(static_cast<std::size_t>(factor.cols()), false);
         for (int c = 0; c < factor.cols(); ++c)
           zero[static_cast<std::size_t>(c)] = c == pivot.column || factor(c, c) == 0.0;
-        factor = model::semidefinite_factor(factor * factor.transpose(), 0.0, &zero);
+        factor = model::semidefinite_factor(linear_algebra::times_transposed(factor, factor), 0.0, &zero);
       }
       layout.set_term_factor(pivot.term, factor, psi.data() + p);
     }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "linear_algebra/dense.hpp"
 #include "search/bounds.hpp"
 
 namespace multilevel::search {
@@ -118,7 +119,7 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
     if (term.structure->kind() == covariance::Kind::scaled || term.structure->has_loadings()) return true;
     const Eigen::MatrixXd factor =
         objective.layout().term_factor(static_cast<int>(t), optimum.psi.data() + objective.n_beta());
-    const Eigen::MatrixXd sigma = factor * factor.transpose();
+    const Eigen::MatrixXd sigma = linear_algebra::times_transposed(factor, factor);
     for (int a = 0; a < term.q; ++a) {
       if (!linear && sigma(a, a) > large_effect * large_effect) return true;
       for (int b = 0; b < a; ++b)
@@ -254,6 +255,93 @@ void move_family(const likelihood::Objective& objective, const std::vector<std::
   }
 }
 
+/// Of scaled correlations each standard deviation is a part too, where there are few.
+void add_standard_deviations(const likelihood::Objective& objective, std::vector<std::vector<int>>& parts) {
+  const auto& terms = objective.model().terms();
+  for (std::size_t t = 0; t < terms.size(); ++t) {
+    const auto scales = terms[t].structure->scale_parameters(terms[t].q);
+    if (terms[t].structure->kind() != covariance::Kind::scaled || scales.size() < 2 || scales.size() > most_scales)
+      continue;
+    for (const int k : scales) parts.push_back({objective.layout().first_theta(static_cast<int>(t)) + k});
+  }
+}
+
+/// Each part alone: not zero where it is, else smaller and larger.
+void move_each(const likelihood::Objective& objective, const std::vector<std::vector<int>>& parts,
+               const Eigen::VectorXd& best, const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
+  const int p = objective.n_beta();
+  for (std::size_t one = 0; one < parts.size(); ++one) {
+    double size = 0.0;
+    for (const int k : parts[one]) size = std::max(size, std::fabs(best[p + k]));
+    const std::string which = " (" + std::to_string(one + 1) + ")";
+    if (size < negligible) {
+      NamedStart start{"from the best, not zero" + which, best};
+      for (const int k : parts[one]) start.psi[p + k] = plain[p + k];
+      found.push_back(start);
+      continue;
+    }
+    std::vector<double> factors{0.03, 0.2, 4.0};
+    if (!objective.model().family().is_linear() && size > enormous) factors.insert(factors.end(), {0.35, 0.6, 2.0});
+    for (const double factor : factors) {
+      NamedStart start{(factor < 1.0 ? "from the best, smaller" : "from the best, larger") + which, best};
+      for (const int k : parts[one]) start.psi[p + k] *= factor;
+      found.push_back(start);
+    }
+  }
+}
+
+/// Parameters that make a correlation, to either side.
+void move_correlations(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                       const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
+  const int p = objective.n_beta();
+  const Bounds bounds(objective);
+  for (const int i : bounds.correlations())
+    for (const double tau : {far_tau, -far_tau}) {
+      if (std::fabs(best[i] - tau) < 1.0) continue;
+      NamedStart start{tau > 0.0 ? "from the best, correlated" : "from the best, correlated negatively", best};
+      start.psi[i] = tau;
+      // Without variance a correlation says nothing.
+      for (int k = 0; k < objective.n_theta(); ++k)
+        if (std::fabs(best[p + k]) < negligible) start.psi[p + k] = plain[p + k];
+      found.push_back(start);
+    }
+}
+
+/// The loadings of a term, each with the other sign.
+void reverse_loadings(const likelihood::Objective& objective, int term, const Eigen::VectorXd& best,
+                      std::vector<NamedStart>& found) {
+  const int p = objective.n_beta(), first = p + objective.layout().first_theta(term);
+  const int last = p + objective.layout().first_theta(term + 1);
+  for (int k = first + 1; k < last && last - first <= most_loadings; ++k) {
+    NamedStart start{"from the best, loading reversed", best};
+    start.psi[k] = -start.psi[k];
+    found.push_back(start);
+  }
+}
+
+/// The correlations of a term of two or three columns, row by row with the other sign, and none at all.
+void reverse_correlations(const likelihood::Objective& objective, int term, const Eigen::VectorXd& best,
+                          std::vector<NamedStart>& found) {
+  const auto& own = objective.model().terms()[static_cast<std::size_t>(term)];
+  if (own.q < 2 || own.q > 3) return;
+  const int first = objective.n_beta() + objective.layout().first_theta(term);
+  const auto entries = own.structure->entries(own.q);
+  NamedStart apart{"from the best, uncorrelated", best};
+  for (int row = 1; row < own.q; ++row) {
+    NamedStart reversed{"from the best, correlation reversed", best};
+    double square = 0.0;
+    for (std::size_t e = 0; e < entries.size(); ++e) {
+      if (entries[e].row != row) continue;
+      const int k = first + static_cast<int>(e);
+      square += best[k] * best[k];
+      apart.psi[k] = entries[e].column == row ? std::sqrt(square) : 0.0;
+      if (entries[e].column != row) reversed.psi[k] = -best[k];
+    }
+    if (reversed.psi != best) found.push_back(reversed);
+  }
+  found.push_back(apart);
+}
+
 /// Numbers that look like independent standard normal ones, the same on every machine.
 class Scatter {
  public:
@@ -338,74 +426,19 @@ std::vector<NamedStart> scattered(const likelihood::Objective& objective, const 
 
 std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
                               const Eigen::VectorXd& plain) {
-  const int p = objective.n_beta();
-  const Bounds bounds(objective);
   std::vector<NamedStart> found;
   auto parts = components(objective);
-  const auto& terms = objective.model().terms();
-  for (std::size_t t = 0; t < terms.size(); ++t) {
-    const auto scales = terms[t].structure->scale_parameters(terms[t].q);
-    if (terms[t].structure->kind() != covariance::Kind::scaled || scales.size() < 2 || scales.size() > most_scales)
-      continue;
-    for (const int k : scales) parts.push_back({objective.layout().first_theta(static_cast<int>(t)) + k});
-  }
+  add_standard_deviations(objective, parts);
   move_together(objective, parts, best, plain, found);
   move_family(objective, parts, best, plain, found);
-  for (std::size_t one = 0; one < parts.size(); ++one) {
-    double size = 0.0;
-    for (const int k : parts[one]) size = std::max(size, std::fabs(best[p + k]));
-    const std::string which = " (" + std::to_string(one + 1) + ")";
-    if (size < negligible) {
-      NamedStart start{"from the best, not zero" + which, best};
-      for (const int k : parts[one]) start.psi[p + k] = plain[p + k];
-      found.push_back(start);
-      continue;
-    }
-    std::vector<double> factors{0.03, 0.2, 4.0};
-    if (!objective.model().family().is_linear() && size > enormous) factors.insert(factors.end(), {0.35, 0.6, 2.0});
-    for (const double factor : factors) {
-      NamedStart start{(factor < 1.0 ? "from the best, smaller" : "from the best, larger") + which, best};
-      for (const int k : parts[one]) start.psi[p + k] *= factor;
-      found.push_back(start);
-    }
-  }
-  for (const int i : bounds.correlations())
-    for (const double tau : {far_tau, -far_tau}) {
-      if (std::fabs(best[i] - tau) < 1.0) continue;
-      NamedStart start{tau > 0.0 ? "from the best, correlated" : "from the best, correlated negatively", best};
-      start.psi[i] = tau;
-      // Without variance a correlation says nothing.
-      for (int k = 0; k < objective.n_theta(); ++k)
-        if (std::fabs(best[p + k]) < negligible) start.psi[p + k] = plain[p + k];
-      found.push_back(start);
-    }
+  move_each(objective, parts, best, plain, found);
+  move_correlations(objective, best, plain, found);
+  const auto& terms = objective.model().terms();
   for (std::size_t t = 0; t < terms.size(); ++t) {
-    const int q = terms[t].q, first = p + objective.layout().first_theta(static_cast<int>(t));
-    if (terms[t].structure->has_loadings()) {
-      const int last = p + objective.layout().first_theta(static_cast<int>(t) + 1);
-      for (int k = first + 1; k < last && last - first <= most_loadings; ++k) {
-        NamedStart start{"from the best, loading reversed", best};
-        start.psi[k] = -start.psi[k];
-        found.push_back(start);
-      }
-      continue;
-    }
-    if (terms[t].structure->kind() != covariance::Kind::full || q < 2 || q > 3) continue;
-    const auto entries = terms[t].structure->entries(q);
-    NamedStart apart{"from the best, uncorrelated", best};
-    for (int row = 1; row < q; ++row) {
-      NamedStart reversed{"from the best, correlation reversed", best};
-      double square = 0.0;
-      for (std::size_t e = 0; e < entries.size(); ++e) {
-        if (entries[e].row != row) continue;
-        const int k = first + static_cast<int>(e);
-        square += best[k] * best[k];
-        apart.psi[k] = entries[e].column == row ? std::sqrt(square) : 0.0;
-        if (entries[e].column != row) reversed.psi[k] = -best[k];
-      }
-      if (reversed.psi != best) found.push_back(reversed);
-    }
-    found.push_back(apart);
+    if (terms[t].structure->has_loadings())
+      reverse_loadings(objective, static_cast<int>(t), best, found);
+    else if (terms[t].structure->kind() == covariance::Kind::full)
+      reverse_correlations(objective, static_cast<int>(t), best, found);
   }
   return found;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "linear_algebra/dense.hpp"
 #include "search/covariance_step.hpp"
 #include "search/vanishing_residual.hpp"
 
@@ -89,7 +90,7 @@ void Steps::take_trial(const Eigen::VectorXd& psi, bool same_coordinates) {
 Eigen::MatrixXd Steps::updated_hessian(const Eigen::VectorXd& psi) const {
   Eigen::MatrixXd information = best_.gain > far_away ? -trial_.hessian : -best_.sums.hessian;
   const Eigen::VectorXd s = psi - best_.psi, y = best_.sums.gradient - trial_.gradient;
-  const Eigen::VectorXd Bs = information * s;
+  const Eigen::VectorXd Bs = linear_algebra::apply(information, s);
   const double sy = s.dot(y), sBs = s.dot(Bs);
   if (sy > 1e-8 * s.norm() * y.norm() && sBs > 0.0) information += y * y.transpose() / sy - Bs * Bs.transpose() / sBs;
   return -information;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "linear_algebra/dense.hpp"
+
 namespace multilevel::search {
 
 namespace {
@@ -28,7 +30,7 @@ TrustStep trust_step(const ScaledInformation& information, const Eigen::VectorXd
   Eigen::VectorXd g(n);
   for (Eigen::Index a = 0; a < n; ++a)
     g[a] = information.scale[a] * gradient[information.index[static_cast<std::size_t>(a)]];
-  g = (information.vectors.transpose() * g).eval();
+  g = linear_algebra::apply_transposed(information.vectors, g);
   const Eigen::VectorXd& values = information.values;  // ascending
   const double least = std::max(0.0, -values[0]);
   Eigen::VectorXd y = shifted(values, g, least);
@@ -49,7 +51,7 @@ TrustStep trust_step(const ScaledInformation& information, const Eigen::VectorXd
   }
   result.length = y.norm();
   result.predicted = g.dot(y) - 0.5 * y.dot(values.cwiseProduct(y));
-  const Eigen::VectorXd d = information.scale.asDiagonal() * (information.vectors * y);
+  const Eigen::VectorXd d = information.scale.asDiagonal() * linear_algebra::apply(information.vectors, y);
   for (Eigen::Index a = 0; a < n; ++a) result.step[information.index[static_cast<std::size_t>(a)]] = d[a];
   return result;
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "linear_algebra/dense.hpp"
 #include "search/bounds.hpp"
 
 namespace multilevel::search {
@@ -32,7 +33,7 @@ bool residual_vanishes(const likelihood::Objective& objective, const Optimum& op
   const Bounds bounds(objective);
   const Eigen::VectorXd now = bounds.without_tau(optimum.psi, n_theta);
   if (!(now.norm() > vanished)) return false;
-  return -now.dot(optimum.sums.hessian.topLeftCorner(n_theta, n_theta) * now) < no_opinion;
+  return -now.dot(linear_algebra::apply(optimum.sums.hessian.topLeftCorner(n_theta, n_theta), now)) < no_opinion;
 }
 
 bool levels_off(likelihood::Objective& objective, const Optimum& optimum) {
