@@ -1,6 +1,6 @@
 """How long each file took to compile, from Ninja's log: ``python cmake/build_times.py build/dev``.
 
-The times are wall times: build with ``ninja -j1`` on a machine that does nothing else. With ``--most 15`` it fails
+The times are wall times: build with ``ninja -j1`` on a machine that does nothing else. With ``--most 20`` it fails
 where a file took longer.
 """
 

@@ -40,6 +40,63 @@ inline Lanes excess(Lanes x) {
   return numeric::select(numeric::abs(x) < 0.03, x * x * series, direct);
 }
 
+/// Logarithms of a block of terms, and where t is asked for their derivatives by it.
+struct Terms {
+  Lanes value, slope, bend;
+};
+
+template <bool by_phi>
+Terms terms(Lanes number, double peak, double log_peak, double a) {
+  const Lanes apart = (number - peak) / peak;
+  // for terms far above the peak the ratio is better than the difference from one
+  const Lanes far = number * (numeric::log(number) - log_peak) - number + peak;
+  const Lanes distance = numeric::select(numeric::abs(apart) < 0.5, peak * excess(apart), far);
+  Terms own{numeric::broadcast(0.0), numeric::broadcast(0.0), numeric::broadcast(0.0)};
+  if constexpr (by_phi) {
+    // s at x = a j as a series in log x: the derivatives by t follow with a minus sign each
+    Taylor<2, Lanes> x;
+    x.c[0] = a * number;
+    x.c[1] = x.c[0];
+    x.c[2] = 0.5 * x.c[0];
+    const auto remainder = numeric::stirling_remainder(x);
+    own.value = -(1.0 + a) * distance - numeric::stirling_remainder(number) - remainder.c[0];
+    own.slope = a * distance + remainder.c[1];
+    own.bend = -a * distance - 2.0 * remainder.c[2];
+  } else {
+    own.value = -(1.0 + a) * distance - numeric::stirling_remainder(number) - numeric::stirling_remainder(a * number);
+  }
+  return own;
+}
+
+/// Sums over the terms, each divided by exp(top), the largest so far.
+struct TermSums {
+  double top = -std::numeric_limits<double>::infinity();
+  double total = 0.0, u = 0.0, t = 0.0, uu = 0.0, ut = 0.0, tt = 0.0, own = 0.0;
+
+  void rescale(double to) {
+    const double by = std::exp(top - to);
+    for (double* sum : {&total, &u, &t, &uu, &ut, &tt, &own}) *sum *= by;
+    top = to;
+  }
+
+  template <bool by_phi>
+  void add(const Terms& terms, Lanes away) {
+    const Lanes share = numeric::exp(terms.value - top);
+    for (int i = 0; i < lane_count; ++i) total += share[i];
+    if constexpr (by_phi) {
+      const Lanes share_u = share * away, share_t = share * terms.slope;
+      for (int i = 0; i < lane_count; ++i) {
+        u += share_u[i];
+        t += share_t[i];
+        uu += share_u[i] * away[i];
+        ut += share_u[i] * terms.slope[i];
+        tt += share_t[i] * terms.slope[i];
+        own += share[i] * terms.bend[i];
+      }
+    }
+  }
+};
+
 template <bool by_phi>
 SeriesSum series_sum(double log_peak, double a) {
   const double peak = std::exp(log_peak), spread = std::sqrt(peak / (1.0 + a));
@@ -53,13 +110,7 @@ SeriesSum series_sum(double log_peak, double a) {
     for (int i = 0; i < lane_count; ++i) x[i] = i;
     return x;
   }();
-  double top = -std::numeric_limits<double>::infinity();
-  double total = 0.0, sum_u = 0.0, sum_t = 0.0, sum_uu = 0.0, sum_ut = 0.0, sum_tt = 0.0, sum_own = 0.0;
-  auto rescale = [&](double to) {
-    const double by = std::exp(top - to);
-    for (double* sum : {&total, &sum_u, &sum_t, &sum_uu, &sum_ut, &sum_tt, &sum_own}) *sum *= by;
-    top = to;
-  };
+  TermSums sums;
   // Upwards from the peak, then downwards; whole blocks of terms.
   for (const double direction : {1.0, -1.0}) {
     double at = direction > 0.0 ? first : first - stride;
@@ -67,54 +118,24 @@ SeriesSum series_sum(double log_peak, double a) {
       const Lanes j = at + (direction * stride) * order;
       const LaneBits there = j >= 1.0;
       const Lanes number = numeric::select(there, j, numeric::broadcast(1.0));
-      const Lanes apart = (number - peak) / peak;
-      // for terms far above the peak the ratio is better than the difference from one
-      const Lanes far = number * (numeric::log(number) - log_peak) - number + peak;
-      const Lanes distance = numeric::select(numeric::abs(apart) < 0.5, peak * excess(apart), far);
-      Lanes term, slope = numeric::broadcast(0.0), bend = slope;
-      if constexpr (by_phi) {
-        // s at x = a j as a series in log x: the derivatives by t follow with a minus sign each
-        Taylor<2, Lanes> x;
-        x.c[0] = a * number;
-        x.c[1] = x.c[0];
-        x.c[2] = 0.5 * x.c[0];
-        const auto remainder = numeric::stirling_remainder(x);
-        term = -(1.0 + a) * distance - numeric::stirling_remainder(number) - remainder.c[0];
-        slope = a * distance + remainder.c[1];
-        bend = -a * distance - 2.0 * remainder.c[2];
-      } else {
-        term = -(1.0 + a) * distance - numeric::stirling_remainder(number) - numeric::stirling_remainder(a * number);
-      }
-      term = numeric::select(there, term, numeric::broadcast(-std::numeric_limits<double>::infinity()));
-      double largest = term[0];
-      for (int i = 1; i < lane_count; ++i) largest = std::fmax(largest, term[i]);
-      if (largest > top) rescale(largest);
-      const Lanes share = numeric::exp(term - top);
-      const Lanes away = (1.0 + a) * (number - peak);
-      for (int i = 0; i < lane_count; ++i) total += share[i];
-      if constexpr (by_phi) {
-        const Lanes share_u = share * away, share_t = share * slope;
-        for (int i = 0; i < lane_count; ++i) {
-          sum_u += share_u[i];
-          sum_t += share_t[i];
-          sum_uu += share_u[i] * away[i];
-          sum_ut += share_u[i] * slope[i];
-          sum_tt += share_t[i] * slope[i];
-          sum_own += share[i] * bend[i];
-        }
-      }
+      Terms own = terms<by_phi>(number, peak, log_peak, a);
+      own.value = numeric::select(there, own.value, numeric::broadcast(-std::numeric_limits<double>::infinity()));
+      double largest = own.value[0];
+      for (int i = 1; i < lane_count; ++i) largest = std::fmax(largest, own.value[i]);
+      if (largest > sums.top) sums.rescale(largest);
+      sums.add<by_phi>(own, (1.0 + a) * (number - peak));
       // not with terms that are no numbers either: the sum is none then
-      if (!(largest >= top - negligible && std::isfinite(top))) break;
+      if (!(largest >= sums.top - negligible && std::isfinite(sums.top))) break;
     }
   }
   SeriesSum r{};
-  r.value = top + std::log(total * stride);
+  r.value = sums.top + std::log(sums.total * stride);
   if constexpr (by_phi) {
-    r.u = sum_u / total;
-    r.t = sum_t / total;
-    r.uu = sum_uu / total - r.u * r.u - (1.0 + a) * peak;
-    r.ut = sum_ut / total - r.u * r.t - a / (1.0 + a) * r.u;
-    r.tt = sum_tt / total - r.t * r.t + sum_own / total;
+    r.u = sums.u / sums.total;
+    r.t = sums.t / sums.total;
+    r.uu = sums.uu / sums.total - r.u * r.u - (1.0 + a) * peak;
+    r.ut = sums.ut / sums.total - r.u * r.t - a / (1.0 + a) * r.u;
+    r.tt = sums.tt / sums.total - r.t * r.t + sums.own / sums.total;
   }
   return r;
 }
