@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "likelihood/mode_course.hpp"
+#include "likelihood/mode_scan.hpp"
 
 namespace multilevel::likelihood {
 
@@ -20,6 +21,15 @@ inline Eigen::Map<const Eigen::VectorXd> as_vector(const std::vector<double>& x)
 /// f, where the log densities of the rows sum to `rows`.
 inline double penalized(double rows, const std::vector<double>& modes) {
   return rows - 0.5 * as_vector(modes).squaredNorm();
+}
+
+inline bool is_same_mode(const std::vector<double>& one, const std::vector<double>& other) {
+  double distance = 0.0, size = 1.0;
+  for (std::size_t k = 0; k < one.size(); ++k) {
+    distance += (one[k] - other[k]) * (one[k] - other[k]);
+    size += other[k] * other[k];
+  }
+  return !(distance > same_mode * size);
 }
 
 class ModePath {

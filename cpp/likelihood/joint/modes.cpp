@@ -17,7 +17,6 @@ constexpr int most_steps =
 constexpr double close_by = 1e-2;             // Newton decrement below which the next step can use the same factor
 constexpr std::int64_t thorough_rows = 5000;  // up to so many the largest of several modes is looked for at leisure
 constexpr double most_trial_rows = 20000.0;   // rows x random effects up to which levels are tried one by one
-constexpr double worth_a_search = 3.0;        // how far below the best a trial may be before its Newton steps
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -31,6 +30,7 @@ JointObjective::Several::Several(const model::Model& model)
       slope(at(model.n_rows())),
       effect(at(model.n_modes())),
       level(slope.size()),
+      sign(slope.size(), 1.0),
       best_v(at(model.n_modes())) {}
 
 /// Where the density is log-concave there is one mode, and the search may start anywhere. Otherwise the largest is
@@ -39,6 +39,17 @@ JointObjective::Several::Several(const model::Model& model)
 bool JointObjective::find_modes(std::vector<double>& modes, Sums& sums, bool beside) {
   double f = 0.0;
   return several_ && !beside ? find_largest(modes, sums) : climb(modes, sums, f, beside && factored_);
+}
+
+/// Whether f is concave wherever the linear predictors are, by the bounds of the rows' second derivatives.
+bool JointObjective::is_concave() {
+  auto& [value, second, third] = several_->bounds;
+  for (auto* bound : {&value, &second, &third}) bound->resize(weight_.size());
+  if (!model_.family().bounds(static_cast<int>(model_.n_rows()), data_, {value.data(), second.data(), third.data()}))
+    return false;
+  for (std::size_t j = 0; j < weight_.size(); ++j) weight_[j] = -second[j];
+  products_.set(pattern_, weight_.data());
+  return precision_.factor(products_, lambda_);
 }
 
 /// Searches from zero, from what the responses alone say of the random effects, from the modes of the parts of a
@@ -51,6 +62,11 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
   const int n_factors = static_cast<int>(model_.factors().size());
   s.found = false;
   s.best_f = -std::numeric_limits<double>::infinity();
+  if (is_concave()) {
+    double f = 0.0;
+    std::fill(modes.begin(), modes.end(), 0.0);
+    return climb(modes, sums, f);
+  }
   auto search = [&] {
     double f = 0.0;
     return climb(modes, sums, f) && keep_best(f, modes, sums);
@@ -67,8 +83,10 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
     for (const bool forwards : {true, false}) {
       if (side == 0.0)
         std::fill(modes.begin(), modes.end(), 0.0);
-      else if (!from_responses(side, modes))
-        continue;
+      else {
+        std::fill(s.sign.begin(), s.sign.end(), side);
+        if (!from_responses(modes)) continue;
+      }
       if (scans && (side == 0.0 || thorough)) settle_all(forwards);
       search();
       if (!scans || (side != 0.0 && !thorough)) break;
@@ -84,14 +102,20 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
     const bool by_parts = try_parts(modes, sums);
     if (!by_levels && !by_parts) break;
   }
+  if (model_.family().is_even() && tries_one_by_one()) try_signs(modes, sums);
   modes = s.best_v;
   return true;
+}
+
+/// Whether levels, and rows, are tried one by one.
+bool JointObjective::tries_one_by_one() const {
+  return static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) <= most_trial_rows;
 }
 
 /// Tries each level at its other peaks, everything else following. True when that led to something better.
 bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
-  if (static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) > most_trial_rows) return false;
+  if (!tries_one_by_one()) return false;
   const int n_factors = static_cast<int>(model_.factors().size());
   bool better = false;
   for (int factor = 0; factor < n_factors; ++factor) {
@@ -124,7 +148,7 @@ bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
 bool JointObjective::try_parts(std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
   const auto n_rows = at(model_.n_rows());
-  if (static_cast<double>(model_.n_modes()) * static_cast<double>(n_rows) > most_trial_rows) return false;
+  if (!tries_one_by_one()) return false;
   const family::Phi all = data_.phi;
   bool better = false;
   for (int k = 0; k < model_.family().n_parts(); ++k) {
@@ -177,10 +201,11 @@ bool JointObjective::enter_domain(std::vector<double>& modes) {
   return std::isfinite(size) && size > 0.0;
 }
 
-/// v of the linear model in which every row says what its response alone would make of eta.
-bool JointObjective::from_responses(double side, std::vector<double>& modes) {
+/// v of the linear model in which every row says what its response alone would make of eta, with the rows' signs.
+bool JointObjective::from_responses(std::vector<double>& modes) {
   const auto& family = model_.family();
-  for (std::int64_t j = 0; j < model_.n_rows(); ++j) eta_[at(j)] = side * family::start_eta(family, data_, j);
+  for (std::int64_t j = 0; j < model_.n_rows(); ++j)
+    eta_[at(j)] = several_->sign[at(j)] * family::start_eta(family, data_, j);
   set_weights(false);
   if (!precision_.factor(products_, lambda_)) return false;
   std::fill(modes.begin(), modes.end(), 0.0);
@@ -209,12 +234,7 @@ bool JointObjective::to_part(int k, std::vector<double>& modes, Sums& sums) {
 bool JointObjective::keep_best(double f, const std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
   if (s.found) {
-    double distance = 0.0, size = 1.0;
-    for (std::size_t k = 0; k < modes.size(); ++k) {
-      distance += (modes[k] - s.best_v[k]) * (modes[k] - s.best_v[k]);
-      size += s.best_v[k] * s.best_v[k];
-    }
-    if (!(distance > same_mode * size)) return false;
+    if (is_same_mode(modes, s.best_v)) return false;
     ++sums.several_modes;
     if (!(f > s.best_f)) return false;
   }
