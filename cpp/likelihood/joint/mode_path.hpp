@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "likelihood/mode_course.hpp"
-#include "likelihood/mode_scan.hpp"
 
 namespace multilevel::likelihood {
 
@@ -23,13 +22,10 @@ inline double penalized(double rows, const std::vector<double>& modes) {
   return rows - 0.5 * as_vector(modes).squaredNorm();
 }
 
-inline bool is_same_mode(const std::vector<double>& one, const std::vector<double>& other) {
-  double distance = 0.0, size = 1.0;
-  for (std::size_t k = 0; k < one.size(); ++k) {
-    distance += (one[k] - other[k]) * (one[k] - other[k]);
-    size += other[k] * other[k];
-  }
-  return !(distance > same_mode * size);
+/// The squared distance from one v to another, relative to 1 + v'v of the other.
+inline double distance_to(const std::vector<double>& one, const std::vector<double>& other) {
+  const auto v = as_vector(other);
+  return (as_vector(one) - v).squaredNorm() / (1.0 + v.squaredNorm());
 }
 
 class ModePath {

@@ -61,7 +61,7 @@ void JointObjective::change_signs(double f, std::vector<double>& modes, Sums& su
   while (better) {
     better = false;
     for (const auto& been : s.turned)
-      if (is_same_mode(own, been)) return;
+      if (!(distance_to(own, been) > same_mode)) return;
     s.turned.push_back(own);
     turn_levels(own, modes, climb_on);
     if (!better) turn_rows(own, modes, climb_on);

@@ -52,7 +52,13 @@ class JointObjective final : public Objective {
   };
 
   bool find_modes(std::vector<double>& modes, Sums& sums, bool beside);
-  bool climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse = false);
+  enum class Aim {
+    mode,
+    beside,   ///< a mode close to one whose factor is at hand
+    start,    ///< where another climb starts: few digits are enough
+    another,  ///< a mode that is not the best one: given up where it comes close to that
+  };
+  bool climb(std::vector<double>& modes, Sums& sums, double& f, Aim aim = Aim::mode);
   bool find_largest(std::vector<double>& modes, Sums& sums);
   bool is_concave();
   bool enter_domain(std::vector<double>& modes);
@@ -65,6 +71,7 @@ class JointObjective final : public Objective {
   bool try_levels(std::vector<double>& modes, Sums& sums);
   bool tries_one_by_one() const;
   bool try_parts(std::vector<double>& modes, Sums& sums);
+  std::vector<double> pulls_to(const family::Phi& part, int n_levels);
   void try_signs(std::vector<double>& modes, Sums& sums);
   void change_signs(double f, std::vector<double>& modes, Sums& sums);
   void turn_levels(const std::vector<double>& own, std::vector<double>& modes, const std::function<void()>& climb_on);

@@ -10,8 +10,9 @@ namespace multilevel::likelihood {
 
 namespace {
 
-constexpr double least_kept = 0.1;  // of negative curvature that is tried before none is taken
-constexpr int most_settled = 20;
+constexpr double least_gain = 1e-6;  // worth moving a level for
+constexpr double least_kept = 0.1;   // of negative curvature that is tried before none is taken
+constexpr int most_rounds = 20;
 constexpr std::int64_t thorough_rows = 5000;  // up to so many the levels are searched one by one
 
 }  // namespace
@@ -26,7 +27,7 @@ bool JointSeveralObjective::find_modes(std::vector<double>& modes, Sums& sums, b
   std::fill(modes.begin(), modes.end(), 0.0);
   if (!climb(modes, sums, f, mode_error)) return false;
   std::vector<double> best = modes;
-  for (int round = 0; model_.n_rows() <= thorough_rows && round < most_settled; ++round) {
+  for (int round = 0; model_.n_rows() <= thorough_rows && round < most_rounds; ++round) {
     double found = 0.0;
     if (!settle(modes, sums) || !climb(modes, sums, found, mode_error) || !(found > f + least_gain)) break;
     f = found;
