@@ -293,6 +293,24 @@ def test_zeros_that_are_the_counts_own() -> None:
     assert values == pytest.approx([best, best], abs=1e-7)
 
 
+@pytest.mark.parametrize("q", [1, 2, 3])
+def test_what_is_proved_stays_where_others_are_searched(q: int) -> None:
+    # Large counts beside zeros: of some clusters the largest mode is proved, others are searched from many places.
+    rng = np.random.default_rng(q)
+    m, size, zeta = 40, 5, -1.0
+    g = np.repeat(np.arange(m), size).astype(np.int32)
+    z = np.column_stack([np.ones(len(g)), *rng.normal(size=(2, len(g)))])[:, :q]
+    factor = np.tril(0.4 * rng.normal(size=(q, q)), -1) + np.diag(rng.uniform(1.0, 2.5, q))
+    eta = 0.5 + ((rng.normal(size=(m, q)) @ factor.T)[g] * z).sum(1)
+    y = np.where(rng.random(len(g)) < special.expit(zeta), 0.0, rng.poisson(np.exp(np.minimum(eta, 4.5))))
+    terms = [(0, [z[:, k] for k in range(q)], "unstructured")]
+    core = _core.Model("poisson", "log", len(g), None, None, None, [None], [g], [m], terms, 1, zero="inflation")
+    psi = np.array([0.5, *(factor[a, b] for b in range(q) for a in range(b, q)), zeta])
+    own = Case(core, y, psi, g, np.full(len(g), 0.5), z @ factor, inflated(zeta), 0.0)
+    constants = np.bincount(g, special.gammaln(y + 1))
+    assert own.core_values() == pytest.approx(own.references(rng) - constants, abs=1e-7)
+
+
 def test_zeros_of_crossed_factors() -> None:
     # A search from zero, from the responses and along single effects ends 1.4 below the largest mode.
     y = np.array([128, 431, 253, 0, 0, 429, 0, 2, 0, 0, 0, 0, 253, 0, 0, 431, 0, 0, 2.0])

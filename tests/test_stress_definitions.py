@@ -459,6 +459,26 @@ def test_conway_maxwell_poisson_counts(nu: float) -> None:
     assert_derivatives(density, eta)
 
 
+def test_conway_maxwell_poisson_counts_of_almost_one_value() -> None:
+    """A large nu leaves two counts, the whole numbers beside the mean: 2 with probability mu - 1, or 3 - mu."""
+    off, y = 1e-6, np.array([1.0, 2.0, 2.0, 3.0])
+    mu = 2 + off * np.array([-1.0, -1.0, 1.0, 1.0])
+    density = density_of_family(rows_of("conway_maxwell_poisson", y), np.array([-np.log(191.0)]))
+    first, second = density.derivatives(np.log(mu))
+    share, slope = np.array([off, 1 - off, 1 - off, off]), mu * np.array([-1.0, 1.0, -1.0, 1.0])
+    np.testing.assert_allclose(density.value(np.log(mu)), np.log(share), atol=1e-8)
+    np.testing.assert_allclose(first, slope / share, rtol=1e-8)  # mu has ten digits of what it is off a whole number
+    np.testing.assert_allclose(second, slope / share - (slope / share) ** 2, rtol=1e-8)
+
+
+def test_tweedie_near_poisson() -> None:
+    """A power of 1 + 8.3e-7, where the terms of the series are large. From mpmath, with sixty digits."""
+    y, mean = np.array([5.03, 4.99, 0.81]), np.array([5.0, 5.0, 0.8])
+    density = Density(rows_of("tweedie", y), np.array([-9.5, -14.0]))
+    expected = [1.108986499095087, 3.421149097983578, -3.894209944985962]
+    np.testing.assert_allclose(density.value(np.log(mean)), expected, atol=1e-9)
+
+
 def test_ordered_beta_is_a_density() -> None:
     eta, phi = 0.7, np.array([1.2, -1.0, np.log(2.5)])
     ends = density_of_family(rows_of("ordered_beta", np.array([0.0, 1.0])), phi).value(np.full(2, eta))

@@ -92,25 +92,28 @@ class ConwayMaxwell(Rows):
         self.columns = (*self.columns, "constant")
 
     def parts(self, eta: Array) -> tuple[Array, Array, Array]:
-        rate, total = np.full((3, len(eta)), np.nan), np.full((3, len(eta)), np.nan)
+        found = np.full((3, len(eta)), np.nan)
         few = (eta < FEW_BELOW) | ((self.nu > STEEP) & (eta < 6))
-        rate[:, few], total[:, few] = self._directly(eta[few])
+        found[:, few] = self._directly(eta[few], self.y[few])
         for start in np.unique(np.floor(eta[~few & (eta < 12)])):
-            at = np.flatnonzero(np.floor(eta) == start)
+            at = np.flatnonzero(~few & (np.floor(eta) == start))
             place = np.minimum(((eta[at] - start) * STEPS).astype(int), STEPS - 1)
             t = (eta[at] - start) * STEPS - place
             c = _table(self.nu, int(start))[place]
+            own = self.y[at, None] * c[:, 0] - c[:, 1]
             powers = np.stack([t**k for k in range(6)])
-            for of, into in ((0, rate), (1, total)):
-                for order in range(3):
-                    weights = [float(np.prod(np.arange(k, k - order, -1))) for k in range(order, 6)]
-                    terms = [w * c[:, of, k] * powers[k - order] for w, k in zip(weights, range(order, 6), strict=True)]
-                    into[order, at] = sum(terms) * STEPS**order
-        y = self.y
-        return y * rate[0] - total[0] + self.constant, y * rate[1] - total[1], y * rate[2] - total[2]
+            for order in range(3):
+                weights = [float(np.prod(np.arange(k, k - order, -1))) for k in range(order, 6)]
+                terms = [w * own[:, k] * powers[k - order] for w, k in zip(weights, range(order, 6), strict=True)]
+                found[order, at] = sum(terms) * STEPS**order
+        return found[0] + self.constant, found[1], found[2]
 
-    def _directly(self, eta: Array) -> tuple[Array, Array]:
-        """log rate and log Z with two derivatives, from the sums of each row, its rate by halving."""
+    def _directly(self, eta: Array, y: Array) -> Array:
+        """y log rate - log Z with two derivatives, from the sums of each row, its rate by halving.
+
+        Where y is near the mean, moments are about y: almost all of the probability may be there, and they are as small
+        as what is left.
+        """
         j = np.arange(np.ceil(np.exp(eta.max(initial=0.0))) + 40)
         low, high = _ends(eta, self.nu)
         for _ in range(60):
@@ -119,17 +122,18 @@ class ConwayMaxwell(Rows):
             largest = log_term.max(1)
             term = np.exp(log_term - largest[:, None])
             total = term.sum(1)
-            mean = (term @ j) / total
-            above = np.log(mean) > eta
+            above = np.log((term @ j) / total) > eta
             low, high = np.where(above, low, log_rate), np.where(above, log_rate, high)
-        mu, off = np.exp(eta), j - mean[:, None]
-        variance, third = ((term * off**k).sum(1) / total for k in (2, 3))
-        slope = mu / variance
-        bend = slope - slope**2 * third / variance
-        return (
-            np.stack([log_rate, slope, bend]),
-            np.stack([largest + np.log(total), mu * slope, mu * (slope + bend)]),
-        )
+        mu, mean = np.exp(eta), (term @ j) / total
+        near = np.abs(y - mean) < 0.5
+        off = j - np.where(near, y, mean)[:, None]
+        first, second, third = ((term * off**k).sum(1) / total for k in (1, 2, 3))
+        first = np.where(near, first, 0.0)
+        variance = second - first**2
+        slope, less = mu / variance, np.where(near, first, mean - y)
+        bend = variance**2 - less * (third - 3 * first * second + 2 * first**3)
+        bend = np.where(near, second**2 - first * third + first**2 * variance, bend) * slope**2 / variance
+        return np.stack([y * log_rate - largest - np.log(total), -less * slope, -less * slope - bend])
 
     def targets(self) -> list[Array]:
         return [np.log(self.y + 0.1)]

@@ -12,12 +12,13 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, gammaln, log_ndtr, logsumexp
 
+from .log_gamma import LOG_2PI, log_gamma_rest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .problem import Array
 
-LOG_2PI = np.log(2 * np.pi)
 Parts = tuple["Array", "Array", "Array"]
 
 
@@ -77,15 +78,23 @@ def skew_normal(mu: Array, y: Array, phi: Array) -> Parts:
 
 
 def tweedie(log_mu: Array, y: Array, phi: Array) -> Parts:
+    """Against the mean that is the response: both are large where the power is close to one or two."""
     d, p = np.exp(phi[0]), 1 + expit(phi[1])
     up, down = np.exp((2 - p) * log_mu) / d, y * np.exp((1 - p) * log_mu) / d
-    return -up / (2 - p) - down / (p - 1), down - up, (1 - p) * down - (2 - p) * up
+    own = np.where(y > 0, y, 1.0)
+    more = log_mu - np.log(own)
+    change = np.expm1((2 - p) * more) / (2 - p) + np.expm1((1 - p) * more) / expit(phi[1])
+    value = np.where(y > 0, -(own ** (2 - p)) / d * change, -up / (2 - p))
+    return value, down - up, (1 - p) * down - (2 - p) * up
 
 
 def tweedie_constant(y: Array, phi: Array) -> Array:
-    """The series of Dunn and Smyth (2005): terms around the largest, of thousands only some, evenly spaced."""
+    """The log density where the mean is y: j jumps, a Poisson number, that are gamma distributed.
+
+    Terms around the largest, of thousands only some, evenly spaced.
+    """
     d, p = np.exp(phi[0]), 1 + expit(phi[1])
-    shape, own = (2 - p) / (p - 1), np.where(y > 0, y, 1.0)
+    shape, own = expit(-phi[1]) / expit(phi[1]), np.where(y > 0, y, 1.0)
     largest = own ** (2 - p) / (d * (2 - p))
     if not np.isfinite(largest).all():
         return np.full_like(y, np.nan)
@@ -93,9 +102,10 @@ def tweedie_constant(y: Array, phi: Array) -> Array:
     stride = np.maximum(np.floor(np.sqrt(largest / (1 + shape)) / 3), 1.0)[:, None]
     first = np.maximum(np.floor(largest) - min(reach, 100) * stride[:, 0], 0)[:, None]
     j = first + stride * np.arange(1.0, 2 * min(reach, 100))
-    log_z = shape * np.log(own) - shape * np.log(p - 1) - (1 + shape) * phi[0] - np.log(2 - p)
-    terms = j * log_z[:, None] - gammaln(j + 1) - gammaln(shape * j)
-    return np.where(y > 0, logsumexp(terms, axis=1) + np.log(stride[:, 0]) - np.log(own), 0.0)
+    off = (largest[:, None] - j) / j
+    terms = j * (1 + shape) * (np.log1p(off) - off) - log_gamma_rest(j) - log_gamma_rest(shape * j)
+    log_sum = logsumexp(terms, axis=1) + np.log(stride[:, 0])
+    return np.where(y > 0, log_sum + np.log(shape) / 2 - LOG_2PI - np.log(own), 0.0)
 
 
 def student_t_constant(y: Array, phi: Array) -> Array:

@@ -7,7 +7,11 @@
 // sum: the terms are close to a normal density, and the trapezoidal rule has no error that could be seen. As p
 // approaches 2 it is the Gamma family of shape 1 / d. The prior weight multiplies the log density.
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
 
 #include "family/link.hpp"
 #include "family/registry.hpp"
@@ -140,11 +144,27 @@ SeriesSum series_sum(double log_peak, double a) {
   return r;
 }
 
+/// The sums of the last rows, kept by this thread: they do not change with eta, which is all that a search for
+/// conditional modes and the nodes of a quadrature move.
+template <bool by_phi>
+SeriesSum kept_sum(double u, double t) {
+  struct Kept {
+    double u = std::numeric_limits<double>::quiet_NaN(), t = u;
+    SeriesSum sum{};
+  };
+  constexpr int bits = 12;
+  thread_local std::vector<Kept> kept(std::size_t{1} << bits);
+  const auto mixed = std::bit_cast<std::uint64_t>(u) + 0x9E3779B97F4A7C15u * std::bit_cast<std::uint64_t>(t);
+  Kept& own = kept[static_cast<std::size_t>((mixed * 0xD6E8FEB86659FD93u) >> (64 - bits))];
+  if (own.u != u || own.t != t) own = {u, t, series_sum<by_phi>(u, std::exp(-t))};
+  return own.sum;
+}
+
 /// log sum_j exp(t_j) as a function of u and t.
 inline Lanes log_series(Lanes u, Lanes t, LaneBits wanted) {
   Lanes r{};
   for (int i = 0; i < lane_count; ++i)
-    if (wanted[i]) r[i] = series_sum<false>(u[i], std::exp(-t[i])).value;
+    if (wanted[i]) r[i] = kept_sum<false>(u[i], t[i]).value;
   return r;
 }
 template <int R>
@@ -153,7 +173,7 @@ numeric::SecondOrder<R> log_series(const numeric::SecondOrder<R>& u, const numer
   numeric::SecondOrder<R> r{};
   for (int i = 0; i < lane_count; ++i) {
     if (!wanted[i]) continue;
-    const SeriesSum at = series_sum<true>(u.value[i], std::exp(-t.value[i]));
+    const SeriesSum at = kept_sum<true>(u.value[i], t.value[i]);
     r.value[i] = at.value;
     for (int g = 0, pair = 0; g < R; ++g) {
       const std::size_t a = static_cast<std::size_t>(g);

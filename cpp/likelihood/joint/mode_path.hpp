@@ -22,6 +22,12 @@ inline double penalized(double rows, const std::vector<double>& modes) {
   return rows - 0.5 * as_vector(modes).squaredNorm();
 }
 
+/// The squared distance from one v to another, relative to 1 + v'v of the other.
+inline double distance_to(const std::vector<double>& one, const std::vector<double>& other) {
+  const auto v = as_vector(other);
+  return (as_vector(one) - v).squaredNorm() / (1.0 + v.squaredNorm());
+}
+
 class ModePath {
  public:
   ModePath(std::vector<double>& modes, std::vector<double>& step, std::vector<double>& old)

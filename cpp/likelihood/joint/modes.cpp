@@ -17,7 +17,9 @@ constexpr int most_steps =
 constexpr double close_by = 1e-2;             // Newton decrement below which the next step can use the same factor
 constexpr std::int64_t thorough_rows = 5000;  // up to so many the largest of several modes is looked for at leisure
 constexpr double most_trial_rows = 20000.0;   // rows x random effects up to which levels are tried one by one
-constexpr double worth_a_search = 3.0;        // how far below the best a trial may be before its Newton steps
+constexpr double few_digits = 0.05;           // Newton decrement of the last step to where another climb starts
+constexpr double surely_same = 1e-4;          // squared distance to a mode that a step leads to, relative to 1 + v'v
+constexpr double least_pull = 0.02;           // Newton decrement of a part of a mixture that is tried
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -31,6 +33,7 @@ JointObjective::Several::Several(const model::Model& model)
       slope(at(model.n_rows())),
       effect(at(model.n_modes())),
       level(slope.size()),
+      sign(slope.size(), 1.0),
       best_v(at(model.n_modes())) {}
 
 /// Where the density is log-concave there is one mode, and the search may start anywhere. Otherwise the largest is
@@ -38,7 +41,19 @@ JointObjective::Several::Several(const model::Model& model)
 /// mode.
 bool JointObjective::find_modes(std::vector<double>& modes, Sums& sums, bool beside) {
   double f = 0.0;
-  return several_ && !beside ? find_largest(modes, sums) : climb(modes, sums, f, beside && factored_);
+  return several_ && !beside ? find_largest(modes, sums)
+                             : climb(modes, sums, f, beside && factored_ ? Aim::beside : Aim::mode);
+}
+
+/// Whether f is concave wherever the linear predictors are, by the bounds of the rows' second derivatives.
+bool JointObjective::is_concave() {
+  auto& [value, second, third] = several_->bounds;
+  for (auto* bound : {&value, &second, &third}) bound->resize(weight_.size());
+  if (!model_.family().bounds(static_cast<int>(model_.n_rows()), data_, {value.data(), second.data(), third.data()}))
+    return false;
+  for (std::size_t j = 0; j < weight_.size(); ++j) weight_[j] = -second[j];
+  products_.set(pattern_, weight_.data());
+  return precision_.factor(products_, lambda_);
 }
 
 /// Searches from zero, from what the responses alone say of the random effects, from the modes of the parts of a
@@ -51,6 +66,11 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
   const int n_factors = static_cast<int>(model_.factors().size());
   s.found = false;
   s.best_f = -std::numeric_limits<double>::infinity();
+  if (is_concave()) {
+    double f = 0.0;
+    std::fill(modes.begin(), modes.end(), 0.0);
+    return climb(modes, sums, f);
+  }
   auto search = [&] {
     double f = 0.0;
     return climb(modes, sums, f) && keep_best(f, modes, sums);
@@ -67,8 +87,10 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
     for (const bool forwards : {true, false}) {
       if (side == 0.0)
         std::fill(modes.begin(), modes.end(), 0.0);
-      else if (!from_responses(side, modes))
-        continue;
+      else {
+        std::fill(s.sign.begin(), s.sign.end(), side);
+        if (!from_responses(modes)) continue;
+      }
       if (scans && (side == 0.0 || thorough)) settle_all(forwards);
       search();
       if (!scans || (side != 0.0 && !thorough)) break;
@@ -84,14 +106,20 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
     const bool by_parts = try_parts(modes, sums);
     if (!by_levels && !by_parts) break;
   }
+  if (model_.family().is_even() && tries_one_by_one()) try_signs(modes, sums);
   modes = s.best_v;
   return true;
+}
+
+/// Whether levels, and rows, are tried one by one.
+bool JointObjective::tries_one_by_one() const {
+  return static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) <= most_trial_rows;
 }
 
 /// Tries each level at its other peaks, everything else following. True when that led to something better.
 bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
-  if (static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) > most_trial_rows) return false;
+  if (!tries_one_by_one()) return false;
   const int n_factors = static_cast<int>(model_.factors().size());
   bool better = false;
   for (int factor = 0; factor < n_factors; ++factor) {
@@ -112,7 +140,8 @@ bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
           settle(modes, (factor + 1) % n_factors, 1);
           const double f = penalized(evaluate_rows(family::Order::step, modes), modes);
           double found = 0.0;
-          if (f > s.best_f - worth_a_search && climb(modes, sums, found)) better |= keep_best(found, modes, sums);
+          if (f > s.best_f - worth_a_search && climb(modes, sums, found, Aim::another))
+            better |= keep_best(found, modes, sums);
         }
     }
   }
@@ -124,7 +153,7 @@ bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
 bool JointObjective::try_parts(std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
   const auto n_rows = at(model_.n_rows());
-  if (static_cast<double>(model_.n_modes()) * static_cast<double>(n_rows) > most_trial_rows) return false;
+  if (!tries_one_by_one()) return false;
   const family::Phi all = data_.phi;
   bool better = false;
   for (int k = 0; k < model_.family().n_parts(); ++k) {
@@ -132,7 +161,9 @@ bool JointObjective::try_parts(std::vector<double>& modes, Sums& sums) {
     model_.family().leave_part(k, part);
     for (int factor = 0; factor < static_cast<int>(model_.factors().size()); ++factor) {
       set_levels(factor);
-      for (int level = 0; level < model_.factors()[at(factor)].n_levels; ++level) {
+      const std::vector<double> pulls = pulls_to(part, model_.factors()[at(factor)].n_levels);
+      for (int level = 0; level < static_cast<int>(pulls.size()); ++level) {
+        if (pulls[at(level)] < least_pull) continue;
         for (int r = 0; r < model_.family().n_phi(); ++r) {
           if (part.value[r] == all.value[r]) continue;
           s.part_phi[r].resize(n_rows);
@@ -143,15 +174,40 @@ bool JointObjective::try_parts(std::vector<double>& modes, Sums& sums) {
         }
         modes = s.best_v;
         double f = 0.0;
-        const bool found = climb(modes, sums, f);
+        const bool found = climb(modes, sums, f, Aim::start);
         data_.phi = all;
         if (!found) continue;
         f = penalized(evaluate_rows(family::Order::step, modes), modes);
-        if (f > s.best_f - worth_a_search && climb(modes, sums, f)) better |= keep_best(f, modes, sums);
+        if (f > s.best_f - worth_a_search && climb(modes, sums, f, Aim::another)) better |= keep_best(f, modes, sums);
       }
     }
   }
   return better;
+}
+
+/// How much a part of a mixture, as the density of a level's rows, would pull the best mode away: the Newton decrement.
+std::vector<double> JointObjective::pulls_to(const family::Phi& part, int n_levels) {
+  Several& s = *several_;
+  std::vector<double> pulls(at(n_levels), 0.0);
+  std::vector<double>& slope = s.slope;
+  const family::Phi all = data_.phi;
+  data_.phi = part;
+  evaluate_rows(family::Order::step, s.best_v);
+  std::copy_n(at_mode_.eta[0], slope.size(), slope.data());
+  data_.phi = all;
+  evaluate_rows(family::Order::step, s.best_v);
+  for (std::size_t j = 0; j < slope.size(); ++j) slope[j] -= at_mode_.eta[0][j];
+  set_weights(true);
+  if (!precision_.factor(products_, lambda_)) return pulls;
+  for (int level = 0; level < n_levels; ++level) {
+    for (std::size_t j = 0; j < slope.size(); ++j) shift_[j] = s.level[j] == level ? slope[j] : 0.0;
+    std::fill(gradient_.begin(), gradient_.end(), 0.0);
+    for (const auto& panel : model_.panels())
+      add_level_sums(model_, panel, shift_.data() + panel.first_row, gradient_.data());
+    transpose_scale_modes(model_, lambda_, gradient_.data());
+    pulls[at(level)] = newton_step(1.0);
+  }
+  return pulls;
 }
 
 /// Moves v so that rows outside the domain come nearer to what their responses make of eta. False where v cannot.
@@ -177,10 +233,11 @@ bool JointObjective::enter_domain(std::vector<double>& modes) {
   return std::isfinite(size) && size > 0.0;
 }
 
-/// v of the linear model in which every row says what its response alone would make of eta.
-bool JointObjective::from_responses(double side, std::vector<double>& modes) {
+/// v of the linear model in which every row says what its response alone would make of eta, with the rows' signs.
+bool JointObjective::from_responses(std::vector<double>& modes) {
   const auto& family = model_.family();
-  for (std::int64_t j = 0; j < model_.n_rows(); ++j) eta_[at(j)] = side * family::start_eta(family, data_, j);
+  for (std::int64_t j = 0; j < model_.n_rows(); ++j)
+    eta_[at(j)] = several_->sign[at(j)] * family::start_eta(family, data_, j);
   set_weights(false);
   if (!precision_.factor(products_, lambda_)) return false;
   std::fill(modes.begin(), modes.end(), 0.0);
@@ -209,12 +266,7 @@ bool JointObjective::to_part(int k, std::vector<double>& modes, Sums& sums) {
 bool JointObjective::keep_best(double f, const std::vector<double>& modes, Sums& sums) {
   Several& s = *several_;
   if (s.found) {
-    double distance = 0.0, size = 1.0;
-    for (std::size_t k = 0; k < modes.size(); ++k) {
-      distance += (modes[k] - s.best_v[k]) * (modes[k] - s.best_v[k]);
-      size += s.best_v[k] * s.best_v[k];
-    }
-    if (!(distance > same_mode * size)) return false;
+    if (!(distance_to(modes, s.best_v) > same_mode)) return false;
     ++sums.several_modes;
     if (!(f > s.best_f)) return false;
   }
@@ -277,7 +329,8 @@ ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<d
 }
 
 /// Newton's method on f, which is returned; the last step is taken unseen, once its decrement is negligible.
-bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse) {
+bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, Aim aim) {
+  bool reuse = aim == Aim::beside;
   double last = std::numeric_limits<double>::infinity();
   const double error = reuse ? error_beside : mode_error;
   bool concave = true;
@@ -302,6 +355,9 @@ bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, bo
     f = now;
     path.go(f, decrement);
     if (share != 1.0) continue;
+    if (aim == Aim::start && decrement < few_digits) return concave;
+    if (aim == Aim::another && concave && decrement < few_digits && distance_to(modes, several_->best_v) < surely_same)
+      return false;
     // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
     // step shortened as the last one was.
     const double shortening = !reuse ? decrement : std::isfinite(last) ? std::min(1.0, decrement / last) : 1.0;

@@ -7,6 +7,8 @@
 // The gradient needs H^-1 only between random effects that meet in a row (joint_precision.hpp).
 #pragma once
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -40,24 +42,41 @@ class JointObjective final : public Objective {
     ModeScan scan;
     std::vector<double> slope, effect, peaks;
     std::vector<int> level;
+    std::vector<double> sign;                       ///< of the rows' eta
+    std::vector<std::vector<double>> turned;        ///< modes at which all signs have been changed
     std::vector<double> part_phi[family::max_phi];  ///< the family's parameters with one part alone in some rows
+    std::array<std::vector<double>, 3> bounds;      ///< of Family::bounds
     std::vector<double> best_v;
     double best_f = 0.0;
     bool found = false;
   };
 
   bool find_modes(std::vector<double>& modes, Sums& sums, bool beside);
-  bool climb(std::vector<double>& modes, Sums& sums, double& f, bool reuse = false);
+  enum class Aim {
+    mode,
+    beside,   ///< a mode close to one whose factor is at hand
+    start,    ///< where another climb starts: few digits are enough
+    another,  ///< a mode that is not the best one: given up where it comes close to that
+  };
+  bool climb(std::vector<double>& modes, Sums& sums, double& f, Aim aim = Aim::mode);
   bool find_largest(std::vector<double>& modes, Sums& sums);
+  bool is_concave();
   bool enter_domain(std::vector<double>& modes);
   double newton_step(double share);
   double factor_uphill(bool& concave);
   double factor_share();
-  bool from_responses(double side, std::vector<double>& modes);
+  bool from_responses(std::vector<double>& modes);
   bool to_part(int k, std::vector<double>& modes, Sums& sums);
   bool keep_best(double f, const std::vector<double>& modes, Sums& sums);
   bool try_levels(std::vector<double>& modes, Sums& sums);
+  bool tries_one_by_one() const;
   bool try_parts(std::vector<double>& modes, Sums& sums);
+  std::vector<double> pulls_to(const family::Phi& part, int n_levels);
+  void try_signs(std::vector<double>& modes, Sums& sums);
+  void change_signs(double f, std::vector<double>& modes, Sums& sums);
+  void turn_levels(const std::vector<double>& own, std::vector<double>& modes, const std::function<void()>& climb_on);
+  void turn_rows(const std::vector<double>& own, std::vector<double>& modes, const std::function<void()>& climb_on);
+  std::vector<double> moves_across(const std::vector<double>& modes);
   void set_levels(int factor);
   bool settle(std::vector<double>& modes, int first, int step);
   ModeScan::Line scan_along(int factor, int a, const std::vector<double>& modes);

@@ -291,10 +291,11 @@ class ConditionalModes {
         for (int i = 0; i < m; ++i) {
           const auto at = static_cast<std::size_t>(i);
           const bool lost = density == &strip && states_[at].failed;
-          if (density != &strip) VectorMap(modes + i * q_(), q_()).setZero();
           states_[at] = {};
           states_[at].done = s.proved[at] || lost;
-          active += !states_[at].done;
+          if (states_[at].done) continue;
+          if (density != &strip) VectorMap(modes + i * q_(), q_()).setZero();
+          ++active;
         }
         climb(*density, rows, family, lambda, modes, active, sums);
       }
