@@ -184,11 +184,7 @@ int most_evaluations(const likelihood::Objective& objective, bool likely) {
   const double most_work = (exact ? 8e6 : 1e7) * (little ? 2 : 1);
   const double longer = one_mode ? 1.0 : little || likely ? several_of_few : several_modes;
   const bool small = static_cast<double>(objective.model().n_rows()) < small_data;
-  const double least = one_mode && !exact ? 300.0
-                       : little           ? 400.0
-                       : small            ? 150.0
-                                          : 60.0,
-               most = one_mode ? 2000.0 : 1500.0;
+  const double least = one_mode && !exact ? 300.0 : small ? 150.0 : 60.0, most = one_mode ? 2000.0 : 1500.0;
   return static_cast<int>(std::clamp(most_work / (longer * (1.0 + objective.work())), least, most));
 }
 

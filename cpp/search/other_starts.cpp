@@ -266,26 +266,6 @@ void add_standard_deviations(const likelihood::Objective& objective, std::vector
   }
 }
 
-/// Of many standard deviations with one correlation those that are zero, each alone: which of them are is what their
-/// maxima differ in.
-void raise_each_zero(const likelihood::Objective& objective, const Eigen::VectorXd& best, const Eigen::VectorXd& plain,
-                     std::vector<NamedStart>& found) {
-  const int p = objective.n_beta();
-  const auto& terms = objective.model().terms();
-  std::size_t raised = 0;
-  for (std::size_t t = 0; t < terms.size(); ++t) {
-    const auto scales = terms[t].structure->scale_parameters(terms[t].q);
-    if (terms[t].structure->kind() != covariance::Kind::scaled || scales.size() <= most_scales) continue;
-    for (const int k : scales) {
-      const int at = p + objective.layout().first_theta(static_cast<int>(t)) + k;
-      if (std::fabs(best[at]) >= negligible || raised++ >= most_scales) continue;
-      NamedStart start{"from the best, not zero (" + std::to_string(k + 1) + ")", best};
-      start.psi[at] = plain[at];
-      found.push_back(start);
-    }
-  }
-}
-
 /// Each part alone: not zero where it is, else smaller and larger.
 void move_each(const likelihood::Objective& objective, const std::vector<std::vector<int>>& parts,
                const Eigen::VectorXd& best, const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
@@ -401,7 +381,6 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
     }
   }
   move_family(objective, parts, best, plain, found);
-  raise_each_zero(objective, best, plain, found);
   const Bounds bounds(objective);
   const double size = bounds.without_tau(best, objective.n_theta()).lpNorm<Eigen::Infinity>();
   if (!objective.model().is_linear() && size > large_effect) {
