@@ -233,7 +233,8 @@ def warned(results: Any) -> bool:
 def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
     """Whether the better optimum is one with more points, too: many, where the fit itself warns that its are too few.
 
-    Where there cannot be more points it is taken for one, unless the fit warns.
+    Where there cannot be more points it is taken for one, unless the fit warns; nor is it one of three random effects
+    and more, where both fits warn and nothing affordable is fine enough to compare them.
     """
     if results.fit.is_linear or not results.model.random_terms:
         return True
@@ -241,6 +242,8 @@ def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
     q = sum(len(t.names) for t in results.model.random_terms)
     points = MORE.get(results.n_quadrature, results.n_quadrature + 4)
     if q > 2:
+        if doubtful and warned(best):
+            return False
         points = 5 if results.n_quadrature == 1 else results.n_quadrature + 2
     for more in (*(MANY if doubtful and q <= 2 else ()), points):
         try:
