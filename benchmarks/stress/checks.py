@@ -160,8 +160,8 @@ def _finite(results: Any, outcome: Outcome) -> None:
         outcome.add("NOT FINITE", f"standard errors {results.bse.to_dict()}")
     elif results.converged and not results.singular and not np.isfinite(np.diag(fit.covariance)).all():
         bad = [n for n, v in zip(fit.parameter_names, np.diag(fit.covariance), strict=True) if not np.isfinite(v)]
-        limits = [own.internal for own in fit.family.parameters if own.name in fit.phi]
-        if bad == [n for n, v in zip(limits, fit.phi.values(), strict=False) if v == 0 or np.isinf(v)]:
+        free = [own for own in fit.family.parameters if own.name in fit.phi]
+        if bad == [own.internal for own in free if own.is_at_limit(fit.phi[own.name])]:
             return
         outcome.add("NOT FINITE", f"no standard errors of {bad}, and nothing is at its boundary")
 

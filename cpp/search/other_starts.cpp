@@ -383,6 +383,13 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
   move_family(objective, parts, best, plain, found);
   const Bounds bounds(objective);
   const double size = bounds.without_tau(best, objective.n_theta()).lpNorm<Eigen::Infinity>();
+  if (size >= negligible) {
+    // From a small one a search goes back to where it came from, and where there is none it may be highest.
+    NamedStart start{"from the best, no variances", best};
+    start.psi.segment(p, objective.n_theta()).setZero();
+    for (const int i : bounds.correlations()) start.psi[i] = best[i];
+    found.push_back(start);
+  }
   if (!objective.model().is_linear() && size > large_effect) {
     // Where effects are large maxima are close together.
     NamedStart start{"from the best, twice as large", best};
