@@ -215,8 +215,11 @@ def _to_be_judged(
         if width:
             sd = [part.values(psi)[:, : part.q] for part in natural.terms]
             asked |= ~(most_spread(design, sd, parameter) <= LARGE_SPREAD * width)
-    if family.support == "counts":
+    if family.support in ("counts", "trials"):
         asked |= ~(responses != 0).any(axis=0)
+    if family.support == "trials":
+        size = 1.0 if design.response.size is None else design.response.size[:, None]
+        asked |= (responses == size).all(axis=0)
     asked |= np.array([bool(_absent_category(design, column)) for column in responses.T], dtype=np.bool_)
     return asked
 

@@ -134,7 +134,7 @@ def _status(
 ) -> tuple[str, str]:
     """The status, and the sentence that goes with it."""
     names = parts.names
-    if record.ending == "separation" or _nothing_counted(design, family):
+    if record.ending == "separation" or _all_alike(design, family):
         return "separation", _separation(design, family, record, names)
     vanishing = _vanishing(design, family, record, parts)
     if vanishing:
@@ -360,13 +360,20 @@ def _separation(design: Design, family: Family, record: FitRecord, names: tuple[
     )
 
 
-def _nothing_counted(design: Design, family: Family) -> bool:
-    """Whether all counts are zero, with a link that has no linear predictor for a mean of zero.
+def _all_alike(design: Design, family: Family) -> bool:
+    """Whether all counts are zero, or all trials successes or failures, with a link that has no linear predictor for a
+    mean of zero or one.
 
-    A parameter of the family may run off faster than the intercept, and then no coefficient shows it.
+    A parameter of the family may run off faster than the intercept, or nothing be left to gain on the way, and then no
+    coefficient shows it.
     """
-    counts = family.support == "counts" and not design.response.values.any()
-    return counts and not np.isfinite(family.link_of_mean([0.0])).all()
+    values, size = design.response.values, design.response.size
+    if family.support not in ("counts", "trials"):
+        return False
+    mean = 0.0 if not values.any() else 1.0
+    if mean == 1.0 and (family.support == "counts" or not np.all(values == (1.0 if size is None else size))):
+        return False
+    return not np.isfinite(family.link_of_mean([mean])).all()
 
 
 def _reason(design: Design, family: Family, record: FitRecord, names: tuple[str, ...]) -> str:
