@@ -383,7 +383,9 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
   move_family(objective, parts, best, plain, found);
   const Bounds bounds(objective);
   const double size = bounds.without_tau(best, objective.n_theta()).lpNorm<Eigen::Infinity>();
-  if (size >= negligible) {
+  const auto& terms = objective.model().terms();
+  if (size >= negligible &&
+      std::none_of(terms.begin(), terms.end(), [](const auto& term) { return term.structure->has_loadings(); })) {
     // From a small one a search goes back to where it came from, and where there is none it may be highest.
     NamedStart start{"from the best, no variances", best};
     start.psi.segment(p, objective.n_theta()).setZero();
