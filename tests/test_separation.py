@@ -105,6 +105,27 @@ def test_response_all_zero_without_an_intercept() -> None:
     assert results.warnings, "this fit cannot pass without a word"
 
 
+@pytest.mark.parametrize(("family", "y"), [("binomial", 1), ("binomial", 0), ("poisson", 0)])
+def test_responses_all_alike_have_a_maximum_where_no_column_moves_all_rows(family: str, y: int) -> None:
+    """The slope of log(1 + e^-bx), or of e^bx, summed over x of both signs, is zero somewhere."""
+    data = grouped(2).assign(y=y)
+    x = data["x"].to_numpy()
+    results = ml.fit("y ~ 0 + x", data, family)
+    assert results.converged
+    b = results.params["x"]
+    slope = np.sum(x * (np.exp(b * x) if family == "poisson" else 1 / (1 + np.exp(b * x if y else -b * x))))
+    assert abs(slope) < 1e-4 * np.abs(x).sum()
+    for columns in ("x", "0 + C(g)", "0 + x + (1 | g)"):
+        assert_separation(quietly(f"y ~ {columns}", data, family), set())
+
+
+def test_trials_all_alike_among_many_responses() -> None:
+    data = grouped(2).assign(y=1)
+    responses = np.column_stack([np.ones(len(data)), np.zeros(len(data))])
+    found = ml.MixedModel("y ~ x + (1 | g)", data, ml.Family("binomial", "cloglog")).fit_many(responses)
+    assert set(found["message"].str.contains("no maximum")) == {True}
+
+
 def test_nearly_separated_data_have_a_maximum() -> None:
     data = respond(grouped(1), "binomial")
     data["rare"] = (np.arange(len(data)) % 17 == 0).astype(float)

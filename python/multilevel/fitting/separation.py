@@ -82,12 +82,24 @@ def separates(
     return len(rows) <= MOST_ROWS and _cone(rows[:, 1:], rows[:, 0]) is not None
 
 
+def has_constant(design: Design, kept: tuple[str, ...]) -> bool:
+    """Whether all rows can be moved alike: by random intercepts, an intercept, or columns that add up to one."""
+    columns, x, _ = _scaled(design, kept)
+    random = [values for term in design.random_terms if not term.parameter for values in term.columns]
+    if any(values is None for values in [*random, *(column.values for column in columns)]):
+        return True
+    ones = np.ones(design.n_rows)
+    return bool(np.allclose(x @ np.linalg.lstsq(x, ones, rcond=None)[0], ones))
+
+
 def _scaled(
     design: Design, kept: tuple[str, ...]
 ) -> tuple[list[FixedColumn], NDArray[np.float64], NDArray[np.float64]]:
     """The fixed-effect columns in the fit, their values in units of a scale each, (n, p), and these scales, (p,)."""
     columns = [column for column in design.fixed if column.name in set(kept)]
     n = design.n_rows
+    if not columns:
+        return columns, np.empty((n, 0)), np.empty(0)
     x = np.column_stack([np.ones(n) if c.values is None else np.asarray(c.values, dtype=float) for c in columns])
     scale = np.where(x.std(axis=0) > 0, x.std(axis=0), np.abs(x).max(axis=0))
     scale = np.where(scale > 0, scale, 1.0)

@@ -23,6 +23,7 @@ from .quadrature import allows_quadrature
 from .separation import (
     columns_separating_categories,
     columns_separating_choices,
+    has_constant,
     separates,
     separating_columns,
     sides,
@@ -134,7 +135,7 @@ def _status(
 ) -> tuple[str, str]:
     """The status, and the sentence that goes with it."""
     names = parts.names
-    if record.ending == "separation" or _all_alike(design, family):
+    if record.ending == "separation" or (_all_alike(design, family) and has_constant(design, names)):
         return "separation", _separation(design, family, record, names)
     vanishing = _vanishing(design, family, record, parts)
     if vanishing:
