@@ -194,25 +194,26 @@ def test_standard_errors_where_a_variance_is_large_and_data_are_few() -> None:
     assert "SE WRONG" not in outcome.labels()
 
 
-@pytest.mark.parametrize("seed", [643002459, 643002681, 644000284])
-def test_columns_separate_though_probabilities_of_one_leave_nothing_to_gain(seed: int) -> None:
+def fitted_and_evaluated_again(seed: int) -> tuple[ml.MixedModelResults, ml.MixedModelResults]:
+    """The fit of a seed, and the verdict on the parameters that it reports."""
     made = design(seed)
     model = ml.MixedModel(**made.arguments())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = model.fit(**made.options())
-        again = model.fit(**made.options() | {"n_quadrature": results.n_quadrature}, start=results.fit.psi, max_iter=0)
+        points = {"n_quadrature": results.n_quadrature}
+        return results, model.fit(**made.options() | points, start=results.fit.psi, max_iter=0)
+
+
+@pytest.mark.parametrize("seed", [643002459, 643002681, 644000284])
+def test_columns_separate_though_probabilities_of_one_leave_nothing_to_gain(seed: int) -> None:
+    results, again = fitted_and_evaluated_again(seed)
     assert results.fit.status == again.fit.status == "separation"
 
 
 @pytest.mark.parametrize("seed", [97000522, 97000860, 97001155, 431000968])
 def test_no_maximum_without_a_residual_whatever_rounding_shows(seed: int) -> None:
-    made = design(seed)
-    model = ml.MixedModel(**made.arguments())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        results = model.fit(**made.options())
-        again = model.fit(**made.options(), start=results.fit.psi, max_iter=0)
+    results, again = fitted_and_evaluated_again(seed)
     for one in (results, again):
         assert not one.converged
         assert "the residual standard deviation goes to zero" in one.fit.message

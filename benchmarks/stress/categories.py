@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, log_expit, log_ndtr
 
-from .densities import LOG_2PI
+from .log_gamma import LOG_2PI
 from .problem import Array, Problem
 from .rows import Rows
 

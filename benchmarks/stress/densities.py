@@ -8,10 +8,8 @@ import numpy as np
 from scipy.special import digamma, expit, gammaln, log_expit, log_ndtr, polygamma, xlogy
 
 from . import numbers
-from .log_gamma import digamma_rise, log_gamma_rest, log_rising, stirling
+from .log_gamma import LOG_2PI, digamma_rise, log_gamma_rest, log_rising, stirling
 from .problem import Array, Problem
-
-LOG_2PI = np.log(2 * np.pi)
 
 
 def log_means(link: str, eta: Array) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ from scipy.linalg import solve_triangular
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .densities import LOG_2PI
+from .log_gamma import LOG_2PI
 from .problem import Array, Problem
 from .structures import roots, split
 

@@ -13,7 +13,7 @@ from scipy.stats import t as t_distribution
 import multilevel as ml
 
 from .categories import Categories
-from .densities import LOG_2PI
+from .log_gamma import LOG_2PI
 from .more_densities import Interval, density_of_family
 from .problem import OF_ITEMS, Array, Problem
 from .recipe import SEVERAL_PREDICTORS, WIDER_PARTS, Recipe

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp
 
-from .densities import LOG_2PI, Density
+from .densities import Density
+from .log_gamma import LOG_2PI
 from .problem import Array, Problem, Term
 from .rows import picked
 
