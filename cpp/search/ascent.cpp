@@ -7,6 +7,7 @@
 #include "linear_algebra/dense.hpp"
 #include "search/boundary.hpp"
 #include "search/bounds.hpp"
+#include "search/moves.hpp"
 #include "search/other_starts.hpp"
 #include "search/separation.hpp"
 #include "search/vanishing_residual.hpp"
@@ -184,7 +185,8 @@ int most_evaluations(const likelihood::Objective& objective, bool likely) {
   const double most_work = (exact ? 8e6 : 1e7) * (little ? 2 : 1);
   const double longer = one_mode ? 1.0 : little || likely ? several_of_few : several_modes;
   const bool small = static_cast<double>(objective.model().n_rows()) < small_data;
-  const double least = one_mode && !exact ? 300.0 : small ? 150.0 : 60.0, most = one_mode ? 2000.0 : 1500.0;
+  const double least = little ? 500.0 : one_mode && !exact ? 300.0 : small ? 150.0 : 60.0;
+  const double most = one_mode ? 2000.0 : 1500.0;
   return static_cast<int>(std::clamp(most_work / (longer * (1.0 + objective.work())), least, most));
 }
 
@@ -236,7 +238,9 @@ class Elsewhere {
       // A rough search has a limit of its own; what it ran into is not the user's.
       found = climb(objective_, response_, Eigen::VectorXd(found.psi), found.modes, free, short_, quiet_);
       put_in_order(objective_, found, false);
-      if (found.ending == Ending::iteration_limit && promising(found)) {
+      const int left = most - (objective_.evaluations() - before_);
+      if (found.ending == Ending::iteration_limit && goes_on(found) && left > short_iterations) {
+        further_.most_iterations = std::min(newton_.most_iterations, left);
         found = climb(objective_, response_, Eigen::VectorXd(found.psi), found.modes, free, further_, quiet_);
         put_in_order(objective_, found, false);
       }
@@ -301,6 +305,11 @@ class Elsewhere {
     return found.sums.value + most > ascent_.optimum.sums.value;
   }
 
+  /// Whether a long search that has not arrived has more to find than the best one, not the same ridge again.
+  bool goes_on(const Optimum& found) const {
+    return promising(found) && found.sums.value + 10.0 * found.gain > ascent_.optimum.sums.value + rough_height;
+  }
+
   likelihood::Objective& objective_;
   likelihood::Objective* scout_;
   const model::Response& response_;
@@ -332,9 +341,13 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
   const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, n_scattered);
   const auto first = anywhere.begin(), middle = first + n_scattered / 3, last = anywhere.end();
   // In turn: neither kind may use up what the other needs.
-  const std::vector<NamedStart> likely = many ? likely_moves(objective, best.psi, plain) : std::vector<NamedStart>();
-  for (std::size_t k = 0; k < std::max(likely.size(), starts.size()); ++k) {
-    if (k < likely.size()) search.from(likely[k]);
+  std::vector<NamedStart> likely = many ? likely_moves(objective, best.psi, plain) : std::vector<NamedStart>();
+  for (std::size_t k = 0, from = 0; k < std::max(from + likely.size(), starts.size()); ++k) {
+    // What led to a better one may do so again from there.
+    if (k - from < likely.size() && search.from(likely[k - from])) {
+      likely = likely_moves(objective, best.psi, plain);
+      from = k + 1;
+    }
     if (k < starts.size() && !options.scout) search.from(starts[k]);
   }
   search.look_anywhere();

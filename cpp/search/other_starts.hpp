@@ -9,6 +9,10 @@
 
 namespace multilevel::search {
 
+constexpr double much_overlap = 0.8;  // squared cosine of two random columns that are not free to be recombined
+constexpr double large_effect = 2.0;  // of a standard deviation, on the scale of eta or beside the residual's
+constexpr int most_loadings = 8;      // of a term, to be looked at one by one
+
 struct NamedStart {
   std::string name;
   Eigen::VectorXd psi;
@@ -23,20 +27,14 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
 /// correlations of structures. The most telling first.
 std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain);
 
-/// Starting values that differ from the best point in all variances at once, in the family's parameters, in one
-/// component of the variances, which is larger, smaller, nearly zero, or not zero any more, or in the correlations.
-std::vector<NamedStart> moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
-                              const Eigen::VectorXd& plain);
-
-/// Starting values that differ from the best point in the family's parameters, and, where random columns nearly repeat
-/// each other, in which of independent effects has the variance.
-std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
-                                     const Eigen::VectorXd& plain);
-
 /// `n` starting values here and there: variances, correlations, coefficients and the family's parameters are drawn
 /// around the best point and around `plain` in turn. The same for every fit of the model.
 std::vector<NamedStart> scattered(const likelihood::Objective& objective, const Eigen::VectorXd& best,
                                   const Eigen::VectorXd& plain, int n);
+
+/// Sizes of the columns of Lambda that a start may choose apart: one per term, or per coefficient where they are
+/// independent. As positions in theta.
+std::vector<std::vector<int>> components(const likelihood::Objective& objective);
 
 /// How many of other_starts() the size of the data allows.
 int affordable_starts(const likelihood::Objective& objective);
