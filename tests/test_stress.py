@@ -174,6 +174,8 @@ HIGHEST = {
     662000743: -101.780370,  # negative binomial: a small variance, or none, less than 1e-4 apart
     671000267: 16.203893,  # an autoregression beside intercepts: none, or a small one
     673001451: 87.435960,  # skew-normal: the first search runs off along the slant
+    674001641: -1125.069271,  # truncated counts: no random effects and an enormous dispersion, or effects
+    674002169: -42.654733,  # ranges: effects, or a residual
     97000265: -1567.232837,  # hetar1: deviations of zero and a correlation of one, or no residual
 }
 

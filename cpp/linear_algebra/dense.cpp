@@ -112,9 +112,10 @@ Eigen::MatrixXd solve_square(const Eigen::MatrixXd& a, const MatrixView& b) {
   return a.fullPivLu().solve(b);
 }
 
-Eigen::MatrixXd inverse(const Eigen::MatrixXd& a) { return a.inverse(); }
+Eigen::MatrixXd inverse(const Eigen::MatrixXd& a) {
+  return solve_square(a, Eigen::MatrixXd::Identity(a.rows(), a.rows()));
+}
 
-double determinant(const Eigen::MatrixXd& a) { return a.determinant(); }
 double log_abs_determinant(const Eigen::MatrixXd& a) {
   return Eigen::FullPivLU<Eigen::MatrixXd>(a).matrixLU().diagonal().array().abs().log().sum();
 }

@@ -59,10 +59,9 @@ Eigen::MatrixXd semidefinite_root(const Eigen::MatrixXd& symmetric);
 Eigen::MatrixXd solve_lower(const MatrixView& lower, const MatrixView& b);
 Eigen::MatrixXd solve_lower_transposed(const MatrixView& lower, const MatrixView& b);
 
-/// A^-1 B by elimination with full pivots, A^-1, |A|, and the logarithm of its absolute value.
+/// A^-1 B by elimination with full pivots, A^-1, and log abs |A|.
 Eigen::MatrixXd solve_square(const Eigen::MatrixXd& a, const MatrixView& b);
 Eigen::MatrixXd inverse(const Eigen::MatrixXd& a);
-double determinant(const Eigen::MatrixXd& a);
 double log_abs_determinant(const Eigen::MatrixXd& a);
 
 /// The shortest of the least-squares solutions of A x = b, and the matrix that makes them.

@@ -27,8 +27,9 @@ void reset_correlations(const likelihood::Objective& objective, int term, Eigen:
 
 /// What has no variance, raised: all terms, each of them, and where one has standard deviations of its own each of
 /// these, as far as the largest beside it. Searches that begin without it stay without it.
-void raise_each_zero(const likelihood::Objective& objective, const Eigen::VectorXd& best, const Eigen::VectorXd& plain,
-                     std::vector<NamedStart>& found) {
+std::vector<NamedStart> raised_zeros(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                                     const Eigen::VectorXd& plain) {
+  std::vector<NamedStart> found;
   const int p = objective.n_beta();
   const auto& terms = objective.model().terms();
   NamedStart all{"from the best, none zero", best};
@@ -62,6 +63,7 @@ void raise_each_zero(const likelihood::Objective& objective, const Eigen::Vector
     }
   }
   if (n_raised > 1) found.insert(found.begin(), all);
+  return found;
 }
 
 /// Components of the variances that are zero at `psi`, or hardly more, become what they are at `plain`.
@@ -234,9 +236,10 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
       found.push_back(start);
     }
   }
-  raise_each_zero(objective, best, plain, found);
-  move_correlations(objective, best, plain, true, found);
+  const std::vector<NamedStart> raised = raised_zeros(objective, best, plain);
+  if (!raised.empty()) found.push_back(raised[0]);
   move_family(objective, parts, best, plain, found);
+  move_correlations(objective, best, plain, true, found);
   const Bounds bounds(objective);
   const double size = bounds.without_tau(best, objective.n_theta()).lpNorm<Eigen::Infinity>();
   const auto& terms = objective.model().terms();
@@ -255,6 +258,7 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
     for (const int i : bounds.correlations()) start.psi[i] = best[i];
     found.insert(found.begin(), start);
   }
+  if (raised.size() > 1) found.insert(found.end(), raised.begin() + 1, raised.end());
   return found;
 }
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int few_levels = 10;
 constexpr double few_rows = 50.0;
+constexpr double small_data = 1000.0;  // rows
 constexpr double many_rows = 5000.0, some_clusters = 0.05;
 constexpr double rows_per_parameter = 8.0;
 constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
@@ -94,6 +95,9 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
   const auto rows = static_cast<double>(model.n_rows());
   if (model.random_overlap() > much_overlap || rows < few_rows) return true;
   if (rows < rows_per_parameter * objective.n_parameters() || has_edge(model.family())) return true;
+  // Ranges that are wide leave open how much of what differs within them is residual.
+  if (model.family().two_numbers() && model.family().support() != family::Support::trials && rows < small_data)
+    return true;
   // With a mode for each cluster a likelihood is smooth, whatever the family; of few rows it can have several maxima.
   const bool ragged = objective.n_theta() > 0 ? !model.family().log_concave() : model.family().far_modes();
   if (ragged &&

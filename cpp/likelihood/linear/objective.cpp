@@ -55,9 +55,7 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
       for (int j = 0; j < panel.n_rows; ++j) weighted[static_cast<std::size_t>(j)] = weight[panel.first_row + j] * x[j];
       add_level_sums(model, panel, weighted.data(), zxy_.col(k).data());
     }
-  if (p > 0)
-    log_scale_ =
-        std::log(std::fabs(linear_algebra::determinant(model.user_scale(response).matrix.topLeftCorner(p, p))));
+  if (p > 0) log_scale_ = linear_algebra::log_abs_determinant(model.user_scale(response).matrix.topLeftCorner(p, p));
   products_by_level_.resize(static_cast<std::size_t>(model.n_mode_covariances()));
   inverse_by_level_.resize(products_by_level_.size());
   if (LinearCurvature::affordable(model)) curvature_ = std::make_unique<LinearCurvature>(pattern_);
