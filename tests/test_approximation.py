@@ -100,3 +100,21 @@ def test_as_many_crossed_effects_as_rows() -> None:
     assert doubts(few) == [text for text in doubts(few) if f"{n_effects} random effects and " in text]
     assert len(doubts(few)) == 1
     assert not doubts(fitted("size ~ 1 + (1 | g) + (1 | h)", crossed(1.0), "gamma"))
+
+
+@pytest.mark.parametrize("family", ["gaussian", "lognormal"])
+def test_crossed_effects_within_ranges(family: str) -> None:
+    """Ranges that are wide beside the residual say of effects what categories do; narrow ones are numbers."""
+    r = np.random.default_rng(3)
+    g, h = np.repeat(np.arange(15), 12), np.tile(np.arange(12), 15)
+    eta = 2 * r.normal(size=15)[g] + 2 * r.normal(size=12)[h] + 0.2 * r.normal(size=180)
+
+    def doubts_of(width: float) -> list[str]:
+        ends = np.stack([np.floor(eta / width), np.floor(eta / width) + 1]) * width
+        lower, upper = np.exp(ends) if family == "lognormal" else ends
+        data = pd.DataFrame({"lower": lower, "upper": upper, "g": g, "h": h})
+        return doubts(fitted("interval(lower, upper) ~ 1 + (1 | g) + (1 | h)", data, family))
+
+    (said,) = doubts_of(3.0)
+    assert "of 100% of the responses all that is known is a range wider than" in said
+    assert not doubts_of(0.05)

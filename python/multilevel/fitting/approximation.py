@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..family.distributions import distribution
 from .parameters import is_exact
 from .quadrature import allows_quadrature
-from .spread import LARGE_SPREAD, spreads
+from .spread import LARGE_SPREAD, MOVES, spread, spreads
 
 if TYPE_CHECKING:
     from ..design.design import Design
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
 LARGEST_CHANGE = 0.5  # of -2 log-likelihood, where effects are so large that one step says little of where it leads
+MOSTLY = 0.5  # of the rows
 
 
 def doubt(design: Design, family: Family, check: QuadratureCheck | None, parts: Parts) -> str:
@@ -57,10 +59,11 @@ def _unresolved(check: QuadratureCheck, design: Design, family: Family, parts: P
 def _unchecked(design: Design, family: Family, parts: Parts) -> str:
     """The Laplace approximation where there is no quadrature, and large random effects or as many of them as rows.
 
-    Responses of 0 and 1 say of a large effect only that it is large, and its density given the data is far from a
-    normal one. A dispersion beside as many random effects as rows is told from them by the approximation's error alone.
+    Responses of 0 and 1, and ranges, say of a large effect only that it is large, and its density given the data is far
+    from a normal one. A dispersion beside as many random effects as rows is told from them by the approximation's error
+    alone.
     """
-    measured = _large(design, family, parts)
+    measured = _large(design, family, parts) or _within_ranges(design, family, parts)
     n_effects = sum(
         len(design.grouping_factors[term.grouping_factor].levels) * len(term.names) for term in design.random_terms
     )
@@ -88,3 +91,24 @@ def _large(design: Design, family: Family, parts: Parts) -> str:
                 f"probabilities of 0.1 and 0.9 are {width:.3g} apart"
             )
     return ""
+
+
+def _within_ranges(design: Design, family: Family, parts: Parts) -> str:
+    """Empty, or how large random effects are of responses that are mostly known as ranges, wider than the residual."""
+    response = design.response
+    shift = family.link == "identity" and family.support == "numbers"
+    ratio = family.link == "log" and family.support == "positive"
+    if response.other_end is None or not (shift or ratio) or any(p.name not in parts.phi for p in family.parameters):
+        return ""
+    on_link = (lambda y: y) if shift else np.log
+    low, high = on_link(np.asarray(distribution(family, 0.0 if shift else 1.0, parts.phi).ppf(MOVES)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = np.where(np.isinf(response.other_end), np.inf, on_link(response.other_end) - on_link(response.values))
+    wide, sd = float(np.mean(ends > high - low)), spread(design, parts.random_cov)
+    if not (wide > MOSTLY and sd > LARGE_SPREAD * (high - low)):
+        return ""
+    return (
+        f"the standard deviation of what the random effects add is {sd:.3g} on the scale of the link, and of "
+        f"{wide:.0%} of the responses all that is known is a range wider than the {high - low:.3g} that hold 80 % of "
+        "the residual"
+    )

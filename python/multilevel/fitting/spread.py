@@ -37,12 +37,14 @@ def spreads(
     for parameter in dict.fromkeys(term.parameter for term in design.random_terms):
         width = link_range(family, parameter)
         if width:
-            terms = zip(design.random_terms, random_cov, strict=True)
-            found[parameter] = (
-                float(np.sqrt(sum(_variance(term, own) for term, own in terms if term.parameter == parameter))),
-                width,
-            )
+            found[parameter] = (spread(design, random_cov, parameter), width)
     return found
+
+
+def spread(design: Design, random_cov: Sequence[NDArray[np.float64]], parameter: str = "") -> float:
+    """The standard deviation of what all random effects of one part together add to its linear predictor."""
+    terms = zip(design.random_terms, random_cov, strict=True)
+    return float(np.sqrt(sum(_variance(term, own) for term, own in terms if term.parameter == parameter)))
 
 
 def link_range(family: Family, parameter: str = "") -> float:
