@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "linear_algebra/dense.hpp"
 
@@ -36,6 +37,7 @@ void Objective::set_phi_information(const Eigen::MatrixXd& second, Eigen::Matrix
 bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums) {
   const auto P = psi.size();
   Eigen::MatrixXd hessian(P, P);
+  Eigen::VectorXd rounding(P);  // of the diagonal
   Sums side;
   std::vector<double> from;
   auto column = [&](Eigen::Index k, double step) {
@@ -64,8 +66,12 @@ bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<doub
       if (i == most_steps || (wanted < far_off * step && step < far_off * wanted)) break;
       step = wanted;
     }
+    rounding[k] = std::numeric_limits<double>::epsilon() * std::max(std::fabs(sums.value), 1.0) / step;
   }
   sums.hessian = 0.5 * (hessian + hessian.transpose());
+  // Two differences that have nothing in common give each entry, but those on the diagonal.
+  sums.hessian_error = 0.5 * (hessian - hessian.transpose()).cwiseAbs();
+  sums.hessian_error.diagonal() = rounding;
   return true;
 }
 

@@ -8,6 +8,7 @@ void Sums::start(int n_parameters, int n_theta, Derivatives derivatives) {
   gradient.setZero(n_parameters);
   const bool hessians = derivatives == Derivatives::hessian;
   hessian.setZero(hessians ? n_parameters : 0, hessians ? n_parameters : 0);
+  hessian_error.resize(0, 0);
   theta_information.setZero(hessians ? n_theta : 0, hessians ? n_theta : 0);
   failed_cluster = -1;
   newton_steps = 0;

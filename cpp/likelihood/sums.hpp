@@ -18,6 +18,7 @@ struct Sums {
   double value = 0.0;                      ///< of all of them with the constant, set by Objective
   Eigen::VectorXd gradient;
   Eigen::MatrixXd hessian;            ///< complete only after complete()
+  Eigen::MatrixXd hessian_error;      ///< of each entry, where differences gave them and tell; else empty
   Eigen::MatrixXd theta_information;  ///< Fisher information of theta in the working linear mixed model
   int failed_cluster = -1;            ///< a cluster whose conditional mode could not be found, or -1
   long newton_steps = 0;

@@ -70,6 +70,7 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
     const auto& at = optimum.differentiated;
     if (at.size() == optimum.psi.size() && at == optimum.psi) {
       sums.hessian = optimum.sums.hessian;
+      sums.hessian_error = optimum.sums.hessian_error;
     } else {
       if (!objective.differentiate(optimum.psi, optimum.modes, sums)) return Finding::unmeasured;
       optimum.differentiated = optimum.psi;
@@ -85,7 +86,8 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   Eigen::VectorXd gradient = sums.gradient;
   for (std::size_t i = 0; i < free.size(); ++i)
     if (!free[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
-  const ScaledInformation information(sums.hessian, free);
+  ScaledInformation information(sums.hessian, free);
+  information.leave_out(sums.hessian_error);
   const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
   optimum.step = information.solve(gradient, !concave);
   optimum.gain = 0.5 * gradient.dot(optimum.step);

@@ -10,7 +10,8 @@ namespace multilevel::search {
 
 namespace {
 
-constexpr double flat = 1e-11;  // scaled eigenvalues below it carry no information
+constexpr double flat = 1e-11;        // scaled eigenvalues below it carry no information
+constexpr double within_error = 3.0;  // of what the two halves of a Hessian differ by
 
 }  // namespace
 
@@ -27,6 +28,19 @@ ScaledInformation::ScaledInformation(const Eigen::MatrixXd& hessian, const std::
   linear_algebra::SymmetricEigen eigen(scale.asDiagonal() * information * scale.asDiagonal());
   values = std::move(eigen.values);
   vectors = std::move(eigen.vectors);
+}
+
+void ScaledInformation::leave_out(const Eigen::MatrixXd& hessian_error) {
+  if (hessian_error.size() == 0) return;
+  const auto n = static_cast<Eigen::Index>(index.size());
+  for (Eigen::Index e = 0; e < n; ++e) {
+    double error = 0.0;
+    for (Eigen::Index a = 0; a < n; ++a)
+      for (Eigen::Index b = 0; b < n; ++b)
+        error += std::fabs(vectors(a, e) * vectors(b, e)) * scale[a] * scale[b] *
+                 hessian_error(index[static_cast<std::size_t>(a)], index[static_cast<std::size_t>(b)]);
+    if (std::fabs(values[e]) <= within_error * error) values[e] = 0.0;
+  }
 }
 
 Eigen::VectorXd ScaledInformation::solve(const Eigen::VectorXd& gradient, bool absolute) const {

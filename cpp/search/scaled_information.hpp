@@ -15,6 +15,9 @@ struct ScaledInformation {
   Eigen::MatrixXd vectors;
 
   ScaledInformation(const Eigen::MatrixXd& hessian, const std::vector<bool>& free);
+  /// Eigenvalues that these errors of the Hessian's entries could have made become zero: the directions are flat as far
+  /// as is known. Without errors nothing changes.
+  void leave_out(const Eigen::MatrixXd& hessian_error);
   /// I^-1 g on the free parameters, flat directions left out; zeros elsewhere.
   Eigen::VectorXd solve(const Eigen::VectorXd& gradient, bool absolute = false) const;
   /// I^-1, NaN for parameters that are not free.
