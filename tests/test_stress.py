@@ -250,11 +250,34 @@ def test_a_seed_is_a_design() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [601_000_275, 601_001_025, 602_001_563])
+@pytest.mark.parametrize("seed", [601_000_275, 601_001_025, 602_001_563, 674_002_282, 675_000_440])
 def test_a_verdict_does_not_depend_on_who_asks(seed: int) -> None:
     """A step that is long and gains what rounding hides; a dispersion about which large counts say nothing."""
     outcome = checks.check_seed(seed, checks.Effort(thorough=0.0, hessians=0.0, after=0.0, starts=0))
     assert not any(label.isupper() for label in outcome.labels()), outcome.findings
+
+
+@pytest.mark.parametrize(
+    ("seed", "unknown"),
+    [
+        (674_002_282, ["dispersion: (Intercept)", "dispersion: v"]),  # at the Poisson limit: standard errors of 5e6
+        (675_000_440, ["(Intercept)", "x"]),  # ranges wider than the residual
+    ],
+)
+def test_what_differences_cannot_tell_from_flat_is_not_certified(seed: int, unknown: list[str]) -> None:
+    made = design(seed)
+    model = ml.MixedModel(**made.arguments())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = model.fit(**made.options())
+    assert results.fit.status == "not identified"
+    assert ", ".join(map(repr, unknown)) in results.fit.message
+    table = results.tidy()
+    effect = "dispersion" if unknown[0].startswith("dispersion") else "fixed"
+    terms = [name.removeprefix("dispersion: ") for name in unknown]
+    own = table[(table["effect"] == effect) & table["term"].isin(terms)]
+    assert len(own) == 2
+    assert own["std_error"].isna().all()
 
 
 def test_a_process_that_dies_costs_its_own_seed(monkeypatch: pytest.MonkeyPatch) -> None:
