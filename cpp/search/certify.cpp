@@ -37,12 +37,17 @@ bool comes_back(likelihood::Objective& objective, const Optimum& optimum, double
 /// where the quadratic falls.
 bool steps_up(likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free, double least) {
   const auto& model = objective.model();
+  if (objective.n_theta() == 0 || model.is_linear()) return false;  // sigma may be profiled out
   const auto& parts = model.phi_parts();
   const int first = objective.n_beta() + objective.n_theta();
   std::vector<double> phi(parts.size(), std::numeric_limits<double>::quiet_NaN());
-  for (std::size_t r = 0; r < parts.size(); ++r)
-    if (parts[r].constant) phi[r] = optimum.psi[first + parts[r].first];
-  if (objective.n_theta() == 0 || !model.family().has_cliffs(phi.data())) return false;
+  for (std::size_t r = 0; r < parts.size(); ++r) {
+    if (parts[r].first == parts[r].last)
+      phi[r] = parts[r].given;
+    else if (parts[r].constant)
+      phi[r] = optimum.psi[first + parts[r].first];
+  }
+  if (!model.family().has_cliffs(phi.data())) return false;
   for (std::size_t k = 0; k < free.size(); ++k) {
     const auto at = static_cast<Eigen::Index>(k);
     if (!free[k] || !(optimum.sums.hessian(at, at) < 0.0)) continue;
