@@ -34,12 +34,14 @@ void ScaledInformation::leave_out(const Eigen::MatrixXd& hessian_error) {
   if (hessian_error.size() == 0) return;
   const auto n = static_cast<Eigen::Index>(index.size());
   for (Eigen::Index e = 0; e < n; ++e) {
-    double error = 0.0;
+    double square = 0.0;
     for (Eigen::Index a = 0; a < n; ++a)
-      for (Eigen::Index b = 0; b < n; ++b)
-        error += std::fabs(vectors(a, e) * vectors(b, e)) * scale[a] * scale[b] *
-                 hessian_error(index[static_cast<std::size_t>(a)], index[static_cast<std::size_t>(b)]);
-    if (std::fabs(values[e]) <= within_error * error) values[e] = 0.0;
+      for (Eigen::Index b = 0; b < n; ++b) {
+        const double own = hessian_error(index[static_cast<std::size_t>(a)], index[static_cast<std::size_t>(b)]);
+        const double moved = vectors(a, e) * vectors(b, e) * scale[a] * scale[b] * own;
+        square += moved * moved;
+      }
+    if (std::fabs(values[e]) <= within_error * std::sqrt(square)) values[e] = 0.0;
   }
 }
 
