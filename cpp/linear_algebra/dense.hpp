@@ -64,8 +64,7 @@ Eigen::MatrixXd solve_square(const Eigen::MatrixXd& a, const MatrixView& b);
 Eigen::MatrixXd inverse(const Eigen::MatrixXd& a);
 double log_abs_determinant(const Eigen::MatrixXd& a);
 
-/// The shortest of the least-squares solutions of A x = b, and the matrix that makes them.
-Eigen::VectorXd least_squares(const Eigen::MatrixXd& a, const Eigen::VectorXd& b);
-Eigen::MatrixXd pseudo_inverse(const Eigen::MatrixXd& a);
+/// Of a positive semidefinite S the matrix that makes the shortest of the least-squares solutions of S x = b.
+Eigen::MatrixXd pseudo_inverse(const Eigen::MatrixXd& semidefinite);
 
 }  // namespace multilevel::linear_algebra

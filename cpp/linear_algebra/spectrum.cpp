@@ -1,6 +1,7 @@
-// What takes eigenvalues and orthogonal factors: see dense.hpp.
+// What takes eigenvalues: see dense.hpp.
+#include <limits>
+
 #include <Eigen/Eigenvalues>
-#include <Eigen/QR>
 
 #include "linear_algebra/dense.hpp"
 
@@ -12,10 +13,14 @@ SymmetricEigen::SymmetricEigen(const Eigen::MatrixXd& symmetric) {
   vectors = solver.eigenvectors();
 }
 
-Eigen::VectorXd least_squares(const Eigen::MatrixXd& a, const Eigen::VectorXd& b) {
-  return a.completeOrthogonalDecomposition().solve(b);
+Eigen::MatrixXd pseudo_inverse(const Eigen::MatrixXd& semidefinite) {
+  const SymmetricEigen eigen(semidefinite);
+  const auto n = eigen.values.size();
+  const double rounding =
+      n > 0 ? static_cast<double>(n) * std::numeric_limits<double>::epsilon() * eigen.values[n - 1] : 0.0;
+  const Eigen::VectorXd reciprocal =
+      eigen.values.unaryExpr([rounding](double e) { return e > rounding ? 1.0 / e : 0.0; });
+  return times_transposed(eigen.vectors * reciprocal.asDiagonal(), eigen.vectors);
 }
-
-Eigen::MatrixXd pseudo_inverse(const Eigen::MatrixXd& a) { return a.completeOrthogonalDecomposition().pseudoInverse(); }
 
 }  // namespace multilevel::linear_algebra

@@ -53,7 +53,7 @@ Eigen::MatrixXd recombination(const Eigen::MatrixXd& products) {
     const auto later = q - 1 - c;
     const Eigen::MatrixXd own = products.bottomRightCorner(later, later);
     const Eigen::VectorXd with = products.col(c).tail(later);
-    const Eigen::VectorXd coefficients = linear_algebra::least_squares(own, with);
+    const Eigen::VectorXd coefficients = linear_algebra::apply(linear_algebra::pseudo_inverse(own), with);
     const double left = std::max(products(c, c) - coefficients.dot(with), least_left);
     least = std::min(least, left);
     const double scale = power_of_two(std::sqrt(left));
