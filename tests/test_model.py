@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import multilevel as ml
+from multilevel.fitting import verdict
 
 FORMULA = "y ~ x + (1 | g)"
 
@@ -137,6 +141,24 @@ def test_an_unidentified_term_is_named() -> None:
         results = ml.fit(formula, data)
     assert not results.converged
     assert np.isfinite(results.bse).all()
+
+
+@pytest.mark.parametrize(
+    ("least", "missing", "named"),
+    [
+        (5e-10, (), "'a', 'b'"),  # known to be that small
+        (0.0, (2,), "'c'"),  # on the scale of the search, where rounding on this one says something else
+        (0.0, (0, 1, 2), "'a', 'b'"),
+    ],
+)
+def test_what_is_not_identified_is_named(least: float, missing: tuple[int, ...], named: str) -> None:
+    covariance = np.eye(3)
+    covariance[missing, missing] = np.nan
+    hessian = -np.array([[1, 1 - 5e-10, 0], [1 - 5e-10, 1, 0], [0, 0, 1]])
+    record = cast(
+        "Any", SimpleNamespace(eigenvalues=np.array([least, 1.0, 2.0]), hessian=hessian, covariance=covariance)
+    )
+    assert f"not identified: {named} can move" in verdict._unidentified(record, ("a", "b", "c"))
 
 
 def test_a_continuous_separator_is_named_alone() -> None:

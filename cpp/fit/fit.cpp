@@ -251,8 +251,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
 Eigen::MatrixXd set_covariance(const model::Model& model, const model::UserScale& scale, const search::Optimum& optimum,
                                const std::vector<bool>& free, FitRecord& record) {
   const int p = model.p(), P = model.n_parameters();
-  search::ScaledInformation information(optimum.sums.hessian, free);
-  information.leave_out(optimum.sums.hessian_error);
+  const search::ScaledInformation information(optimum.sums.hessian, free, optimum.sums.hessian_error);
   record.eigenvalues = information.values;
   Eigen::MatrixXd covariance = information.inverse(P);
   record.covariance = transformed(scale.matrix, covariance);

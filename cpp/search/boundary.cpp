@@ -126,8 +126,7 @@ bool is_maximum(const likelihood::Objective& objective, const Optimum& smaller) 
       if (slope > flat_slope) return false;
       if (slope < -flat_slope) judged[static_cast<std::size_t>(i)] = false;
     }
-  ScaledInformation all(smaller.sums.hessian, judged);
-  all.leave_out(smaller.sums.hessian_error);
+  const ScaledInformation all(smaller.sums.hessian, judged, smaller.sums.hessian_error);
   return all.values.size() == 0 || all.values.minCoeff() > -flat_enough;
 }
 

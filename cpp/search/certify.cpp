@@ -91,8 +91,7 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   Eigen::VectorXd gradient = sums.gradient;
   for (std::size_t i = 0; i < free.size(); ++i)
     if (!free[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
-  ScaledInformation information(sums.hessian, free);
-  information.leave_out(sums.hessian_error);
+  const ScaledInformation information(sums.hessian, free, sums.hessian_error);
   const bool concave = information.values.size() == 0 || information.values.minCoeff() > -negative_curvature;
   optimum.step = information.solve(gradient, !concave);
   optimum.gain = 0.5 * gradient.dot(optimum.step);

@@ -46,7 +46,7 @@ std::vector<NamedStart> raised_zeros(const likelihood::Objective& objective, con
       sizes.push_back(first + static_cast<int>(k));
       largest = std::max(largest, std::fabs(best[sizes.back()]));
     }
-    NamedStart start{"from the best, not zero (" + std::to_string(t + 1) + ")", best};
+    NamedStart start{"from the best, term not zero (" + std::to_string(t + 1) + ")", best};
     if (largest < negligible) {
       for (const int k : sizes) start.psi[k] = all.psi[k] = beside_others * plain[k];
       reset_correlations(objective, t, start.psi);

@@ -9,9 +9,9 @@
 
 namespace multilevel::search {
 
-constexpr double much_overlap = 0.8;  // squared cosine of two random columns that are not free to be recombined
-constexpr double large_effect = 2.0;  // of a standard deviation, on the scale of eta or beside the residual's
-constexpr int most_loadings = 8;      // of a term, to be looked at one by one
+inline constexpr double much_overlap = 0.8;  // squared cosine of two random columns that are not free to be recombined
+inline constexpr double large_effect = 2.0;  // of a standard deviation, on the scale of eta or beside the residual's
+inline constexpr int most_loadings = 8;      // of a term, to be looked at one by one
 
 struct NamedStart {
   std::string name;

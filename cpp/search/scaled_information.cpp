@@ -15,7 +15,8 @@ constexpr double within_error = 3.0;  // of what the two halves of a Hessian dif
 
 }  // namespace
 
-ScaledInformation::ScaledInformation(const Eigen::MatrixXd& hessian, const std::vector<bool>& free) {
+ScaledInformation::ScaledInformation(const Eigen::MatrixXd& hessian, const std::vector<bool>& free,
+                                     const Eigen::MatrixXd& hessian_error) {
   for (std::size_t i = 0; i < free.size(); ++i)
     if (free[i]) index.push_back(static_cast<int>(i));
   const auto n = static_cast<Eigen::Index>(index.size());
@@ -28,10 +29,10 @@ ScaledInformation::ScaledInformation(const Eigen::MatrixXd& hessian, const std::
   linear_algebra::SymmetricEigen eigen(scale.asDiagonal() * information * scale.asDiagonal());
   values = std::move(eigen.values);
   vectors = std::move(eigen.vectors);
+  if (hessian_error.size() > 0) flatten(hessian_error);
 }
 
-void ScaledInformation::leave_out(const Eigen::MatrixXd& hessian_error) {
-  if (hessian_error.size() == 0) return;
+void ScaledInformation::flatten(const Eigen::MatrixXd& hessian_error) {
   const auto n = static_cast<Eigen::Index>(index.size());
   for (Eigen::Index e = 0; e < n; ++e) {
     double square = 0.0;

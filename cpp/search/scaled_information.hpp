@@ -14,14 +14,17 @@ struct ScaledInformation {
   Eigen::VectorXd values;
   Eigen::MatrixXd vectors;
 
-  ScaledInformation(const Eigen::MatrixXd& hessian, const std::vector<bool>& free);
-  /// Eigenvalues that these errors of the Hessian's entries could have made become zero: the directions are flat as far
-  /// as is known. Without errors nothing changes.
-  void leave_out(const Eigen::MatrixXd& hessian_error);
+  /// Eigenvalues that errors of the Hessian's entries, where they are known, could have made are zero: the directions
+  /// are flat as far as can be told.
+  ScaledInformation(const Eigen::MatrixXd& hessian, const std::vector<bool>& free,
+                    const Eigen::MatrixXd& hessian_error = {});
   /// I^-1 g on the free parameters, flat directions left out; zeros elsewhere.
   Eigen::VectorXd solve(const Eigen::VectorXd& gradient, bool absolute = false) const;
   /// I^-1, NaN for parameters that are not free.
   Eigen::MatrixXd inverse(int n_parameters) const;
+
+ private:
+  void flatten(const Eigen::MatrixXd& hessian_error);
 };
 
 }  // namespace multilevel::search

@@ -101,8 +101,8 @@ def _within_ranges(design: Design, family: Family, parts: Parts) -> str:
     if response.other_end is None or not (shift or ratio) or any(p.name not in parts.phi for p in family.parameters):
         return ""
     on_link = (lambda y: y) if shift else np.log
-    low, high = on_link(np.asarray(distribution(family, 0.0 if shift else 1.0, parts.phi).ppf(MOVES)))
     with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = on_link(np.asarray(distribution(family, 0.0 if shift else 1.0, parts.phi).ppf(MOVES)))
         ends = np.where(np.isinf(response.other_end), np.inf, on_link(response.other_end) - on_link(response.values))
     wide, sd = float(np.mean(ends > high - low)), spread(design, parts.random_cov)
     if not (wide > MOSTLY and sd > LARGE_SPREAD * (high - low)):

@@ -326,9 +326,9 @@ def _unidentified(record: FitRecord, names: tuple[str, ...]) -> str:
     scale = 1 / np.sqrt(diagonal[free])
     _, vectors = np.linalg.eigh(information[np.ix_(free, free)] * np.outer(scale, scale))
     together = [names[k] for k, v in zip(free, vectors[:, 0], strict=True) if abs(v) > 0.1] if len(free) else []
-    # Where rounding made the eigenvalue, those that the search found no information about.
+    # Where rounding made the eigenvalue, on whichever scale, those that the search found no information about.
     unknown = [names[k] for k in np.flatnonzero(np.isnan(np.diag(record.covariance)))]
-    if not set(together) & set(unknown):
+    if np.any(record.eigenvalues == 0) and unknown and not set(together) & set(unknown):
         together = unknown
     moving = ", ".join(map(repr, empty or together or names))
     return (
