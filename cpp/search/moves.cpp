@@ -123,6 +123,23 @@ void move_family(const likelihood::Objective& objective, const std::vector<std::
   }
 }
 
+/// Of ordered categories with a scale: linear predictors and thresholds further apart, and the scale as much larger.
+/// What has a larger scale stays as it is while the other categories come nearer to being certain, and no other move
+/// goes there, since each of them changes one side of that alone.
+void stretch(const likelihood::Objective& objective, const Eigen::VectorXd& best, std::vector<NamedStart>& found) {
+  const int p = objective.n_beta(), n_theta = objective.n_theta();
+  const int n_thresholds = objective.model().n_thresholds(), n_scale = objective.n_phi() - n_thresholds;
+  if (n_thresholds == 0 || n_scale == 0) return;
+  const Bounds bounds(objective);
+  for (const double factor : {4.0, 2.0}) {
+    NamedStart start{"from the best, scale larger", best};
+    start.psi.head(p + n_theta + n_thresholds) *= factor;
+    for (const int i : bounds.correlations()) start.psi[i] = best[i];
+    start.psi.tail(n_scale).array() += std::log(factor);
+    found.push_back(start);
+  }
+}
+
 /// Of scaled correlations each standard deviation is a part too, where there are few.
 void add_standard_deviations(const likelihood::Objective& objective, std::vector<std::vector<int>>& parts) {
   const auto& terms = objective.model().terms();
@@ -239,6 +256,7 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
   const std::vector<NamedStart> raised = raised_zeros(objective, best, plain);
   if (!raised.empty()) found.push_back(raised[0]);
   move_family(objective, parts, best, plain, found);
+  stretch(objective, best, found);
   move_correlations(objective, best, plain, true, found);
   const Bounds bounds(objective);
   const double size = bounds.without_tau(best, objective.n_theta()).lpNorm<Eigen::Infinity>();

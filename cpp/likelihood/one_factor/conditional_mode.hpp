@@ -23,8 +23,11 @@
 #include "likelihood/sums.hpp"
 #include "linear_algebra/small.hpp"
 #include "linear_algebra/small_factor.hpp"
+#include "linear_algebra/small_spectrum.hpp"
 
 namespace multilevel::likelihood {
+
+inline constexpr double far_move = 10.0;  // of eta, by one unit of v
 
 inline constexpr int most_diagonal =
     4;  // with so few random effects, scans go along sums and differences of two as well
@@ -95,6 +98,7 @@ class ConditionalModes {
           best_v(static_cast<std::size_t>(most_clusters * q)),
           best_f(static_cast<std::size_t>(most_clusters)),
           effect(best_f),
+          direction(best_v),
           ended_elsewhere(best_f.size()),
           proved(best_f.size()) {
       if (q > LargestMode::most_effects) return;
@@ -108,6 +112,7 @@ class ConditionalModes {
     std::vector<double> slope;
     std::vector<int> level;  ///< the cluster of each row
     std::vector<double> best_v, best_f, effect;
+    std::vector<double> direction;      ///< of each cluster's v, of unit length: where a scan goes
     std::vector<char> ended_elsewhere;  ///< searches for this cluster's mode have found more than one
     std::vector<char> proved;           ///< the cluster's mode is known to be the largest
     std::unique_ptr<LargestMode> largest;
@@ -309,10 +314,44 @@ class ConditionalModes {
           direction.setZero();
           direction[a] = a == b ? 1.0 : std::sqrt(0.5);
           if (a != b) direction[b] = a < b ? std::sqrt(0.5) : -std::sqrt(0.5);
-          better |= look_along(direction, strip, rows, family, lambda, modes, sums);
+          for (int i = 0; i < m; ++i) VectorMap(s.direction.data() + i * q_(), q_()) = direction;
+          better |= look_along(strip, rows, family, lambda, modes, sums);
           if (q_() > most_diagonal) break;
         }
       if (!better) break;
+    }
+    if (q_() > 1 && moves_far(strip, lambda)) look_along_ridges(strip, rows, family, lambda, modes, sums);
+  }
+
+  /// Whether a unit of v moves some row's linear predictor by more than a curvature lasts.
+  bool moves_far(const Strip& strip, const Matrix& lambda) const {
+    for (int a = 0; a < q_(); ++a)
+      for (int j = 0; j < strip.n_rows; ++j) {
+        double x = 0.0;
+        for (int b = 0; b < q_(); ++b) x += lambda(b, a) * strip.z[static_cast<std::size_t>(b)][j];
+        if (std::fabs(x) > far_move) return true;
+      }
+    return false;
+  }
+
+  /// Looks along each cluster's direction of least curvature. Where effects are large f has narrow ridges askew to the
+  /// random effects, whose tops searches that begin beside them do not come to.
+  void look_along_ridges(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
+                         double* modes, Sums& sums) {
+    Several& s = *several_;
+    const int m = strip.n_clusters();
+    Matrix axes(q_(), q_());
+    for (int round = 0; round < most_rounds; ++round) {
+      for (int i = 0; i < m; ++i) states_[static_cast<std::size_t>(i)] = {};
+      evaluate_active(strip, rows, family, lambda, s.best_v.data());
+      for (int i = 0; i < m; ++i) {
+        const int first = strip.start[static_cast<std::size_t>(i)],
+                  n = strip.start[static_cast<std::size_t>(i) + 1] - first;
+        Matrix h = precision(strip, lambda, first, n, rows.at_mode.eta[1] + first, -1.0);
+        linear_algebra::small::diagonalize(q_(), h.data(), axes.data());
+        std::copy_n(axes.data(), q_(), s.direction.data() + i * q_());
+      }
+      if (!look_along(strip, rows, family, lambda, modes, sums)) break;
     }
   }
 
@@ -377,18 +416,23 @@ class ConditionalModes {
     return better;
   }
 
-  /// Searches from the peaks of f along a direction of unit length. True where one of them led to a better mode.
-  bool look_along(const Vector& direction, const Strip& strip, RowArrays& rows, const family::Family& family,
-                  const Matrix& lambda, double* modes, Sums& sums) {
+  /// Searches from the peaks of f along each cluster's direction, of unit length. True where one of them led to a
+  /// better mode.
+  bool look_along(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
+                  double* modes, Sums& sums) {
     Several& s = *several_;
     const int m = strip.n_clusters();
     linear_predictor(strip, rows, lambda, s.best_v.data(), 0, m);
-    const Vector move = lambda * direction;
     std::fill_n(s.slope.data(), strip.n_rows, 0.0);
-    for (int b = 0; b < q_(); ++b)
-      numeric::add_multiple(strip.n_rows, move[b], strip.z[static_cast<std::size_t>(b)], s.slope.data());
-    for (int i = 0; i < m; ++i)
-      s.effect[static_cast<std::size_t>(i)] = direction.dot(ConstVectorMap(s.best_v.data() + i * q_(), q_()));
+    for (int i = 0; i < m; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const ConstVectorMap direction(s.direction.data() + i * q_(), q_());
+      const Vector move = lambda * direction;
+      const int first = strip.start[at], n = strip.start[at + 1] - first;
+      for (int b = 0; b < q_(); ++b)
+        numeric::add_multiple(n, move[b], strip.z[static_cast<std::size_t>(b)] + first, s.slope.data() + first);
+      s.effect[at] = direction.dot(ConstVectorMap(s.best_v.data() + i * q_(), q_()));
+    }
     const ModeScan::Line line{strip.n_rows,   m, rows.eta, s.slope.data(), strip.data, s.level.data(), s.effect.data(),
                               s.proved.data()};
     s.scan.run(family, line);
@@ -404,7 +448,8 @@ class ConditionalModes {
         if (state.done) continue;
         ++active;
         VectorMap v(modes + i * q_(), q_());
-        v = ConstVectorMap(s.best_v.data() + i * q_(), q_()) + (peak - s.effect[at]) * direction;
+        v = ConstVectorMap(s.best_v.data() + i * q_(), q_()) +
+            (peak - s.effect[at]) * ConstVectorMap(s.direction.data() + i * q_(), q_());
       }
       if (active == 0) continue;
       climb(strip, rows, family, lambda, modes, active, sums);
