@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import multilevel as ml
 
 from .designs import Design
 from .outcome import Outcome
-from .restarts import warned
+from .restarts import survives, warned
 
 LIMIT = 1e-5
 
@@ -36,15 +37,16 @@ def check_invariance(made: Design, results: Any, outcome: Outcome, rng: np.rando
         except (ml.DataError, ml.FormulaError) as error:
             outcome.add("NOT INVARIANT", f"{changes[k].__name__}: refused, {error}")
             continue
-        _compare(changes[k].__name__, results, fit, outcome)
+        _compare(made, changes[k], results, fit, outcome)
 
 
-def _compare(how: str, results: Any, other: Any, outcome: Outcome) -> None:
-    gap = other.llf - results.llf
+def _compare(made: Design, change: Callable[..., Any], results: Any, other: Any, outcome: Outcome) -> None:
+    gap, how = other.llf - results.llf, change.__name__
     if results.converged and other.converged and abs(gap) > max(LIMIT, 1e-9 * abs(results.llf)):
-        worse = "this" if gap > 0 else "the other"
-        text = f"{how}: llf {results.llf:.9g} and {other.llf:.9g}, {worse} is worse"
-        if warned(results if gap > 0 else other):
+        worse, better = (results, other) if gap > 0 else (other, results)
+        text = f"{how}: llf {results.llf:.9g} and {other.llf:.9g}, {'this' if gap > 0 else 'the other'} is worse"
+        same_parameters = change in (rows, names)
+        if warned(worse) or (same_parameters and not survives(made, results.model, worse, better)):
             outcome.add("other optimum of a coarse rule", text)
             return
         outcome.gap = max(outcome.gap, abs(gap))

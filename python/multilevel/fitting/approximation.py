@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST_SHIFT = 0.1  # standard errors: beyond it the Laplace approximation, or the rule, is worth a warning
 LARGEST_CHANGE = 0.5  # of -2 log-likelihood, where effects are so large that one step says little of where it leads
+CHANGE_PER_LEVEL = 1.0  # the same on average, whatever the effects: then the integrals themselves are poorly known
 MOSTLY = 0.5  # of the rows
 
 
@@ -46,13 +47,18 @@ def _moved(check: QuadratureCheck, names: tuple[str, ...]) -> str:
 
 
 def _unresolved(check: QuadratureCheck, design: Design, family: Family, parts: Parts) -> str:
-    """The likelihood itself changes, and random effects are large."""
-    large = _large(design, family, parts)
-    if not large or not abs(check.change_deviance) > LARGEST_CHANGE:
+    """The likelihood itself changes, and random effects are large, or it changes much for the number of groups."""
+    change, large = abs(check.change_deviance), _large(design, family, parts)
+    n_levels = sum(len(own.levels) for own in design.grouping_factors)
+    if large and change > LARGEST_CHANGE:
+        measured = f" (limit {LARGEST_CHANGE}), and {large}"
+    elif change > CHANGE_PER_LEVEL * n_levels:
+        measured = f", which is {change / n_levels:.2g} for each of {n_levels} levels (limit {CHANGE_PER_LEVEL})"
+    else:
         return ""
     return (
-        f"with {check.n_points} quadrature points -2 log-likelihood changes by {check.change_deviance:.2g} (limit "
-        f"{LARGEST_CHANGE}), and {large}: use n_quadrature='auto', or more points"
+        f"with {check.n_points} quadrature points -2 log-likelihood changes by {check.change_deviance:.2g}"
+        f"{measured}: use n_quadrature='auto', or more points"
     )
 
 
