@@ -199,6 +199,15 @@ def test_tweedie_close_to_the_gamma(dispersion: float) -> None:
     assert before.max() < 1e-6
 
 
+@pytest.mark.parametrize("dispersion", [2e-5, 0.01, 0.5])
+def test_tweedie_at_the_gamma_has_its_curvature(dispersion: float) -> None:
+    """Billions of terms and more, whose variance is nearly what it would be of a normal density."""
+    y, one = np.array([1.45, 1.49, 1.5]), np.ones(3)
+    gamma = _core.Family("gamma", "log").derivatives(0.4 * one, y, one, one, [-np.log(dispersion)])
+    at = _core.Family("tweedie", "log").derivatives(0.4 * one, y, one, one, [np.log(dispersion), 20.0])
+    assert at["phi0_0_d0"] == pytest.approx(gamma["phi0_0_d0"], rel=1e-6)
+
+
 def test_tweedie_without_zeros_may_be_a_gamma() -> None:
     y = np.random.default_rng(7).gamma(2.0, 1.0, 300) ** 1.4  # a variance that grows faster
     results = quietly("y ~ 1", pd.DataFrame({"y": y}), "tweedie")

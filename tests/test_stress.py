@@ -191,6 +191,33 @@ def test_the_highest_of_several_maxima(seed: int) -> None:
     assert checks.plain_of(made, results).loglik(results.fit.psi) == pytest.approx(HIGHEST[seed], abs=1e-5)
 
 
+def test_categories_that_come_near_to_certain_as_their_scale_grows() -> None:
+    """Coefficients, thresholds, the standard deviation and the scale grow together, from -35.73 by three units."""
+    made = design(681001256)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = ml.MixedModel(**made.arguments()).fit(**made.options())
+    assert checks.plain_of(made, results).loglik(results.fit.psi) > -32.36
+
+
+RIDGES = {
+    678001135: [367.166682, -3.70174495, 211.598512, -2.17413058, 0.0424700008, -9.4838461, -0.797691036],
+    674001298: [32.2058494, -5253.53684, 0.012377033, 354.349243, 35480.1054, -1.28658505],
+}
+
+
+@pytest.mark.parametrize("seed", RIDGES)
+def test_modes_on_narrow_ridges(seed: int) -> None:
+    """Standard deviations in the hundreds: searches that begin at zero ended three below the largest mode."""
+    made = design(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options = made.options() | {"n_quadrature": 1, "max_iter": 0}
+        results = ml.MixedModel(**made.arguments()).fit(**options, start=np.array(RIDGES[seed]))
+    value = checks.plain_of(made, results).loglik(results.fit.psi)
+    assert results.llf == pytest.approx(value, abs=1e-4)
+
+
 def test_standard_errors_where_a_variance_is_large_and_data_are_few() -> None:
     """Their Hessian is made of differences, as good as the modes on either side are."""
     outcome = checks.check_seed(97001521, checks.Effort(thorough=0.0, hessians=1.0))

@@ -28,6 +28,8 @@ constexpr double log_2pi = 1.83787706640934548356;
 constexpr double negligible = 42.0;     // logarithm of the share of a term that may be left out
 constexpr double largest_peak = 1e100;  // far more than a search has any use for: the terms would overflow
 constexpr double resolution = 1e-15;    // of the terms' numbers
+constexpr double many_numbers = 1e7;    // at the peak: more, and the difference of variances loses digits
+constexpr double smooth = 6.0;          // spread of terms whose sum is the integral
 constexpr int most_terms = 100000;      // none has been seen to need more than a few hundred
 
 /// log sum_j exp(t_j) with its derivatives by u = log J and t = logit(p - 1).
@@ -44,9 +46,9 @@ inline Lanes excess(Lanes x) {
   return numeric::select(numeric::abs(x) < 0.03, x * x * series, direct);
 }
 
-/// Logarithms of a block of terms, and where t is asked for their derivatives by it.
+/// Logarithms of a block of terms, and where derivatives are asked for those by t, and by u with j / J held.
 struct Terms {
-  Lanes value, slope, bend;
+  Lanes value, slope, bend, stretch, stretch_bend;
 };
 
 template <bool by_phi>
@@ -55,7 +57,8 @@ Terms terms(Lanes number, double peak, double log_peak, double a) {
   // for terms far above the peak the ratio is better than the difference from one
   const Lanes far = number * (numeric::log(number) - log_peak) - number + peak;
   const Lanes distance = numeric::select(numeric::abs(apart) < 0.5, peak * excess(apart), far);
-  Terms own{numeric::broadcast(0.0), numeric::broadcast(0.0), numeric::broadcast(0.0)};
+  const Lanes zero = numeric::broadcast(0.0);
+  Terms own{zero, zero, zero, zero, zero};
   if constexpr (by_phi) {
     // s at x = a j as a series in log x: the derivatives by t follow with a minus sign each
     Taylor<2, Lanes> x;
@@ -66,6 +69,10 @@ Terms terms(Lanes number, double peak, double log_peak, double a) {
     own.value = -(1.0 + a) * distance - numeric::stirling_remainder(number) - remainder.c[0];
     own.slope = a * distance + remainder.c[1];
     own.bend = -a * distance - 2.0 * remainder.c[2];
+    // where it is used s(j) is 1 / (12 j)
+    const Lanes small = 1.0 / (12.0 * number);
+    own.stretch = -(1.0 + a) * distance + small - remainder.c[1];
+    own.stretch_bend = -(1.0 + a) * distance - small - 2.0 * remainder.c[2];
   } else {
     own.value = -(1.0 + a) * distance - numeric::stirling_remainder(number) - numeric::stirling_remainder(a * number);
   }
@@ -76,10 +83,11 @@ Terms terms(Lanes number, double peak, double log_peak, double a) {
 struct TermSums {
   double top = -std::numeric_limits<double>::infinity();
   double total = 0.0, u = 0.0, t = 0.0, uu = 0.0, ut = 0.0, tt = 0.0, own = 0.0;
+  double stretch = 0.0, stretch_square = 0.0, stretch_bend = 0.0;
 
   void rescale(double to) {
     const double by = std::exp(top - to);
-    for (double* sum : {&total, &u, &t, &uu, &ut, &tt, &own}) *sum *= by;
+    for (double* sum : {&total, &u, &t, &uu, &ut, &tt, &own, &stretch, &stretch_square, &stretch_bend}) *sum *= by;
     top = to;
   }
 
@@ -96,6 +104,9 @@ struct TermSums {
         ut += share_u[i] * terms.slope[i];
         tt += share_t[i] * terms.slope[i];
         own += share[i] * terms.bend[i];
+        stretch += share[i] * terms.stretch[i];
+        stretch_square += share[i] * terms.stretch[i] * terms.stretch[i];
+        stretch_bend += share[i] * terms.stretch_bend[i];
       }
     }
   }
@@ -138,6 +149,11 @@ SeriesSum series_sum(double log_peak, double a) {
     r.u = sums.u / sums.total;
     r.t = sums.t / sums.total;
     r.uu = sums.uu / sums.total - r.u * r.u - (1.0 + a) * peak;
+    if (peak > many_numbers && spread > smooth) {
+      // The same where the sum is J times an integral over j / J: nothing large cancels.
+      const double mean = sums.stretch / sums.total;
+      r.uu = sums.stretch_square / sums.total - mean * mean + sums.stretch_bend / sums.total;
+    }
     r.ut = sums.ut / sums.total - r.u * r.t - a / (1.0 + a) * r.u;
     r.tt = sums.tt / sums.total - r.t * r.t + sums.own / sums.total;
   }
