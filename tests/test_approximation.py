@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,11 @@ import pytest
 from scipy.special import log_expit, logsumexp
 
 import multilevel as ml
+from multilevel.fitting.approximation import doubt
+from multilevel.fitting.certificate import QuadratureCheck
+
+if TYPE_CHECKING:
+    from multilevel.fitting.parameters import Parts
 
 
 def binary(seed: int, sd: float) -> pd.DataFrame:
@@ -67,6 +74,20 @@ def test_ordinary_rules_are_checked_once() -> None:
     assert check.n_points == 13
     assert not doubts(results)
     assert results.llf == pytest.approx(brute_force(data, *results.fit.psi), abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(29.0, ""), (-36.0, "changes by -36, which is 1.2 for each of 30 levels")]
+)
+def test_a_log_likelihood_that_changes_by_much_for_each_group(change: float, said: str) -> None:
+    """Whatever the estimates do: here they do not move at all."""
+    results = fitted("y ~ x + (1 | g)", binary(3, 1.0), "poisson")
+    fit = results.fit
+    parts = SimpleNamespace(names=fit.parameter_names, random_cov=fit.random_cov, phi={})
+    check = QuadratureCheck(5, change, np.zeros(len(fit.psi)))
+    text = doubt(fit.design, fit.family, check, cast("Parts", parts))
+    assert said in text
+    assert bool(text) is bool(said)
 
 
 def crossed(sd: float) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ if not (BENCHMARKS / "stress").is_dir():
     pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from stress import after, checks, workers  # noqa: E402
+from stress import after, checks, invariance, workers  # noqa: E402
 from stress.densities import Density  # noqa: E402
 from stress.designs import Bar, Design, design  # noqa: E402
 from stress.modes import Clusters, starts  # noqa: E402
@@ -152,6 +153,20 @@ def test_wrong_predictions_files_and_limits_are_found(healthy: tuple, monkeypatc
         ml.MixedModel, "fit_many", lambda self, *a, **k: many(self, *a, **k).eval("llf = llf + 0.01", engine="python")
     )
     assert after_labels(after.many, made, results) == {"AFTER WRONG"}
+
+
+@pytest.mark.parametrize(("change", "label"), [("rows", "other optimum of a coarse rule"), ("scaled", "SILENT WRONG")])
+def test_a_better_optimum_that_more_nodes_do_not_have(
+    change: str, label: str, healthy: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked where both fits have the same parameters."""
+    made, results = healthy
+    other = SimpleNamespace(converged=True, llf=results.llf - 1.0, fit=results.fit)
+    for better_with_more in (True, False):
+        monkeypatch.setattr(invariance, "survives", lambda *_, answer=better_with_more: answer)
+        outcome = Outcome(0, made.recipe.kind)
+        invariance._compare(made, getattr(invariance, change), results, other, outcome)
+        assert outcome.labels() == {"SILENT WRONG" if better_with_more else label}
 
 
 def replace_psi(results: Any, psi: np.ndarray) -> Any:
