@@ -77,6 +77,7 @@ class BetaBinomial final : public Family {
 
   bool log_concave() const override { return false; }
   bool far_modes() const override { return false; }
+  bool levels_off_without_zeros() const override { return true; }
   double supremum(const Observation& row, const double* phi) const override {
     if (row.response == 0.0 || row.response == row.second) return 0.0;
     return largest_log_density(*this, row, phi, start_eta(row));

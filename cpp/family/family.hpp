@@ -224,6 +224,12 @@ class Family {
   /// Whether clusters may have modes far apart, so that a search scans for them. Not where a row's density has one peak
   /// and falls off on either side about as fast as a log-concave one: there two starts are enough.
   virtual bool far_modes() const { return !log_concave(); }
+  /// Whether beside its peak a row's density keeps a level as eta falls for ever: then a cluster with large effects may
+  /// have modes far apart, too.
+  virtual bool levels_off() const { return false; }
+  /// The same of counts without their zeros: those whose chances of one, two, three keep their proportions as the mean
+  /// goes to zero.
+  virtual bool levels_off_without_zeros() const { return false; }
   /// Where the density is a mixture: how many of its parts have modes from which a search begins, and the parameters
   /// that leave such a part alone for all purposes.
   virtual int n_parts() const { return 0; }

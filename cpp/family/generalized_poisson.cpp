@@ -81,6 +81,7 @@ class GeneralizedPoisson final : public Family {
 
   bool log_concave() const override { return false; }
   bool far_modes() const override { return false; }
+  bool levels_off_without_zeros() const override { return true; }
   double supremum(const Observation& row, const double* phi) const override {
     const double y = row.response, root = std::exp(-0.5 * phi[0]);
     if (!(y > 0.0)) return 0.0;

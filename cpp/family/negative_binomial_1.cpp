@@ -66,6 +66,7 @@ class NegativeBinomial1 final : public Family {
   // log(mu + alpha j), of which a count above one has some, is convex in log mu.
   bool log_concave() const override { return false; }
   bool far_modes() const override { return false; }
+  bool levels_off_without_zeros() const override { return true; }
   double supremum(const Observation& row, const double* phi) const override {
     return row.response > 0.0 ? largest_log_density(*this, row, phi, std::log(row.response)) : 0.0;
   }

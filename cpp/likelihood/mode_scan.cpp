@@ -11,6 +11,7 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 constexpr double without_bound = 10.0;  // the grid reaches no further
+constexpr double fine_step = 4.0;       // of eta, from one point of a fine grid to the next
 constexpr int most_climbs = 2;          // of a level
 constexpr int most_steps = 8;           // of a climb on the line: what is left is the joint search's
 constexpr int most_halvings = 30;
@@ -44,7 +45,8 @@ ModeScan::ModeScan(int most_rows, int most_levels)
       best_(at_),
       gain_(at_),
       present_(at_),
-      reach_(at_) {}
+      reach_(at_),
+      steepest_(at_) {}
 
 ModeScan::~ModeScan() = default;
 
@@ -115,7 +117,7 @@ void ModeScan::set_bounds(const family::Family& family, const Line& line) {
   for (int r = 0; r < n_phi; ++r) bounded_phi_[r] = line.data.phi.at(r, 0);
 }
 
-/// Per level, how far out the effect can be better than at present.
+/// Per level, how far out the effect can be better than at present, and the most that it moves a row by.
 void ModeScan::find_reach(const family::Family& family, const Line& line) {
   std::copy_n(line.effect, line.n_levels, at_.data());
   evaluate(family, line);
@@ -127,6 +129,9 @@ void ModeScan::find_reach(const family::Family& family, const Line& line) {
     const double reach = std::sqrt(2.0 * std::fmax(0.0, reach_[at(i)] - present_[at(i)]));
     reach_[at(i)] = std::isfinite(reach) ? reach : without_bound;
   }
+  std::fill_n(steepest_.data(), line.n_levels, 0.0);
+  for (int j = 0; j < line.n_rows && line.fine; ++j)
+    steepest_[at(line.level[j])] = std::max(steepest_[at(line.level[j])], std::fabs(line.slope[j]));
 }
 
 /// Per level, the effects at which a row's density vanishes, in order.
@@ -163,7 +168,9 @@ void ModeScan::make_grid(const family::Family& family, const Line& line, int lev
   // Between zeros an even density is log-concave: without one in reach there is nothing else to find.
   if (family.is_even() && std::isfinite(present_[at(level)]) && zero_start_[at(level)] == zero_start_[at(level) + 1])
     return;
-  for (int k = 0; k < n_even && reach > 0.0 && !family.is_even(); ++k) add(reach * ((2.0 * k + 1.0) / n_even - 1.0));
+  const double wanted = 2.0 * reach * steepest_[at(level)] / fine_step;
+  const int count = static_cast<int>(std::clamp<double>(std::ceil(wanted), n_even, most_even));
+  for (int k = 0; k < count && reach > 0.0 && !family.is_even(); ++k) add(reach * ((2.0 * k + 1.0) / count - 1.0));
   const double *zero = zeros_.data() + zero_start_[at(level)], *last = zeros_.data() + zero_start_[at(level) + 1];
   const auto pieces = last - zero + 1;
   if (pieces > 1) {

@@ -30,6 +30,7 @@ class ModeScan {
     const int* level;
     const double* effect;        ///< per level, at present
     const char* skip = nullptr;  ///< levels that are not looked at
+    bool fine = false;           ///< whether the grid has more points where they are far apart in eta
     bool wants(int i) const { return !skip || !skip[i]; }
   };
 
@@ -48,7 +49,7 @@ class ModeScan {
   double gain(int level) const { return gain_[static_cast<std::size_t>(level)]; }
 
  private:
-  static constexpr int n_even = 12, most_pieces = 20, most_points = n_even + most_pieces + 1;
+  static constexpr int n_even = 12, most_even = 60, most_pieces = 20, most_points = most_even + most_pieces + 1;
   struct Point {
     double at, f, slope, information;
     bool after_zero;  ///< the density of a row vanishes between the point before and this one
@@ -90,7 +91,7 @@ class ModeScan {
   std::vector<int> zero_start_, n_points_;
   std::vector<Point> points_;
   std::vector<Climb> climbs_;
-  std::vector<double> peaks_, best_, gain_, present_, reach_;
+  std::vector<double> peaks_, best_, gain_, present_, reach_, steepest_;
 };
 
 }  // namespace multilevel::likelihood

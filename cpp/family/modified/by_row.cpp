@@ -48,6 +48,7 @@ class ByRow final : public Family {
     return !any([](const Family& own) { return !own.log_concave(); });
   }
   bool far_modes() const override { return any(&Family::far_modes); }
+  bool levels_off() const override { return any(&Family::levels_off); }
   Observation prepare(double, double, double, double*) const override { return asked_of_a_member<Observation>(); }
   double start_eta(const Observation&) const override { return asked_of_a_member<double>(); }
   double mean(double) const override { return asked_of_a_member<double>(); }

@@ -17,6 +17,7 @@ class Hurdle final : public ZeroPart {
 
   bool log_concave() const override { return mass_at_zero() ? base_->canonical() : base_->log_concave(); }
   bool far_modes() const override { return !log_concave() && base_->far_modes(); }
+  bool levels_off() const override { return mass_at_zero() && base_->levels_off_without_zeros(); }
 
   double start_eta(const Observation& row) const override {
     // A zero says nothing of eta, and its information is zero.

@@ -23,6 +23,7 @@ class Truncated final : public Modified {
   bool mass_at_zero() const override { return false; }
   bool log_concave() const override { return base_->canonical(); }  // it stays an exponential family in eta
   bool far_modes() const override { return !log_concave() && base_->far_modes(); }
+  bool levels_off() const override { return base_->levels_off_without_zeros(); }
   bool canonical() const override { return base_->canonical(); }
 
   std::string trouble(const double* phi) const override { return nonzero_trouble(*base_, phi); }

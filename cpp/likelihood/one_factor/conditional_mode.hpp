@@ -23,7 +23,7 @@
 
 namespace multilevel::likelihood {
 
-inline constexpr double far_move = 10.0;  // of eta, by one unit of v
+inline constexpr double far_move = 10.0, hardly_any_move = 0.1;  // of eta, by one unit of v
 
 inline constexpr int most_diagonal =
     4;  // with so few random effects, scans go along sums and differences of two as well
@@ -241,7 +241,21 @@ class ConditionalModes : private ClusterClimb<Q> {
         }
       if (!better) break;
     }
-    if (q_() > 1 && moves_far(strip, lambda)) look_along_ridges(strip, rows, family, lambda, modes, sums);
+    if (family.far_modes() || family.levels_off()) look_along_curvature(strip, rows, family, lambda, modes, sums);
+  }
+
+  /// Looks along the axes of each cluster's curvature, finely, where effects move a row far. Where effects are large f
+  /// has narrow ridges askew to the random effects, whose tops searches that begin beside them do not come to.
+  void look_along_curvature(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
+                            double* modes, Sums& sums) {
+    if (!moves_far(strip, lambda)) return;
+    bool better = true;
+    for (int round = 0; better && round < most_rounds; ++round) {
+      better = false;
+      for (int a = 0; a < q_(); ++a)
+        if (take_axis(a, strip, rows, family, lambda))
+          better |= look_along(strip, rows, family, lambda, modes, sums, true);
+    }
   }
 
   /// Whether a unit of v moves some row's linear predictor by more than a curvature lasts.
@@ -255,25 +269,30 @@ class ConditionalModes : private ClusterClimb<Q> {
     return false;
   }
 
-  /// Looks along each cluster's direction of least curvature. Where effects are large f has narrow ridges askew to the
-  /// random effects, whose tops searches that begin beside them do not come to.
-  void look_along_ridges(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                         double* modes, Sums& sums) {
+  /// The a-th axis of each cluster's curvature at its best mode, the flattest first, as the direction in which to look.
+  /// False where rows hardly move along it.
+  bool take_axis(int a, const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda) {
     Several& s = *several_;
     const int m = strip.n_clusters();
     Matrix axes(q_(), q_());
-    for (int round = 0; round < most_rounds; ++round) {
-      for (int i = 0; i < m; ++i) states_[static_cast<std::size_t>(i)] = {};
-      evaluate_active(strip, rows, family, lambda, s.best_v.data());
-      for (int i = 0; i < m; ++i) {
-        const int first = strip.start[static_cast<std::size_t>(i)],
-                  n = strip.start[static_cast<std::size_t>(i) + 1] - first;
-        Matrix h = precision(strip, lambda, first, n, rows.at_mode.eta[1] + first, -1.0);
-        linear_algebra::small::diagonalize(q_(), h.data(), axes.data());
-        std::copy_n(axes.data(), q_(), s.direction.data() + i * q_());
+    for (int i = 0; i < m; ++i) states_[static_cast<std::size_t>(i)] = {};
+    evaluate_active(strip, rows, family, lambda, s.best_v.data());
+    bool moving = false;
+    for (int i = 0; i < m; ++i) {
+      const int first = strip.start[static_cast<std::size_t>(i)],
+                n = strip.start[static_cast<std::size_t>(i) + 1] - first;
+      Matrix h = precision(strip, lambda, first, n, rows.at_mode.eta[1] + first, -1.0);
+      linear_algebra::small::diagonalize(q_(), h.data(), axes.data());
+      const ConstVectorMap axis(axes.data() + a * q_(), q_());
+      VectorMap(s.direction.data() + i * q_(), q_()) = axis;
+      const Vector move = lambda * axis;
+      for (int j = first; j < first + n && !moving; ++j) {
+        double x = 0.0;
+        for (int b = 0; b < q_(); ++b) x += move[b] * strip.z[static_cast<std::size_t>(b)][j];
+        moving = std::fabs(x) > hardly_any_move;
       }
-      if (!look_along(strip, rows, family, lambda, modes, sums)) break;
     }
+    return moving;
   }
 
   /// What the responses of all rows alone would make of eta, less the fixed part, with the information there.
@@ -323,7 +342,7 @@ class ConditionalModes : private ClusterClimb<Q> {
   /// Searches from the peaks of f along each cluster's direction, of unit length. True where one of them led to a
   /// better mode.
   bool look_along(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
-                  double* modes, Sums& sums) {
+                  double* modes, Sums& sums, bool fine = false) {
     Several& s = *several_;
     const int m = strip.n_clusters();
     linear_predictor(strip, rows, lambda, s.best_v.data(), 0, m);
@@ -337,8 +356,8 @@ class ConditionalModes : private ClusterClimb<Q> {
         numeric::add_multiple(n, move[b], strip.z[static_cast<std::size_t>(b)] + first, s.slope.data() + first);
       s.effect[at] = direction.dot(ConstVectorMap(s.best_v.data() + i * q_(), q_()));
     }
-    const ModeScan::Line line{strip.n_rows,   m, rows.eta, s.slope.data(), strip.data, s.level.data(), s.effect.data(),
-                              s.proved.data()};
+    const ModeScan::Line line{
+        strip.n_rows, m, rows.eta, s.slope.data(), strip.data, s.level.data(), s.effect.data(), s.proved.data(), fine};
     s.scan.run(family, line);
     bool better = false;
     for (int r = 0; r < ModeScan::most_peaks; ++r) {
