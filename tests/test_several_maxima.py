@@ -18,6 +18,8 @@ from scipy.linalg import block_diag
 from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import beta as beta_distribution
+from scipy.stats import norm
+from scipy.stats import t as student
 
 import multilevel as ml
 
@@ -214,3 +216,73 @@ def test_numbers_over_twenty_orders_of_magnitude(link: str) -> None:
         warnings.simplefilter("ignore", ml.FitWarning)
         other = results.model.fit(start=[eta, 0.0, np.log(dispersion)])
     assert results.llf >= other.llf - 1e-4
+
+
+def two_bulks(n: int, spread: float, centre: float) -> Array:
+    """Seven responses about minus `centre`, and others about `centre`."""
+    quantiles = [norm.ppf((np.arange(k) + 0.5) / k) for k in (7, n)]
+    return np.concatenate([-centre + 0.1 * quantiles[0], centre + spread * quantiles[1]])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("n", "spread", "centre", "nearly"), [(7, 0.3, 3, True), (6, 0.1, 3, False), (7, 0.3, 30, True)]
+)
+def test_the_higher_of_two_bulks_and_the_other_is_told(
+    n: int, spread: float, centre: float, nearly: bool, sign: int
+) -> None:
+    y = sign * two_bulks(n, spread, centre)
+
+    def loss(at: Array) -> float:
+        return -float(student.logpdf(y, 1.0, at[0], 0.5).sum())
+
+    tight = {"xatol": 1e-9, "fatol": 1e-12}
+    maxima = [minimize(loss, [m], method="Nelder-Mead", options=tight) for m in (-sign * centre, sign * centre)]
+    higher, lower = sorted((float(m.fun), float(m.x[0])) for m in maxima)
+    family = ml.Family("student_t", df=1.0, sigma=0.5)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = ml.fit("y ~ 1", pd.DataFrame({"y": y}), family)
+    assert results.converged
+    assert results.llf == pytest.approx(-higher[0], abs=1e-9)
+    assert results.params.iloc[0] == pytest.approx(higher[1], abs=1e-5)
+    told = [str(w.message) for w in caught if w.category is ml.SeveralMaximaWarning]
+    assert len(told) == len(results.optimization.other_maxima) == nearly == (lower[0] - higher[0] < 1.92)
+    if nearly:
+        value, psi = results.optimization.other_maxima[0]
+        assert value == pytest.approx(-lower[0], abs=1e-9)
+        assert psi == pytest.approx([lower[1]], abs=1e-5)
+        assert f"another maximum {lower[0] - higher[0]:.2g} below" in told[0]
+        assert "'(Intercept)' is" in told[0]
+
+
+def few_rows_of_two_terms() -> pd.DataFrame:
+    """Twelve rows, where either the intercept or the slope can be what varies."""
+    r = np.random.default_rng(25)
+    groups, n = int(r.integers(3, 6)), int(r.integers(10, 24))
+    group = r.integers(0, groups, n)
+    x = r.normal(size=n) + r.integers(0, 4)
+    y = r.normal(size=n) + r.normal(size=groups)[group] * r.choice([0, 0.5, 2])
+    y = y + r.normal(size=groups)[group] * x * r.choice([0, 0.5, 2])
+    return pd.DataFrame({"y": y, "x": x, "g": group})
+
+
+def test_another_maximum_of_a_linear_model() -> None:
+    data = few_rows_of_two_terms()
+    results = fitted("y ~ x + (1 | g) + (0 + x | g)", data, "gaussian", method="ml")
+    y, x = data["y"].to_numpy(), data["x"].to_numpy()
+    same = data["g"].to_numpy()[:, None] == data["g"].to_numpy()
+
+    def loss(psi: Array) -> float:
+        V = psi[2] ** 2 * same + psi[3] ** 2 * same * np.outer(x, x) + np.exp(2 * psi[4]) * np.eye(len(y))
+        left = y - psi[0] - psi[1] * x
+        return float(0.5 * (len(y) * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + left @ np.linalg.solve(V, left)))
+
+    maxima = [(results.llf, results.fit.psi), *results.optimization.other_maxima]
+    assert len(maxima) == 2
+    assert 0.05 < maxima[0][0] - maxima[1][0] < 0.2
+    assert np.array_equal(maxima[0][1][2:4] > 0, maxima[1][1][2:4] == 0)
+    for value, psi in maxima:
+        assert value == pytest.approx(-loss(psi), abs=1e-9)
+        near = minimize(loss, psi, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-11, "maxiter": 4000})
+        assert -near.fun < value + 1e-8

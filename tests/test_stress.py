@@ -22,7 +22,7 @@ if not (BENCHMARKS / "stress").is_dir():
     pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-from stress import after, checks, invariance, workers  # noqa: E402
+from stress import after, checks, invariance, restarts, workers  # noqa: E402
 from stress.densities import Density  # noqa: E402
 from stress.designs import Bar, Design, design  # noqa: E402
 from stress.modes import Clusters, starts  # noqa: E402
@@ -169,6 +169,15 @@ def test_a_better_optimum_that_more_nodes_do_not_have(
         assert outcome.labels() == {"SILENT WRONG" if better_with_more else label}
 
 
+def test_a_lower_maximum_is_silent_unless_the_fit_tells_of_several(healthy: tuple) -> None:
+    _, results = healthy
+    assert restarts.lower_label(results) == "SILENT WRONG"
+    told = replace(results.fit.verdict, remarks=((ml.SeveralMaximaWarning, "another maximum"),))
+    assert restarts.lower_label(SimpleNamespace(fit=SimpleNamespace(verdict=told))) == "WRONG BUT TOLD"
+    coarse = replace(told, remarks=((ml.QuadratureWarning, "more points"),))
+    assert restarts.lower_label(SimpleNamespace(fit=SimpleNamespace(verdict=coarse))) == "SILENT WRONG"
+
+
 def replace_psi(results: Any, psi: np.ndarray) -> Any:
     return ml.MixedModelResults(replace(results.fit, psi=psi), results.model)
 
@@ -248,13 +257,18 @@ def test_standard_errors_where_a_variance_is_large_and_data_are_few() -> None:
     assert "SE WRONG" not in outcome.labels()
 
 
-def fitted_and_evaluated_again(seed: int) -> tuple[ml.MixedModelResults, ml.MixedModelResults]:
-    """The fit of a seed, and the verdict on the parameters that it reports."""
+def fitted_and_evaluated_again(
+    seed: int, last: tuple[float, ...] = ()
+) -> tuple[ml.MixedModelResults, ml.MixedModelResults]:
+    """The fit of a seed, or what is there with other `last` parameters, and the verdict on what it reports."""
     made = design(seed)
     model = ml.MixedModel(**made.arguments())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = model.fit(**made.options())
+        if last:
+            start = [*results.fit.psi[: -len(last)], *last]
+            results = model.fit(**made.options(), start=start, max_iter=0)
         points = {"n_quadrature": results.n_quadrature}
         return results, model.fit(**made.options() | points, start=results.fit.psi, max_iter=0)
 
@@ -308,14 +322,17 @@ def test_a_verdict_does_not_depend_on_who_asks(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "unknown"),
+    ("seed", "last", "unknown"),
     [
-        (674_002_282, ["dispersion: (Intercept)", "dispersion: v"]),  # at the Poisson limit: standard errors of 5e6
-        (675_000_440, ["(Intercept)", "x"]),  # ranges wider than the residual
+        # At the Poisson limit: standard errors of 5e6.
+        (674_002_282, (36.7, 1.64), ["dispersion: (Intercept)", "dispersion: v"]),
+        (675_000_440, (), ["(Intercept)", "x"]),  # ranges wider than the residual
     ],
 )
-def test_what_differences_cannot_tell_from_flat_is_not_certified(seed: int, unknown: list[str]) -> None:
-    results, again = fitted_and_evaluated_again(seed)
+def test_what_differences_cannot_tell_from_flat_is_not_certified(
+    seed: int, last: tuple[float, ...], unknown: list[str]
+) -> None:
+    results, again = fitted_and_evaluated_again(seed, last)
     assert results.fit.status == again.fit.status == "not identified"
     assert ", ".join(map(repr, unknown)) in results.fit.message
     table = results.tidy()
@@ -384,3 +401,20 @@ def test_short_run() -> None:
     assert not bad
     assert sum(o.compared for o in outcomes) > 0.7 * len(outcomes)
     assert sum(o.errors_checked for o in outcomes) > 0.4 * len(outcomes)
+
+
+def test_parameters_of_another_maximum_lead_there() -> None:
+    """An intercept and an ar1 term, of censored responses."""
+    made = design(671_000_267)
+    model, options = ml.MixedModel(**made.arguments()), made.options()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        results = model.fit(**options)
+        assert results.optimization.other_maxima
+        for value, psi in results.optimization.other_maxima:
+            there = model.fit(**options, start=psi, max_iter=0)
+            assert there.converged
+            assert there.llf == pytest.approx(value, abs=1e-9)
+            assert results.llf - 1.92 < value < results.llf - 1e-4
+            assert np.abs(there.fit.psi - results.fit.psi).max() > 0.1
+    assert ml.SeveralMaximaWarning in {category for category, _ in results.fit.verdict.remarks}

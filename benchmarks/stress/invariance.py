@@ -12,7 +12,7 @@ import multilevel as ml
 
 from .designs import Design
 from .outcome import Outcome
-from .restarts import survives, warned
+from .restarts import lower_label, survives, warned
 
 LIMIT = 1e-5
 
@@ -50,7 +50,7 @@ def _compare(made: Design, change: Callable[..., Any], results: Any, other: Any,
             outcome.add("other optimum of a coarse rule", text)
             return
         outcome.gap = max(outcome.gap, abs(gap))
-        outcome.add("SILENT WRONG", text)
+        outcome.add(lower_label(worse), text)
     elif results.fit.status in ("not converged", "not identified") and other.converged and gap > -1e-6:
         outcome.add("FALSE ALARM", f"{how}: certified at {other.llf:.9g}, and here {results.llf:.9g}")
 

@@ -220,14 +220,19 @@ def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, out
     text = f"{results.llf:.9g} certified, {how} {best.llf:.9g}: theta {results.fit.psi}, better {best.fit.psi}"
     if survives(made, model, results, best):
         outcome.gap = max(outcome.gap, real)
-        outcome.add("SILENT WRONG", text)
+        outcome.add(lower_label(results), text)
     else:
         outcome.add("other optimum of a coarse rule", text)
 
 
-def warned(results: Any) -> bool:
-    """Whether a fit says that its approximation of the likelihood is a coarse one."""
-    return any(issubclass(category, ml.QuadratureWarning) for category, _ in results.fit.verdict.remarks)
+def warned(results: Any, of: type[ml.FitWarning] = ml.QuadratureWarning) -> bool:
+    """Whether a fit says something of itself: by default, that its approximation of the likelihood is a coarse one."""
+    return any(issubclass(category, of) for category, _ in results.fit.verdict.remarks)
+
+
+def lower_label(results: Any) -> str:
+    """Of a certified fit below another maximum: silent, but where it says that there are several."""
+    return "WRONG BUT TOLD" if warned(results, ml.SeveralMaximaWarning) else "SILENT WRONG"
 
 
 def survives(made: Design, model: Any, results: Any, best: Any) -> bool:

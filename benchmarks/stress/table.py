@@ -21,6 +21,7 @@ COLUMNS = {
     "not converged": lambda o: o.status in ("not converged", "not identified", "timeout") and not unbounded(o),
     "false alarm": lambda o: "FALSE ALARM" in o.labels(),
     "silent wrong": lambda o: bool({"SILENT WRONG", "NO MAXIMUM"} & o.labels()),
+    "wrong, told": lambda o: "WRONG BUT TOLD" in o.labels(),
     "llf wrong": lambda o: bool({"LLF WRONG", "MODES WRONG", "NOT REPEATED"} & o.labels()),
     "SE wrong": lambda o: bool({"SE WRONG", "NOT FINITE"} & o.labels()),
     "variant": lambda o: "NOT INVARIANT" in o.labels(),

@@ -174,6 +174,12 @@ py::object other_starts(const FitRecord& r) {
   return rows;
 }
 
+py::object other_maxima(const FitRecord& r) {
+  py::list rows;
+  for (const auto& s : r.other_maxima) rows.append(py::make_tuple(s.value, copied(s.psi)));
+  return rows;
+}
+
 void bind_record(py::module_& module) {
   using R = FitRecord;
   py::class_<R> record(module, "FitRecord");
@@ -201,6 +207,7 @@ void bind_record(py::module_& module) {
           {"n_other_evaluations", [](const R& r) { return copied(r.other_evaluations); }},
           {"trace", &trace},
           {"other_starts", &other_starts},
+          {"other_maxima", &other_maxima},
           {"seconds", [](const R& r) { return copied(r.seconds); }},
       });
 }
@@ -258,6 +265,7 @@ void bind_fit(py::module_& module) {
 
   py::register_exception<likelihood::TooLarge>(module, "TooLarge", PyExc_ValueError);
   module.attr("most_nodes") = fit::most_nodes;
+  module.attr("nearly_as_high") = search::nearly_as_high;
   module.def("fit", &fit, py::arg("model"), py::arg("response"), py::arg("method") = "ml", py::arg("n_quadrature") = 1,
              py::arg("start") = Eigen::VectorXd(), py::arg("restarts") = true, py::arg("threads") = 0,
              py::arg("tol") = 1e-9, py::arg("max_iter") = 100, py::arg("check_quadrature") = true,

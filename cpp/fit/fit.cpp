@@ -113,6 +113,11 @@ search::Optimum search_linear(const model::Model& model, const model::Response& 
   record.other_evaluations = found.other_evaluations;
   optimum = std::move(found.optimum);
   if (optimum.ending == search::Ending::no_start) return optimum;
+  for (search::Optimum& rival : found.rivals) {
+    if (!objective.stand_at(rival)) continue;
+    objective.expand(rival);
+    record.other_maxima.push_back({rival.sums.value, model.user_scale(response).outward(rival.psi)});
+  }
   if (!objective.stand_at(optimum)) optimum.ending = search::Ending::no_increase;
   objective.expand(optimum);
   const Eigen::MatrixXd projection = objective.projection();
@@ -199,6 +204,8 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   ascent.newton = newton_options(options);
   ascent.restarts = options.restarts;
   if (!options.restricted) ascent.floor = plain.value;
+  const model::UserScale scale = model.user_scale(response);
+  ascent.read_back = [&](const Eigen::VectorXd& psi) { return scale.inward(scale.outward(psi)); };
   ascent.plain_start = [&] {
     return options.start.size() == 0
                ? plain.psi
@@ -242,6 +249,8 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   search::Ascent found = search::ascend(*objective, response, approach.psi, std::move(approach.modes), ascent, monitor);
   free = found.free;
   record.other_starts = found.others;
+  for (const search::Optimum& rival : found.rivals)
+    record.other_maxima.push_back({rival.sums.value, scale.outward(rival.psi)});
   record.evaluations = objective->evaluations() - found.other_evaluations;
   record.other_evaluations = found.other_evaluations + found.scout_evaluations;
   return std::move(found.optimum);

@@ -51,6 +51,7 @@ struct FitRecord {
   int evaluations = 0, start_evaluations = 0, other_evaluations = 0;
   std::vector<search::Iteration> trace;
   std::vector<search::OtherStart> other_starts;  ///< what searches from elsewhere reached
+  std::vector<search::End> other_maxima;         ///< nearly as high as what is reported
   double seconds = 0.0;
 };
 

@@ -56,6 +56,8 @@ class Objective {
   /// The Hessian at a point that has been evaluated: central differences of the exact gradient. `sums` is of that
   /// point, its hessian is replaced. False when a neighbouring point cannot be evaluated.
   virtual bool differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums);
+  /// Whether that gives the same numbers at a point whatever led there, to the last bit.
+  virtual bool same_differences() const { return false; }
 
   /// Evaluations write what each part of the data adds into this, too; null: they do not.
   void contribute_to(Contributions* contributions) { contributions_ = contributions; }

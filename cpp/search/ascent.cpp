@@ -4,9 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "linear_algebra/dense.hpp"
 #include "search/boundary.hpp"
-#include "search/bounds.hpp"
+#include "search/climb.hpp"
 #include "search/moves.hpp"
 #include "search/other_starts.hpp"
 #include "search/separation.hpp"
@@ -16,18 +15,17 @@ namespace multilevel::search {
 
 namespace {
 
-constexpr double negligible_theta = 1e-8;  // on the internal scale, where the scatter of eta is near one
-constexpr double settled_gain = 1e-13;     // below it the step left moves estimates by 5e-7 standard errors at most
-constexpr double rounding_gain = 1e-6;     // what may be left where the arithmetic shows no rise any more
-constexpr double drift = 0.01;             // of rows that stand still, beside those that run off
-constexpr int most_rounds = 4;             // of certifying and searching on
-constexpr double better_plateau = 1e-4;    // where sigma vanishes: less is rounding
+constexpr double settled_gain = 1e-13;   // below it the step left moves estimates by 5e-7 standard errors at most
+constexpr double rounding_gain = 1e-6;   // what may be left where the arithmetic shows no rise any more
+constexpr double drift = 0.01;           // of rows that stand still, beside those that run off
+constexpr double rounding = 1e-10;       // of parameters of columns of unit size
+constexpr int most_rounds = 4;           // of certifying and searching on
+constexpr double better_plateau = 1e-4;  // where sigma vanishes: less is rounding
 constexpr double rough_gain = 1e-2;
 constexpr double hardly_better = 1e-4;  // in log-likelihood
 constexpr double rough_height = 3e-3;   // the same, of where two rough searches end
 constexpr int rough_iterations = 25;
 constexpr int short_iterations = 40;  // for what is no better then
-constexpr double near_zero = 1e-6;    // of theta, on the internal scale
 constexpr int many_iterations = 100;  // a limit below is the user's wish for less
 constexpr int at_an_edge = 4;         // the share of evaluations is its inverse
 constexpr int many_starts = 8;        // where as many are affordable, moves from the best optimum are too
@@ -41,45 +39,16 @@ constexpr double little_data = 100.0, small_data = 1000.0;  // rows
 constexpr double little_work = 5e3;                         // of an evaluation: a hundred cost nothing
 constexpr double dear_work = 2e4;                           // of an evaluation
 constexpr double far_below = 3.0;                           // by a coarse rule, what the finer one will not mend
-constexpr double hopeless = 0.05;  // a rough search that has less left to gain than it lacks, by this margin
 
-bool has_boundaries(const likelihood::Objective& objective) { return objective.n_theta() + objective.n_phi() > 0; }
-
-/// A search and its boundaries, from a start in the user's order. An end that is not what was needed has none to
-/// settle.
-Optimum climb(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,
-              std::vector<double> modes, std::vector<bool>& free, const NewtonOptions& options,
-              const likelihood::Monitor& monitor) {
-  objective.layout().reset_order();
-  free.assign(static_cast<std::size_t>(start.size()), true);
-  // The certificate takes the last step; of a linear model evaluations are cheap.
-  NewtonOptions until = options;
-  until.last_step_later = objective.n_beta() > 0 || objective.model().n_thresholds() > 0;
-  Optimum optimum = maximize(objective, response, start, std::move(modes), free, until, monitor);
-  const bool in_vain = optimum.ending == Ending::converged && optimum.sums.value < options.needed;
-  if (has_boundaries(objective) && worth_settling(optimum.ending) && options.most_iterations > 0 && !in_vain)
-    settle_boundary(objective, response, optimum, free, options, monitor);
-  return optimum;
-}
-
-/// The same point in the user's order of coefficients, with nothing negative on the diagonal; one more step is taken
-/// whose gain is too small to see, where that is free.
-void put_in_order(likelihood::Objective& objective, Optimum& optimum, bool polish) {
-  const int p = objective.n_beta(), n_theta = objective.n_theta();
-  const Eigen::VectorXd before = optimum.psi;
-  if (n_theta > 0) objective.layout().restore_order(optimum.psi.data() + p);
-  // A search that ended early, or the step that it left, can leave what is a zero for all purposes.
-  const auto clear = [&] {
-    for (int e = 0; e < n_theta; ++e)
-      if (std::fabs(optimum.psi[p + e]) < negligible_theta) optimum.psi[p + e] = 0.0;
-  };
-  clear();
-  if (optimum.psi != before)
-    optimum.step.setZero();  // it belongs to the other coordinates
-  else if (polish && Bounds(objective).allows(optimum.psi + optimum.step))
-    optimum.psi += optimum.step;
-  clear();
-  if (n_theta > 0) make_diagonal_positive(objective.layout(), objective.model(), p, optimum);
+/// The same point but for rounding: the one that is found again from what is reported of it. Where columns are so far
+/// from zero that the user's scale has too few digits of it, the point stays.
+void settle_rounding(const likelihood::Objective& objective, Optimum& optimum, const AscentOptions& options) {
+  for (int round = 0; options.read_back && round < most_rounds; ++round) {
+    Eigen::VectorXd again = options.read_back(optimum.psi);
+    clear_zeros(objective, again);
+    if (again == optimum.psi || !((again - optimum.psi).lpNorm<Eigen::Infinity>() < rounding)) break;
+    optimum.psi = std::move(again);
+  }
 }
 
 /// Of a search that is over.
@@ -92,8 +61,11 @@ Ending ending_of(Finding finding, const likelihood::Objective& objective, const 
 }
 
 /// Certifies, and searches on where the certificate is refused.
-void conclude(likelihood::Objective& objective, const model::Response& response, Optimum& optimum,
-              std::vector<bool>& free, const NewtonOptions& options, const likelihood::Monitor& monitor) {
+void conclude(likelihood::Objective& objective, const model::Response& response, const AscentOptions& wanted,
+              const likelihood::Monitor& monitor, Ascent& ascent) {
+  Optimum& optimum = ascent.optimum;
+  std::vector<bool>& free = ascent.free;
+  const NewtonOptions& options = wanted.newton;
   NewtonOptions own = options;
   own.reorder = false;
   std::vector<Iteration> trace = optimum.trace;
@@ -102,6 +74,7 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     const bool polish =
         converged && options.most_iterations > 0 && objective.cheap_hessian() && optimum.gain > settled_gain;
     put_in_order(objective, optimum, polish);
+    settle_rounding(objective, optimum, wanted);
     // Who allows no iteration asks for the verdict on a point that rounding may have kept from being better.
     const double tolerance = options.most_iterations > 0 ? options.gain_tolerance : rounding_gain;
     const Finding finding = certify(objective, optimum, free, tolerance);
@@ -129,6 +102,7 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
       if (further.sums.value >= value - noise(optimum.sums) && further.gain < optimum.gain) {
         optimum = std::move(further);
         put_in_order(objective, optimum, false);
+        settle_rounding(objective, optimum, wanted);
       }
       const Finding last = certify(objective, optimum, free, small ? rounding_gain : options.gain_tolerance);
       if (last == Finding::certified || last == Finding::runs_off)
@@ -149,24 +123,6 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
 bool may_be_bettered(Ending ending, const NewtonOptions& options) {
   return ending == Ending::converged || ending == Ending::no_increase || ending == Ending::divergence ||
          (ending == Ending::iteration_limit && options.most_iterations >= many_iterations);
-}
-
-/// Whether what is at an edge (a zero of theta, a correlation near one) is so in both.
-bool same_edges(const likelihood::Objective& objective, const Optimum& best, const Optimum& other) {
-  const int p = objective.n_beta();
-  const Bounds bounds(objective);
-  for (int i = p; i < p + objective.n_theta(); ++i)
-    if ((std::fabs(best.psi[i]) < near_zero) != (std::fabs(other.psi[i]) < near_zero)) return false;
-  for (const int i : bounds.correlations())
-    if ((std::fabs(best.psi[i]) > far_tau) != (std::fabs(other.psi[i]) > far_tau)) return false;
-  return true;
-}
-
-/// Whether a rough search stands where the best one does: no further than the best one's curvature forgives.
-bool same_place(const likelihood::Objective& objective, const Optimum& best, const Optimum& other) {
-  const Eigen::VectorXd d = other.psi - best.psi;
-  return std::fabs(other.sums.value - best.sums.value) < hopeless &&
-         -0.5 * d.dot(linear_algebra::apply(best.sums.hessian, d)) < hopeless && same_edges(objective, best, other);
 }
 
 /// Whether the quadratics promise the same end. Two maxima of one height are mirror images, or the same in other
@@ -248,8 +204,10 @@ class Elsewhere {
     ascent_.others.push_back({start.name, found.sums.value});
     if (found.ending == Ending::iteration_limit) found.ending = Ending::no_increase;
     const double gained = found.sums.value - best.sums.value;
+    if (found.ending == Ending::converged && gained <= 0.0) ascent_.ends.push_back({found.sums.value, found.psi});
     const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -same_maximum;
     if (!(gained > (found.ending == Ending::divergence ? better_plateau : same_maximum)) && !sound) return false;
+    if (best.ending == Ending::converged) ascent_.ends.push_back({best.sums.value, best.psi});
     best = std::move(found);
     ascent_.free = free;
     return true;
@@ -333,19 +291,21 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
   const bool many = most >= many_starts;
   if (!many && static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
   const bool linear = objective.model().is_linear();
+  const double unit = unit_of_level(objective.model(), response);
   const bool fixed = objective.n_theta() == 0;  // nothing but coefficients and the family's parameters
-  const int n_scattered = fixed                     ? few_scattered
+  const bool far = objective.model().family().far_modes();
+  const int n_scattered = fixed && !far             ? few_scattered
                           : !linear                 ? most_scattered
                           : objective.n_theta() > 2 ? few_scattered
                                                     : 0;
-  const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, n_scattered);
+  const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, unit, n_scattered);
   const auto first = anywhere.begin(), middle = first + n_scattered / 3, last = anywhere.end();
   // In turn: neither kind may use up what the other needs.
-  std::vector<NamedStart> likely = many ? likely_moves(objective, best.psi, plain) : std::vector<NamedStart>();
+  std::vector<NamedStart> likely = many ? likely_moves(objective, best.psi, plain, unit) : std::vector<NamedStart>();
   for (std::size_t k = 0, from = 0; k < std::max(from + likely.size(), starts.size()); ++k) {
     // What led to a better one may do so again from there.
     if (k - from < likely.size() && search.from(likely[k - from])) {
-      likely = likely_moves(objective, best.psi, plain);
+      likely = likely_moves(objective, best.psi, plain, unit);
       from = k + 1;
     }
     if (k < starts.size() && !options.scout) search.from(starts[k]);
@@ -395,13 +355,20 @@ void search_other_places(likelihood::Objective& objective, const model::Response
     Elsewhere search(objective, response, options, monitor, ascent);
     // A search that has lost its way says little of the other parameters.
     const bool lost = ascent.optimum.ending != Ending::converged;
-    const Eigen::VectorXd plain = lost ? options.plain_start() : Eigen::VectorXd();
-    const Eigen::VectorXd from = plain.size() > 0 ? plain : ascent.optimum.psi;
+    const bool formulas = std::any_of(parts.begin(), parts.end(), [](const auto& part) { return !part.constant; });
+    const Eigen::VectorXd plain = lost || formulas ? options.plain_start() : Eigen::VectorXd();
+    const Eigen::VectorXd from = lost && plain.size() > 0 ? plain : ascent.optimum.psi;
     for (const auto& place : places) {
       NamedStart start{"where the family may have another maximum", from};
-      for (std::size_t r = 0; r < place.size(); ++r)
-        if (parts[r].first < parts[r].last) start.psi[first + parts[r].first] = place[r];
+      std::size_t moved = 0;
+      for (std::size_t r = 0; r < place.size(); ++r) {
+        if (parts[r].first == parts[r].last) continue;
+        start.psi[first + parts[r].first] = place[r];
+        if (place[r] != phi[r]) moved = r;
+      }
       if (search.from(start)) bettered = true;
+      if (plain.size() > 0 && begin_formulas_anew(objective, plain, moved, start.psi) && search.from(start))
+        bettered = true;
     }
   }
 }
@@ -414,7 +381,8 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
   auto& best = ascent.optimum;
   best = climb(objective, response, start, std::move(modes), ascent.free, options.newton, monitor);
   if (best.ending == Ending::no_start) return ascent;
-  const bool restarts = options.restarts && has_boundaries(objective) && may_be_bettered(best.ending, options.newton);
+  const bool one_maximum = !has_boundaries(objective) && !objective.model().family().far_modes();
+  const bool restarts = options.restarts && !one_maximum && may_be_bettered(best.ending, options.newton);
   const int most = restarts ? affordable_starts(objective) : 0;
   if (most > 0 && (best.sums.value < options.floor || looks_odd(objective, best, ascent.free))) {
     put_in_order(objective, best, false);
@@ -423,7 +391,14 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
   }
   if (restarts && objective.n_phi() > 0 && !objective.model().is_linear())
     search_other_places(objective, response, options, monitor, ascent);
-  conclude(objective, response, best, ascent.free, options.newton, monitor);
+  conclude(objective, response, options, monitor, ascent);
+  const int before = objective.evaluations();
+  likelihood::Monitor quiet;
+  quiet.keep_going = monitor.keep_going;
+  while (most >= many_starts && best.ending == Ending::converged &&
+         find_rivals(objective, response, options.newton, quiet, ascent.ends, best, ascent.free, ascent.rivals))
+    conclude(objective, response, options, monitor, ascent);
+  ascent.other_evaluations += objective.evaluations() - before;
   return ascent;
 }
 

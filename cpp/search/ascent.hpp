@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "search/certify.hpp"
+#include "search/rivals.hpp"
 
 namespace multilevel::search {
 
@@ -22,14 +23,18 @@ struct AscentOptions {
   std::function<Eigen::VectorXd()> plain_start;  ///< not from another fit; empty where there is none
   likelihood::Objective* scout = nullptr;        ///< the same model by a coarser rule, to look around with; may be null
   double floor = -1.0 / 0.0;                     ///< a log-likelihood that is known to be within reach
+  /// What the user's scale makes of parameters inside, read back: what is reported is that. May be empty.
+  std::function<Eigen::VectorXd(const Eigen::VectorXd&)> read_back;
 };
 
 struct Ascent {
   Optimum optimum;         ///< in the user's order of coefficients, as certified
   std::vector<bool> free;  ///< parameters that are not at a boundary
   std::vector<OtherStart> others;
-  int other_evaluations = 0;  ///< of the searches from elsewhere
-  int scout_evaluations = 0;  ///< of the scout
+  std::vector<End> ends;        ///< of others, that seem to be maxima
+  std::vector<Optimum> rivals;  ///< maxima that are nearly as high
+  int other_evaluations = 0;    ///< of the searches from elsewhere
+  int scout_evaluations = 0;    ///< of the scout
 };
 
 Ascent ascend(likelihood::Objective& objective, const model::Response& response, const Eigen::VectorXd& start,

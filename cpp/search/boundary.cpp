@@ -96,10 +96,9 @@ void make_diagonal_positive(const model::Layout& layout, const model::Model& mod
   if (column_sign.size() == 0 || column_sign.minCoeff() > 0.0) return;
   optimum.psi = optimum.psi.cwiseProduct(sign);
   optimum.step = optimum.step.cwiseProduct(sign);
-  if (optimum.differentiated.size() == sign.size()) {
-    optimum.differentiated = optimum.differentiated.cwiseProduct(sign);
-    optimum.sums.hessian = sign.asDiagonal() * optimum.sums.hessian * sign.asDiagonal();
-  }
+  if (optimum.differentiated.size() == sign.size()) optimum.differentiated = optimum.differentiated.cwiseProduct(sign);
+  optimum.sums.gradient = optimum.sums.gradient.cwiseProduct(sign);
+  optimum.sums.hessian = sign.asDiagonal() * optimum.sums.hessian * sign.asDiagonal();
   for (const auto& factor : model.factors()) {
     const auto own = column_sign.segment(factor.first, factor.q);
     Eigen::Map<Eigen::MatrixXd> modes(optimum.modes.data() + factor.offset, factor.q, factor.n_levels);

@@ -72,14 +72,12 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   double* covariance = optimum.mode_covariance.empty() ? nullptr : optimum.mode_covariance.data();
   if (!objective.evaluate(optimum.psi, optimum.modes, sums, covariance)) return Finding::unmeasured;
   if (!objective.has_exact_hessian()) {
-    const auto& at = optimum.differentiated;
-    if (at.size() == optimum.psi.size() && at == optimum.psi) {
+    const bool known = optimum.differentiated.size() == optimum.psi.size() && optimum.differentiated == optimum.psi;
+    if (known && objective.same_differences())
       sums.hessian = optimum.sums.hessian;
-      sums.hessian_error = optimum.sums.hessian_error;
-    } else {
-      if (!objective.differentiate(optimum.psi, optimum.modes, sums)) return Finding::unmeasured;
-      optimum.differentiated = optimum.psi;
-    }
+    else if (!objective.differentiate(optimum.psi, optimum.modes, sums))
+      return Finding::unmeasured;
+    optimum.differentiated = optimum.psi;
   }
   if (!sums.hessian.allFinite()) return Finding::unmeasured;
   const double fall = optimum.sums.value - sums.value;  // the search saw more than there is

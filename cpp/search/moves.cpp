@@ -99,7 +99,8 @@ void move_together(const likelihood::Objective& objective, const std::vector<std
 }
 
 /// Parameters of the family: where they have a limit there, and on either side of an ordinary value; else an
-/// ordinary one, larger and smaller. Of those with several coefficients the first moves, of thresholds for all items.
+/// ordinary one, larger and smaller. Of those with several coefficients the first moves, of thresholds for all items;
+/// and where others follow formulas, these begin anew.
 void move_family(const likelihood::Objective& objective, const std::vector<std::vector<int>>& parts,
                  const Eigen::VectorXd& best, const Eigen::VectorXd& plain, std::vector<NamedStart>& found) {
   const int first = objective.n_beta() + objective.n_theta();
@@ -119,6 +120,7 @@ void move_family(const likelihood::Objective& objective, const std::vector<std::
       objective.model().move_items(part.first, value - now, start.psi.data() + first);
       raise_zeros(parts, plain, objective.n_beta(), 1.0, start.psi);
       found.push_back(start);
+      if (begin_formulas_anew(objective, plain, r, start.psi)) found.push_back(start);
     }
   }
 }
@@ -136,6 +138,19 @@ void stretch(const likelihood::Objective& objective, const Eigen::VectorXd& best
     start.psi.head(p + n_theta + n_thresholds) *= factor;
     for (const int i : bounds.correlations()) start.psi[i] = best[i];
     start.psi.tail(n_scale).array() += std::log(factor);
+    found.push_back(start);
+  }
+}
+
+/// The level of all responses, where the density does not rule out that most of them are far from it: each bulk of them
+/// makes a maximum.
+void move_level(const likelihood::Objective& objective, const Eigen::VectorXd& best, double unit,
+                std::vector<NamedStart>& found) {
+  const int intercept = objective.model().intercept();
+  if (intercept < 0 || intercept >= objective.n_beta() || !objective.model().family().far_modes()) return;
+  for (const double by : {1.0, -1.0, 2.0, -2.0}) {
+    NamedStart start{"from the best, another level", best};
+    start.psi[intercept] += by * unit;
     found.push_back(start);
   }
 }
@@ -233,8 +248,21 @@ void reverse_correlations(const likelihood::Objective& objective, int term, cons
 
 }  // namespace
 
+bool begin_formulas_anew(const likelihood::Objective& objective, const Eigen::VectorXd& plain, std::size_t moved,
+                         Eigen::VectorXd& psi) {
+  const auto& parts = objective.model().phi_parts();
+  const int first = objective.n_beta() + objective.n_theta();
+  const Eigen::VectorXd before = psi;
+  for (auto r = static_cast<std::size_t>(objective.model().n_threshold_parts()); r < parts.size(); ++r) {
+    if (parts[r].constant) continue;
+    const int from = parts[r].first + (r == moved ? 1 : 0), n = parts[r].last - from;
+    psi.segment(first + from, n) = plain.segment(first + from, n);
+  }
+  return psi != before;
+}
+
 std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, const Eigen::VectorXd& best,
-                                     const Eigen::VectorXd& plain) {
+                                     const Eigen::VectorXd& plain, double unit) {
   const int p = objective.n_beta();
   std::vector<NamedStart> found;
   const auto parts = components(objective);
@@ -257,6 +285,7 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
   if (!raised.empty()) found.push_back(raised[0]);
   move_family(objective, parts, best, plain, found);
   stretch(objective, best, found);
+  move_level(objective, best, unit, found);
   move_correlations(objective, best, plain, true, found);
   const Bounds bounds(objective);
   const double size = bounds.without_tau(best, objective.n_theta()).lpNorm<Eigen::Infinity>();

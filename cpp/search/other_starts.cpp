@@ -130,6 +130,14 @@ int affordable_starts(const likelihood::Objective& objective) {
   return work < 3e7 ? 1 : 0;
 }
 
+double unit_of_level(const model::Model& model, const model::Response& response) {
+  if (model.family().support() != family::Support::numbers || model.family().link() != "identity") return 1.0;
+  const auto n = static_cast<Eigen::Index>(model.n_rows());
+  const Eigen::Map<const Eigen::ArrayXd> value(response.value.get(), n);
+  const double deviation = std::sqrt((value - value.mean()).square().sum() / static_cast<double>(n));
+  return deviation > 0.0 && std::isfinite(deviation) ? deviation : 1.0;
+}
+
 std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain) {
   const int p = objective.n_beta(), n_theta = objective.n_theta();
   if (n_theta == 0) return {};
@@ -211,11 +219,11 @@ class Scatter {
 }  // namespace
 
 std::vector<NamedStart> scattered(const likelihood::Objective& objective, const Eigen::VectorXd& best,
-                                  const Eigen::VectorXd& plain, int n) {
+                                  const Eigen::VectorXd& plain, double unit, int n) {
   const int p = objective.n_beta(), n_theta = objective.n_theta();
   const Bounds bounds(objective);
   const Eigen::VectorXd usual = bounds.without_tau(plain, n_theta);
-  const double size = n_theta > 0 ? usual.cwiseAbs().maxCoeff() : 1.0;
+  const double size = n_theta > 0 ? usual.cwiseAbs().maxCoeff() : unit;
   constexpr std::array scales{2.0, 0.6, 6.0, 20.0};
   Scatter next;
   std::vector<NamedStart> found;
@@ -224,7 +232,7 @@ std::vector<NamedStart> scattered(const likelihood::Objective& objective, const 
     const double scale = scales[static_cast<std::size_t>(one) % scales.size()];
     for (int k = 0; k < n_theta; ++k) start.psi[p + k] = scale * (usual[k] != 0.0 ? usual[k] : size) * next();
     for (const int i : bounds.correlations()) start.psi[i] = next();
-    if (one % 3 == 1)
+    if (one % 3 == 1 || (n_theta == 0 && objective.model().family().far_modes()))
       for (int i = 0; i < p; ++i) start.psi[i] += 2.0 * size * next();
     if (one % 3 != 0) {
       const auto n_phi = plain.size() - p - n_theta;

@@ -27,10 +27,15 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
 /// correlations of structures. The most telling first.
 std::vector<NamedStart> other_starts(const likelihood::Objective& objective, const Eigen::VectorXd& plain);
 
+/// How far apart responses are on the scale of the linear predictor: their standard deviation where they are numbers
+/// and the link is the identity, else one.
+double unit_of_level(const model::Model& model, const model::Response& response);
+
 /// `n` starting values here and there: variances, correlations, coefficients and the family's parameters are drawn
-/// around the best point and around `plain` in turn. The same for every fit of the model.
+/// around the best point and around `plain` in turn; coefficients, where there are no variances, by `unit`s of the
+/// level. The same for every fit of the model.
 std::vector<NamedStart> scattered(const likelihood::Objective& objective, const Eigen::VectorXd& best,
-                                  const Eigen::VectorXd& plain, int n);
+                                  const Eigen::VectorXd& plain, double unit, int n);
 
 /// Sizes of the columns of Lambda that a start may choose apart: one per term, or per coefficient where they are
 /// independent. As positions in theta.

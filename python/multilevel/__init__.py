@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RedundantColumnWarning,
         SavedFileError,
         SeparationWarning,
+        SeveralMaximaWarning,
         SingularFitWarning,
     )
     from multilevel.family.custom import CustomFamily
@@ -65,6 +66,7 @@ __all__ = [
     "RedundantColumnWarning",
     "SavedFileError",
     "SeparationWarning",
+    "SeveralMaximaWarning",
     "SingularFitWarning",
     "__version__",
     "compare",
@@ -100,6 +102,7 @@ _MODULE_OF = {  # where each name lives; the submodule named in the value, or th
     "RedundantColumnWarning": "errors",
     "SavedFileError": "errors",
     "SeparationWarning": "errors",
+    "SeveralMaximaWarning": "errors",
     "SingularFitWarning": "errors",
     "compare": "inference.compare",
     "families": "family.registry",

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 SIMD: Literal["base", "v3"]
 most_nodes: int
+nearly_as_high: float
 
 class TooLarge(ValueError): ...
 
@@ -178,6 +179,8 @@ class FitRecord:
     def trace(self) -> list[tuple[float, float, str]]: ...
     @property
     def other_starts(self) -> list[tuple[str, float]]: ...
+    @property
+    def other_maxima(self) -> list[tuple[float, NDArray[float64]]]: ...
     @property
     def seconds(self) -> float: ...
 

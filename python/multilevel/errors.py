@@ -46,6 +46,10 @@ class QuadratureWarning(FitWarning):
     """More quadrature points would move the estimates by more than the stated share of a standard error."""
 
 
+class SeveralMaximaWarning(FitWarning):
+    """The log-likelihood has another maximum nearly as high as the one reported: standard errors describe one peak."""
+
+
 class RedundantColumnWarning(FitWarning):
     """Fixed-effect columns that are linear combinations of earlier ones were dropped."""
 

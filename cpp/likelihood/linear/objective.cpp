@@ -300,6 +300,7 @@ bool LinearObjective::differentiate(const Eigen::VectorXd& theta, const std::vec
     sums.hessian = profile_hessian(slope_square_, variance);
     return true;
   }
+  differentiated_.resize(0);
   curve_log_.resize(n_theta_, n_theta_);
   curve_square_.resize(n_theta_, n_theta_);
   beta_slope_.resize(model_.p(), n_theta_);
@@ -315,8 +316,8 @@ bool LinearObjective::differentiate(const Eigen::VectorXd& theta, const std::vec
     curve_square_.col(k) = (square_up - slope_square_) / (2.0 * difference_step);
     beta_slope_.col(k) = (beta_up - beta_) / (2.0 * difference_step);
   }
-  differentiated_ = theta;
   if (!good) return false;
+  differentiated_ = theta;
   curve_log_ = 0.5 * (curve_log_ + curve_log_.transpose()).eval();
   curve_square_ = 0.5 * (curve_square_ + curve_square_.transpose()).eval();
   sums.hessian = profile_hessian(square_here, variance);

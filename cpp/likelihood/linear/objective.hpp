@@ -30,6 +30,7 @@ class LinearObjective final : public Objective {
                 Derivatives wanted = Derivatives::hessian) override;
   bool has_exact_hessian() const override { return LinearCurvature::cheap(model_); }
   bool cheap_hessian() const override { return curvature_ != nullptr; }
+  bool same_differences() const override { return true; }
   bool differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) override;
 
   /// Whether least squares already leaves nothing of the response.

@@ -109,6 +109,10 @@ class Optimization:
     other_starts : tuple of (str, float)
         Where anything looked odd the search was run from elsewhere as well: from where, and the log-likelihood reached.
         The best of all is what is reported.
+    other_maxima : tuple of (float, ndarray)
+        Certified maxima that these searches found below what is reported, by less than 1.92 (half of the 95 % point of
+        chi-square with one degree of freedom), the highest first: log-likelihood, and the parameters as in `fit.psi`,
+        from where `model.fit(start=)` looks at such a maximum.
     """
 
     n_iterations: int
@@ -119,6 +123,7 @@ class Optimization:
     trace: tuple[tuple[float, float, str], ...]
     other_starts: tuple[tuple[str, float], ...] = ()
     n_other_evaluations: int = 0
+    other_maxima: tuple[tuple[float, NDArray[np.float64]], ...] = ()
 
 
 def certificate(record: FitRecord, design: Design, random_cov: tuple[NDArray[np.float64], ...]) -> Certificate:
@@ -154,4 +159,5 @@ def optimization(record: FitRecord, threads: int) -> Optimization:
         threads=threads,
         trace=tuple(record.trace),
         other_starts=tuple(record.other_starts),
+        other_maxima=tuple(record.other_maxima),
     )

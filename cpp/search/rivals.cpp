@@ -1,0 +1,59 @@
+#include "search/rivals.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "search/certify.hpp"
+#include "search/climb.hpp"
+
+namespace multilevel::search {
+
+namespace {
+
+constexpr int most_climbs = 4;
+constexpr int short_climb = 40;          // iterations
+constexpr double same_height = 1e-4;     // of two maxima: mirror images, or one in other coordinates
+constexpr double same_rough_end = 3e-3;  // of two rough searches: they promise the same
+
+}  // namespace
+
+bool find_rivals(likelihood::Objective& objective, const model::Response& response, const NewtonOptions& options,
+                 const likelihood::Monitor& monitor, std::vector<End>& ends, Optimum& best, std::vector<bool>& free,
+                 std::vector<Optimum>& rivals) {
+  rivals.clear();
+  NewtonOptions own = options;
+  own.most_iterations = std::min(own.most_iterations, short_climb);
+  std::sort(ends.begin(), ends.end(), [](const End& one, const End& other) { return one.value > other.value; });
+  double before = best.sums.value;
+  int n_climbs = 0;
+  for (const End& end : ends) {
+    if (end.value < best.sums.value - nearly_as_high || n_climbs == most_climbs) break;
+    if (before - end.value < same_rough_end || near_by(best, end.psi)) continue;
+    before = end.value;
+    ++n_climbs;
+    std::vector<bool> own_free;
+    const std::vector<double> none(best.modes.size(), 0.0);
+    Optimum found = climb(objective, response, end.psi, none, own_free, own, monitor);
+    if (found.ending != Ending::converged) continue;
+    put_in_order(objective, found, false);
+    if (found.sums.value > best.sums.value + same_maximum) {
+      ends.push_back({best.sums.value, best.psi});
+      best = std::move(found);
+      free = std::move(own_free);
+      return true;
+    }
+    const double below = best.sums.value - found.sums.value;
+    if (below < same_height || below > nearly_as_high || near_by(best, found.psi)) continue;
+    if (certify(objective, found, own_free, options.gain_tolerance) == Finding::certified)
+      rivals.push_back(std::move(found));
+  }
+  std::sort(rivals.begin(), rivals.end(),
+            [](const Optimum& one, const Optimum& other) { return one.sums.value > other.sums.value; });
+  const auto same = [](const Optimum& one, const Optimum& other) {
+    return one.sums.value - other.sums.value < same_height;
+  };
+  rivals.erase(std::unique(rivals.begin(), rivals.end(), same), rivals.end());
+  return false;
+}
+
+}  // namespace multilevel::search
