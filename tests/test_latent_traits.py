@@ -168,6 +168,7 @@ def test_the_laplace_solution_is_said_to_be_none(law: pd.DataFrame) -> None:
     assert found.item_parameters()["discrimination"].max() > 50  # where that approximation has its maximum
 
 
+@pytest.mark.filterwarnings("ignore::multilevel.errors.SeveralMaximaWarning")  # a hundred persons; gone with 25 points
 def test_automatic_numbers_of_points_do_not_begin_there(
     law: pd.DataFrame, reference_numbers: Callable[[str], dict[str, Any]]
 ) -> None:
