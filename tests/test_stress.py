@@ -193,6 +193,8 @@ HIGHEST = {
     96000069: -73.309683,  # cs: a standard deviation that is almost zero where another is not
     95000584: 253.037001,  # Gamma: a variance of zero
     171000422: -11.147849,  # large effects, whose maxima are close together
+    698003285: -150.309148,  # ranges: a residual, or effects of as many times as there are rows
+    698002951: -87.721835,  # one count of half a million: the regression runs off, and ordinary values do not
     521000224: -387.565425,  # categories: effects of 36 on the link's scale, 36 above ordinary ones by 41 points too
     641000559: -293.185769,  # generalized Poisson: ordinary effects, or none of the counts spread by the family
     662000743: -101.780370,  # negative binomial: a small variance, or none, less than 1e-4 apart

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .restarts import reach_of
 
 LEVEL, HALF = 0.95, 1.920729410347062  # half the quantile of chi-squared with one degree of freedom
 MOST_OFF = 2e-3  # of a profile's fall
-MOST_STEPS = 5
+MOST_STEPS, MOST_RESTARTS = 5, 4
 
 
 @dataclass
@@ -125,6 +126,23 @@ def many(fitted: Fitted) -> bool:
     return True
 
 
+def climbed(f: Callable[[Array], float], start: Array, basis: Array) -> tuple[float, float]:
+    """Newton steps by differences: the value reached, and what they say is left."""
+    at, now, left = start, f(start), np.inf
+    for _ in range(MOST_STEPS):
+        left, step = numeric.differences(f, at, basis, 0.02).gain()
+        if not left > 1e-5:
+            break
+        for scale in (1.0, 0.3, 0.1):
+            better = f(at + scale * step)
+            if better > now:
+                at, now = at + scale * step, better
+                break
+        else:
+            break
+    return now, left
+
+
 def profiled(fitted: Fitted) -> bool:
     """At a limit of a coefficient's profile the plain likelihood, all others free, has fallen by what it should."""
     made, results, fit = fitted.made, fitted.results, fitted.results.fit
@@ -147,19 +165,14 @@ def profiled(fitted: Fitted) -> bool:
         moved[others] = values
         return fitted.plain.loglik(moved, warm=True)
 
-    basis, now, left = numeric.scaled_basis(given, reach_of(fitted.plain, fit.psi)[others]), f(point[others]), np.inf
-    for _ in range(MOST_STEPS):
-        left, step = numeric.differences(f, point[others], basis, 0.02).gain()
-        if not left > 1e-5:
+    basis = numeric.scaled_basis(given, reach_of(fitted.plain, fit.psi)[others])
+    now, left = climbed(f, point[others], basis)
+    for _ in range(MOST_RESTARTS):  # of two maxima the steps can have come to the lower one
+        if base - now <= HALF + MOST_OFF:
             break
-        for scale in (1.0, 0.3, 0.1):
-            better = f(point[others] + scale * step)
-            if better > now:
-                point[others] += scale * step
-                now = better
-                break
-        else:
-            break
+        higher, own = climbed(f, point[others] + basis @ fitted.rng.normal(size=len(others)), basis)
+        if higher > now:
+            now, left = higher, own
     fall = base - now
     text = (
         f"profile of {fit.fixed_names[k]} at {limit:.9g}: the plain likelihood falls by {fall:.6g}, not by {HALF:.6g}"

@@ -204,6 +204,7 @@ search::Optimum search(const model::Model& model, const model::Response& respons
   ascent.newton = newton_options(options);
   ascent.restarts = options.restarts;
   if (!options.restricted) ascent.floor = plain.value;
+  ascent.ordinary_start = [&] { return ordinary_values(model, response, start_stride(model)); };
   const model::UserScale scale = model.user_scale(response);
   ascent.read_back = [&](const Eigen::VectorXd& psi) { return scale.inward(scale.outward(psi)); };
   ascent.plain_start = [&] {

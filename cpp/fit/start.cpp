@@ -13,6 +13,7 @@ namespace multilevel::fit {
 
 namespace {
 
+constexpr double ordinary_scale = 0.5;  // of random effects, on the scale of eta
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double exact_share = 1e-24;  // of the response's mean square: residuals this small are rounding
 
@@ -373,6 +374,21 @@ Start starting_values(const model::Model& model, const model::Response& response
   start.psi.tail(n_phi) = found.psi.tail(n_phi);
   start_theta(model, response, found.psi, stride, start.psi.data() + p);
   return start;
+}
+
+Eigen::VectorXd ordinary_values(const model::Model& model, const model::Response& response, int stride) {
+  const int p = model.p(), n_phi = model.n_phi();
+  if (model.has_sets() || model.n_thresholds() > 0 || n_phi == 0 || model.family().n_members() > 1 ||
+      !model.has_intercept())
+    return {};
+  Eigen::VectorXd psi = Eigen::VectorXd::Zero(model.n_parameters());
+  psi[model.intercept()] = model.family().link_of_mean(first_step(model, response, stride).mean);
+  if (!std::isfinite(psi[model.intercept()])) return {};
+  double phi[family::max_phi] = {};
+  model.family().start_phi(1.0, phi);
+  spread_phi(model, response, phi, psi.data() + p + model.n_theta());
+  model::Layout(model).start(ordinary_scale, psi.data() + p);
+  return psi;
 }
 
 }  // namespace multilevel::fit

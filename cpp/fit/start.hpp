@@ -16,4 +16,8 @@ struct Start {
 Start starting_values(const model::Model& model, const model::Response& response, int stride, int threads,
                       const likelihood::Monitor& monitor, std::shared_ptr<likelihood::SparseRows> rows = nullptr);
 
+/// The mean of the response, a dispersion of one and effects of ordinary size, whatever the data: where the regression
+/// ran off, nothing that begins there finds its way back. Empty where that is no place to begin.
+Eigen::VectorXd ordinary_values(const model::Model& model, const model::Response& response, int stride);
+
 }  // namespace multilevel::fit

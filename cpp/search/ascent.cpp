@@ -19,6 +19,7 @@ constexpr double settled_gain = 1e-13;   // below it the step left moves estimat
 constexpr double rounding_gain = 1e-6;   // what may be left where the arithmetic shows no rise any more
 constexpr double drift = 0.01;           // of rows that stand still, beside those that run off
 constexpr double rounding = 1e-10;       // of parameters of columns of unit size
+constexpr double odd = 5.0;              // of a parameter of the family, beside an ordinary one
 constexpr int most_rounds = 4;           // of certifying and searching on
 constexpr double better_plateau = 1e-4;  // where sigma vanishes: less is rounding
 constexpr double rough_gain = 1e-2;
@@ -288,6 +289,11 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
   const Eigen::VectorXd plain = options.plain_start();
   if (plain.size() == 0) return;
   std::vector<NamedStart> starts = other_starts(objective, plain);
+  if (const auto at = objective.n_beta() + objective.n_theta(); objective.n_phi() > 0 && options.ordinary_start) {
+    const Eigen::VectorXd ordinary = options.ordinary_start();
+    if (ordinary.size() == plain.size() && (ordinary - plain).tail(plain.size() - at).lpNorm<Eigen::Infinity>() > odd)
+      starts.insert(starts.begin(), {"from ordinary values", ordinary});
+  }
   const bool many = most >= many_starts;
   if (!many && static_cast<int>(starts.size()) > most) starts.resize(static_cast<std::size_t>(most));
   const bool linear = objective.model().is_linear();

@@ -21,8 +21,10 @@ struct AscentOptions {
   NewtonOptions newton;
   bool restarts = true;                          ///< search from elsewhere where anything looks odd
   std::function<Eigen::VectorXd()> plain_start;  ///< not from another fit; empty where there is none
-  likelihood::Objective* scout = nullptr;        ///< the same model by a coarser rule, to look around with; may be null
-  double floor = -1.0 / 0.0;                     ///< a log-likelihood that is known to be within reach
+  /// Whatever the data; empty, or not there, where that is no place to begin.
+  std::function<Eigen::VectorXd()> ordinary_start;
+  likelihood::Objective* scout = nullptr;  ///< the same model by a coarser rule, to look around with; may be null
+  double floor = -1.0 / 0.0;               ///< a log-likelihood that is known to be within reach
   /// What the user's scale makes of parameters inside, read back: what is reported is that. May be empty.
   std::function<Eigen::VectorXd(const Eigen::VectorXd&)> read_back;
 };

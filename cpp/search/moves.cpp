@@ -12,6 +12,8 @@ namespace {
 constexpr double enormous = 5.0;        // of a standard deviation: there the likelihood is ragged
 constexpr double negligible = 1e-6;     // of theta, on the internal scale
 constexpr double large = 6.0;           // beside the usual start
+constexpr double rows_of_effect = 3.0;  // at most, where random effects can take what is residual
+constexpr double less_residual = 2.0;   // of its parameter, on the scale of a logarithm
 constexpr double hardly_any = 1e-3;     // beside others
 constexpr double beside_others = 0.3;   // of the usual start, where other terms have what there is of it
 constexpr std::size_t most_scales = 8;  // of a structure, to be changed one by one
@@ -140,6 +142,34 @@ void stretch(const likelihood::Objective& objective, const Eigen::VectorXd& best
     start.psi.tail(n_scale).array() += std::log(factor);
     found.push_back(start);
   }
+}
+
+/// The residual's part of the variance, taken by the random effects: where these are hardly fewer than rows, either can
+/// stand for the other. Sizes are at least the usual ones, and the dispersion less; not of linear models, which have it
+/// profiled out.
+void take_residual(const likelihood::Objective& objective, const Eigen::VectorXd& best, const Eigen::VectorXd& plain,
+                   std::vector<NamedStart>& found) {
+  const auto& model = objective.model();
+  const int p = objective.n_beta(), first = p + objective.n_theta();
+  if (model.is_linear() || objective.n_phi() == 0 || model.n_thresholds() > 0 || model.family().n_members() > 1 ||
+      static_cast<double>(model.n_modes()) * rows_of_effect < static_cast<double>(model.n_rows()))
+    return;
+  const auto& own = model.phi_parts()[0];
+  if (own.first == own.last) return;  // it is given
+  std::vector<double> phi;
+  for (const auto& part : model.phi_parts())
+    phi.push_back(part.first == part.last ? part.given : best[first + part.first]);
+  const double now = model.family().dispersion(phi.data());
+  phi[0] -= less_residual;
+  const double lower = model.family().dispersion(phi.data());
+  if (lower == now) return;
+  NamedStart start{"from the best, in place of the residual", best};
+  for (const auto& part : components(objective))
+    for (const int k : part) start.psi[p + k] = std::max(std::fabs(best[p + k]), std::fabs(plain[p + k]));
+  const Bounds bounds(objective);
+  for (const int i : bounds.correlations()) start.psi[i] = 0.0;
+  start.psi[first + own.first] += lower < now ? -less_residual : less_residual;
+  found.push_back(start);
 }
 
 /// The level of all responses, where the density does not rule out that most of them are far from it: each bulk of them
@@ -281,6 +311,7 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
       found.push_back(start);
     }
   }
+  take_residual(objective, best, plain, found);
   const std::vector<NamedStart> raised = raised_zeros(objective, best, plain);
   if (!raised.empty()) found.push_back(raised[0]);
   move_family(objective, parts, best, plain, found);
