@@ -209,6 +209,72 @@ Eigen::VectorXd column_scatter(const model::Model& model, const model::Response&
   return squares.cwiseQuotient(weights);
 }
 
+/// How residuals of the random columns go together within clusters: covariances of their sums over a cluster's rows,
+/// each residual kept within one, since a few large ones would decide alone.
+Eigen::MatrixXd column_covariance(const model::Model& model, const model::Response& response,
+                                  const Eigen::VectorXd& beta, const double* phi, int stride) {
+  const int q = model.q();
+  WorkingRows rows(model);
+  Eigen::MatrixXd products = Eigen::MatrixXd::Zero(q, q);
+  Eigen::VectorXd sum = Eigen::VectorXd::Zero(q), total = sum;
+  double n = 0.0;
+  for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
+    const model::Panel& panel = model.panels()[i];
+    rows.set_predictor(model, panel, beta);
+    rows.evaluate(model, response, panel, phi);
+    for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
+      sum.setZero();
+      for (auto row = model.cluster_start(cluster); row < model.cluster_start(cluster + 1); ++row) {
+        const auto j = static_cast<std::size_t>(row - panel.first_row);
+        if (rows.weight[j] == 0.0) continue;
+        const double residual = rows.d1[j] / std::sqrt(rows.weight[j]),
+                     bounded = residual / (1.0 + std::fabs(residual));
+        for (int a = 0; a < q; ++a) sum[a] += model.random_column(panel, a)[j] * bounded;
+      }
+      products += sum * sum.transpose();
+      total += sum;
+      n += 1.0;
+    }
+  }
+  return products / n - total * total.transpose() / (n * n);
+}
+
+/// Loadings of columns whose residuals go the other way than the first one's of their factor begin below zero: from
+/// above a search need not find the way.
+void turn_loadings(const model::Model& model, const Eigen::MatrixXd& covariance, double* theta) {
+  constexpr std::size_t fewest = 3;        // of fewer the signs do not matter
+  constexpr double as_good_as_none = 0.1;  // of the largest
+  const model::Layout layout(model);
+  for (std::size_t t = 0; t < model.terms().size(); ++t) {
+    const auto& term = model.terms()[t];
+    if (!term.structure->has_loadings()) continue;
+    double* own = theta + layout.first_theta(static_cast<int>(t));
+    const auto columns = term.structure->theta_rows(term.q);
+    for (int factor = 0; factor < term.q; ++factor) {
+      std::vector<int> loadings, at;
+      for (const int k : term.structure->turned_with(term.q, factor)) {
+        if (columns[static_cast<std::size_t>(k)] < 0 || own[k] == 0.0) continue;
+        loadings.push_back(k);
+        at.push_back(term.first + columns[static_cast<std::size_t>(k)]);
+      }
+      if (loadings.size() < fewest) continue;
+      Eigen::MatrixXd together = covariance(at, at);
+      const Eigen::VectorXd scale = together.diagonal().cwiseMax(std::numeric_limits<double>::min()).cwiseSqrt();
+      together = (scale.cwiseInverse().asDiagonal() * together * scale.cwiseInverse().asDiagonal()).eval();
+      together.diagonal().setZero();
+      if (!together.allFinite()) continue;
+      const linear_algebra::SymmetricEigen eigen(together);
+      const Eigen::VectorXd shared = eigen.vectors.col(eigen.vectors.cols() - 1);
+      const double least = as_good_as_none * shared.cwiseAbs().maxCoeff();
+      for (std::size_t l = 1; l < loadings.size(); ++l) {
+        const double here = shared[static_cast<Eigen::Index>(l)];
+        if (here * shared[0] < 0.0 && std::fabs(here) > least && std::fabs(shared[0]) > least)
+          own[loadings[l]] = -own[loadings[l]];
+      }
+    }
+  }
+}
+
 /// Coefficients that come nearest to these parameters of the family for all rows.
 void spread_phi(const model::Model& model, const model::Response& response, const double* phi, double* coefficients) {
   for (std::size_t r = 0; r < model.phi_parts().size(); ++r) {
@@ -340,6 +406,10 @@ void start_theta(const model::Model& model, const model::Response& response, con
     layout.start(usable(scatter(model, response, beta, phi, stride)[0].eta), theta);
   else
     layout.start(column_scatter(model, response, beta, phi, stride).unaryExpr(usable), theta);
+  const bool loadings = std::any_of(model.terms().begin(), model.terms().end(),
+                                    [](const auto& term) { return term.structure->has_loadings(); });
+  if (loadings && model.factors().size() == 1)
+    turn_loadings(model, column_covariance(model, response, beta, phi, stride), theta);
 }
 
 }  // namespace
