@@ -424,6 +424,16 @@ def test_counts_of_items_that_are_keyed_the_other_way(seed: int, term: str) -> N
     assert model.fit(n_quadrature=7, start=start).llf == pytest.approx(found.llf, abs=1e-6)
 
 
+def test_the_same_beside_crossed_raters() -> None:
+    """It ended 4,680 lower."""
+    data, signs = keyed("poisson", 2, [1, 4, 7, 10])
+    data["rater"] = np.random.default_rng(2).integers(0, 12, len(data))
+    found = ml.fit("y ~ 0 + item + rr(0 + item | person, d=1) + (1 | rater)", data, "poisson")
+    assert found.converged
+    assert found.llf > -2085.93
+    assert np.array_equal(np.sign(found.fit.psi[12:24] * found.fit.psi[12]), signs)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_answers_turned_round_turn_loadings_round(seed: int) -> None:
     turned = [2, 3, 8]

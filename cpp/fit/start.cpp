@@ -240,14 +240,16 @@ Eigen::MatrixXd column_covariance(const model::Model& model, const model::Respon
 }
 
 /// Loadings of columns whose residuals go the other way than the first one's of their factor begin below zero: from
-/// above a search need not find the way.
+/// above a search need not find the way. Clusters are levels of the leading grouping factor, which traits are of.
 void turn_loadings(const model::Model& model, const Eigen::MatrixXd& covariance, double* theta) {
   constexpr std::size_t fewest = 3;        // of fewer the signs do not matter
   constexpr double as_good_as_none = 0.1;  // of the largest
   const model::Layout layout(model);
+  const auto& leading = model.factors()[static_cast<std::size_t>(model.leading())];
   for (std::size_t t = 0; t < model.terms().size(); ++t) {
     const auto& term = model.terms()[t];
-    if (!term.structure->has_loadings()) continue;
+    if (!term.structure->has_loadings() || term.first < leading.first || term.first >= leading.first + leading.q)
+      continue;
     double* own = theta + layout.first_theta(static_cast<int>(t));
     const auto columns = term.structure->theta_rows(term.q);
     for (int factor = 0; factor < term.q; ++factor) {
@@ -408,8 +410,7 @@ void start_theta(const model::Model& model, const model::Response& response, con
     layout.start(column_scatter(model, response, beta, phi, stride).unaryExpr(usable), theta);
   const bool loadings = std::any_of(model.terms().begin(), model.terms().end(),
                                     [](const auto& term) { return term.structure->has_loadings(); });
-  if (loadings && model.factors().size() == 1)
-    turn_loadings(model, column_covariance(model, response, beta, phi, stride), theta);
+  if (loadings) turn_loadings(model, column_covariance(model, response, beta, phi, stride), theta);
 }
 
 }  // namespace
