@@ -424,6 +424,7 @@ def test_counts_of_items_that_are_keyed_the_other_way(seed: int, term: str) -> N
     assert model.fit(n_quadrature=7, start=start).llf == pytest.approx(found.llf, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::multilevel.errors.SingularFitWarning")  # raters do not differ
 def test_the_same_beside_crossed_raters() -> None:
     """It ended 4,680 lower."""
     data, signs = keyed("poisson", 2, [1, 4, 7, 10])
