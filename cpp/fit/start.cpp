@@ -210,9 +210,11 @@ Eigen::VectorXd column_scatter(const model::Model& model, const model::Response&
 }
 
 /// How residuals of the random columns go together within clusters: covariances of their sums over a cluster's rows,
-/// each residual kept within one, since a few large ones would decide alone.
+/// each residual kept within `unit`, since a few large ones would decide alone. A residual is that of a response on the
+/// scale of eta: the score of a zero that may be an excess one hardly tells that it is small. Categories have scores.
 Eigen::MatrixXd column_covariance(const model::Model& model, const model::Response& response,
-                                  const Eigen::VectorXd& beta, const double* phi, int stride) {
+                                  const Eigen::VectorXd& beta, const double* phi, double unit, int stride) {
+  const bool thresholds = model.n_thresholds() > 0;
   const int q = model.q();
   WorkingRows rows(model);
   Eigen::MatrixXd products = Eigen::MatrixXd::Zero(q, q);
@@ -222,13 +224,18 @@ Eigen::MatrixXd column_covariance(const model::Model& model, const model::Respon
     const model::Panel& panel = model.panels()[i];
     rows.set_predictor(model, panel, beta);
     rows.evaluate(model, response, panel, phi);
+    const family::Observations data = response.from(panel.first_row, {});
+    const double* kind = model.kinds(panel);
     for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
       sum.setZero();
       for (auto row = model.cluster_start(cluster); row < model.cluster_start(cluster + 1); ++row) {
         const auto j = static_cast<std::size_t>(row - panel.first_row);
-        if (rows.weight[j] == 0.0) continue;
-        const double residual = rows.d1[j] / std::sqrt(rows.weight[j]),
-                     bounded = residual / (1.0 + std::fabs(residual));
+        const double residual =
+            !thresholds ? of_kind(model, kind, static_cast<int>(j)).start_eta(data[static_cast<int>(j)]) - rows.eta[j]
+            : rows.weight[j] == 0.0 ? 0.0
+                                    : rows.d1[j] / std::sqrt(rows.weight[j]);
+        if (!std::isfinite(residual)) continue;
+        const double bounded = residual / (1.0 + std::fabs(residual) / unit);
         for (int a = 0; a < q; ++a) sum[a] += model.random_column(panel, a)[j] * bounded;
       }
       products += sum * sum.transpose();
@@ -248,8 +255,8 @@ void turn_loadings(const model::Model& model, const Eigen::MatrixXd& covariance,
   const auto& leading = model.factors()[static_cast<std::size_t>(model.leading())];
   for (std::size_t t = 0; t < model.terms().size(); ++t) {
     const auto& term = model.terms()[t];
-    if (!term.structure->has_loadings() || term.first < leading.first || term.first >= leading.first + leading.q)
-      continue;
+    const bool own_clusters = term.first >= leading.first && term.first < leading.first + leading.q;
+    if (!term.structure->has_loadings() || !own_clusters || term.variable != 0) continue;
     double* own = theta + layout.first_theta(static_cast<int>(t));
     const auto columns = term.structure->theta_rows(term.q);
     for (int factor = 0; factor < term.q; ++factor) {
@@ -404,13 +411,16 @@ void start_theta(const model::Model& model, const model::Response& response, con
   const model::Layout layout(model);
   const Eigen::VectorXd beta = regression.head(model.p());
   const double* phi = regression.data() + model.p();
-  if (model.family().n_members() == 1)
-    layout.start(usable(scatter(model, response, beta, phi, stride)[0].eta), theta);
-  else
+  double unit = 1.0;
+  if (model.family().n_members() == 1) {
+    unit = usable(scatter(model, response, beta, phi, stride)[0].eta);
+    layout.start(unit, theta);
+  } else {
     layout.start(column_scatter(model, response, beta, phi, stride).unaryExpr(usable), theta);
+  }
   const bool loadings = std::any_of(model.terms().begin(), model.terms().end(),
                                     [](const auto& term) { return term.structure->has_loadings(); });
-  if (loadings) turn_loadings(model, column_covariance(model, response, beta, phi, stride), theta);
+  if (loadings) turn_loadings(model, column_covariance(model, response, beta, phi, unit, stride), theta);
 }
 
 }  // namespace
