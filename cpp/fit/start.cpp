@@ -223,7 +223,7 @@ Eigen::MatrixXd column_covariance(const model::Model& model, const model::Respon
   for (std::size_t i = 0; i < model.panels().size(); i += static_cast<std::size_t>(stride)) {
     const model::Panel& panel = model.panels()[i];
     rows.set_predictor(model, panel, beta);
-    rows.evaluate(model, response, panel, phi);
+    if (thresholds) rows.evaluate(model, response, panel, phi);
     const family::Observations data = response.from(panel.first_row, {});
     const double* kind = model.kinds(panel);
     for (int cluster = panel.first_cluster; cluster < panel.last_cluster; ++cluster) {
