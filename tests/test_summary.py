@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import chain
@@ -394,6 +395,33 @@ def test_few_rows_for_the_parameters_are_noted(n: int, told: bool) -> None:
     # Of trials each counts.
     data["k"], data["l"] = generator.integers(1, 9, (2, n))
     assert "fewer than 3 for each" not in str(ml.fit("cbind(k, l) ~ x", data, "binomial"))
+
+
+@pytest.mark.parametrize(("n", "told"), [(11, True), (12, False)])
+def test_few_rows_are_a_warning_where_the_likelihood_may_have_several_maxima(n: int, told: bool) -> None:
+    generator = np.random.default_rng(2)
+    data = pd.DataFrame({"x": np.arange(n), "y": generator.normal(size=n), "g": np.arange(n) % 3})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = ml.fit("y ~ x + (1 | g)", data)
+    said = [str(w.message) for w in caught if w.category is ml.FewRowsWarning]
+    assert len(said) == told
+    text = " ".join(str(results).split())
+    assert text.count("fewer than 3 for each") == told
+    if told:
+        n_others = len(results.optimization.other_starts)
+        assert said[0].startswith("4 parameters for 11 rows, fewer than 3 for each: the likelihood")
+        assert f"a search, and {n_others} others from elsewhere came to" in said[0]
+
+
+def test_few_rows_are_no_warning_where_there_is_one_maximum() -> None:
+    data = pd.DataFrame({"x": np.arange(5.0), "y": [1, 0, 2, 3, 1]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ml.FewRowsWarning)
+        for family in ("gaussian", "poisson"):
+            ml.fit("y ~ x", data, family)
+    with pytest.warns(ml.FewRowsWarning, match="3 parameters for 5 rows"):
+        ml.fit("y ~ x", pd.DataFrame({"x": np.arange(5.0), "y": [0.3, 1.9, 0.8, 4.0, 1.3]}), "gamma")
 
 
 def test_ordered_factors_have_a_hint() -> None:

@@ -231,8 +231,9 @@ def warned(results: Any, of: type[ml.FitWarning] = ml.QuadratureWarning) -> bool
 
 
 def lower_label(results: Any) -> str:
-    """Of a certified fit below another maximum: silent, but where it says that there are several."""
-    return "WRONG BUT TOLD" if warned(results, ml.SeveralMaximaWarning) else "SILENT WRONG"
+    """Of a certified fit below another maximum: silent, but where it says that there are several, or may be."""
+    told = warned(results, ml.SeveralMaximaWarning) or warned(results, ml.FewRowsWarning)
+    return "WRONG BUT TOLD" if told else "SILENT WRONG"
 
 
 def survives(made: Design, model: Any, results: Any, best: Any) -> bool:

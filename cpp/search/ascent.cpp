@@ -23,20 +23,21 @@ constexpr double odd = 5.0;              // of a parameter of the family, beside
 constexpr int most_rounds = 4;           // of certifying and searching on
 constexpr double better_plateau = 1e-4;  // where sigma vanishes: less is rounding
 constexpr double rough_gain = 1e-2;
-constexpr double hardly_better = 1e-4;  // in log-likelihood
-constexpr double rough_height = 3e-3;   // the same, of where two rough searches end
-constexpr int rough_iterations = 25;
-constexpr int short_iterations = 40;  // for what is no better then
-constexpr int many_iterations = 100;  // a limit below is the user's wish for less
-constexpr int at_an_edge = 4;         // the share of evaluations is its inverse
-constexpr int many_starts = 8;        // where as many are affordable, moves from the best optimum are too
-constexpr int most_moves = 3;         // rounds of them
-constexpr int most_scattered = 24;
+constexpr double hardly_better = 1e-4;                   // in log-likelihood
+constexpr double rough_height = 3e-3;                    // the same, of where two rough searches end
+constexpr int rough_iterations = 25, rough_of_few = 60;  // of few rows, where ridges are narrow, more
+constexpr int short_iterations = 40;                     // for what is no better then
+constexpr int many_iterations = 100;                     // a limit below is the user's wish for less
+constexpr int at_an_edge = 4;                            // the share of evaluations is its inverse
+constexpr int many_starts = 8;  // where as many are affordable, moves from the best optimum are too
+constexpr int most_moves = 3;   // rounds of them
+constexpr int most_scattered = 24, scattered_of_few = 60;
 constexpr int few_scattered = 8;
 // As long an evaluation takes that looks for the largest of several modes; of little data, where several maxima are
 // likely, no more is allowed for than finding one of them takes.
 constexpr double several_modes = 10.0, several_of_few = 3.0;
 constexpr double little_data = 100.0, small_data = 1000.0;  // rows
+constexpr double most_of_few = 3000.0;                      // evaluations: of few rows they cost nothing
 constexpr double little_work = 5e3;                         // of an evaluation: a hundred cost nothing
 constexpr double dear_work = 2e4;                           // of an evaluation
 constexpr double far_below = 3.0;                           // by a coarse rule, what the finer one will not mend
@@ -143,7 +144,7 @@ int most_evaluations(const likelihood::Objective& objective, bool likely) {
   const double longer = one_mode ? 1.0 : little || likely ? several_of_few : several_modes;
   const bool small = static_cast<double>(objective.model().n_rows()) < small_data;
   const double least = little ? 500.0 : one_mode && !exact ? 300.0 : small ? 150.0 : 60.0;
-  const double most = one_mode ? 2000.0 : 1500.0;
+  const double most = has_few_rows(objective) ? most_of_few : one_mode ? 2000.0 : 1500.0;
   return static_cast<int>(std::clamp(most_work / (longer * (1.0 + objective.work())), least, most));
 }
 
@@ -165,7 +166,8 @@ class Elsewhere {
         most_evaluations_(most_evaluations(objective, true) / (scout_ ? 2 : 1)),
         most_scouting_(scout_ ? most_evaluations(*scout_, true) : 0) {
     rough_.gain_tolerance = rough_gain;
-    rough_.most_iterations = std::min(rough_.most_iterations, rough_iterations);
+    const int rough = has_few_rows(objective) ? rough_of_few : rough_iterations;
+    rough_.most_iterations = std::min(rough_.most_iterations, rough);
     rough_.look_for_separation = false;
     short_.most_iterations = std::min(short_.most_iterations, short_iterations);
     quiet_.keep_going = monitor.keep_going;
@@ -301,7 +303,7 @@ void search_elsewhere(likelihood::Objective& objective, const model::Response& r
   const bool fixed = objective.n_theta() == 0;  // nothing but coefficients and the family's parameters
   const bool far = objective.model().family().far_modes();
   const int n_scattered = fixed && !far             ? few_scattered
-                          : !linear                 ? most_scattered
+                          : !linear                 ? (has_few_rows(objective) ? scattered_of_few : most_scattered)
                           : objective.n_theta() > 2 ? few_scattered
                                                     : 0;
   const std::vector<NamedStart> anywhere = scattered(objective, best.psi, plain, unit, n_scattered);

@@ -88,12 +88,16 @@ std::vector<std::vector<int>> components(const likelihood::Objective& objective)
   return found;
 }
 
+bool has_few_rows(const likelihood::Objective& objective) {
+  return static_cast<double>(objective.model().n_rows()) < few_rows;
+}
+
 bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free) {
   const auto& model = objective.model();
   if (optimum.ending != Ending::converged || static_cast<int>(optimum.trace.size()) > long_search) return true;
   if (std::find(free.begin(), free.end(), false) != free.end()) return true;
   const auto rows = static_cast<double>(model.n_rows());
-  if (model.random_overlap() > much_overlap || rows < few_rows) return true;
+  if (model.random_overlap() > much_overlap || has_few_rows(objective)) return true;
   if (rows < rows_per_parameter * objective.n_parameters() || has_edge(model.family())) return true;
   // Ranges that are wide leave open how much of what differs within them is residual.
   if (model.family().two_numbers() && model.family().support() != family::Support::trials && rows < small_data)
@@ -167,7 +171,7 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
     starts.push_back(start);
   }
   // Of a non-linear model, as far out as responses can be that random effects all but reproduce.
-  if (!model.is_linear() || static_cast<double>(model.n_rows()) < few_rows)
+  if (!model.is_linear() || has_few_rows(objective))
     starts.insert(starts.begin() + 2, with(20.0, "very large variances"));
   const family::Support support = model.family().support();
   for (std::size_t t = 0; t < model.terms().size(); ++t) {

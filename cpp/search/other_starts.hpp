@@ -18,6 +18,9 @@ struct NamedStart {
   Eigen::VectorXd psi;
 };
 
+/// Few enough to have several maxima whatever the model is.
+bool has_few_rows(const likelihood::Objective& objective);
+
 /// Whether anything about an optimum suggests that there may be another: a boundary, a search that had trouble, few
 /// data, random effects whose columns nearly repeat each other, a link whose linear predictor has bounds, a structure
 /// or density known for several maxima.

@@ -50,6 +50,10 @@ class SeveralMaximaWarning(FitWarning):
     """The log-likelihood has another maximum nearly as high as the one reported: standard errors describe one peak."""
 
 
+class FewRowsWarning(FitWarning):
+    """So few rows for each parameter that the likelihood may have a higher maximum which no search has met."""
+
+
 class RedundantColumnWarning(FitWarning):
     """Fixed-effect columns that are linear combinations of earlier ones were dropped."""
 

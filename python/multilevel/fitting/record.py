@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from .core_model import build_core
+from .few_rows import n_responses
 from .parameters import Component, is_linear
 
 if TYPE_CHECKING:
@@ -137,8 +138,7 @@ class Fit:
     @property
     def n_observations(self) -> int:
         """Responses: rows used, or the choices that they are the alternatives of."""
-        choices = self.design.choices
-        return self.design.n_rows if choices is None or choices.by_category else choices.n_sets
+        return n_responses(self.design)
 
     @property
     def n_groups(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _core
 from ..errors import (
     ConvergenceWarning,
+    FewRowsWarning,
     FitWarning,
     QuadratureWarning,
     RedundantColumnWarning,
@@ -19,6 +20,7 @@ from ..errors import (
     warn_caller,
 )
 from .approximation import doubt
+from .few_rows import few_rows, unseen_maxima
 from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
 from .quadrature import allows_quadrature
@@ -117,6 +119,11 @@ def judge(
         remarks.append((QuadratureWarning, doubtful))
     if status == "converged" and record.other_maxima:
         remarks.append((SeveralMaximaWarning, _several_maxima(record, parts.names)))
+    # Coefficients alone have one maximum, however few the rows.
+    several = design.random_terms or (parts.phi and not is_linear(design, family))
+    sparse = few_rows(design, len(record.psi))
+    if status == "converged" and several and sparse:
+        remarks.append((FewRowsWarning, unseen_maxima(sparse, len(record.other_starts))))
     return Verdict(status == "converged", status, message, tuple(remarks), unbounded)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from ..fitting.few_rows import few_rows
 from ..fitting.kinds import rows_by_kind
 from ..fitting.parameters import is_exact
 from ..fitting.quasi import KINDS
@@ -33,7 +34,6 @@ DIRECTION = {
 }
 SCALED = "P(y <= k) = F((threshold k - eta) / scale)"
 LONGEST_ABBREVIATED = 20  # letters: of a longer name an abbreviation tells too little
-FEW_ROWS = 3  # for each parameter: below it estimates are little more than a description of these rows
 MOST_CORRELATIONS = 20  # with more coefficients than this their correlations are left out, as lme4 does
 
 
@@ -416,16 +416,10 @@ def _numbered_correlations(names: tuple[str, ...], correlation: np.ndarray, titl
 
 
 def _few_rows(fit: Fit) -> Iterator[str]:
-    """What to think of a model with many parameters; rows may stand for several, by trials and by weights."""
-    response, weights = fit.design.response, fit.design.weights
-    stands_for = fit.n_observations if response.size is None else float(np.sum(response.size))
-    if weights is not None:
-        stands_for = max(stands_for, float(np.sum(weights)))
-    if fit.df_model * FEW_ROWS > stands_for:
-        yield (
-            f"{fit.df_model} parameters for {fit.n_observations} rows, fewer than {FEW_ROWS} for each: the likelihood "
-            "of so few often has several maxima, and standard errors mean little."
-        )
+    """What to think of a model with many parameters, where no warning says it."""
+    told = few_rows(fit.design, fit.df_model)
+    if told and not any(warning.startswith(told) for warning in fit.warnings):
+        yield f"{told}: standard errors mean little."
 
 
 def _certificate(fit: Fit) -> Iterator[str]:
