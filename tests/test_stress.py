@@ -256,9 +256,12 @@ def test_modes_on_narrow_ridges(seed: int) -> None:
     assert results.llf == pytest.approx(value, abs=1e-4)
 
 
-def test_standard_errors_where_a_variance_is_large_and_data_are_few() -> None:
+# The last one's rows have an information of 1e9 on the linear predictor, whose last digit moves the gradient: the error
+# was 1.3 %.
+@pytest.mark.parametrize("seed", [97001521, 706000032])
+def test_standard_errors_where_a_variance_is_large_and_data_are_few(seed: int) -> None:
     """Their Hessian is made of differences, as good as the modes on either side are."""
-    outcome = checks.check_seed(97001521, checks.Effort(thorough=0.0, hessians=1.0))
+    outcome = checks.check_seed(seed, checks.Effort(thorough=0.0, hessians=1.0))
     assert outcome.errors_checked
     assert "SE WRONG" not in outcome.labels()
 

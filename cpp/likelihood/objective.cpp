@@ -13,10 +13,43 @@ namespace {
 constexpr double step_in_errors = 1e-3;  // of a difference, in standard errors: the error is its square
 constexpr double far_off = 10.0;         // a step beside what the curvature found asks for: taken again
 constexpr int most_steps = 3;
+// Of what the two differences of an entry disagree by, in standard errors; and how much longer steps become then.
+constexpr double noticed = 2e-5, widening = 10.0, widest = 100.0;
 
 double step_for(double information) {
   const double size = information != 0.0 ? 1.0 / std::sqrt(std::fabs(information)) : 1.0;
   return step_in_errors * std::min(size, 1.0);
+}
+
+/// What the two differences of an entry disagree by, beside the diagonal ones, which are information where they are
+/// negative.
+double disagreement(const Sums& sums, Eigen::Index j, Eigen::Index k) {
+  const double own = sums.hessian(j, j), other = sums.hessian(k, k);
+  return own < 0.0 && other < 0.0 ? sums.hessian_error(j, k) / std::sqrt(own * other) : 0.0;
+}
+
+/// Of each parameter, whether most of its entries disagree by more than is usual: a single one may be flat.
+std::vector<bool> noisy_parameters(const Sums& sums) {
+  const auto P = sums.hessian.rows();
+  std::vector<bool> noisy;
+  for (Eigen::Index k = 0; k < P; ++k) {
+    Eigen::Index n = 0;
+    for (Eigen::Index j = 0; j < P; ++j) n += j != k && disagreement(sums, j, k) > noticed ? 1 : 0;
+    noisy.push_back(2 * n > P - 1);
+  }
+  return noisy;
+}
+
+/// Takes the entries of noisy parameters that disagree less over longer steps; others have more digits from short ones.
+void take_what_is_better(const Sums& wide, const std::vector<bool>& noisy, Sums& sums) {
+  const auto P = sums.hessian.rows();
+  for (Eigen::Index j = 0; j < P; ++j)
+    for (Eigen::Index k = 0; k <= j; ++k) {
+      if (!noisy[static_cast<std::size_t>(j)] && !noisy[static_cast<std::size_t>(k)]) continue;
+      if (j != k && !(wide.hessian_error(j, k) < sums.hessian_error(j, k))) continue;
+      sums.hessian(j, k) = sums.hessian(k, j) = wide.hessian(j, k);
+      sums.hessian_error(j, k) = sums.hessian_error(k, j) = wide.hessian_error(j, k);
+    }
 }
 
 }  // namespace
@@ -35,6 +68,25 @@ void Objective::set_phi_information(const Eigen::MatrixXd& second, Eigen::Matrix
 }
 
 bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums) {
+  return take_differences(psi, modes, 1.0, sums);
+}
+
+bool Objective::differentiate_carefully(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums) {
+  if (!differentiate(psi, modes, sums)) return false;
+  for (double wider = widening; sums.hessian_error.size() > 0 && wider <= widest; wider *= widening) {
+    const std::vector<bool> noisy = noisy_parameters(sums);
+    if (std::find(noisy.begin(), noisy.end(), true) == noisy.end()) break;
+    Sums wide;
+    wide.value = sums.value;
+    wide.hessian = sums.hessian;
+    if (!take_differences(psi, modes, wider, wide)) break;
+    take_what_is_better(wide, noisy, sums);
+  }
+  return true;
+}
+
+bool Objective::take_differences(const Eigen::VectorXd& psi, const std::vector<double>& modes, double wider,
+                                 Sums& sums) {
   const auto P = psi.size();
   Eigen::MatrixXd hessian(P, P);
   Eigen::VectorXd rounding(P);  // of the diagonal
@@ -59,10 +111,10 @@ bool Objective::differentiate(const Eigen::VectorXd& psi, const std::vector<doub
   };
   for (Eigen::Index k = 0; k < P; ++k) {
     // What the search has for a Hessian can be far from it.
-    double step = step_for(sums.hessian(k, k));
+    double step = wider * step_for(sums.hessian(k, k));
     for (int i = 1;; ++i) {
       if (!column(k, step)) return false;
-      const double wanted = step_for(hessian(k, k));
+      const double wanted = wider * step_for(hessian(k, k));
       if (i == most_steps || (wanted < far_off * step && step < far_off * wanted)) break;
       step = wanted;
     }

@@ -75,7 +75,7 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
     const bool known = optimum.differentiated.size() == optimum.psi.size() && optimum.differentiated == optimum.psi;
     if (known && objective.same_differences())
       sums.hessian = optimum.sums.hessian;
-    else if (!objective.differentiate(optimum.psi, optimum.modes, sums))
+    else if (!objective.differentiate_carefully(optimum.psi, optimum.modes, sums))
       return Finding::unmeasured;
     optimum.differentiated = optimum.psi;
   }
