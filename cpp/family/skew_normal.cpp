@@ -159,14 +159,16 @@ class SkewNormal final : public Family {
   }
 
   double start_eta(const Observation& row) const override { return Link::of_mean(row.response); }
-  /// Data that are hardly skewed have a maximum on either side of no slant, and beside a large slant the likelihood can
-  /// be higher still where it has no bound.
+  /// Data that are hardly skewed have a maximum on either side of no slant, others one that hardly is beside one that
+  /// is, and beside a large slant the likelihood can be higher still where it has no bound.
   std::vector<std::vector<double>> other_places(const double* phi) const override {
     constexpr double surely = 3.0, least = 0.3, large = 1.0, enormous = 1e3, ordinary = 0.7;
     const double size = std::fabs(phi[1]);
     std::vector<std::vector<double>> found;
     if (size < surely) found.push_back({phi[0], -std::copysign(std::fmax(size, least), phi[1])});
-    if (size > large && size < enormous) found.push_back({phi[0], std::copysign(enormous, phi[1])});
+    if (size > large && size < enormous)
+      for (const double other : {least, -ordinary, enormous})
+        found.push_back({phi[0], std::copysign(1.0, phi[1]) * other});
     // A search that ran off may have done so from where it began.
     if (size >= enormous) found.insert(found.end(), {{phi[0], ordinary}, {phi[0], -ordinary}});
     return found;
