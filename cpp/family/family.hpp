@@ -144,6 +144,8 @@ struct Parameter {
   std::string part = "dispersion";  ///< what a formula for it is called
   /// The same as `limit` at the other end: the phi up to which the density is that of the family it `becomes`.
   double lower_limit = -std::numeric_limits<double>::infinity();
+  /// The phi up to which, on either side of zero, every likelihood is so level that a search could end there.
+  double level = 0.0;
 };
 
 class Family {

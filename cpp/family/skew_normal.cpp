@@ -5,7 +5,7 @@
 //
 // Around alpha = 0 the density depends on alpha^3 alone, so that every likelihood is level there, and a search that
 // came from the wrong side would stop. What moves is s = (1 + e) alpha - alpha / (1 + alpha^2), about alpha^3 close to
-// zero and alpha far from it, in which what is level is too narrow for a step to end in by chance.
+// zero and alpha far from it, in which what is level is narrow; a search that ends there looks on both sides.
 #include <cmath>
 
 #include "family/link.hpp"
@@ -132,6 +132,7 @@ class SkewNormal final : public Family {
   std::vector<Parameter> parameters() const override {
     Parameter sigma{"sigma", "standard deviation"}, alpha{"alpha", "slant; with 0 the gaussian family"};
     alpha.scale = Scale::slant;
+    alpha.level = 0.1 * least_slope;
     alpha.part = "alpha";
     return {sigma, alpha};
   }
@@ -159,13 +160,15 @@ class SkewNormal final : public Family {
   }
 
   double start_eta(const Observation& row) const override { return Link::of_mean(row.response); }
-  /// Data that are hardly skewed have a maximum on either side of no slant, others one that hardly is beside one that
-  /// is, and beside a large slant the likelihood can be higher still where it has no bound.
+  /// A maximum on either side of no slant, where data are hardly skewed; one that is hardly skewed and one that is, of
+  /// either sign, beside each other; and beside a large slant the likelihood can be higher where it has no bound.
   std::vector<std::vector<double>> other_places(const double* phi) const override {
-    constexpr double surely = 3.0, least = 0.3, large = 1.0, enormous = 1e3, ordinary = 0.7;
+    constexpr double surely = 3.0, least = 0.3, large = 1.0, enormous = 1e3, ordinary = 0.7, plain = 5.0;
     const double size = std::fabs(phi[1]);
     std::vector<std::vector<double>> found;
-    if (size < surely) found.push_back({phi[0], -std::copysign(std::fmax(size, least), phi[1])});
+    if (size < surely)
+      for (const double other : {-std::fmax(size, least), plain, -plain})
+        found.push_back({phi[0], std::copysign(1.0, phi[1]) * other});
     if (size > large && size < enormous)
       for (const double other : {least, -ordinary, enormous})
         found.push_back({phi[0], std::copysign(1.0, phi[1]) * other});

@@ -25,6 +25,7 @@ Bounds::Bounds(const likelihood::Objective& objective) : n_beta_(objective.n_bet
     const int position = n_beta_ + objective.n_theta() + part.first;
     if (part.constant && std::isfinite(limit)) limits_.push_back({position, limit});
     if (part.constant && std::isfinite(lower)) limits_.push_back({position, lower, -1.0});
+    if (part.constant && parameters[r].level > 0.0) levels_.push_back({position, parameters[r].level});
   }
 }
 

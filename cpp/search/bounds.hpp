@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <vector>
 
 #include "likelihood/objective.hpp"
@@ -38,6 +39,14 @@ class Bounds {
   /// Of the family's parameters.
   const std::vector<Limit>& limits() const { return limits_; }
 
+  struct Level {
+    int position;  ///< in psi
+    double until;
+    bool holds(const Eigen::VectorXd& psi) const { return std::fabs(psi[position]) < until; }
+  };
+  /// Where parameters of the family leave every likelihood level.
+  const std::vector<Level>& levels() const { return levels_; }
+
   /// The nearest point that the bounds allow.
   void project(Eigen::VectorXd& psi) const;
   bool allows(const Eigen::VectorXd& psi) const;
@@ -60,6 +69,7 @@ class Bounds {
   std::vector<Term> terms_;
   std::vector<int> positive_, correlations_;
   std::vector<Limit> limits_;
+  std::vector<Level> levels_;
 };
 
 }  // namespace multilevel::search

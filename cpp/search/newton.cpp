@@ -1,6 +1,7 @@
 #include "search/newton.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -29,6 +30,7 @@ constexpr double exact_fall = 6.0;     // the same, where no further step can be
 constexpr double near_by = 1e-3, nothing_left = 1e-13, hardly_more = 1e-7;
 // The same of a start that Newton's method has led to.
 constexpr double near_start = 1e-6;
+constexpr std::array off_level{0.3, 0.1, 0.03, 0.01, 0.003, 0.001};  // of a parameter, from where it leaves all level
 constexpr double smaller = 0.3, least_effects = 2e-4;  // random effects at a start, beside what was asked for
 
 class Search : Steps {
@@ -65,6 +67,10 @@ class Search : Steps {
       }
       if (runs_away(iteration, view.concave, tolerance, view.information)) return best_;
       if (view.concave && (best_.gain < tolerance || one_step_is_enough(how))) {
+        if (leaves_level(iteration)) {
+          how = "level";
+          continue;
+        }
         best_.ending = Ending::converged;
         return best_;
       }
@@ -357,6 +363,24 @@ class Search : Steps {
       for (const double nearer : inside_limit)
         if (limit.inside(nearer) && try_at(limit.position, limit.side * nearer, better))
           return released_[static_cast<std::size_t>(limit.position)] = true;
+    }
+    return false;
+  }
+
+  /// From where every likelihood is level, and rises all the same: to the side to which the slope points, or the other.
+  bool leaves_level(int iteration) {
+    if (iteration >= options_.most_iterations) return false;
+    for (const auto& level : bounds_.levels()) {
+      const int i = level.position;
+      if (!free_[static_cast<std::size_t>(i)] || !level.holds(best_.psi)) continue;
+      const double side = std::copysign(1.0, best_.sums.gradient[i]), value = best_.sums.value + same_maximum;
+      for (const double off : off_level) {
+        Eigen::VectorXd psi = best_.psi;
+        for (const double sign : {side, -side}) {
+          psi[i] = sign * off;
+          if (try_point(psi, value, true)) return true;
+        }
+      }
     }
     return false;
   }
