@@ -11,6 +11,7 @@ from multilevel import _core
 
 from ..errors import DataError
 from .continuous_distributions import CONTINUOUS
+from .count_distributions import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Make = Callable[..., Any]
-
-
-MOST_COUNTS = 1_000_000  # that are summed for a quantile
-LEAST_MASS = 0.9  # of all counts together; a generalized Poisson distribution may lack half a percent
 
 
 def _whole(trials: Array) -> NDArray[np.int64]:
@@ -67,109 +64,36 @@ def _beta_binomial(mu: Array, trials: Array, precision: Array) -> Any:
     if np.all(np.isinf(precision)):
         return stats.binom(_whole(trials), mu)
     law = stats.betabinom(_whole(trials), mu * precision, (1.0 - mu) * precision)
-    return Counts(
-        lambda y: law.logpmf(np.asarray(y, dtype=np.float64)), law.mean(), law.var()
-    )  # SciPy sums its cdf number by number
+    own = [part.ravel() for part in np.broadcast_arrays(_whole(trials), mu * precision, (1.0 - mu) * precision)]
 
+    def log_density(y: Array, places: Any) -> Any:
+        return stats.betabinom.logpmf(y, *(part[places] for part in own))
 
-class Counts:
-    """Counts from zero on, each of a mean of its own, by the logarithms of their probabilities, which are summed.
-
-    Parameters
-    ----------
-    logpmf : callable
-        Of counts, broadcast against the means.
-    mu, var : ndarray of float64
-        Means and variances.
-    """
-
-    def __init__(self, logpmf: Callable[[ArrayLike], Any], mu: ArrayLike, var: ArrayLike) -> None:
-        self.logpmf = logpmf
-        self._mu, self._var = np.asarray(mu, dtype=np.float64), np.asarray(var, dtype=np.float64)
-
-    def mean(self) -> Array:
-        """Means."""
-        return self._mu
-
-    def var(self) -> Array:
-        """Variances."""
-        return self._var
-
-    def std(self) -> Array:
-        """Standard deviations."""
-        return np.sqrt(self._var)
-
-    def pmf(self, y: ArrayLike) -> Array:
-        """Probabilities."""
-        return np.exp(self.logpmf(y))
-
-    def _table(self, most: int) -> Array:
-        """Probabilities of the counts up to `most` along a last axis of their own, and those below."""
-        grid = np.arange(most + 1.0).reshape(-1, *(1,) * self._mu.ndim)
-        return np.moveaxis(np.cumsum(self.pmf(grid), axis=0), 0, -1)
-
-    def cdf(self, y: ArrayLike) -> Array:
-        """Probabilities of no more than `y`."""
-        at = np.floor(np.asarray(y, dtype=np.float64))
-        shape = np.broadcast_shapes(at.shape, self._mu.shape)
-        if not np.size(at) or np.max(at) < 0:
-            return np.zeros(shape)
-        table = np.broadcast_to(self._table(int(np.max(at))), (*shape, int(np.max(at)) + 1))
-        place = np.broadcast_to(np.maximum(at, 0).astype(int), shape)[..., None]
-        return np.where(at < 0, 0.0, np.minimum(np.take_along_axis(table, place, -1)[..., 0], 1.0))
-
-    def ppf(self, q: ArrayLike) -> Array:
-        """The least counts whose cdf reaches `q`; the largest there is, where probabilities sum to less.
-
-        Raises
-        ------
-        DataError
-            There is no distribution with one of the means.
-        """
-        want = np.asarray(q, dtype=np.float64)
-        most = int(np.max(self._mu + 20 * self.std() + 30, initial=1.0))
-        table = self._table(most)
-        lacks = table[..., -1] < want
-        while np.any(lacks) and most < MOST_COUNTS:
-            before, most = table[..., -1], 2 * most
-            table = self._table(most)
-            lacks = (table[..., -1] < want) & (table[..., -1] > before)
-        none = table[..., -1] < LEAST_MASS
-        if np.any(none):
-            mean = np.broadcast_to(self._mu, none.shape)[none][0]
-            raise DataError(
-                f"there is no distribution of counts with the mean {mean:.4g} and these parameters: a generalized "
-                "Poisson one with a dispersion below one needs a mean at which counts up to four have a probability. "
-                "The family 'conway_maxwell_poisson' has less variance than the Poisson at any mean"
-            )
-        return (table < np.minimum(want, table[..., -1])[..., None]).sum(-1).astype(np.float64)
-
-    def rvs(self, size: Any = None, random_state: np.random.Generator | None = None) -> Array:
-        """Random counts, by inversion."""
-        rng = np.random.default_rng() if random_state is None else random_state
-        return self.ppf(rng.uniform(size=self._mu.shape if size is None else size))
+    return Counts(log_density, law.mean(), law.var())  # SciPy sums its cdf number by number
 
 
 def _of_core(name: str, mu: Array, phi: Array) -> Counts:
     """By the core's density; the parameter as the fit moves it."""
     family = _core.Family(name, "log")
 
-    def logpmf(y: ArrayLike) -> Array:
-        eta, at, own = np.broadcast_arrays(family.link_of_mean(mu), np.asarray(y, dtype=np.float64), phi)
-        result = np.empty(eta.shape)
-        for value in np.unique(own):
-            rows = own == value
-            one = np.ones(int(rows.sum()))
-            found = family.derivatives(eta[rows], np.maximum(at[rows], 0.0), one, one, [float(value)])
-            whole = (at[rows] >= 0) & (at[rows] == np.floor(at[rows]))
+    mu, phi = np.broadcast_arrays(mu, phi)
+    eta, values = family.link_of_mean(mu.ravel()), phi.ravel()
+    several = np.unique(values)
+
+    def log_density(y: Array, places: Any) -> Array:
+        result = np.empty(y.shape)
+        for value in several:
+            rows = values[places] == value
+            at, one = y[rows], np.ones(int(rows.sum()))
+            found = family.derivatives(eta[places][rows], np.maximum(at, 0.0), one, one, [float(value)])
+            whole = (at >= 0) & (at == np.floor(at))
             result[rows] = np.where(whole, found["value"] + found["constant"], -np.inf)
         return np.where(np.isnan(result), -np.inf, result)
 
-    variance = np.empty(np.broadcast_shapes(mu.shape, phi.shape))
-    for value in np.unique(phi):
-        rows = np.broadcast_to(phi == value, variance.shape)
-        variance[rows] = family.variance(np.broadcast_to(mu, variance.shape)[rows], [float(value)])
-    return Counts(logpmf, np.broadcast_to(mu, variance.shape), variance)
+    variance = np.empty(mu.shape)
+    for value in several:
+        variance[phi == value] = family.variance(mu[phi == value], [float(value)])
+    return Counts(log_density, mu, variance)
 
 
 def _generalized_poisson(mu: Array, _trials: Array, dispersion: Array) -> Counts:
