@@ -401,6 +401,17 @@ search::Optimum regression(likelihood::PanelObjective& objective, const model::M
   return found;
 }
 
+/// Whether what a regression leaves on the scale of eta is out of all proportion to what responses want there: random
+/// effects of that size would lead nowhere.
+bool ran_off(const model::Model& model, const model::Response& response, const LeastSquares& step,
+             const Eigen::VectorXd& regression, int stride) {
+  constexpr double out_of_proportion = 10.0;
+  if (model.n_thresholds() > 0 || model.family().n_members() > 1) return false;
+  const Eigen::VectorXd beta = regression.head(model.p());
+  const double left = scatter(model, response, beta, regression.data() + model.p(), stride)[0].eta;
+  return !(std::sqrt(left) < out_of_proportion * std::fmax(step.highest - step.lowest, 1.0));
+}
+
 /// theta from the scatter that a regression leaves on the scale of eta.
 void start_theta(const model::Model& model, const model::Response& response, const Eigen::VectorXd& regression,
                  int stride, double* theta) {
@@ -445,11 +456,15 @@ Start starting_values(const model::Model& model, const model::Response& response
   likelihood::PanelObjective objective(model, response, 1, likelihood::Derivatives::hessian, false, threads, monitor,
                                        std::move(rows));
   objective.use_every(stride);
-  const search::Optimum found = regression(objective, model, response, step, stride, glm, monitor);
+  search::Optimum found = regression(objective, model, response, step, stride, glm, monitor);
   if (found.ending == search::Ending::no_start)
     start.ending = search::Ending::no_start;
   else if (stride == 1)
     start.value = found.sums.value;
+  if (found.ending != search::Ending::converged && ran_off(model, response, step, found.psi, stride)) {
+    const Eigen::VectorXd ordinary = ordinary_values(model, response, stride);
+    if (ordinary.size() > 0) found.psi << ordinary.head(p), ordinary.tail(n_phi);
+  }
   start.psi.resize(p + n_theta + n_phi);
   start.psi.head(p) = found.psi.head(p);
   start.psi.tail(n_phi) = found.psi.tail(n_phi);
@@ -458,9 +473,8 @@ Start starting_values(const model::Model& model, const model::Response& response
 }
 
 Eigen::VectorXd ordinary_values(const model::Model& model, const model::Response& response, int stride) {
-  const int p = model.p(), n_phi = model.n_phi();
-  if (model.has_sets() || model.n_thresholds() > 0 || n_phi == 0 || model.family().n_members() > 1 ||
-      !model.has_intercept())
+  const int p = model.p();
+  if (model.has_sets() || model.n_thresholds() > 0 || model.family().n_members() > 1 || !model.has_intercept())
     return {};
   Eigen::VectorXd psi = Eigen::VectorXd::Zero(model.n_parameters());
   psi[model.intercept()] = model.family().link_of_mean(first_step(model, response, stride).mean);
