@@ -65,3 +65,21 @@ def test_counts_of_random_effects_of_five_are_drawn() -> None:
     assert modes.max() > 1e6
     assert abs(z.mean()) < 0.15
     assert z.std() == pytest.approx(np.sqrt(3), rel=0.1)
+
+
+def test_a_quantile_far_out_is_the_same_among_thousands() -> None:
+    """Its own sums go on, from as far as those of the others reach."""
+    mu, q = np.full(5_000, 3.0), np.full(5_000, 0.5)
+    mu[7], q[7] = 0.01, 1 - 1e-9
+    among = distribution(GENERALIZED, mu, {"dispersion": 1e4}).ppf(q)
+    alone = distribution(GENERALIZED, mu[7:8], {"dispersion": 1e4})
+    assert among[7] == alone.ppf(q[7])[0]
+    assert among[7] > 20 * alone.std()[0] + 30
+    assert alone.cdf(among[7] - 1)[0] < q[7] <= alone.cdf(among[7])[0] + 1e-12
+    assert np.all(among[8:] == distribution(GENERALIZED, 3.0, {"dispersion": 1e4}).ppf(0.5))
+
+
+@pytest.mark.parametrize("far", [500, 5_000, 60_000])
+def test_a_tail_beyond_any_number_of_standard_deviations(far: int) -> None:
+    law = distribution(GENERALIZED, np.array([0.01]), {"dispersion": 1e4})
+    assert law.cdf(far)[0] == pytest.approx(law.pmf(np.arange(far + 1.0)).sum(), abs=1e-9)

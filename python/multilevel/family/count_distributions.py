@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 SPREAD, MARGIN = 20.0, 30.0  # standard deviations, and counts, around a mean: outside a probability is nothing
-FAR = 3.0  # times as far: where a count is that is asked for
+FAR = 3.0  # times as far there may be a tail, and nothing else
 ONE_BY_ONE = 20_000  # counts of a mean; of what is left, where probabilities change little from one to the next, the
 STEPS = 20_000  # middle one stands for its neighbours
-MOST_SPREAD = 2.0**12  # of SPREAD, for a quantile far out
+MOST_DOUBLINGS = 12  # of what the sums reach, for a quantile far out
+GROWTH = 1e-3  # of steps in a tail, beside the distance
 CELLS = 2_000_000  # probabilities held at once
 LEAST_MASS = 0.9  # of all counts together; a generalized Poisson distribution may lack half a percent
 
@@ -84,12 +85,17 @@ class Counts:
         found = np.zeros(want.shape)
         for asked, table in self._tables(None, places):
             wanted, own = want.flat[asked], places.flat[asked]
-            wider, lacks = 1.0, table.mass(own) < wanted
-            while np.any(lacks) and wider < MOST_SPREAD:
-                before, wider = table.mass(own), 2.0 * wider
-                table = self._table(table.places, *self._window(table.places, wider))
-                lacks = (table.mass(own) < wanted) & (table.mass(own) > before)
-            none = table.mass(own) < LEAST_MASS
+            found.flat[asked], mass = table.reaching(wanted, own), table.mass(own)
+            lacks, doubled = np.flatnonzero(mass < wanted), 0
+            while len(lacks) and doubled < MOST_DOUBLINGS:
+                doubled += 1
+                means = np.unique(own[lacks])
+                first, _ = self._window(means)
+                table = self._table(means, first, first + 2.0 * table.reach)
+                before, mass[lacks] = mass[lacks], table.mass(own[lacks])
+                found.flat[asked[lacks]] = table.reaching(wanted[lacks], own[lacks])
+                lacks = lacks[(mass[lacks] < wanted[lacks]) & (mass[lacks] > before)]
+            none = mass < LEAST_MASS
             if np.any(none):
                 raise DataError(
                     f"there is no distribution of counts with the mean {self._mu.flat[own[none][0]]:.4g} and these "
@@ -97,7 +103,6 @@ class Counts:
                     "up to four have a probability. The family 'conway_maxwell_poisson' has less variance than the "
                     "Poisson at any mean"
                 )
-            found.flat[asked] = table.reaching(wanted, own)
         return found
 
     def rvs(self, size: Any = None, random_state: np.random.Generator | None = None) -> Array:
@@ -111,11 +116,11 @@ class Counts:
         at, own = np.broadcast_arrays(np.asarray(values, dtype=np.float64), places)
         return at, own
 
-    def _window(self, places: Places, wider: float = 1.0) -> tuple[Array, Array]:
+    def _window(self, places: Places, far: float = 1.0) -> tuple[Array, Array]:
         """The first and the last count of each mean that is not nothing."""
         mu, sd = self._mu.flat[places], np.sqrt(self._var.flat[places])
         first = np.maximum(np.floor(mu - SPREAD * sd - MARGIN), 0.0)
-        return first, np.ceil(mu + wider * (SPREAD * sd + MARGIN))
+        return first, np.ceil(mu + far * (SPREAD * sd + MARGIN))
 
     def _tables(self, at: Array | None, places: Places) -> Iterator[tuple[Places, _Table]]:
         """Means in portions, those alike in length together: the values that ask for them, and a table of each.
@@ -129,7 +134,7 @@ class Counts:
         if at is not None:
             most = np.full(self._mu.size, -np.inf)
             np.maximum.at(most, places.ravel(), at.ravel())
-            last = np.clip(most[means], first, self._window(means, FAR)[1])
+            last = np.maximum(most[means], first)
         length = np.minimum(last - first + 1.0, ONE_BY_ONE + STEPS)
         order = np.argsort(length, kind="stable")
         begins = _portions(length[order])
@@ -143,18 +148,29 @@ class Counts:
 
     def _table(self, places: Places, first: Array, last: Array) -> _Table:
         """Sums of the probabilities between two counts of each mean."""
-        length = int(np.max(last - first)) + 1
-        step = 1
-        if length > ONE_BY_ONE + STEPS:
-            step = int(np.ceil((length - ONE_BY_ONE) / STEPS)) // 2 * 2 + 1  # odd: there is a middle one
-            length = ONE_BY_ONE + int(np.ceil((length - ONE_BY_ONE) / step))
-        begin = np.arange(float(length))
-        width = np.ones(length)
-        begin[ONE_BY_ONE:] = ONE_BY_ONE + step * np.arange(max(length - ONE_BY_ONE, 0))
-        width[ONE_BY_ONE:] = step
+        far = self._window(places, FAR)[1]
+        begin, width = _cells(int(np.max(last - first)) + 1, int(np.max(far - first)) + 1)
         middle = first[:, None] + begin + 0.5 * (width - 1.0)
         share = np.exp(self._log_density(middle, np.broadcast_to(places[:, None], middle.shape))) * width
         return _Table(places, first, begin, width, np.cumsum(share, axis=1))
+
+
+def _cells(length: int, near: int) -> tuple[Array, Array]:
+    """Where cells begin that cover so many counts, and their widths, which are odd: there is a middle one. Up to `near`
+    in equal steps, if not one by one; beyond, where a tail is all that is left, in steps that grow with the distance.
+    """
+    near = min(near, length)
+    single = min(near, ONE_BY_ONE)
+    step = max(int(np.ceil((near - single) / STEPS)), 1) // 2 * 2 + 1
+    begins = [np.arange(float(single)), np.arange(single, near, step, dtype=np.float64)]
+    widths = [np.ones(single), np.full(len(begins[1]), float(step))]
+    at = int(begins[1][-1]) + step if len(begins[1]) else single
+    tail = []
+    while at < length:
+        tail.append((at, int(GROWTH * at) // 2 * 2 + 1))
+        at += tail[-1][1]
+    far = np.array(tail, dtype=np.float64).reshape(-1, 2)
+    return np.concatenate([*begins, far[:, 0]]), np.concatenate([*widths, far[:, 1]])
 
 
 def _portions(length: Array) -> list[int]:
@@ -171,11 +187,12 @@ class _Table:
     """Of some means, the sums of probabilities over cells of one count or several."""
 
     def __init__(self, places: Places, first: Array, begin: Array, width: Array, sums: Array) -> None:
-        self.places, self._first, self._begin, self._width, self._sums = places, first, begin, width, sums
+        self._places, self._first, self._begin, self._width, self._sums = places, first, begin, width, sums
         self._order = np.argsort(places)
+        self.reach = begin[-1] + width[-1]  # counts, from the first one of a mean
 
     def _rows(self, places: Places) -> Places:
-        return self._order[np.searchsorted(self.places, places, sorter=self._order)]
+        return self._order[np.searchsorted(self._places, places, sorter=self._order)]
 
     def mass(self, places: Places) -> Array:
         """Of all counts of these means."""

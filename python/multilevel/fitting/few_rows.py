@@ -19,16 +19,6 @@ def few_rows(design: Design, n_parameters: int) -> str:
     return f"{n_parameters} parameters for {n_responses(design)} rows, fewer than {FEW_ROWS} for each"
 
 
-def unseen_maxima(sparse: str, n_others: int) -> str:
-    """The warning that begins with what `few_rows` says; `n_others` searches began elsewhere."""
-    others = f", and {n_others} others from elsewhere" if n_others else ""
-    return (
-        f"{sparse}: the likelihood of so few often has several maxima, or rises towards a limit beyond them. This is "
-        f"the highest that a search{others} came to, a higher one may have been missed, and standard errors mean "
-        "little; fewer parameters or more data would tell"
-    )
-
-
 def n_responses(design: Design) -> int:
     """Rows, or the choices that they are the alternatives of."""
     choices = design.choices

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import _core
 from ..errors import (
     ConvergenceWarning,
     FewRowsWarning,
@@ -20,7 +19,7 @@ from ..errors import (
     warn_caller,
 )
 from .approximation import doubt
-from .few_rows import few_rows, unseen_maxima
+from .few_rows import few_rows
 from .group_separation import constant_factor, reproduces
 from .parameters import is_linear
 from .quadrature import allows_quadrature
@@ -32,6 +31,7 @@ from .separation import (
     separating_columns,
     sides,
 )
+from .several_maxima import seen_maximum, unseen_maxima
 from .spread import LARGE_SPREAD, link_range, spreads
 from .vanishing_rows import NO_INFORMATION, SMALL, vanishing_rows
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from .certificate import BoundaryScore, Certificate
     from .parameters import Parts, is_linear
 
-NEARLY_AS_HIGH = _core.nearly_as_high  # of another maximum, in log-likelihood below the one reported
 UNTOLD = 10.0  # of a coefficient's standard error, in ranges of its link: worth asking whether columns separate
 LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below it a direction carries none
 # Endings that may be due to a residual standard deviation of zero. It is that for all purposes below the first share of
@@ -118,7 +117,7 @@ def judge(
     if status == "converged" and doubtful:
         remarks.append((QuadratureWarning, doubtful))
     if status == "converged" and record.other_maxima:
-        remarks.append((SeveralMaximaWarning, _several_maxima(record, parts.names)))
+        remarks.append((SeveralMaximaWarning, seen_maximum(record, parts.names)))
     # Coefficients alone have one maximum, however few the rows.
     several = design.random_terms or (parts.phi and not is_linear(design, family))
     sparse = few_rows(design, len(record.psi))
@@ -216,21 +215,6 @@ def _reproduced(design: Design, parameter: str, sd: float, width: float) -> str:
         f"the random effects add is {sd:.3g} on the scale of the link, where probabilities of 0.1 and 0.9 are "
         f"{width:.3g} apart: variances grow without bound there, or as good as that, and no approximation of the "
         "likelihood resolves where they end; leave a random-effects term out, or collect more rows for each group"
-    )
-
-
-def _several_maxima(record: FitRecord, names: tuple[str, ...]) -> str:
-    """Where another maximum is and how high, by the parameter that is furthest off for its standard error."""
-    value, psi = record.other_maxima[0]
-    with np.errstate(invalid="ignore"):
-        errors = np.sqrt(np.diag(record.covariance))
-    unit = np.where(errors > 0, errors, np.maximum(np.abs(record.psi), 1.0))
-    k = int(np.argmax(np.abs(psi - record.psi) / unit))
-    return (
-        f"the log-likelihood has another maximum {record.loglik - value:.2g} below this one (limit {NEARLY_AS_HIGH}), "
-        f"where '{names[k]}' is {psi[k]:.4g} in place of {record.psi[k]:.4g}: the data hardly tell the two apart, "
-        "standard errors describe one of them alone, and where there are two a search may have missed a third that is "
-        "higher; fewer parameters or more data would tell (optimization.other_maxima has the parameters there)"
     )
 
 

@@ -1,0 +1,41 @@
+"""What a fit says of other maxima of its likelihood: of those that were met, and of those that few rows may hide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._core import FitRecord
+
+NEARLY_AS_HIGH = _core.nearly_as_high  # of another maximum, in log-likelihood below the one reported
+
+
+def seen_maximum(record: FitRecord, names: Sequence[str]) -> str:
+    """Where another maximum is and how high, by the parameter that is furthest off for its standard error."""
+    value, psi = record.other_maxima[0]
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(np.diag(record.covariance))
+    unit = np.where(errors > 0, errors, np.maximum(np.abs(record.psi), 1.0))
+    k = int(np.argmax(np.abs(psi - record.psi) / unit))
+    return (
+        f"the log-likelihood has another maximum {record.loglik - value:.2g} below this one (limit {NEARLY_AS_HIGH}), "
+        f"where '{names[k]}' is {psi[k]:.4g} in place of {record.psi[k]:.4g}: the data hardly tell the two apart, "
+        "standard errors describe one of them alone, and where there are two a search may have missed a third that is "
+        "higher; fewer parameters or more data would tell (optimization.other_maxima has the parameters there)"
+    )
+
+
+def unseen_maxima(sparse: str, n_others: int) -> str:
+    """The warning that begins with what `few_rows` says; `n_others` searches began elsewhere."""
+    others = f", and {n_others} others from elsewhere" if n_others else ""
+    return (
+        f"{sparse}: the likelihood of so few often has several maxima, or rises towards a limit beyond them. This is "
+        f"the highest that a search{others} came to, a higher one may have been missed, and standard errors mean "
+        "little; fewer parameters or more data would tell"
+    )
