@@ -244,6 +244,10 @@ RIDGES = {
         0.0,
         -11.5651,
     ],  # a ridge in one of two effects: truncated counts
+    # truncated counts of nested factors, some of whose groups are larger only together with their units
+    740009966: [-0.755885471, 3.09830153e-03, 7.68375960, 4.44237061, -8.34811381],
+    # zeros that are the counts' own where the effect of the mean is between zero and where searches beside it began
+    740006283: [-2.13255320, 5.00084128e-05, 4.85587898, 0.354639498, -1.22359868, 1.44413748],
 }
 
 

@@ -125,12 +125,16 @@ class Clusters:
 
 
 def solve(H: Array, gradient: Array) -> Array:
-    """Newton steps; where H is not positive definite, with the absolute values of its eigenvalues."""
+    """Newton steps; where H is not positive definite, with the absolute values of its eigenvalues, of the diagonal
+    where LAPACK finds none (entries near the largest number)."""
     try:
         np.linalg.cholesky(H)
         return np.linalg.solve(H, gradient[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(H)
+        try:
+            values, vectors = np.linalg.eigh(H)
+        except np.linalg.LinAlgError:
+            return gradient / np.maximum(np.abs(np.diagonal(H, axis1=1, axis2=2)), 1e-2)
         along = np.einsum("kij,ki->kj", vectors, gradient) / np.maximum(np.abs(values), 1e-2)
         return np.einsum("kij,kj->ki", vectors, along)
 

@@ -17,6 +17,7 @@ inline constexpr int most_rounds = 3;          // of scans along every random ef
 inline constexpr double least_gain = 1e-6;     // of f, for an effect to move with the others held
 inline constexpr double same_mode = 1e-8;      // squared distance between modes, relative to 1 + v'v
 inline constexpr double worth_a_search = 3.0;  // how far below the best a trial may be before its Newton steps
+inline constexpr double leaves_peak = 1.5;     // of eta, by one unit of v: off a row's peak, onto the level beside it
 
 class ModeScan {
  public:

@@ -20,6 +20,7 @@ constexpr double most_trial_rows = 20000.0;   // rows x random effects up to whi
 constexpr double few_digits = 0.05;           // Newton decrement of the last step to where another climb starts
 constexpr double surely_same = 1e-4;          // squared distance to a mode that a step leads to, relative to 1 + v'v
 constexpr double least_pull = 0.02;           // Newton decrement of a part of a mixture that is tried
+constexpr double to_sides[] = {-1.2, -0.4, 0.4, 1.2};  // of a level's effect, what is nested in it following
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -76,7 +77,8 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
     return climb(modes, sums, f) && keep_best(f, modes, sums);
   };
   const bool thorough = model_.n_rows() <= thorough_rows;
-  const bool scans = model_.family().far_modes();
+  const bool leaves_peaks = model_.family().levels_off() && tries_one_by_one() && moves_far();
+  const bool scans = model_.family().far_modes() || leaves_peaks;
   auto settle_all = [&](bool forwards) {
     for (int round = 0; round < (thorough ? most_rounds : 1); ++round)
       if (!settle(modes, forwards ? 0 : n_factors - 1, forwards ? 1 : -1)) break;
@@ -102,7 +104,7 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
   for (int round = 0; scans && round < most_rounds; ++round) {
     modes = s.best_v;
     if (settle(modes, 0, 1) && search()) continue;
-    const bool by_levels = try_levels(modes, sums);
+    const bool by_levels = try_levels(modes, sums, leaves_peaks);
     const bool by_parts = try_parts(modes, sums);
     if (!by_levels && !by_parts) break;
   }
@@ -111,17 +113,52 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
   return true;
 }
 
+/// Whether one unit of some random effect takes rows off their peaks.
+bool JointObjective::moves_far() const {
+  std::vector<double>& move = several_->slope;
+  for (const auto& factor : model_.factors())
+    for (int a = 0; a < factor.q; ++a) {
+      set_slopes(factor, a);
+      if (std::any_of(move.begin(), move.end(), [](double x) { return std::fabs(x) > leaves_peak; })) return true;
+    }
+  return false;
+}
+
+/// How much one unit of the a-th random effect moves each row.
+void JointObjective::set_slopes(const model::Factor& factor, int a) const {
+  std::vector<double>& slope = several_->slope;
+  std::fill(slope.begin(), slope.end(), 0.0);
+  for (const auto& panel : model_.panels())
+    for (int b = 0; b < factor.q; ++b)
+      numeric::add_multiple(panel.n_rows, lambda_(factor.first + b, factor.first + a),
+                            model_.random_column(panel, factor.first + b), slope.data() + panel.first_row);
+}
+
 /// Whether levels, and rows, are tried one by one.
 bool JointObjective::tries_one_by_one() const {
   return static_cast<double>(model_.n_modes()) * static_cast<double>(model_.n_rows()) <= most_trial_rows;
 }
 
-/// Tries each level at its other peaks, everything else following. True when that led to something better.
-bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
+/// Tries each level at its other peaks, everything else following. True when that led to something better. With the
+/// other effects held a level may have no other peak where, taken along, those that are nested in it have one: where
+/// rows leave their peaks it is tried on either side as well.
+bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums, bool on_both_sides) {
   Several& s = *several_;
   if (!tries_one_by_one()) return false;
   const int n_factors = static_cast<int>(model_.factors().size());
+  int most_levels = 0;
+  for (const auto& factor : model_.factors()) most_levels = std::max(most_levels, factor.n_levels);
   bool better = false;
+  auto try_at = [&](int factor, std::size_t place, double effect, const std::vector<char>* near) {
+    if (std::isnan(effect) || std::fabs(effect - s.best_v[place]) < 1e-3) return;
+    modes = s.best_v;
+    modes[place] = effect;
+    settle(modes, (factor + 1) % n_factors, 1, near);
+    const double f = penalized(evaluate_rows(family::Order::step, modes), modes);
+    double found = 0.0;
+    if (f > s.best_f - worth_a_search && climb(modes, sums, found, Aim::another))
+      better |= keep_best(found, modes, sums);
+  };
   for (int factor = 0; factor < n_factors; ++factor) {
     const auto& own = model_.factors()[at(factor)];
     for (int a = 0; a < own.q; ++a) {
@@ -130,19 +167,16 @@ bool JointObjective::try_levels(std::vector<double>& modes, Sums& sums) {
       s.peaks.clear();
       for (int level = 0; level < own.n_levels; ++level)
         for (int r = 0; r < ModeScan::most_peaks; ++r) s.peaks.push_back(s.scan.peak(level, r));
-      for (int level = 0; level < own.n_levels; ++level)
-        for (int r = 0; r < ModeScan::most_peaks; ++r) {
-          const double peak = s.peaks[at(level * ModeScan::most_peaks + r)];
-          const auto place = at(own.offset + std::int64_t{level} * own.q + a);
-          if (std::isnan(peak) || std::fabs(peak - s.best_v[place]) < 1e-3) continue;
-          modes = s.best_v;
-          modes[place] = peak;
-          settle(modes, (factor + 1) % n_factors, 1);
-          const double f = penalized(evaluate_rows(family::Order::step, modes), modes);
-          double found = 0.0;
-          if (f > s.best_f - worth_a_search && climb(modes, sums, found, Aim::another))
-            better |= keep_best(found, modes, sums);
-        }
+      for (int level = 0; level < own.n_levels; ++level) {
+        const auto place = at(own.offset + std::int64_t{level} * own.q + a);
+        for (int r = 0; r < ModeScan::most_peaks; ++r)
+          try_at(factor, place, s.peaks[at(level * ModeScan::most_peaks + r)], nullptr);
+        if (!on_both_sides || own.n_levels == most_levels) continue;
+        set_levels(factor);
+        s.near.assign(s.level.size(), 0);
+        for (std::size_t j = 0; j < s.near.size(); ++j) s.near[j] = s.level[j] == level;
+        for (const double move : to_sides) try_at(factor, place, s.best_v[place] + move, &s.near);
+      }
     }
   }
   return better;
@@ -277,15 +311,16 @@ bool JointObjective::keep_best(double f, const std::vector<double>& modes, Sums&
 }
 
 /// Moves the random effects of one factor after the other, from `first` on and round, to the largest value of f with
-/// everything else held: levels of one factor share no rows, so all of them can move at once. True when one has moved.
-bool JointObjective::settle(std::vector<double>& modes, int first, int step) {
+/// everything else held: levels of one factor share no rows, so all of them can move at once. With `near` only levels
+/// that have one of these rows do. True when one has moved.
+bool JointObjective::settle(std::vector<double>& modes, int first, int step, const std::vector<char>* near) {
   Several& s = *several_;
   const int n_factors = static_cast<int>(model_.factors().size());
   bool moved = false;
   for (int k = 0, factor = first; k < n_factors; ++k, factor = (factor + step + n_factors) % n_factors) {
     const auto& own = model_.factors()[at(factor)];
     for (int a = 0; a < own.q; ++a) {
-      const ModeScan::Line line = scan_along(factor, a, modes);
+      const ModeScan::Line line = scan_along(factor, a, modes, near);
       s.scan.climb(model_.family(), line);
       for (int i = 0; i < own.n_levels; ++i) {
         if (!(s.scan.gain(i) > least_gain)) continue;
@@ -305,17 +340,18 @@ void JointObjective::set_levels(int factor) {
 }
 
 /// The peaks of f along one random effect of all levels of a factor.
-ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<double>& modes) {
+ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<double>& modes,
+                                          const std::vector<char>* near) {
   Several& s = *several_;
   const auto& own = model_.factors()[at(factor)];
   evaluate_rows(family::Order::step, modes);
-  std::fill(s.slope.begin(), s.slope.end(), 0.0);
-  for (const auto& panel : model_.panels()) {
-    for (int b = 0; b < own.q; ++b)
-      numeric::add_multiple(panel.n_rows, lambda_(own.first + b, own.first + a),
-                            model_.random_column(panel, own.first + b), s.slope.data() + panel.first_row);
-  }
+  set_slopes(own, a);
   set_levels(factor);
+  if (near) {
+    s.skip.assign(at(own.n_levels), 1);
+    for (std::size_t j = 0; j < near->size(); ++j)
+      if ((*near)[j]) s.skip[at(s.level[j])] = 0;
+  }
   for (int i = 0; i < own.n_levels; ++i) s.effect[at(i)] = modes[at(own.offset + std::int64_t{i} * own.q + a)];
   const ModeScan::Line line{static_cast<int>(model_.n_rows()),
                             own.n_levels,
@@ -323,7 +359,8 @@ ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<d
                             s.slope.data(),
                             data_,
                             s.level.data(),
-                            s.effect.data()};
+                            s.effect.data(),
+                            near ? s.skip.data() : nullptr};
   s.scan.run(model_.family(), line);
   return line;
 }

@@ -42,6 +42,7 @@ class JointObjective final : public Objective {
     ModeScan scan;
     std::vector<double> slope, effect, peaks;
     std::vector<int> level;
+    std::vector<char> near, skip;                   ///< rows of one level; levels that have none of them
     std::vector<double> sign;                       ///< of the rows' eta
     std::vector<std::vector<double>> turned;        ///< modes at which all signs have been changed
     std::vector<double> part_phi[family::max_phi];  ///< the family's parameters with one part alone in some rows
@@ -61,6 +62,8 @@ class JointObjective final : public Objective {
   bool climb(std::vector<double>& modes, Sums& sums, double& f, Aim aim = Aim::mode);
   bool find_largest(std::vector<double>& modes, Sums& sums);
   bool is_concave();
+  bool moves_far() const;
+  void set_slopes(const model::Factor& factor, int a) const;
   bool enter_domain(std::vector<double>& modes);
   double newton_step(double share);
   double factor_uphill(bool& concave);
@@ -68,7 +71,7 @@ class JointObjective final : public Objective {
   bool from_responses(std::vector<double>& modes);
   bool to_part(int k, std::vector<double>& modes, Sums& sums);
   bool keep_best(double f, const std::vector<double>& modes, Sums& sums);
-  bool try_levels(std::vector<double>& modes, Sums& sums);
+  bool try_levels(std::vector<double>& modes, Sums& sums, bool on_both_sides);
   bool tries_one_by_one() const;
   bool try_parts(std::vector<double>& modes, Sums& sums);
   std::vector<double> pulls_to(const family::Phi& part, int n_levels);
@@ -78,8 +81,9 @@ class JointObjective final : public Objective {
   void turn_rows(const std::vector<double>& own, std::vector<double>& modes, const std::function<void()>& climb_on);
   std::vector<double> moves_across(const std::vector<double>& modes);
   void set_levels(int factor);
-  bool settle(std::vector<double>& modes, int first, int step);
-  ModeScan::Line scan_along(int factor, int a, const std::vector<double>& modes);
+  bool settle(std::vector<double>& modes, int first, int step, const std::vector<char>* near = nullptr);
+  ModeScan::Line scan_along(int factor, int a, const std::vector<double>& modes,
+                            const std::vector<char>* near = nullptr);
   double evaluate_rows(family::Order order, const std::vector<double>& modes);
   void set_weights(bool observed);
   void penalized_gradient(const std::vector<double>& modes);

@@ -8,7 +8,6 @@ namespace multilevel::likelihood {
 
 namespace {
 
-constexpr double away = 1.5;        // where searches begin beside zero, one random effect at a time
 constexpr double tolerance = 1e-4;  // of a level's decrement: what is better is climbed from with all levels
 constexpr double least_gain = 1e-6;
 constexpr double same_mode = 1e-3;  // squared distance, relative to 1 + v'v
@@ -107,11 +106,9 @@ int PredictorDensities::move_levels(int factor, const Eigen::MatrixXd& lambda, s
     const double start = search.value(from);
     double most = start;
     bool elsewhere = false;
-    for (int a = 0; a < q; ++a) {
-      if (lambda.col(a).isZero(0.0)) continue;  // it reaches no row
-      for (const double side : {away, -away}) {
-        v.setZero();
-        v[a] = side;
+    for (int a = 0; a < q; ++a)
+      for (const LevelRows::Vector& beside : search.starts_beside(from, a)) {
+        v = beside;
         const double f = search.climb(v, tolerance, steps, &from);
         if (!std::isfinite(f) || (v - from).squaredNorm() <= same_mode * (1.0 + from.squaredNorm())) continue;
         elsewhere = true;
@@ -119,7 +116,6 @@ int PredictorDensities::move_levels(int factor, const Eigen::MatrixXd& lambda, s
         most = f;
         best = v;
       }
-    }
     several += elsewhere;
     if (most == start) continue;
     here = best;

@@ -1,5 +1,6 @@
 #include "likelihood/nested/modes.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -107,6 +108,7 @@ int NestedModes::find_largest(const Place& place, NestedEffects& v, Sums& sums) 
   Several& s = *several_;
   const NestedRows& rows = place.rows;
   const int m = rows.n_clusters;
+  const bool scans = place.family.far_modes() || (place.family.levels_off() && leaves_peaks(place));
   s.best.inner.fill({0, rows.n_units}, 0.0);
   s.best.outer.fill({0, m}, 0.0);
   for (int c = 0; c < m; ++c) {
@@ -120,12 +122,12 @@ int NestedModes::find_largest(const Place& place, NestedEffects& v, Sums& sums) 
     v.inner.fill({0, rows.n_units}, 0.0);
     v.outer.fill({0, m}, 0.0);
     if (side != 0.0) from_responses(place, side, {0, m}, v);
-    if (place.family.far_modes()) settle(place, v);
+    if (scans) settle(place, v);
     std::fill(states_.begin(), states_.begin() + m, State{});
     climb(place, v, m, sums);
     keep_best(rows, v);
   }
-  for (int round = 0; place.family.far_modes() && round < most_rounds; ++round) {
+  for (int round = 0; scans && round < most_rounds; ++round) {
     bool better = false;
     for (int a = 0; a < rows.q_outer; ++a) better |= look_along_outer(a, place, v, sums);
     better |= look_along_inner(place, v, sums);
@@ -139,6 +141,29 @@ int NestedModes::find_largest(const Place& place, NestedEffects& v, Sums& sums) 
     if (!std::isfinite(s.best_f[static_cast<std::size_t>(c)])) failed = c;
   }
   return failed;
+}
+
+/// Whether one unit of some random effect takes rows off their peaks.
+bool NestedModes::leaves_peaks(const Place& place) {
+  const NestedRows& rows = place.rows;
+  auto moves_far = [&](const std::vector<const double*>& z, const OuterMatrix& lambda) {
+    for (int a = 0; a < static_cast<int>(lambda.cols()); ++a) {
+      set_slopes(rows, z, lambda, a);
+      const auto first = several_->slope.begin();
+      if (std::any_of(first, first + rows.n_rows, [](double x) { return std::fabs(x) > leaves_peak; })) return true;
+    }
+    return false;
+  };
+  return moves_far(rows.z_inner, place.lambda_inner) || moves_far(rows.z_outer, place.lambda_outer);
+}
+
+/// How much one unit of the a-th of a level's random effects moves each row.
+void NestedModes::set_slopes(const NestedRows& rows, const std::vector<const double*>& z, const OuterMatrix& lambda,
+                             int a) {
+  std::vector<double>& slope = several_->slope;
+  std::fill(slope.begin(), slope.begin() + rows.n_rows, 0.0);
+  for (int b = 0; b < static_cast<int>(lambda.cols()); ++b)
+    numeric::add_multiple(rows.n_rows, lambda(b, a), z[static_cast<std::size_t>(b)], slope.data());
 }
 
 /// Moves v so that rows outside the domain come nearer to what their responses make of eta. False where v cannot.
@@ -233,10 +258,7 @@ bool NestedModes::settle(const Place& place, NestedEffects& v) {
   bool moved = false;
   for (int a = 0; a < rows.q_inner; ++a) {
     linear_predictor(rows, place.arrays, place.lambda_inner, place.lambda_outer, v, 0, rows.n_clusters);
-    std::fill(s.slope.begin(), s.slope.begin() + rows.n_rows, 0.0);
-    for (int b = 0; b < rows.q_inner; ++b)
-      numeric::add_multiple(rows.n_rows, place.lambda_inner(b, a), rows.z_inner[static_cast<std::size_t>(b)],
-                            s.slope.data());
+    set_slopes(rows, rows.z_inner, place.lambda_inner, a);
     const ModeScan::Line line{rows.n_rows, rows.n_units,   place.arrays.eta, s.slope.data(),
                               rows.data,   rows.unit_of(), v.inner.at(a)};
     s.scan.run(place.family, line);
@@ -265,10 +287,7 @@ bool NestedModes::look_along_outer(int a, const Place& place, NestedEffects& v, 
   Several& s = *several_;
   const NestedRows& rows = place.rows;
   linear_predictor(rows, place.arrays, place.lambda_inner, place.lambda_outer, s.best, 0, rows.n_clusters);
-  std::fill(s.slope.begin(), s.slope.begin() + rows.n_rows, 0.0);
-  for (int b = 0; b < rows.q_outer; ++b)
-    numeric::add_multiple(rows.n_rows, place.lambda_outer(b, a), rows.z_outer[static_cast<std::size_t>(b)],
-                          s.slope.data());
+  set_slopes(rows, rows.z_outer, place.lambda_outer, a);
   std::copy_n(s.best.outer.at(a), rows.n_clusters, s.outer.data());
   const ModeScan::Line line{rows.n_rows, rows.n_clusters,  place.arrays.eta, s.slope.data(),
                             rows.data,   s.cluster.data(), s.outer.data()};

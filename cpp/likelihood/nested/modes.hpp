@@ -78,6 +78,8 @@ class NestedModes {
 
   void climb(const Place& place, NestedEffects& v, int active, Sums& sums);
   int find_largest(const Place& place, NestedEffects& v, Sums& sums);
+  bool leaves_peaks(const Place& place);
+  void set_slopes(const NestedRows& rows, const std::vector<const double*>& z, const OuterMatrix& lambda, int a);
   bool enter_domain(const Place& place, int cluster, NestedEffects& v);
   void from_responses(const Place& place, double side, Range clusters, NestedEffects& v);
   bool keep_best(const NestedRows& rows, const NestedEffects& v);

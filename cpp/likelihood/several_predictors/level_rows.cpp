@@ -15,8 +15,13 @@ namespace {
 constexpr int most_newton_steps = 100;
 constexpr int most_halvings = 50;
 constexpr int most_shifts = 60;
-constexpr double least_shift = 1e-3;  // of a curvature that is not positive, relative to its largest entry
-constexpr double arriving = 1e-6;     // squared distance from a known mode, relative to 1 + v'v
+constexpr double least_shift = 1e-3;     // of a curvature that is not positive, relative to its largest entry
+constexpr double arriving = 1e-6;        // squared distance from a known mode, relative to 1 + v'v
+constexpr double away = 1.5;             // where searches begin beside zero, one random effect at a time
+constexpr double far_move = 2.0;         // of a predictor, by one unit of v: a mode may lie between zero and `away`
+constexpr double grid_move = 1.5;        // of a predictor, from one point of a grid to the next
+constexpr double reach = 3.0;            // of a grid, to either side of zero
+constexpr double most_to_a_side = 20.0;  // points of a grid
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -25,6 +30,7 @@ LevelRows::LevelRows(const model::Model& model, std::vector<int> main_of, int mo
     : tables_(model, most_rows), main_of_(std::move(main_of)), z_(main_of_.size()) {
   at_.assign(tables_.main().size(), std::vector<double>(static_cast<std::size_t>(most_rows) + 8));
   for (auto& own : at_) at_pointers_.push_back(own.data());
+  starts_.reserve(3 + 2 * static_cast<std::size_t>(most_to_a_side));
 }
 
 void LevelRows::take(int n, const std::vector<const double*>& fixed, const std::vector<const double*>& z,
@@ -69,6 +75,50 @@ LevelRows::Matrix LevelRows::products() const {
       B(c, d) = B(d, c) = -numeric::dot(n_, z(c), z(d), tables_.second(s, t));
     }
   return B;
+}
+
+const std::vector<LevelRows::Vector>& LevelRows::starts_beside(const Vector& mode, int axis) {
+  starts_.clear();
+  if (lambda_.col(axis).isZero(0.0)) return starts_;  // it reaches no row
+  for (const double side : {away, -away}) {
+    starts_.emplace_back(Vector::Zero(q()));
+    starts_.back()[axis] = side;
+  }
+  const double move = farthest_move(axis);
+  if (!(move > far_move)) return starts_;
+  const int points = 1 + 2 * static_cast<int>(std::min(most_to_a_side, std::ceil(reach * move / grid_move)));
+  const double between = 2.0 * reach / (points - 1);
+  Vector v = mode;
+  double before = minus_infinity, here = minus_infinity;
+  for (int k = 0; k <= points; ++k) {
+    double next = minus_infinity;
+    if (k < points) {
+      v[axis] = k * between - reach;
+      place(v);
+      next = value(v);
+    }
+    const double at = (k - 1) * between - reach;
+    if (here > before && !(next > here) && std::fabs(at - mode[axis]) > between) {
+      starts_.push_back(mode);
+      starts_.back()[axis] = at;
+    }
+    before = here;
+    here = next;
+  }
+  return starts_;
+}
+
+/// How far one unit of v along an axis moves a predictor of some row.
+double LevelRows::farthest_move(int axis) const {
+  double farthest = 0.0;
+  for (int main = 0; main < n_main(); ++main)
+    for (int j = 0; j < n_; ++j) {
+      double move = 0.0;
+      for (int c = 0; c < q(); ++c)
+        if (main_of(c) == main) move += lambda_(c, axis) * z(c)[j];
+      farthest = std::max(farthest, std::fabs(move));
+    }
+  return farthest;
 }
 
 double LevelRows::climb(Vector& v, double tolerance, long& newton_steps, const Vector* known) {

@@ -46,8 +46,13 @@ class LevelRows {
   /// below `tolerance`. Where it comes close to a mode that is `known` it ends there, with the f it has got to.
   double climb(Vector& v, double tolerance, long& newton_steps, const Vector* known = nullptr);
 
+  /// Where searches for another mode than this begin, along one axis: on either side of zero, and, where a unit of v
+  /// moves rows far, at the peaks of f on a grid through the mode.
+  const std::vector<Vector>& starts_beside(const Vector& mode, int axis);
+
  private:
   void set_variables(const Vector& v);
+  double farthest_move(int axis) const;
 
   Tables tables_;
   std::vector<int> main_of_;
@@ -57,6 +62,7 @@ class LevelRows {
   std::vector<const double*> fixed_, z_;
   std::vector<std::vector<double>> at_;
   std::vector<double*> at_pointers_;
+  std::vector<Vector> starts_;
 };
 
 }  // namespace multilevel::likelihood

@@ -11,7 +11,6 @@ namespace multilevel::likelihood {
 namespace {
 
 constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen
-constexpr double away = 1.5;              // where searches begin beside zero, one random effect at a time
 constexpr double same_mode = 1e-8;        // squared distance, relative to 1 + v'v
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
@@ -29,11 +28,9 @@ bool SeveralLikelihood::find_mode(double* modes, bool stay, Sums& sums) {
   double best = rows_.climb(v, mode_tolerance, sums.newton_steps);
   Vector best_v = v;
   bool elsewhere = false;
-  for (int a = 0; a < q_; ++a) {
-    if (lambda_.col(a).isZero(0.0)) continue;  // it reaches no row
-    for (const double side : {away, -away}) {
-      v.setZero();
-      v[a] = side;
+  for (int a = 0; a < q_; ++a)
+    for (const Vector& start : rows_.starts_beside(best_v, a)) {
+      v = start;
       const double f = rows_.climb(v, mode_tolerance, sums.newton_steps, std::isfinite(best) ? &best_v : nullptr);
       if (!std::isfinite(f) || (v - best_v).squaredNorm() <= same_mode * (1.0 + best_v.squaredNorm())) continue;
       elsewhere |= std::isfinite(best);
@@ -41,7 +38,6 @@ bool SeveralLikelihood::find_mode(double* modes, bool stay, Sums& sums) {
       best = f;
       best_v = v;
     }
-  }
   sums.several_modes += elsewhere;
   found = best_v;
   return std::isfinite(best);
