@@ -165,8 +165,27 @@ def test_a_better_optimum_that_more_nodes_do_not_have(
     for better_with_more in (True, False):
         monkeypatch.setattr(invariance, "survives", lambda *_, answer=better_with_more: answer)
         outcome = Outcome(0, made.recipe.kind)
-        invariance._compare(made, getattr(invariance, change), results, other, outcome)
+        invariance._compare(made, getattr(invariance, change), results, other, checks.plain_of(made, results), outcome)
         assert outcome.labels() == {"SILENT WRONG" if better_with_more else label}
+
+
+def test_a_better_optimum_of_an_approximation_alone() -> None:
+    """An effect for each row, known as a range: by Laplace's approximation 100 higher, by the likelihood 140 lower."""
+    made = design(744000600)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ml.MixedModel(**made.arguments())
+        results = model.fit(**made.options())
+        start = np.concatenate([[3.6], np.full(10, 2.2), [0.0, -2.2]])
+        better = model.fit(**made.options(), start=start)
+    plain = checks.plain_of(made, results)
+    value, error = plain.sampled(results.fit.psi)
+    assert results.converged
+    assert abs(value - results.llf) < 0.1
+    assert error < 0.01
+    assert better.llf > results.llf + 90
+    assert restarts.falls(plain, results.fit.psi, better.fit.psi)
+    assert not restarts.falls(plain, better.fit.psi, results.fit.psi)
 
 
 def test_a_lower_maximum_is_silent_unless_the_fit_tells_of_several(healthy: tuple) -> None:
@@ -263,9 +282,9 @@ def test_modes_on_narrow_ridges(seed: int) -> None:
     assert results.llf == pytest.approx(value, abs=1e-4)
 
 
-# The last one's rows have an information of 1e9 on the linear predictor, whose last digit moves the gradient: the error
-# was 1.3 %.
-@pytest.mark.parametrize("seed", [97001521, 706000032])
+# Two have rows with an information of 1e9 and 6e5 on the linear predictor, whose last digit moves the gradient: errors
+# were 1.3 % and .2 %. The last but one has nearly confounded parameters, where short steps neglect too much: 1.1 %.
+@pytest.mark.parametrize("seed", [97001521, 706000032, 743000426, 743000880])
 def test_standard_errors_where_a_variance_is_large_and_data_are_few(seed: int) -> None:
     """Their Hessian is made of differences, as good as the modes on either side are."""
     outcome = checks.check_seed(seed, checks.Effort(thorough=0.0, hessians=1.0))

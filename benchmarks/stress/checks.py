@@ -117,7 +117,7 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Eff
             check_scipy(made, model, results, plain, outcome, rng)
         if otherwise:
             outcome.done.append("invariances")
-            check_invariance(made, results, outcome, rng)
+            check_invariance(made, results, plain, outcome, rng)
         if afterwards:
             check_after(made, results, plain, outcome, rng)
 
@@ -299,8 +299,6 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
     gain, step = curvature.gain()
     if gain > GAP_LIMIT:
         base = plain.loglik(fit.psi)
-        # What it gains must be more than its rounding, and than what it and the fit already differ by.
-        least = max(GAP_LIMIT, ROUNDED * abs(fit.loglik), abs(base - fit.loglik))
         if not abs(base - fit.loglik) <= 1e-6 * max(1.0, abs(base)):  # it was right when the modes were near
             outcome.add("plain modes lost", f"{base:.9g} for {fit.loglik:.9g}")
             return
@@ -308,7 +306,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
             moved = fit.psi.copy()
             moved[free] += scale * step
             better = plain.loglik(moved) - base
-            if better > least:
+            if better > _least(results, base):
                 outcome.gap = max(outcome.gap, better)
                 outcome.add("SILENT WRONG", f"not a maximum: a Newton step gains {better:.3g}")
                 return
@@ -333,7 +331,7 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
             moved = fit.psi.copy()
             moved[place] = at
             better = _gain(plain, moved, base)
-            if better > GAP_LIMIT:
+            if better > _least(results, base):
                 outcome.gap = max(outcome.gap, better)
                 text = f"{fit.parameter_names[place]} said to be at its limit: at {at} there is {better:.3g} more"
                 outcome.add("SILENT WRONG", text)
@@ -353,11 +351,16 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
             moved = fit.psi.copy()
             moved[k] += step * own
             better = _gain(plain, moved, base)
-            if better > GAP_LIMIT:
+            if better > _least(results, base):
                 outcome.gap = max(outcome.gap, better)
                 text = f"{fit.parameter_names[k]} said to be at its edge: a step of {step * own:.3g} gains {better:.3g}"
                 outcome.add("SILENT WRONG", text)
                 return
+
+
+def _least(results: Any, base: float) -> float:
+    """What a gain must be more than: rounding, and what the plain value and the fit already differ by."""
+    return max(GAP_LIMIT, ROUNDED * abs(results.fit.loglik), abs(base - results.fit.loglik))
 
 
 def _gain(plain: Plain, psi: Array, base: float) -> float:

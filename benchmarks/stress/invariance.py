@@ -12,12 +12,13 @@ import multilevel as ml
 
 from .designs import Design
 from .outcome import Outcome
+from .plain import Plain
 from .restarts import lower_label, survives, warned
 
 LIMIT = 1e-5
 
 
-def check_invariance(made: Design, results: Any, outcome: Outcome, rng: np.random.Generator) -> None:
+def check_invariance(made: Design, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator) -> None:
     """Threads, and one of: the order of rows, names of levels, the order of terms, shift and scale of a predictor."""
     options = made.options()
     if made.recipe.points == "auto":  # which starts from other points
@@ -37,16 +38,18 @@ def check_invariance(made: Design, results: Any, outcome: Outcome, rng: np.rando
         except (ml.DataError, ml.FormulaError) as error:
             outcome.add("NOT INVARIANT", f"{changes[k].__name__}: refused, {error}")
             continue
-        _compare(made, changes[k], results, fit, outcome)
+        _compare(made, changes[k], results, fit, plain, outcome)
 
 
-def _compare(made: Design, change: Callable[..., Any], results: Any, other: Any, outcome: Outcome) -> None:
+def _compare(
+    made: Design, change: Callable[..., Any], results: Any, other: Any, plain: Plain, outcome: Outcome
+) -> None:
     gap, how = other.llf - results.llf, change.__name__
     if results.converged and other.converged and abs(gap) > max(LIMIT, 1e-9 * abs(results.llf)):
         worse, better = (results, other) if gap > 0 else (other, results)
         text = f"{how}: llf {results.llf:.9g} and {other.llf:.9g}, {'this' if gap > 0 else 'the other'} is worse"
         same_parameters = change in (rows, names)
-        if warned(worse) or (same_parameters and not survives(made, results.model, worse, better)):
+        if warned(worse) or (same_parameters and not survives(made, results.model, worse, better, plain)):
             outcome.add("other optimum of a coarse rule", text)
             return
         outcome.gap = max(outcome.gap, abs(gap))

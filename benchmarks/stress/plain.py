@@ -9,7 +9,7 @@ from .linear import Linear
 from .modes import Clusters, starts
 from .parts import density_of
 from .problem import Array, Problem
-from .quadrature import nested_integral, simple_integral
+from .quadrature import draws, nested_integral, rule, simple_integral
 from .structures import roots, split
 
 REDUCED = (5, 6, 7)  # points, of which in three dimensions some products are left out
@@ -94,12 +94,25 @@ class Plain:
             diagonal = np.diagonal(lower, axis1=1, axis2=2)
             return float(f.sum() - np.log(diagonal).sum())
         if self.single:
-            return simple_integral(clusters, v, lower, problem.points)
+            return simple_integral(clusters, v, lower, rule(problem.points, clusters.q))
         assert self.outer is not None
         try:
             return nested_integral(problem, clusters, v[0], H[0], self.outer, [self.width(0), self.width(1)])
         except np.linalg.LinAlgError:  # what is left of H for the outer effects, to rounding
             return -np.inf
+
+    def sampled(self, psi: Array, count: int = 2000, repeats: int = 4) -> tuple[float, float]:
+        """The log-likelihood whatever the number of random effects, by importance sampling, and its standard error."""
+        if not self.single or not np.isfinite(self.loglik(psi)):
+            return np.nan, np.inf
+        assert self.given is not None
+        beta, _, phi = split(self.problem, psi)
+        clusters = self.clusters(psi, density_of(self.problem, phi), self.problem.offset + self.problem.X @ beta)
+        lower = np.linalg.cholesky(clusters.derivatives(self.given)[1])
+        values = [
+            simple_integral(clusters, self.given, lower, draws(count, clusters.q, seed)) for seed in range(repeats)
+        ]
+        return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(repeats))
 
     def clusters(self, psi: Array, density: Density, fixed: Array) -> Clusters:
         """One cluster per level of a single factor; all together with several, or where levels differ within a set."""

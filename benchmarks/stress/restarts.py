@@ -218,7 +218,7 @@ def compare(made: Design, model: Any, results: Any, best: Any, plain: Plain, out
         outcome.add("better only by its own count", f"{how}: {gap:.3g}, by the plain values {real:.3g}")
         return
     text = f"{results.llf:.9g} certified, {how} {best.llf:.9g}: theta {results.fit.psi}, better {best.fit.psi}"
-    if survives(made, model, results, best):
+    if survives(made, model, results, best, plain):
         outcome.gap = max(outcome.gap, real)
         outcome.add(lower_label(results), text)
     else:
@@ -236,11 +236,12 @@ def lower_label(results: Any) -> str:
     return "WRONG BUT TOLD" if told else "SILENT WRONG"
 
 
-def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
+def survives(made: Design, model: Any, results: Any, best: Any, plain: Plain) -> bool:
     """Whether the better optimum is one with more points, too: many, where the fit itself warns that its are too few.
 
-    Where there cannot be more points it is taken for one, unless the fit warns; nor is it one of three random effects
-    and more, where both fits warn and nothing affordable is fine enough to compare them.
+    Where there cannot be more points it is taken for one, unless the fit warns or importance sampling says otherwise;
+    nor is it one of three random effects and more, where both fits warn and nothing affordable is fine enough to
+    compare them.
     """
     if results.fit.is_linear or not results.model.random_terms:
         return True
@@ -258,7 +259,7 @@ def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
         except ValueError:
             continue
     else:
-        return not doubtful
+        return not doubtful and not falls(plain, results.fit.psi, best.fit.psi)
     if two.llf > one.llf + GAP_LIMIT:
         return True
     if abs(two.llf - one.llf) > GAP_LIMIT:
@@ -267,6 +268,12 @@ def survives(made: Design, model: Any, results: Any, best: Any) -> bool:
     scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
     distance = [np.linalg.norm((np.abs(r.fit.psi) - np.abs(one.fit.psi)) / scale) for r in (results, best)]
     return bool(distance[1] < distance[0])
+
+
+def falls(plain: Plain, psi: Array, better: Array) -> bool:
+    """Whether what looks better by Laplace's approximation is worse by the likelihood itself, as draws tell it."""
+    (one, own), (two, other) = plain.sampled(psi), plain.sampled(better)
+    return bool(two + 5 * other < one - 5 * own)
 
 
 def _until(end: float) -> Callable[..., None]:

@@ -56,9 +56,10 @@ class Objective {
   /// The Hessian at a point that has been evaluated: central differences of the exact gradient. `sums` is of that
   /// point, its hessian is replaced. False when a neighbouring point cannot be evaluated.
   virtual bool differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums);
-  /// The same, over longer steps for parameters whose differences show rounding: where linear predictors have so much
-  /// information that their last digit moves the gradient.
-  bool differentiate_carefully(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums);
+  /// The same, taken again where steps along single parameters do not tell the standard errors of those that are
+  /// `free`.
+  bool differentiate_carefully(const Eigen::VectorXd& psi, const std::vector<double>& modes,
+                               const std::vector<bool>& free, Sums& sums);
   /// Whether they give the same numbers at a point whatever led there, to the last bit.
   virtual bool same_differences() const { return false; }
 
@@ -84,9 +85,6 @@ class Objective {
   void check_interrupt() const {
     if (monitor_.keep_going && !monitor_.keep_going()) throw Interrupted{};
   }
-
-  /// The Hessian by steps that are so much longer than usual, and the errors of its entries.
-  bool take_differences(const Eigen::VectorXd& psi, const std::vector<double>& modes, double wider, Sums& sums);
 
   const model::Model& model_;
   model::Layout layout_;

@@ -71,21 +71,21 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   std::fill(optimum.modes.begin(), optimum.modes.end(), 0.0);
   double* covariance = optimum.mode_covariance.empty() ? nullptr : optimum.mode_covariance.data();
   if (!objective.evaluate(optimum.psi, optimum.modes, sums, covariance)) return Finding::unmeasured;
+  if (objective.n_theta() + objective.n_phi() > 0)
+    free = free_parameters(objective, optimum.psi);
+  else
+    free.assign(static_cast<std::size_t>(optimum.psi.size()), true);
   if (!objective.has_exact_hessian()) {
     const bool known = optimum.differentiated.size() == optimum.psi.size() && optimum.differentiated == optimum.psi;
     if (known && objective.same_differences())
       sums.hessian = optimum.sums.hessian;
-    else if (!objective.differentiate_carefully(optimum.psi, optimum.modes, sums))
+    else if (!objective.differentiate_carefully(optimum.psi, optimum.modes, free, sums))
       return Finding::unmeasured;
     optimum.differentiated = optimum.psi;
   }
   if (!sums.hessian.allFinite()) return Finding::unmeasured;
   const double fall = optimum.sums.value - sums.value;  // the search saw more than there is
   optimum.sums = sums;
-  if (objective.n_theta() + objective.n_phi() > 0)
-    free = free_parameters(objective, optimum.psi);
-  else
-    free.assign(static_cast<std::size_t>(optimum.psi.size()), true);
   Eigen::VectorXd gradient = sums.gradient;
   for (std::size_t i = 0; i < free.size(); ++i)
     if (!free[i]) gradient[static_cast<Eigen::Index>(i)] = 0.0;
