@@ -42,6 +42,7 @@ ContributionRecord contributions(const model::Model& model, const double* y, con
   std::vector<double> mode_covariance(parts.with_moments ? static_cast<std::size_t>(model.n_mode_covariances()) : 0);
   likelihood::Sums sums;
   ContributionRecord record;
+  const likelihood::AtLeisure leisure(*objective);
   record.good = objective->evaluate(inside, modes, sums, parts.with_moments ? mode_covariance.data() : nullptr);
   if (!record.good) return record;
 

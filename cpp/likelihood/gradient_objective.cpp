@@ -47,6 +47,7 @@ bool GradientObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>
         Sums& part = partial_[static_cast<std::size_t>(c)];
         part.start(P, n_entries, wanted);
         part.contributions = contributions_;
+        part.at_leisure = at_leisure_;
         const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];
         for (int i = chunk.first_panel; i < chunk.last_panel && part.failed_cluster < 0; ++i)
           likelihood->add(model_.panels()[static_cast<std::size_t>(i)], at.data(), modes.data(), part, mode_covariance);

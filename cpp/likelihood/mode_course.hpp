@@ -9,6 +9,7 @@
 namespace multilevel::likelihood {
 
 inline constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen
+inline constexpr double usual_lambda = 25.0;     // squared length of Lambda up to which that is enough
 inline constexpr int most_newton_steps = 200;
 inline constexpr int most_halvings = 60;
 inline constexpr int most_start_halvings = 8;  // of a start outside the domain
@@ -20,6 +21,12 @@ inline constexpr double first_share = 1e-4, least_share = 1e-300;
 inline constexpr double not_done = 2.0 * mode_tolerance;
 inline constexpr double far_out = 1e12;    // a decrement that only an exponential function has
 inline constexpr double still_far = 1e-8;  // and what is left of it after a step that such a function needs
+
+/// The decrement below which the last step is taken unseen. It moves v by its root at most, and a linear predictor by
+/// as much more as Lambda is long: where that is far a step that is short for v is none for the rows.
+inline double tolerance_of(double lambda_squared) {
+  return mode_tolerance / std::max(1.0, lambda_squared / usual_lambda);
+}
 
 class ModeCourse {
  public:
@@ -44,6 +51,11 @@ class ModeCourse {
     return Turn::step;
   }
   double shrinkage() { return ++halvings_ < most_start_halvings ? 0.5 : 0.0; }
+
+  /// Whether the step at hand may be the last one. Rounding may not let the decrement fall any further.
+  bool is_last(double decrement, double tolerance) const {
+    return decrement < tolerance || (decrement < mode_tolerance && !(decrement < decrement_));
+  }
 
   /// Takes a step of this decrement from where f is; returns by how much it is to be lengthened: where f falls off like
   /// an exponential function Newton's steps come nearer by a constant length each, and doubling them saves hundreds.

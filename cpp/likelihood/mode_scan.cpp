@@ -220,14 +220,12 @@ void ModeScan::list_peaks(int level) {
   for (int k = 0; k < n; ++k) {
     const Point& own = point[k];
     if (!std::isfinite(own.f) || !std::isfinite(own.slope)) continue;
-    // f rises towards a peak between this point and a neighbour, of which the higher point speaks.
+    // f rises towards a neighbour that is no higher: between the two it has a peak, whichever way the neighbour slopes.
     bool is_peak = false;
     if (own.slope > 0.0)
-      is_peak = k + 1 == n || point[k + 1].after_zero || !std::isfinite(point[k + 1].f) ||
-                (!(point[k + 1].slope > 0.0) && own.f >= point[k + 1].f);
+      is_peak = k + 1 == n || point[k + 1].after_zero || !(point[k + 1].f > own.f);
     else
-      is_peak = k == 0 || own.after_zero || !std::isfinite(point[k - 1].f) ||
-                (point[k - 1].slope > 0.0 && own.f > point[k - 1].f);
+      is_peak = k == 0 || own.after_zero || !(point[k - 1].f >= own.f);
     if (!is_peak) continue;
     double value = own.f + (own.information > 0.0 ? 0.5 * own.slope * own.slope / own.information : 0.0);
     double v = own.at;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "likelihood/sums.hpp"
@@ -63,6 +64,10 @@ class Objective {
   /// Whether they give the same numbers at a point whatever led there, to the last bit.
   virtual bool same_differences() const { return false; }
 
+  /// Evaluations look for larger conditional modes at leisure, or no longer do; returns whether they did. See
+  /// AtLeisure.
+  bool look_at_leisure(bool leisure) { return std::exchange(at_leisure_, leisure); }
+
   /// Evaluations write what each part of the data adds into this, too; null: they do not.
   void contribute_to(Contributions* contributions) { contributions_ = contributions; }
 
@@ -90,8 +95,26 @@ class Objective {
   model::Layout layout_;
   int n_beta_, n_theta_, n_phi_;
   const Monitor& monitor_;
+  bool at_leisure_ = false;
   Contributions* contributions_ = nullptr;
   int evaluations_ = 0;
+};
+
+/// For as long as it lives, evaluations look for larger conditional modes at leisure: those that are reported, and a
+/// search that is known to have missed some.
+class AtLeisure {
+ public:
+  explicit AtLeisure(Objective& objective, bool leisure = true)
+      : objective_(objective), before_(objective.look_at_leisure(leisure)) {}
+  ~AtLeisure() { objective_.look_at_leisure(before_); }
+  AtLeisure(const AtLeisure&) = delete;
+  AtLeisure& operator=(const AtLeisure&) = delete;
+  /// From here on.
+  void begin() { objective_.look_at_leisure(true); }
+
+ private:
+  Objective& objective_;
+  bool before_;
 };
 
 }  // namespace multilevel::likelihood

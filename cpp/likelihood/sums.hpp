@@ -22,7 +22,8 @@ struct Sums {
   Eigen::MatrixXd theta_information;  ///< Fisher information of theta in the working linear mixed model
   int failed_cluster = -1;            ///< a cluster whose conditional mode could not be found, or -1
   long newton_steps = 0;
-  long several_modes = 0;  ///< clusters where searches for the mode ended in different places; see mode_scan.hpp
+  long several_modes = 0;   ///< clusters where searches for the mode ended in different places; see mode_scan.hpp
+  bool at_leisure = false;  ///< asks clusters to look for larger modes at leisure (Objective)
   Contributions* contributions = nullptr;  ///< also gets what each part adds, if there is one
   double log_dispersion = 0.0;             ///< log of a residual standard deviation that the objective has profiled out
 

@@ -71,6 +71,7 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
   NewtonOptions own = options;
   own.reorder = false;
   std::vector<Iteration> trace = optimum.trace;
+  likelihood::AtLeisure leisure(objective, false);
   for (int round = 0;; ++round) {
     const bool converged = optimum.ending == Ending::converged;
     const bool polish =
@@ -79,7 +80,9 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     settle_rounding(objective, optimum, wanted);
     // Who allows no iteration asks for the verdict on a point that rounding may have kept from being better.
     const double tolerance = options.most_iterations > 0 ? options.gain_tolerance : rounding_gain;
+    const double seen = optimum.sums.value;
     const Finding finding = certify(objective, optimum, free, tolerance);
+    if (optimum.sums.value > seen + std::max(same_maximum, noise(optimum.sums))) leisure.begin();  // larger modes
     const bool settled = finding == Finding::certified || finding == Finding::runs_off;
     if (settled && worth_settling(optimum.ending)) optimum.ending = ending_of(finding, objective, response, optimum);
     if (settled || !worth_settling(optimum.ending) || optimum.ending == Ending::iteration_limit) break;

@@ -14,6 +14,9 @@ namespace {
 
 constexpr double short_way = 0.01;      // in units of what is known of a parameter by itself
 constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that the arithmetic could show
+constexpr double enormous = 1e3;        // of theta, on the scale of eta
+constexpr double last_digit = 3e-16;    // relative
+constexpr double same_digits = 1e-8;    // of the log-likelihood, or more than one
 
 /// Whether a parameter of the family that is at its limit has more than `least` on the way back, all others held. There
 /// the slope is too small to be told from rounding.
@@ -63,6 +66,25 @@ bool steps_up(likelihood::Objective& objective, const Optimum& optimum, const st
   return false;
 }
 
+/// Whether the last digits of the parameters move the log-likelihood by no more than is said of it. Where effects are
+/// enormous beside what the rows tell, it is a difference of large numbers.
+bool stands_still(likelihood::Objective& objective, const Optimum& optimum) {
+  if (objective.n_theta() == 0 || objective.model().is_linear()) return true;
+  const Eigen::VectorXd theta = Bounds(objective).without_tau(optimum.psi, objective.n_theta());
+  if (!(theta.cwiseAbs().maxCoeff() > enormous)) return true;
+  for (const double side : {-1.0, 1.0}) {
+    Eigen::VectorXd psi = optimum.psi;
+    for (Eigen::Index k = 0; k < psi.size(); ++k)
+      psi[k] *= 1.0 + side * last_digit * static_cast<double>(1 + k % 3) * (k % 2 == 0 ? 1.0 : -1.0);
+    std::vector<double> modes(optimum.modes.size(), 0.0);
+    likelihood::Sums sums;
+    if (!objective.evaluate(psi, modes, sums)) return false;
+    const double moved = std::fabs(sums.value - optimum.sums.value);
+    if (!(moved < std::max(same_digits * std::max(1.0, std::fabs(sums.value)), noise(sums)))) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<bool>& free, double gain_tolerance) {
@@ -70,6 +92,7 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   // Modes are reported that are found without knowing where the search came from.
   std::fill(optimum.modes.begin(), optimum.modes.end(), 0.0);
   double* covariance = optimum.mode_covariance.empty() ? nullptr : optimum.mode_covariance.data();
+  const likelihood::AtLeisure leisure(objective);
   if (!objective.evaluate(optimum.psi, optimum.modes, sums, covariance)) return Finding::unmeasured;
   if (objective.n_theta() + objective.n_phi() > 0)
     free = free_parameters(objective, optimum.psi);
@@ -99,6 +122,7 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   if (!flat || !concave || !is_maximum(objective, optimum)) return Finding::can_rise;
   if (comes_back(objective, optimum, sums.value + std::max({gain_tolerance, rounding, same_maximum})))
     return Finding::can_rise;
+  if (!stands_still(objective, optimum)) return Finding::unmeasured;
   if (steps_up(objective, optimum, free, sums.value + std::max(rounding_gain, rounding))) return Finding::unmeasured;
   // A user's wider tolerance leaves ordinary fits with steps that are not short.
   const double hidden = std::max(std::min(gain_tolerance, rounding_gain), rounding);

@@ -154,6 +154,8 @@ std::vector<NamedStart> other_starts(const likelihood::Objective& objective, con
     return start;
   };
   std::vector<NamedStart> starts{with(0.15, "small variances"), with(4.0, "large variances")};
+  // The best may be where nothing is finite without random effects.
+  if (has_few_rows(objective) && !model.is_linear()) starts.push_back(with(0.0, "no variances"));
   if (model.random_overlap() > much_overlap) {
     // Effects of columns that nearly repeat each other must be large to show in what tells them apart.
     NamedStart start{"as if columns were centred", plain};

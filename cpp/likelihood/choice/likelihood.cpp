@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "likelihood/contributions.hpp"
+#include "likelihood/mode_course.hpp"
 #include "linear_algebra/dense.hpp"
 #include "linear_algebra/small_factor.hpp"
 #include "numeric/lanes.hpp"
@@ -14,9 +15,8 @@ namespace multilevel::likelihood {
 
 namespace {
 
-constexpr double mode_tolerance = 1e-10;  // Newton decrement after which the last step is taken unseen
-constexpr int most_newton_steps = 100;
-constexpr int most_halvings = 50;
+constexpr int most_steps = 100;
+constexpr int most_shortenings = 50;
 constexpr int wide = 12;  // columns from which on matrix products beat our own loops
 
 }  // namespace
@@ -115,12 +115,13 @@ void ChoiceLikelihood::set_products() {
 }
 
 bool ChoiceLikelihood::climb(Vector& v, Sums& sums) {
-  double f = place(v);
+  const double tolerance = tolerance_of(lambda_.squaredNorm());
+  double f = place(v), last = std::numeric_limits<double>::infinity();
   if (!std::isfinite(f)) {
     v.setZero();
     f = place(v);
   }
-  for (int iteration = 0; iteration < most_newton_steps && std::isfinite(f); ++iteration) {
+  for (int iteration = 0; iteration < most_steps && std::isfinite(f); ++iteration) {
     Vector step = lambda_.transpose().lazyProduct(force());
     step -= v;
     const Vector gradient = step;
@@ -132,14 +133,17 @@ bool ChoiceLikelihood::climb(Vector& v, Sums& sums) {
     linear_algebra::small::forward(q_, L_.data(), step.data());
     linear_algebra::small::backward(q_, L_.data(), step.data());
     ++sums.newton_steps;
-    if (gradient.dot(step) < mode_tolerance) {
+    const double decrement = gradient.dot(step);
+    const bool stands = decrement < mode_tolerance && !(decrement < last);  // rounding may not let it fall any further
+    last = decrement;
+    if (decrement < tolerance || stands) {
       v += step;
       f_ = place(v);
       return std::isfinite(f_);
     }
     bool moved = false;
     double factor = 1.0;
-    for (int k = 0; k < most_halvings && !moved; ++k, factor *= 0.5) {
+    for (int k = 0; k < most_shortenings && !moved; ++k, factor *= 0.5) {
       const Vector trial = v + factor * step;
       const double there = place(trial);
       if (!(there >= f - 1e-9 * (1.0 + std::fabs(f)))) continue;

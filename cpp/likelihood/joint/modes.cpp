@@ -104,7 +104,7 @@ bool JointObjective::find_largest(std::vector<double>& modes, Sums& sums) {
   for (int round = 0; scans && round < most_rounds; ++round) {
     modes = s.best_v;
     if (settle(modes, 0, 1) && search()) continue;
-    const bool by_levels = try_levels(modes, sums, leaves_peaks);
+    const bool by_levels = try_levels(modes, sums, leaves_peaks || at_leisure_);
     const bool by_parts = try_parts(modes, sums);
     if (!by_levels && !by_parts) break;
   }
@@ -369,7 +369,7 @@ ModeScan::Line JointObjective::scan_along(int factor, int a, const std::vector<d
 bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, Aim aim) {
   bool reuse = aim == Aim::beside;
   double last = std::numeric_limits<double>::infinity();
-  const double error = reuse ? error_beside : mode_error;
+  const double error = reuse ? error_beside : mode_error, tolerance = tolerance_of(lambda_.squaredNorm());
   bool concave = true;
   ModePath path(modes, step_, old_);
   // A factor from close by points the way as well: that of the point beside, if it may be reused, or of the last step.
@@ -398,9 +398,9 @@ bool JointObjective::climb(std::vector<double>& modes, Sums& sums, double& f, Ai
     // After a step with its own factor an error of the order of the decrement is left; after one with another's, the
     // step shortened as the last one was.
     const double shortening = !reuse ? decrement : std::isfinite(last) ? std::min(1.0, decrement / last) : 1.0;
-    // Rounding may not let it fall any further.
-    const bool stands = decrement < size * mode_error * mode_error && !(decrement < last);
-    if (stands || (decrement * shortening < size * error * error && decrement < size * mode_tolerance))
+    // Rounding may not let it fall any further; another point's factor may not, either.
+    const bool stands = decrement < size * (reuse ? mode_error * mode_error : mode_tolerance) && !(decrement < last);
+    if (stands || (decrement * shortening < size * error * error && decrement < size * tolerance))
       return concave;  // a saddle point is no mode
     reuse = concave && decrement < close_by && decrement < 0.01 * last;
     last = decrement;

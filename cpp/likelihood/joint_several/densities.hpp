@@ -57,8 +57,9 @@ class JointDensities {
 
   /// Looks for better modes of the levels of a factor, each on its own with everything else held, from `modes`, where
   /// the rows are and f is at a mode. Better ones are written there; returns how many, and adds the levels that have
-  /// others, better or not, to `several`.
-  virtual int move_levels(int, const Eigen::MatrixXd& /*lambda*/, std::vector<double>& /*modes*/, long& /*several*/) {
+  /// others, better or not, to `several`. With `near` only levels that have one of these rows.
+  virtual int move_levels(int, const Eigen::MatrixXd& /*lambda*/, std::vector<double>& /*modes*/, long& /*several*/,
+                          const std::vector<char>* /*near*/ = nullptr) {
     return 0;
   }
 

@@ -55,6 +55,13 @@ PredictorDensities::Levels::Levels(const model::Model& model, int factor, const 
   for (const auto& own : z) z_at.push_back(own.data());
 }
 
+/// Whether the level has one of these rows.
+bool PredictorDensities::Levels::holds(int level, const std::vector<char>& rows) const {
+  for (auto k = start[index(level)]; k < start[index(level) + 1]; ++k)
+    if (rows[index(row[index(k)])]) return true;
+  return false;
+}
+
 /// The level's rows with its own random effects, u, taken out of the predictors.
 void PredictorDensities::gather(Levels& levels, int factor, int level, const LevelRows::Vector& u) {
   const auto first = levels.start[index(level)];
@@ -86,7 +93,7 @@ void PredictorDensities::gather(Levels& levels, int factor, int level, const Lev
 }
 
 int PredictorDensities::move_levels(int factor, const Eigen::MatrixXd& lambda, std::vector<double>& modes,
-                                    long& several) {
+                                    long& several, const std::vector<char>* near) {
   const auto& own = model_.factors()[index(factor)];
   const int q = own.q;
   if (q > most_effects) return 0;
@@ -99,6 +106,7 @@ int PredictorDensities::move_levels(int factor, const Eigen::MatrixXd& lambda, s
   int moved = 0;
   LevelRows::Vector v(q), best(q);
   for (int level = 0; level < own.n_levels; ++level) {
+    if (near && !levels->holds(level, *near)) continue;
     Eigen::Map<Eigen::VectorXd> here(modes.data() + own.offset + std::int64_t{level} * q, q);
     const LevelRows::Vector from = here;
     gather(*levels, factor, level, lambda * from);

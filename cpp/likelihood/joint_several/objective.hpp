@@ -39,6 +39,8 @@ class JointSeveralObjective final : public Objective {
   double evaluate_at(const std::vector<double>& modes, bool third);
   void penalized_gradient(const std::vector<double>& modes);
   bool settle(std::vector<double>& modes, Sums& sums);
+  bool move_levels(int factor, std::vector<double>& modes, Sums& sums, const std::vector<char>* near = nullptr);
+  bool try_levels(std::vector<double>& best, double& f, Sums& sums);
   bool set_value(const std::vector<double>& modes, Sums& sums);
   void set_gradient(const std::vector<double>& modes, Sums& sums);
   void contribute_rows(int panel, Contributions& to) const;

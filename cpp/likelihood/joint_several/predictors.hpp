@@ -18,12 +18,15 @@ class PredictorDensities final : public JointDensities {
   void add_third(int panel, const double* const* V, double* const* to) const override;
   void set_weights(double share) override;
   void columns(const model::Panel& panel, PairedColumns& to) const override;
-  int move_levels(int factor, const Eigen::MatrixXd& lambda, std::vector<double>& modes, long& several) override;
+  int move_levels(int factor, const Eigen::MatrixXd& lambda, std::vector<double>& modes, long& several,
+                  const std::vector<char>* near) override;
 
  private:
   /// The rows of each level of a factor, and those of one level as LevelRows takes them.
   struct Levels {
     Levels(const model::Model& model, int factor, const std::vector<int>& main_of, int n_phi);
+    bool holds(int level, const std::vector<char>& rows) const;
+
     std::vector<std::int64_t> start, row;
     LevelRows search;
     std::vector<std::vector<double>> fixed, z, phi;

@@ -44,6 +44,7 @@ int NestedModes::find(const Place& place, NestedEffects& v, bool stay, Sums& sum
 void NestedModes::climb(const Place& place, NestedEffects& v, int active, Sums& sums) {
   const NestedRows& rows = place.rows;
   const int m = rows.n_clusters;
+  const double tolerance = tolerance_of(place.lambda_inner.squaredNorm() + place.lambda_outer.squaredNorm());
   auto fail = [&](State& state) {
     state.failed = state.done = true;
     --active;
@@ -83,6 +84,7 @@ void NestedModes::climb(const Place& place, NestedEffects& v, int active, Sums& 
         continue;
       }
       ++sums.newton_steps;
+      const bool last = state.course.is_last(decrement, tolerance);
       if (const double reach = state.course.leave(f, decrement); reach > 1.0) {
         step_.inner.scale(units, reach);
         step_.outer.scale(one, reach);
@@ -90,7 +92,7 @@ void NestedModes::climb(const Place& place, NestedEffects& v, int active, Sums& 
       old_.inner.copy(units, v.inner);
       old_.outer.copy(one, v.outer);
       move(rows, c, v);
-      if (decrement < mode_tolerance) {
+      if (last) {
         state.done = true;
         --active;
       }

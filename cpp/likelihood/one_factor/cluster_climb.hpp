@@ -43,6 +43,7 @@ class ClusterClimb {
   void climb(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda, double* modes,
              int active, Sums& sums) {
     const int m = strip.n_clusters();
+    const double tolerance = tolerance_of(linear_algebra::sum_of_products(lambda, lambda));
     auto fail = [&](State& state) {
       state.failed = state.done = true;
       --active;
@@ -79,10 +80,11 @@ class ClusterClimb {
           continue;
         }
         ++sums.newton_steps;
+        const bool last = state.course.is_last(decrement, tolerance);
         if (const double reach = state.course.leave(f, decrement); reach > 1.0) step *= reach;
         old = v;
         v += step;
-        if (decrement < mode_tolerance) {
+        if (last) {
           state.done = true;
           --active;
         }

@@ -248,7 +248,7 @@ class ConditionalModes : private ClusterClimb<Q> {
   /// has narrow ridges askew to the random effects, whose tops searches that begin beside them do not come to.
   void look_along_curvature(const Strip& strip, RowArrays& rows, const family::Family& family, const Matrix& lambda,
                             double* modes, Sums& sums) {
-    if (!moves_far(strip, lambda)) return;
+    if (!moves_far(strip, lambda, sums.at_leisure ? leaves_peak : far_move)) return;
     bool better = true;
     for (int round = 0; better && round < most_rounds; ++round) {
       better = false;
@@ -259,12 +259,12 @@ class ConditionalModes : private ClusterClimb<Q> {
   }
 
   /// Whether a unit of v moves some row's linear predictor by more than a curvature lasts.
-  bool moves_far(const Strip& strip, const Matrix& lambda) const {
+  bool moves_far(const Strip& strip, const Matrix& lambda, double far) const {
     for (int a = 0; a < q_(); ++a)
       for (int j = 0; j < strip.n_rows; ++j) {
         double x = 0.0;
         for (int b = 0; b < q_(); ++b) x += lambda(b, a) * strip.z[static_cast<std::size_t>(b)][j];
-        if (std::fabs(x) > far_move) return true;
+        if (std::fabs(x) > far) return true;
       }
     return false;
   }

@@ -51,6 +51,7 @@ bool PanelObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
         Sums& part = partial_[static_cast<std::size_t>(c)];
         part.start(P, n_entries, derivatives_);
         part.contributions = contributions_;
+        part.at_leisure = at_leisure_;
         const model::Chunk& chunk = chunks[static_cast<std::size_t>(c)];
         for (int i = chunk.first_panel; i < chunk.last_panel && part.failed_cluster < 0; ++i)
           if (i % stride_ == 0)

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "likelihood/mode_course.hpp"
 #include "linear_algebra/small_factor.hpp"
 #include "numeric/row_sums.hpp"
 
@@ -12,8 +13,8 @@ namespace multilevel::likelihood {
 
 namespace {
 
-constexpr int most_newton_steps = 100;
-constexpr int most_halvings = 50;
+constexpr int most_steps = 100;
+constexpr int most_shortenings = 50;
 constexpr int most_shifts = 60;
 constexpr double least_shift = 1e-3;     // of a curvature that is not positive, relative to its largest entry
 constexpr double arriving = 1e-6;        // squared distance from a known mode, relative to 1 + v'v
@@ -124,9 +125,9 @@ double LevelRows::farthest_move(int axis) const {
 double LevelRows::climb(Vector& v, double tolerance, long& newton_steps, const Vector* known) {
   const int size = q();
   place(v);
-  double f = value(v);
+  double f = value(v), last = std::numeric_limits<double>::infinity();
   if (!std::isfinite(f)) return minus_infinity;
-  for (int iteration = 0; iteration < most_newton_steps; ++iteration) {
+  for (int iteration = 0; iteration < most_steps; ++iteration) {
     Vector gradient = lambda_.transpose().lazyProduct(force());
     gradient -= v;
     const Matrix B = products();
@@ -154,14 +155,16 @@ double LevelRows::climb(Vector& v, double tolerance, long& newton_steps, const V
     }
     ++newton_steps;
     const double decrement = gradient.dot(step);
-    if (concave && decrement < tolerance) {
+    const bool stands = decrement < mode_tolerance && !(decrement < last);  // rounding may not let it fall any further
+    last = decrement;
+    if (concave && (decrement < tolerance || stands)) {
       v += step;
       place(v);
       return value(v);
     }
     double factor = 1.0;
     bool moved = false;
-    for (int k = 0; k < most_halvings && !moved; ++k, factor *= 0.5) {
+    for (int k = 0; k < most_shortenings && !moved; ++k, factor *= 0.5) {
       const Vector trial = v + factor * step;
       place(trial);
       const double there = value(trial);
