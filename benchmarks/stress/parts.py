@@ -211,7 +211,9 @@ def density_of(problem: Problem, phi: Array | None) -> Any:
     if part in ("inflation", "hurdle"):
         return ZeroPart(problem, phi[:-1], np.full(len(problem.y), phi[-1]))
     if part == "zero formula":
-        return ZeroPart(problem, phi[:-2], phi[-2] + phi[-1] * problem.split)
+        varies = len(np.unique(problem.split)) > 1  # else the column is redundant, and has no coefficient
+        own, zero = np.split(phi, [-1 - varies])
+        return ZeroPart(problem, own, zero[0] + (zero[1] if varies else 0.0) * problem.split)
     if part == "truncated":
         return ZeroPart(problem, phi, None)
     label = problem.split.astype(int)
