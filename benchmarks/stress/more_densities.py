@@ -190,7 +190,7 @@ class Interval(Rows):
 
     def parts(self, eta: Array) -> tuple[Array, Array, Array]:
         value, first, second = self.own.parts(self.scale * eta)
-        return value, self.scale * first, self.scale**2 * second
+        return value, self.scale * first, self.scale * (self.scale * second)
 
     def targets(self) -> list[Array]:
         return [target / self.scale for target in self.own.targets()]
