@@ -22,6 +22,7 @@ MOVES = (0.1, 0.9)  # between these probabilities a link's range is
 # Of the standard deviation of what random effects add to a linear predictor, in ranges of its link: worth
 # asking whether it has a bound. A standard deviation of 5 with the logit link.
 LARGE_SPREAD = 1.14
+ENORMOUS = 1e3  # of that standard deviation: rounding can leave nothing to certify
 
 
 def spreads(
@@ -45,6 +46,19 @@ def spread(design: Design, random_cov: Sequence[NDArray[np.float64]], parameter:
     """The standard deviation of what all random effects of one part together add to its linear predictor."""
     terms = zip(design.random_terms, random_cov, strict=True)
     return float(np.sqrt(sum(_variance(term, own) for term, own in terms if term.parameter == parameter)))
+
+
+def enormous(design: Design, random_cov: Sequence[NDArray[np.float64]]) -> str:
+    """Why a maximum among enormous effects is none: rounding of the parameters moves the log-likelihood. Else empty."""
+    parameters = {term.parameter for term in design.random_terms}
+    sd = max((spread(design, random_cov, parameter) for parameter in parameters), default=0.0)
+    if not sd > ENORMOUS:
+        return ""
+    return (
+        f". The standard deviation of what the random effects add is {sd:.3g} on the scale of the link, where the last "
+        "digits of the parameters may move the log-likelihood by more than is left: variances may have no bound; leave "
+        "a random-effects term out, or collect more rows for each group"
+    )
 
 
 def link_range(family: Family, parameter: str = "") -> float:

@@ -32,7 +32,7 @@ from .separation import (
     sides,
 )
 from .several_maxima import seen_maximum, unseen_maxima
-from .spread import LARGE_SPREAD, link_range, spread, spreads
+from .spread import LARGE_SPREAD, enormous, link_range, spreads
 from .vanishing_rows import NO_INFORMATION, SMALL, vanishing_rows
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ LEAST_EIGENVALUE = 1e-9  # of the information scaled to a unit diagonal: below i
 VANISHING = ("converged", "no_increase", "iteration_limit", "divergence")
 ROUNDING, MOST_ROUNDING = 5e-8, 5.0  # SMALL and NO_INFORMATION are as of rows
 GONE, HARDLY_LEFT, UNSETTLED = 1e-5, 1e-3, 1e-6
-ENORMOUS = 1e3  # of the standard deviation of what random effects add: rounding can leave nothing to certify
 EXACT_DISPERSION = 1e-6  # of families whose dispersion has no unit: more is no exact fit, whatever a search took it for
 
 
@@ -103,7 +102,9 @@ def judge(
     apart, unbounded = _groups_apart(design, family, record, parts)
     status, message = apart or _status(design, family, record, parts, folded)
     if status in ("not converged", "not identified"):
-        message += _trouble(family, parts) + _enormous(design, family, record, parts)
+        message += _trouble(family, parts)
+        if record.ending == "no_increase" and not is_linear(design, family):
+            message += enormous(design, parts.random_cov)
     if status != "converged":
         remarks.append((SeparationWarning if status == "separation" else ConvergenceWarning, message))
     if status != "separation":
@@ -194,21 +195,6 @@ def _trouble(family: Family, parts: Parts) -> str:
     phi = [own.phi(known[own.name]) if own.name in known else np.nan for own in family.parameters]
     text = family._core.trouble(phi)
     return f". {text[0].upper()}{text[1:]}" if text else ""
-
-
-def _enormous(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
-    """Why a maximum among enormous effects is none: rounding of the parameters moves the log-likelihood."""
-    if record.ending != "no_increase" or is_linear(design, family) or not design.random_terms:
-        return ""
-    parameters = dict.fromkeys(term.parameter for term in design.random_terms)
-    sd = max(spread(design, parts.random_cov, parameter) for parameter in parameters)
-    if not sd > ENORMOUS:
-        return ""
-    return (
-        f". The standard deviation of what the random effects add is {sd:.3g} on the scale of the link, where the last "
-        "digits of the parameters may move the log-likelihood by more than is left: variances may have no bound; leave "
-        "a random-effects term out, or collect more rows for each group"
-    )
 
 
 def _separated_groups(design: Design, factor: str, record: FitRecord) -> str:
