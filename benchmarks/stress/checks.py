@@ -28,6 +28,7 @@ from .structures import roots
 
 SE_LIMIT = 1e-3  # relative error of standard errors
 GAP_LIMIT = 1e-5  # log-likelihood
+LAST_DIGITS = 3e-16  # of parameters: what this changes is rounding
 ROUNDED = 1e-12  # of its size: what differences of the plain one can be by rounding
 MOST_WORK = 4e5  # rows times nodes times parameters squared, for Hessians by differences
 SCREEN = 2e-4  # of a curvature along any direction, where standard errors allow SE_LIMIT
@@ -306,7 +307,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
             moved = fit.psi.copy()
             moved[free] += scale * step
             better = plain.loglik(moved) - base
-            if better > _least(results, base):
+            if _is_more(better, plain, results, base):
                 outcome.gap = max(outcome.gap, better)
                 outcome.add("SILENT WRONG", f"not a maximum: a Newton step gains {better:.3g}")
                 return
@@ -331,7 +332,7 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
             moved = fit.psi.copy()
             moved[place] = at
             better = _gain(plain, moved, base)
-            if better > _least(results, base):
+            if _is_more(better, plain, results, base):
                 outcome.gap = max(outcome.gap, better)
                 text = f"{fit.parameter_names[place]} said to be at its limit: at {at} there is {better:.3g} more"
                 outcome.add("SILENT WRONG", text)
@@ -351,16 +352,22 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
             moved = fit.psi.copy()
             moved[k] += step * own
             better = _gain(plain, moved, base)
-            if better > _least(results, base):
+            if _is_more(better, plain, results, base):
                 outcome.gap = max(outcome.gap, better)
                 text = f"{fit.parameter_names[k]} said to be at its edge: a step of {step * own:.3g} gains {better:.3g}"
                 outcome.add("SILENT WRONG", text)
                 return
 
 
-def _least(results: Any, base: float) -> float:
-    """What a gain must be more than: rounding, and what the plain value and the fit already differ by."""
-    return max(GAP_LIMIT, ROUNDED * abs(results.fit.loglik), abs(base - results.fit.loglik))
+def _is_more(better: float, plain: Plain, results: Any, base: float) -> bool:
+    """Whether a gain is more than rounding, and than what the plain value and the fit already differ by."""
+    psi, loglik = results.fit.psi, results.fit.loglik
+    if not better > max(GAP_LIMIT, ROUNDED * abs(loglik), abs(base - loglik)):
+        return False
+    rng = np.random.default_rng(0)
+    around = [plain.loglik(psi * (1 + LAST_DIGITS * rng.normal(size=len(psi)))) for _ in range(6)]
+    spread = float(np.ptp(around))
+    return not np.isfinite(spread) or better > 2 * spread
 
 
 def _gain(plain: Plain, psi: Array, base: float) -> float:

@@ -14,7 +14,7 @@ namespace {
 
 constexpr double short_way = 0.01;      // in units of what is known of a parameter by itself
 constexpr double rounding_gain = 1e-6;  // below it a gain may be nothing that the arithmetic could show
-constexpr double enormous = 1e3;        // of theta, on the scale of eta
+constexpr double enormous = 1e3;        // of theta, on the scale of eta, or of sigma
 constexpr double last_digit = 3e-16;    // relative
 constexpr double same_digits = 1e-8;    // of the log-likelihood, or more than one
 
@@ -69,7 +69,7 @@ bool steps_up(likelihood::Objective& objective, const Optimum& optimum, const st
 /// Whether the last digits of the parameters move the log-likelihood by no more than is said of it. Where effects are
 /// enormous beside what the rows tell, it is a difference of large numbers.
 bool stands_still(likelihood::Objective& objective, const Optimum& optimum) {
-  if (objective.n_theta() == 0 || objective.model().is_linear()) return true;
+  if (objective.n_theta() == 0) return true;
   const Eigen::VectorXd theta = Bounds(objective).without_tau(optimum.psi, objective.n_theta());
   if (!(theta.cwiseAbs().maxCoeff() > enormous)) return true;
   for (const double side : {-1.0, 1.0}) {

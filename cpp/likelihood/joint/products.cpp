@@ -193,4 +193,22 @@ void CrossProducts::multiply(const JointPattern& pattern, const double* x, doubl
   }
 }
 
+Eigen::VectorXd CrossProducts::diagonal(const JointPattern& pattern) const {
+  const auto& model = pattern.model();
+  const int q = pattern.q();
+  const auto& own = model.factors()[at(model.leading())];
+  Eigen::VectorXd values = Eigen::VectorXd::Zero(model.n_modes());
+  for (int i = 0; i < model.n_clusters(); ++i)
+    for (int a = 0; a < q; ++a)
+      values[own.offset + std::int64_t{model.cluster_level(i)} * q + a] +=
+          leading[at((std::int64_t{i} * q + a) * q + a)];
+  for (const auto& block : pattern.blocks()) {
+    if (!block.diagonal()) continue;
+    const int q_a = pattern.other_q(block.factor_a);
+    for (int a = 0; a < q_a; ++a)
+      values[pattern.mode(block.factor_a, block.level_a) + a] = blocks[at(block.first + std::int64_t{a} * q_a + a)];
+  }
+  return values;
+}
+
 }  // namespace multilevel::likelihood

@@ -1,6 +1,7 @@
 // B = Z'WZ of several grouping factors, where it is not zero.
 #pragma once
 
+#include <Eigen/Core>
 #include <functional>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct CrossProducts {
 
   /// to = B x for vectors of all random effects, columns `leading` apart.
   void multiply(const JointPattern& pattern, const double* x, double* to, int n_columns, std::ptrdiff_t stride) const;
+
+  /// Of B, for all random effects.
+  Eigen::VectorXd diagonal(const JointPattern& pattern) const;
 
   std::vector<double> leading, border, blocks;
 

@@ -12,7 +12,8 @@ namespace {
 
 constexpr double exact_share = 1e-24;     // of the response's mean square: residuals this small are rounding
 constexpr double difference_step = 1e-4;  // relative to a theta of one
-constexpr double small_share = 1e-6;      // likewise: M as a difference, and log|H|, lose digits
+constexpr double small_share = 1e-6;      // of squares that cancel: M as a difference, and log|H|, lose digits
+constexpr double smallest_share = 1e-8;   // likewise, of M_xx, which moves the log-likelihood less
 
 bool same_point(const Eigen::VectorXd& a, const Eigen::VectorXd& b) { return a.size() == b.size() && a == b; }
 
@@ -31,6 +32,7 @@ LinearObjective::LinearObjective(const model::Model& model, const model::Respons
   nu_ = static_cast<double>(model.n_rows()) - (restricted ? p : 0);
   const double* weight = response.weight.get();
   products_.set(pattern_, weight);
+  own_squares_ = products_.diagonal(pattern_);
 
   // Least squares first: what is left of y keeps its digits in the cross-products, however far y is from zero.
   std::vector<double> y(response.value.get(), response.value.get() + n);
@@ -133,17 +135,21 @@ bool LinearObjective::evaluate(const Eigen::VectorXd& theta, std::vector<double>
                                double* mode_covariance, Derivatives wanted) {
   ++evaluations_;
   check_interrupt();
-  const int p = model_.p();
   sums.start(n_theta_, n_theta_, wanted);
   theta_.resize(0);  // until the evaluation is complete
   if (!theta.allFinite()) return false;
   lambda_ = layout_.lambda(theta.data());
   if (!precision_.factor(products_, lambda_)) return false;
-  const Eigen::MatrixXd M = products_without_modes();
-  cross_ = M.topLeftCorner(p, p);
-  const linear_algebra::Cholesky factor(0.5 * (cross_ + cross_.transpose()));
-  if (!set_beta(M, factor)) return false;
-  const Eigen::VectorXd modes_now = solved_.col(p) - linear_algebra::apply(solved_.leftCols(p), beta_);
+  linear_algebra::Cholesky factor = set_beta(products_without_modes());
+  Eigen::VectorXd modes_now = modes_of_residual();
+  if (!factor.positive_definite() || !keeps_digits(modes_now)) {
+    const Eigen::MatrixXd M = products_by_rows();
+    log_part_ = LinearCurvature::affordable(model_) ? sharp_log_determinant(pattern_, products_, lambda_)
+                                                    : precision_.log_determinant();
+    factor = set_beta(M);
+    modes_now = modes_of_residual();
+  }
+  if (!factor.positive_definite()) return false;
   if (!(square_ > 0.0)) return false;
   const double variance = given_beta_ ? given_variance_ : square_ / nu_;
   sums.log_dispersion = 0.5 * std::log(variance);
@@ -172,22 +178,30 @@ Eigen::MatrixXd LinearObjective::products_without_modes() {
   for (int k = 0; k <= p; ++k) transpose_scale_modes(model_, lambda_, half.col(k).data());
   solved_ = half;
   precision_.solve(solved_.data(), p + 1, model_.n_modes());
-  Eigen::MatrixXd M = xy_ - linear_algebra::transposed_times(half, solved_);
   log_part_ = precision_.log_determinant();
-  if (M(p, p) < small_share * xy_(p, p)) {  // the random effects leave next to nothing
-    M = products_by_rows();
-    if (LinearCurvature::affordable(model_)) log_part_ = sharp_log_determinant(pattern_, products_, lambda_);
-  }
-  return M;
+  return xy_ - linear_algebra::transposed_times(half, solved_);
 }
 
-/// Beta, and the square that it leaves of y, from M and the factor of M_xx. False where X'V^-1 X is singular.
-bool LinearObjective::set_beta(const Eigen::MatrixXd& M, const linear_algebra::Cholesky& factor) {
+/// Whether M and log|H| kept their digits as differences. Rounding of H moves r2 by its share of the squares of what
+/// each random effect adds to eta, v'H v at most: where these are large beside r2 (the random effects leave next to
+/// nothing, or those of columns far from zero cancel each other), r2 is rounding; and likewise M_xx beside X'WX.
+bool LinearObjective::keeps_digits(const Eigen::VectorXd& modes) const {
   const int p = model_.p();
+  Eigen::VectorXd effects(modes.size());
+  scale_modes(model_, lambda_, modes.data(), effects.data());
+  const double squares = effects.cwiseAbs2().dot(own_squares_);
+  if (square_ < small_share * (xy_(p, p) + squares)) return false;
+  return (cross_.diagonal().array() >= smallest_share * xy_.diagonal().head(p).array()).all();
+}
+
+/// Beta, and the square that it leaves of y, from M; returns the factor of M_xx.
+linear_algebra::Cholesky LinearObjective::set_beta(const Eigen::MatrixXd& M) {
+  const int p = model_.p();
+  cross_ = M.topLeftCorner(p, p);
+  linear_algebra::Cholesky factor(0.5 * (cross_ + cross_.transpose()));
   beta_.setZero(p);
   square_ = M(p, p);
-  if (p == 0) return true;
-  if (!factor.positive_definite()) return false;
+  if (p == 0 || !factor.positive_definite()) return factor;
   const Eigen::VectorXd right = M.col(p).head(p);
   if (given_beta_)
     beta_ = *given_beta_;
@@ -200,7 +214,13 @@ bool LinearObjective::set_beta(const Eigen::MatrixXd& M, const linear_algebra::C
     square_ -= beta_.dot(beta_score_);
   }
   if (restricted_) log_part_ += factor.log_determinant();
-  return true;
+  return factor;
+}
+
+/// v for y - X beta.
+Eigen::VectorXd LinearObjective::modes_of_residual() const {
+  const int p = model_.p();
+  return solved_.col(p) - linear_algebra::apply(solved_.leftCols(p), beta_);
 }
 
 /// Slopes in the entries of Lambda: of log|H| 2 tr N; of r2 by the envelope theorem; of log|M_xx| likewise, column by

@@ -62,7 +62,9 @@ class LinearObjective final : public Objective {
   numeric::CompensatedSum profile_value(double log_part, double square) const;
   void set_cross_products(int first, const double* y, int threads);
   Eigen::MatrixXd products_without_modes();
-  bool set_beta(const Eigen::MatrixXd& M, const linear_algebra::Cholesky& factor);
+  linear_algebra::Cholesky set_beta(const Eigen::MatrixXd& M);
+  Eigen::VectorXd modes_of_residual() const;
+  bool keeps_digits(const Eigen::VectorXd& modes) const;
   Eigen::VectorXd set_entry_slopes(const Eigen::VectorXd& modes, const linear_algebra::Cholesky& factor);
   void set_derivatives(const Eigen::VectorXd& theta, double variance, const Eigen::VectorXd& log_determinant_slope,
                        Derivatives wanted, Sums& sums);
@@ -77,7 +79,8 @@ class LinearObjective final : public Objective {
   JointPattern pattern_;
   CrossProducts products_;
   JointPrecision precision_;
-  Eigen::MatrixXd zxy_, xy_;  ///< Z'W[X y], [X y]'W[X y], y less its least-squares fit
+  Eigen::MatrixXd zxy_, xy_;     ///< Z'W[X y], [X y]'W[X y], y less its least-squares fit
+  Eigen::VectorXd own_squares_;  ///< the diagonal of B
   Eigen::VectorXd least_squares_;
   double nu_, log_scale_ = 0.0;                  ///< log determinant of beta's scale
   const Eigen::VectorXd* given_beta_ = nullptr;  ///< less least squares'; null: profiled out
