@@ -105,7 +105,9 @@ def test_case_does_not_matter(sleep: ml.MixedModelResults) -> None:
 def test_what_is_still_refused(sleep: ml.MixedModelResults) -> None:
     with pytest.raises(ml.DataError, match="type='IV' is not known; the types are 1, 2 and 3"):
         sleep.anova(type="IV")
-    with pytest.raises(ml.DataError, match=r"there is no family 'normal'; there are .*; did you mean 'gaussian'"):
+    with pytest.raises(
+        ml.DataError, match=r"there is no family 'normal'; did you mean 'gaussian'\? There are .*families\(\)"
+    ):
         ml.Family("normal")
     with pytest.raises(ml.DataError, match=r"did you mean 'binomial' with link=[?]"):
         ml.Family("binomial(probit)")

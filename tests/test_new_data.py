@@ -16,6 +16,7 @@ from .design_data import DATA, build, fixed_matrix, matrix, names
 RIGHT_SIDES = [
     "x", "f", "0 + f", "f*x", "f:s", "flag*x", "c", "factor(k)", "I(x^2)", "I(x > 0)", "scale(x)", "center(z)",
     "scale(x, center=False)", "standardize(x)", "poly(x, 3)", "bs(z, 5)", "ns(z, 3)", "cr(z, df=4)", "C(f, Sum)*s",
+    "I(x - np.mean(x))", "I(z / max(z))", "I(x > np.quantile(x, 0.3))", "I(x - (min(x) + np.std(x, ddof=1)) / len(x))",
     "C(f, Helmert)", "relevel(f, 'mid')", "log(z) + scale(I(x^2))", "poly(x, 2):s", "scale(log(z))", "np.sin(x)",
 ]  # fmt: skip
 

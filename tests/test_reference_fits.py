@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,12 @@ def data(name: str) -> pd.DataFrame:
 def test_what_is_left_out_is_there() -> None:
     for name, key in [*LEFT_OUT, *LOOSE]:
         assert within_reach(read_numbers(name)["fits"][key])
+
+
+def test_the_page_counts_them() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert f"{len(cases())} fits of {len({case[0] for case in cases()})} data sets" in text
+    assert (len(LEFT_OUT), len(LOOSE), len(SEPARATED)) == (7, 2, 2)
 
 
 @pytest.mark.parametrize(("name", "key", "formula"), [pytest.param(*case, id="-".join(case[:2])) for case in cases()])

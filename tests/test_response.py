@@ -103,7 +103,7 @@ def test_successes_of_a_refit_are_checked_as_those_of_a_fit(trials: ml.MixedMode
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert trials.refit(y).llf == trials.fit().llf
-    with pytest.warns(DataWarning, match=r"y is not whole: 2.4 at position 0 and 0 more") as caught:
+    with pytest.warns(DataWarning, match=r"y is not whole: 2.4 at position 0$") as caught:
         trials.refit(np.where(np.arange(56) == 0, 2.4, y))
     assert caught[0].filename == __file__
     size = trials.design.response.size

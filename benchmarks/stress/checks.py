@@ -44,6 +44,7 @@ class Effort:
     starts: int = 2  # searches of the package from elsewhere, on the others
     seconds: float = 3.0  # for the fit itself, and as many for its checks
     threads: int = 1
+    alone: bool = False  # without the plain implementation, for tools that watch the core
 
 
 EVERYTHING = Effort(1.0, 1.0, 1.0, 100, 20.0)
@@ -107,6 +108,10 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Eff
         outcome.seconds = time.process_time() - began
     outcome.status, outcome.singular, outcome.message = results.fit.status, results.singular, results.fit.message
     outcome.evaluations = results.optimization.n_evaluations
+    if effort.alone:
+        with _limit(effort.seconds):
+            check_alone(made, model, results, outcome, rng)
+        return
     shares = (effort.thorough, effort.thorough, effort.hessians, effort.after)
     often, otherwise, full, afterwards = rng.random(4) < shares
     with _limit(effort.seconds):
@@ -121,6 +126,20 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Eff
             check_invariance(made, results, plain, outcome, rng)
         if afterwards:
             check_after(made, results, plain, outcome, rng)
+
+
+def check_alone(made: Design, model: Any, results: Any, outcome: Outcome, rng: np.random.Generator) -> None:
+    """The core at work, and judged by itself alone: evaluated again, predicted, drawn, drawn responses fitted."""
+    _finite(results, outcome)
+    if not np.isfinite(results.fit.psi).all():
+        return
+    _repeated(made, model, results, outcome)
+    outcome.done.append("repeated")
+    for use in (results.predict, results.random_effects, lambda: results.simulate(2, seed=int(rng.integers(1000)))):
+        try:
+            use()
+        except (ml.DataError, ml.FormulaError) as error:
+            outcome.add("refused after the fit", str(error))
 
 
 def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:

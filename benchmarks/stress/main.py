@@ -65,6 +65,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=float, default=effort.seconds, help="of a processor, for a fit and for its checks"
     )
+    parser.add_argument("--alone", action="store_true", help="without the plain implementation, for sanitizers")
     parser.add_argument("--write", type=Path, help="the table as Markdown, now and then and at the end")
     return parser
 
@@ -101,7 +102,7 @@ def main() -> None:
         replay(options.replay)
         return
     minutes = options.minutes or (10.0 if options.fits is None else float("inf"))
-    effort = Effort(thorough=options.thorough, seconds=options.seconds, threads=options.threads)
+    effort = Effort(options.thorough, seconds=options.seconds, threads=options.threads, alone=options.alone)
     todo = seeds(options.seed, options.only, options.fits, options.family, options.about)
     outcomes: list[Outcome] = []
     signal.signal(signal.SIGTERM, _stopped)

@@ -97,7 +97,13 @@ WORDS: dict[str, str] = {
 _LOWER = (
     *("adjust", "method", "df_method", "kind", "new_levels", "interval", "variances", "missing", "n_quadrature", "n"),
 )
-_VALUES: dict[str, dict[object, int]] = {"type": {"i": 1, "ii": 2, "iii": 3, "1": 1, "2": 2, "3": 3}}
+_VALUES: dict[str, dict[object, int]] = {
+    "type": {
+        word: number
+        for number, roman in enumerate(("i", "ii", "iii"), 1)
+        for word in (roman, str(number), f"type {roman}", f"type {number}")
+    }
+}
 
 
 def understands(function: Callable[P, R]) -> Callable[P, R]:

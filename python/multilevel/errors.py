@@ -62,6 +62,11 @@ class NotEstimableWarning(FitWarning):
     """Predictions at which the rows of the fit say nothing, because columns were dropped there: they are NaN."""
 
 
+def and_more(others: int, words: str = " and {} more") -> str:
+    """What to add where other rows are alike; empty if none is."""
+    return words.format(others) if others else ""
+
+
 def warn_caller(message: str, category: type[Warning]) -> None:
     """Warn at the line outside this package that led here."""
     package, level, frame = __name__.rpartition(".")[0] + ".", 1, sys._getframe()

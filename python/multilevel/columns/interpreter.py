@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import FormulaError
 from ..formula.syntax import Syntax
-from .numpy_functions import BY_NAME
+from .numpy_functions import BY_NAME, SUMMARIES
 from .transforms import STATEFUL, State, function
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -157,7 +157,19 @@ class Interpreter:
                 given = f"{called.nin} argument{'s' * (called.nin > 1)}"
                 raise TypeError(f"{ast.unparse(node.func)}() takes {given}")
             arguments = [_operand(argument) for argument in arguments]
+        if name in SUMMARIES or (isinstance(node.func, ast.Attribute) and node.func.attr in SUMMARIES):
+            return self.summary(self.key(node), lambda: _bounded(called(*arguments, **options)))
         return _bounded(called(*arguments, **options))
+
+    def summary(self, key: str, compute: Callable[[], Any]) -> Any:
+        """A number made of all rows is that of the rows of the fit, whatever rows come later."""
+        known = self.state.get(key, {})
+        if "value" in known:
+            return known["value"]
+        value = compute()
+        if np.ndim(value) <= 1 and np.asarray(value).dtype.kind in "biuf":
+            self.state[key] = {"value": value}
+        return value
 
     def key(self, node: ast.Call) -> str:
         """The text of a call, with the names of its columns."""

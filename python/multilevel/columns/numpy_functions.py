@@ -72,13 +72,15 @@ def _summary(name: str) -> Callable[..., Any]:
     return spread if name.endswith(("std", "var")) else summary
 
 
-_SUMMARIES = (
+_NUMBERS = (
     *("max", "mean", "median", "min", "ptp", "std", "sum", "var"),
     *("nanmax", "nanmean", "nanmedian", "nanmin", "nanstd", "nansum", "nanvar"),
 )
+# What makes a number of all rows, NumPy's and Python's: it is kept, or new rows would have another.
+SUMMARIES = frozenset((*_NUMBERS, "quantile", "len"))
 BY_NAME: dict[str, Any] = {
     **{name: getattr(np, name) for name in NUMPY_UFUNCS | NUMPY_CONSTANTS},
-    **{name: _summary(name) for name in _SUMMARIES},
+    **{name: _summary(name) for name in _NUMBERS},
     "around": rounded, "round": rounded, "clip": clip, "where": where, "isin": isin, "isclose": isclose,
     "digitize": digitize, "interp": interp, "nan_to_num": nan_to_num, "array": array, "asarray": array,
     "quantile": quantile,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..columns.levels import label_of
 from ..columns.selection import Selection
-from ..errors import DataError
+from ..errors import DataError, and_more
 from .fixed import FixedColumn, FixedTerm
 
 if TYPE_CHECKING:
@@ -263,8 +263,8 @@ def alternative_choices(
         row = int(np.argmax(codes == wrong[0]))
         raise DataError(
             f"{int(chosen[wrong[0]])} alternatives are chosen in the set of '{choice_set}' that {rows.at(row)} is in "
-            f"('{response.name}' is 1 where a row was chosen), and {len(wrong) - 1} more sets have not one; it is one "
-            "of each"
+            f"('{response.name}' is 1 where a row was chosen)"
+            f"{and_more(len(wrong) - 1, ', and {} more sets have not one')}; it is one of each"
         )
     if np.bincount(codes).max() < 2:
         raise DataError(f"every set of '{choice_set}' has one alternative: nothing is chosen")

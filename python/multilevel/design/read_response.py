@@ -8,7 +8,7 @@ import numpy as np
 
 from ..columns.expressions import Numbers, Rows, evaluate
 from ..columns.transforms import Categories
-from ..errors import DataError, DataWarning, warn_caller
+from ..errors import DataError, DataWarning, and_more, warn_caller
 from ..family.response_kinds import (
     TOLERANCE,
     check_not_negative,
@@ -173,7 +173,7 @@ def _proportion(
         advice = "give the trials as weights=" if weights is None else "weights= should hold the trials"
         warn_caller(
             f"the response '{name}' times its trials is not whole: {values[row]:g} times {size[row]:g} "
-            f"in {rows.at(row)} and {int(far.sum()) - 1} more; {advice}",
+            f"in {rows.at(row)}{and_more(int(far.sum()) - 1)}; {advice}",
             DataWarning,
         )
     return Response(name, successes, None if weights is None else size), None

@@ -9,7 +9,7 @@ import numpy as np
 
 from multilevel import _core
 
-from ..errors import DataError
+from ..errors import DataError, and_more
 from .callbacks import WITH_ZEROS, Callbacks, OwnParameter, other_links
 from .density import rows_for_core
 from .names import names_and_links
@@ -239,9 +239,9 @@ class CustomFamily(Family):
         if not found.all():
             row = int(np.argmin(found))
             raise DataError(
-                f"the log density of the family {self.name!r} is not finite for the response {y[row]:g}, nor for "
-                f"{int((~found).sum()) - 1} others, at linear predictors of -1, 0 and 1 and where a search would "
-                "begin: is support= what the density takes? start= says where else it may begin"
+                f"the log density of the family {self.name!r} is not finite for the response {y[row]:g}"
+                f"{and_more(int((~found).sum()) - 1, ', nor for {} others,')} at linear predictors of -1, 0 and 1 and "
+                "where a search would begin: is support= what the density takes? start= says where else it may begin"
             )
 
     def _starts(self, y: NDArray[np.float64], trials: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -82,8 +82,10 @@ class Family(Density):
         if name not in table:
             word, call, _ = name.partition("(")
             near = known_elsewhere(word) or difflib.get_close_matches(word, table, n=1)
-            hint = f"; did you mean {near[0]!r}{' with link=' if call else ''}?" if near else ""
-            raise DataError(f"there is no family {name!r}; there are {', '.join(table)}{hint}")
+            hint = f"did you mean {near[0]!r}{' with link=' if call else ''}? There" if near else "there"
+            raise DataError(
+                f"there is no family {name!r}; {hint} are {', '.join(table)} (ml.families() describes them)"
+            )
         if link is None:
             link = table[name][0]
         if link not in table[name]:

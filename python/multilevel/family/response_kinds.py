@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError, DataWarning, warn_caller
+from ..errors import DataError, DataWarning, and_more, warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ def check_values(
         row = first(values == 0)
         if row is not None:
             raise DataError(
-                f"{what} is 0 {place(row)} and {int((values == 0).sum()) - 1} more; a truncated family has no zeros: "
+                f"{what} is 0 {place(row)}{and_more(int((values == 0).sum()) - 1)}; a truncated family has no zeros: "
                 "leave these rows out, or take the family itself with hurdle="
             )
     if support == "trials":
@@ -119,7 +119,7 @@ def check_response(
     if not len(some):
         raise DataError(f"{what} is zero in all {len(values)} rows: nothing is left for the {family.name} family")
     rest = values[some]
-    where = f"({rest[0]:g} {place(int(some[0]))} and in {len(some) - 1} more)"
+    where = f"({rest[0]:g} {place(int(some[0]))}{and_more(len(some) - 1, ' and in {} more')})"
     trials = np.ones(len(some)) if size is None else size[some]
     if family.support == "trials" and np.all(trials == 1.0):
         raise DataError(
@@ -179,7 +179,7 @@ def warn_not_whole(what: str, values: NDArray[np.float64], place: Place) -> None
     far = np.abs(values - np.round(values)) > TOLERANCE
     row = first(far)
     if row is not None:
-        text = f"{what} is not whole: {values[row]:g} {place(row)} and {int(far.sum()) - 1} more"
+        text = f"{what} is not whole: {values[row]:g} {place(row)}{and_more(int(far.sum()) - 1)}"
         warn_caller(text, DataWarning)
 
 

@@ -14,8 +14,9 @@ from .certificate import certificate, optimization, quadrature_check
 from .core_model import core_response
 from .exact_fit import exact_parameters
 from .folded import folded
+from .one_integral import is_close, resolved
 from .parameters import is_exact, parts, variance_share
-from .quadrature import check_points, has_loadings, n_nodes
+from .quadrature import check_points, dimensions, has_loadings, n_nodes
 from .record import Fit
 from .verdict import judge
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 SETTLED_SHIFT = 1e-3  # standard errors: n_quadrature="auto" stops when no estimate would move by more
 AUTO_POINTS = (1, 3, 5, 7, 9, 13, 17, 25, 35, 51)
+MORE_POINTS = (101, 201, 401, 801)  # for one effect, which may be enormous
 
 
 def run(
@@ -81,21 +83,26 @@ def run(
             ) from None
 
     table: list[tuple[int, float, float]] = []
+
+    def named() -> Fit:
+        return _named(design, family, core, record, method, used, threads, tuple(table))
+
     if isinstance(n_quadrature, str):
-        for points in AUTO_POINTS if not has_loadings(design) else AUTO_POINTS[3:]:
+        ladder = AUTO_POINTS[3:] if has_loadings(design) else AUTO_POINTS
+        for points in ladder + MORE_POINTS if dimensions(design) == [1] else ladder:
             if points > 1 and n_nodes(points, design) > _core.most_nodes:
                 break
             record = fitted(points)
             used = points
             shift = _largest_shift(record)
             table.append((points, record.loglik, shift))
-            if record.ending != "converged" or shift < SETTLED_SHIFT:
+            if record.ending != "converged" or (shift < SETTLED_SHIFT and is_close(named())):
                 break
             psi = record.psi
     else:
         used = int(n_quadrature)
         record = fitted(used)
-    return _named(design, family, core, record, method, used, threads, tuple(table))
+    return resolved(named())
 
 
 def _unsettled(table: tuple[tuple[int, float, float], ...]) -> str:

@@ -7,25 +7,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import _core
+from .natural import Natural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .._core import FitRecord
+    from ..design.design import Design
+    from ..family.registry import Family
+    from .parameters import Parts
 
 NEARLY_AS_HIGH = _core.nearly_as_high  # of another maximum, in log-likelihood below the one reported
 
 
-def seen_maximum(record: FitRecord, names: Sequence[str]) -> str:
-    """Where another maximum is and how high, by the parameter that is furthest off for its standard error."""
+def seen_maximum(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
+    """Where another maximum is and how high, by what is furthest off for its standard error, as `tidy()` reports it."""
     value, psi = record.other_maxima[0]
+    natural = Natural(design, family, parts.names[: len(parts.beta)], parts.components)
+    here, there = natural.values(np.stack([record.psi, psi]))
     with np.errstate(invalid="ignore"):
-        errors = np.sqrt(np.diag(record.covariance))
-    unit = np.where(errors > 0, errors, np.maximum(np.abs(record.psi), 1.0))
-    k = int(np.argmax(np.abs(psi - record.psi) / unit))
+        errors = natural.errors(record.psi[None], record.covariance[None], record.beta_covariance[None])[0]
+        unit = np.where(errors > 0, errors, np.maximum(np.abs(here), 1.0))
+        k = int(np.nanargmax(np.abs(there - here) / unit))
     return (
         f"the log-likelihood has another maximum {record.loglik - value:.2g} below this one (limit {NEARLY_AS_HIGH}), "
-        f"where '{names[k]}' is {psi[k]:.4g} in place of {record.psi[k]:.4g}: the data hardly tell the two apart, "
+        f"where '{natural.labels[k]}' is {there[k]:.4g} in place of {here[k]:.4g}: the data hardly tell the two apart, "
         "standard errors describe one of them alone, and where there are two a search may have missed a third that is "
         "higher; fewer parameters or more data would tell (optimization.other_maxima has the parameters there)"
     )

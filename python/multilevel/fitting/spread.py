@@ -48,6 +48,14 @@ def spread(design: Design, random_cov: Sequence[NDArray[np.float64]], parameter:
     return float(np.sqrt(sum(_variance(term, own) for term, own in terms if term.parameter == parameter)))
 
 
+def large_spread(design: Design, family: Family, random_cov: Sequence[NDArray[np.float64]]) -> float:
+    """The standard deviation of what the random effects of the mean add, where it is large beside the range of the
+    link (of counts and numbers: as of a logit); else zero.
+    """
+    sd = spread(design, random_cov)
+    return sd if sd > LARGE_SPREAD * (link_range(family) or _range_of("logit")) else 0.0
+
+
 def enormous(design: Design, random_cov: Sequence[NDArray[np.float64]]) -> str:
     """Why a maximum among enormous effects is none: rounding of the parameters moves the log-likelihood. Else empty."""
     parameters = {term.parameter for term in design.random_terms}

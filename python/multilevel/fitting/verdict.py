@@ -119,7 +119,7 @@ def judge(
     if status == "converged" and doubtful:
         remarks.append((QuadratureWarning, doubtful))
     if status == "converged" and record.other_maxima:
-        remarks.append((SeveralMaximaWarning, seen_maximum(record, parts.names)))
+        remarks.append((SeveralMaximaWarning, seen_maximum(design, family, record, parts)))
     # Coefficients alone have one maximum, however few the rows.
     several = design.random_terms or (parts.phi and not is_linear(design, family))
     sparse = few_rows(design, len(record.psi))

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable
 
 _SUMMARY = (
-    "a summary of the rows would be another for new data; center(x), scale(x) and standardize(x) remember that of the "
-    "fit, and any other is a column of the data"
+    "center(x), scale(x) and standardize(x) take the mean and the spread of the rows of the fit, and np.mean(x), "
+    "np.median(x), np.std(x, ddof=1) and np.quantile(x, 0.9) are those numbers, for new data as well"
 )
 _GROUPS = "within(x, g) is x less its group's mean, and between(x, g) is that mean"
 _CUT = "make it a column of the data first, as in data['x_cut'] = pd.cut(data['x'], [0, 10, 20])"

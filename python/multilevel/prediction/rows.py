@@ -361,7 +361,8 @@ def _unseen_message(factor: str, labels: Any) -> str:
     shown = ", ".join(repr(str(label)) for label in labels[:5]) + (", ..." if len(labels) > 5 else "")
     return (
         f"newdata has {len(labels)} level{'s' if len(labels) > 1 else ''} of {factor!r} that the fit has not seen: "
-        f'{shown}. new_levels="zero" predicts for them with random effects of zero, random="zero" for every row.'
+        f'{shown}. new_levels="zero" predicts for them with random effects of zero, new_levels="marginal" averages '
+        'over new groups, random="zero" leaves random effects out of every row.'
     )
 
 

@@ -18,8 +18,24 @@ class Course(Part):
 
     @property
     def converged(self) -> bool:
-        """Whether the optimum is certified."""
+        """Whether the point reported is a certified maximum of the (approximated) likelihood.
+
+        It does not say that no other maximum is higher (`SeveralMaximaWarning`, `FewRowsWarning`), nor that the
+        approximation is close (`QuadratureWarning`).
+        """
         return self.fit.converged
+
+    @property
+    def status(self) -> str:
+        """How the fit ended: "converged", "separation", "not identified", "not resolved" (by the quadrature points),
+        "several maxima" or "not converged".
+        """
+        return self.fit.status
+
+    @property
+    def message(self) -> str:
+        """Why the fit did not converge; empty when it did."""
+        return self.fit.message
 
     @property
     def optimization(self) -> Optimization:

@@ -24,6 +24,26 @@ if TYPE_CHECKING:
     from ..fitting.record import Fit
     from ..model import MixedModel
 
+# What other packages call what results have.
+NAMES = {
+    "cov_re": "random_cov, the covariances of the random effects, or vcov_table()",
+    "fe_params": "params",
+    "bse_fe": "bse",
+    "fixef": "params",
+    "coefficients": "params",
+    "ranef": "random_effects()",
+    "VarCorr": "vcov_table()",
+    "vcov": "cov_params()",
+    "vcomp": "vcov_table()",
+    "loglik": "llf",
+    "logLik": "llf",
+    "deviance": "-2 * llf",
+    "resid": "residuals()",
+    "fitted": "fittedvalues",
+    "confint": "conf_int()",
+    "n_groups": "model.n_groups",
+}
+
 
 class MixedModelResults(
     Estimates,
@@ -57,6 +77,11 @@ class MixedModelResults(
     def __init__(self, fit: Fit, model: MixedModel | None = None) -> None:
         self.fit = fit
         self.model = model
+
+    def __getattr__(self, name: str) -> Any:
+        if name in NAMES:
+            raise AttributeError(f"{name!r} is {NAMES[name]} here", name=name, obj=self)
+        return object.__getattribute__(self, name)  # the error that led here, of the property itself if there is one
 
     def refit(self, y: Any, **options: Any) -> MixedModelResults:
         """The same model fitted to another response, on the scale of the model's own.
