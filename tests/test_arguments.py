@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import multilevel as ml
 from multilevel.arguments import WORDS, understands
+from multilevel.results.results import NAMES
 
 SLEEP = "Reaction ~ Days + (1 + Days | Subject)"
 
@@ -81,6 +83,7 @@ def test_arguments_of_results(sleep: ml.MixedModelResults, call: Call, message: 
     ("theirs", "ours"),
     [
         (lambda r: r.anova(type="II"), lambda r: r.anova(type=2)),
+        (lambda r: r.anova(type="Type III"), lambda r: r.anova(type=3)),
         (lambda r: r.anova("iii"), lambda r: r.anova(3)),
         (lambda r: r.anova("1", "Kenward-Roger"), lambda r: r.anova(1, "kenward-roger")),
         (lambda r: r.residuals("Deviance"), lambda r: r.residuals("deviance")),
@@ -91,6 +94,19 @@ def test_arguments_of_results(sleep: ml.MixedModelResults, call: Call, message: 
 )
 def test_values_in_other_words(sleep: ml.MixedModelResults, theirs: Call, ours: Call) -> None:
     assert theirs(sleep).equals(ours(sleep))
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("cov_re", "random_cov"), ("fe_params", "params"), ("ranef", "random_effects()"), ("resid", "res")],
+)
+def test_attributes_of_other_packages(sleep: ml.MixedModelResults, name: str, ours: str) -> None:
+    with pytest.raises(AttributeError, match=rf"'{name}' is {re.escape(ours)}.* here"):
+        getattr(sleep, name)
+
+
+def test_no_attribute_of_other_packages_is_ours_already() -> None:
+    assert not [name for name in NAMES if hasattr(ml.MixedModelResults, name)]
 
 
 def test_case_does_not_matter(sleep: ml.MixedModelResults) -> None:

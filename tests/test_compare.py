@@ -296,6 +296,7 @@ def test_ranks() -> None:
     weights = np.exp(-aic / 2 + aic[0] / 2)
     np.testing.assert_allclose(table["weight"], weights / weights.sum(), rtol=1e-10)
     np.testing.assert_allclose(table["evidence_ratio"], table["weight"].iloc[0] / table["weight"], rtol=1e-10)
+    assert table["converged"].all()
     by_subjects = large.rank(small, by="bic", n="subjects")
     assert by_subjects["bic"].iloc[0] == large.information_criteria(n="subjects")["bic"]
 

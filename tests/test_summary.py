@@ -414,6 +414,20 @@ def test_few_rows_are_a_warning_where_the_likelihood_may_have_several_maxima(n: 
         assert f"a search, and {n_others} others from elsewhere came to" in said[0]
 
 
+def test_modes_of_several_factors_that_nothing_proves_are_said_to_be_so() -> None:
+    rng = np.random.default_rng(0)
+    g, h, x = rng.integers(0, 10, 300), rng.integers(0, 8, 300), rng.normal(size=300)
+    eta = rng.normal(size=10)[g] + rng.normal(size=8)[h] + x
+    data = pd.DataFrame({"y": (eta + rng.standard_cauchy(300) > 0) * 1, "x": x, "g": g, "h": h})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.QuadratureWarning)
+        crossed = ml.fit("y ~ x + (1 | g) + (1 | h)", data, "binomial", link="cauchit")
+        one = ml.fit("y ~ x + (1 | g)", data, "binomial", link="cauchit")
+        logit = ml.fit("y ~ x + (1 | g) + (1 | h)", data, "binomial")
+    told = "Conditional modes: the largest that were found."
+    assert [told in str(fit.summary()) for fit in (crossed, one, logit)] == [True, False, False]
+
+
 def test_few_rows_are_no_warning_where_there_is_one_maximum() -> None:
     data = pd.DataFrame({"x": np.arange(5.0), "y": [1, 0, 2, 3, 1]})
     with warnings.catch_warnings():

@@ -33,6 +33,11 @@ class Density:
         return tuple(Parameter(**facts) for facts in self._core.parameters)
 
     @property
+    def log_concave(self) -> bool:
+        """Whether the log density of every response is concave in its linear predictor: one conditional mode then."""
+        return bool(self._core.log_concave)
+
+    @property
     def all_thresholds(self) -> bool:
         """Whether the probability of an ordered category depends on all thresholds, and not on its two ends alone."""
         return bool(self._core.all_thresholds)

@@ -36,7 +36,8 @@ def rank(*fits: Any, by: str = "aic", n: str = "rows") -> pd.DataFrame:
     DataFrame, index = formulas
         family, df, loglik, the criterion under its name, delta (what it exceeds the best by), weight (exp(-delta / 2),
         scaled to the sum one: with "aic" Akaike weights, with "bic" approximate posterior probabilities of models that
-        are equally probable beforehand), evidence_ratio (weight of the best over the model's own).
+        are equally probable beforehand), evidence_ratio (weight of the best over the model's own),
+        converged (the log-likelihood of a fit that did not is no maximum, and its place is none).
 
     Raises
     ------
@@ -73,6 +74,7 @@ def rank(*fits: Any, by: str = "aic", n: str = "rows") -> pd.DataFrame:
             "delta": delta,
             "weight": relative / relative.sum(),
             "evidence_ratio": _exp(0.5 * delta),
+            "converged": [fit.converged for fit in records],
         },
         index=pd.Index([str(fit.design.formula) for fit in records], dtype=object, name="model"),
     )

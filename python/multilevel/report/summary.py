@@ -92,7 +92,7 @@ def correlations(numbers: Numbers, title: str = "Correlation of Fixed Effects:")
 
 def closing(fit: Fit) -> Iterator[Paragraph]:
     """How the fit went, and its warnings: on every page, whatever the layout."""
-    yield Paragraph((*_certificate(fit), *_few_rows(fit)))
+    yield Paragraph((*_certificate(fit), *_unproved_modes(fit), *_few_rows(fit)))
     others = [warning for warning in fit.warnings if warning != fit.message]
     if others:
         yield Paragraph(tuple(f"- {warning}" for warning in others), title="Warnings:")
@@ -413,6 +413,17 @@ def _numbered_correlations(names: tuple[str, ...], correlation: np.ndarray, titl
 
 
 # ---- how it went ---------------------------------------------------------------------------------------------------
+
+
+def _unproved_modes(fit: Fit) -> Iterator[str]:
+    """Several modes of several grouping factors together can only be searched: Laplace's approximation rests on one."""
+    beside = any(term.parameter for term in fit.design.random_terms)
+    concave = fit.family.log_concave and not beside
+    if fit.converged and len(fit.design.grouping_factors) > 1 and not concave and fit.has_likelihood:
+        yield (
+            "Conditional modes: the largest that were found. With several grouping factors and a density that is not "
+            "log-concave there can be others, and nothing proves that none is larger."
+        )
 
 
 def _few_rows(fit: Fit) -> Iterator[str]:

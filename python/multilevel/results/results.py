@@ -37,11 +37,9 @@ NAMES = {
     "vcomp": "vcov_table()",
     "loglik": "llf",
     "logLik": "llf",
-    "deviance": "-2 * llf",
     "resid": "residuals()",
     "fitted": "fittedvalues",
     "confint": "conf_int()",
-    "n_groups": "model.n_groups",
 }
 
 
