@@ -162,3 +162,16 @@ except KeyboardInterrupt:
         process.kill()
     assert out.strip() == "interrupted", err
     assert time.perf_counter() - begin < 10
+
+
+def test_points_that_resolve_nothing_are_no_likelihood_in_any_of_many() -> None:
+    g = np.repeat(np.arange(40), 5)
+    y = g % 2
+    y[0] = 1
+    model = ml.MixedModel("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g}), "binomial")
+    other = np.random.default_rng(0).integers(0, 2, 200)
+    table = model.fit_many(np.column_stack([y, other]), n_quadrature=15)
+    first = table[table["response"] == 0]
+    assert first["llf"].isna().all()
+    assert first["message"].str.contains("with 15 quadrature points the log-likelihood is -32.3201").all()
+    assert table[table["response"] == 1]["converged"].all()

@@ -11,14 +11,14 @@ import pandas as pd
 from multilevel import _core
 
 from ..errors import DataError
-from .certificate import certificate
-from .folded import folded
 from .natural import Natural
-from .parameters import Parts, is_exact, is_linear, parts
+from .one_integral import resolved
+from .parameters import is_exact, is_linear, parts
 from .quadrature import check_points
-from .spread import LARGE_SPREAD, link_range, most_spread
+from .run import named
+from .spread import LARGE_SPREAD, large_limit, link_range, most_spread
 from .vanishing_rows import NO_INFORMATION, SMALL
-from .verdict import LEAST_EIGENVALUE, Verdict, judge
+from .verdict import LEAST_EIGENVALUE, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,12 +118,13 @@ def fit_many(
         raise DataError("n_quadrature='auto' is for a single fit; give the number of points for many")
     exact = is_exact(design, family)
     check_points(n_quadrature, design, exact)
+    points = 1 if exact else int(n_quadrature)
     try:
         many = _core.fit_many(
             core,
             _for_core(design, responses),
             method,
-            1 if exact else int(n_quadrature),
+            points,
             np.zeros(0) if start is None else start,
             True,
             threads,
@@ -137,13 +138,10 @@ def fit_many(
     kept = tuple(column.name for k, column in enumerate(design.fixed) if k not in redundant)
     beside = {own.name: core.phi_redundant(r) for r, own in enumerate(family.parameters)}
 
-    def cut(own: Array) -> Parts:
-        return parts(design, family, kept, own, beside)
-
     psi = many.psi.reshape(responses.shape[1], -1)
-    names = cut(np.zeros(core.n_beta + core.n_theta + core.n_phi))
+    names = parts(design, family, kept, np.zeros(core.n_beta + core.n_theta + core.n_phi), beside)
     natural = Natural(design, family, kept, names.components)
-    asked = _to_be_judged(design, family, many, natural, psi, responses, np.array(many.ending, dtype=object))
+    asked = _to_be_judged(design, family, many, natural, psi, responses, np.array(many.ending, dtype=object), points)
     verdicts: dict[int, Verdict] = {}
     for j in map(int, np.flatnonzero(asked)):
         here = replace(design, response=replace(design.response, values=responses[:, j]))
@@ -151,9 +149,9 @@ def fit_many(
         if unfit:
             verdicts[j] = Verdict(False, "not converged", unfit, ())
         else:
-            verdicts[j] = _verdict(here, family, core, many.record(j), cut(psi[j]))
+            verdicts[j] = resolved(named(here, family, core, many.record(j), method, points, 1)).verdict
     loglik = many.loglik.copy()
-    loglik[[j for j, own in verdicts.items() if own.unbounded]] = np.nan
+    loglik[[j for j, own in verdicts.items() if own.no_likelihood]] = np.nan
     status = tuple(verdicts[j].status if j in verdicts else "converged" for j in range(len(psi)))
     return ManyFits(
         natural=natural,
@@ -169,12 +167,6 @@ def fit_many(
         message=tuple(verdicts[j].message if j in verdicts else "" for j in range(len(psi))),
         n_evaluations=many.n_evaluations.astype(np.int64),
     )
-
-
-def _verdict(design: Design, family: Family, core: _core.Model, record: _core.FitRecord, own: Parts) -> Verdict:
-    """Of one response, which `design` has, by itself."""
-    certified = certificate(record, design, own.random_cov)
-    return judge(design, family, record, certified, own, (), "", folded(core, family, record, 1))
 
 
 def _for_core(design: Design, responses: Array) -> Array:
@@ -193,6 +185,7 @@ def _to_be_judged(
     psi: Array,
     responses: Array,
     ending: NDArray[np.object_],
+    points: int,
 ) -> NDArray[np.bool_]:
     """Fits of which the verdict may be another than "converged"; all others need no look."""
     if family.kinds:
@@ -212,9 +205,10 @@ def _to_be_judged(
             asked |= ~(many.last_information >= NO_INFORMATION)
     for parameter in dict.fromkeys(term.parameter for term in design.random_terms):
         width = link_range(family, parameter)
-        if width:
+        limit = LARGE_SPREAD * width if width else large_limit(family)
+        if width or (points > 1 and not parameter):
             sd = [part.values(psi)[:, : part.q] for part in natural.terms]
-            asked |= ~(most_spread(design, sd, parameter) <= LARGE_SPREAD * width)
+            asked |= ~(most_spread(design, sd, parameter) <= limit)
     if family.support in ("counts", "trials"):
         asked |= ~(responses != 0).any(axis=0)
     if family.support == "trials":

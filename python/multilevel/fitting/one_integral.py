@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ConvergenceWarning, FewRowsWarning, QuadratureWarning, SeveralMaximaWarning
 from .spread import large_spread
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 5e7  # log densities of rows: a second or two
 AT_ONCE = 2_000_000
-REACH, PANEL = 9.0, 0.5  # in standard deviations of the effect
+REACH, PANEL = 12.0, 0.5  # in standard deviations of the effect
 ORDER = 10
 ERROR = 1e-9  # of a group's integral, panel by panel
 # Of the log-likelihood, between rule and integral.
@@ -58,7 +59,7 @@ def resolved(fit: Fit) -> Fit:
     )
     of_certified = (SeveralMaximaWarning, FewRowsWarning)
     remarks = ((ConvergenceWarning, message), *(own for own in kept if own[0] not in of_certified))
-    verdict = replace(fit.verdict, converged=False, status="not resolved", message=message, remarks=remarks)
+    verdict = Verdict(False, "not resolved", message, remarks, no_likelihood=True)
     return replace(fit, verdict=verdict, loglik=np.nan)
 
 
@@ -86,58 +87,58 @@ class _Panels:
         self.fit = fit
         term, factor = fit.design.random_terms[0], fit.design.grouping_factors[0]
         self.codes, self.n_groups = factor.codes, len(factor.levels)
-        sd, modes = float(np.sqrt(fit.random_cov[0][0, 0])), fit.modes[0][:, 0]
         column = term.columns[0]
         z = np.ones(fit.n_rows) if column is None else np.asarray(column, dtype=float)
-        self.fixed, self.slope = fit.eta - z * modes[self.codes], z * sd
-        self.modes = modes / sd
-        self.height = self.log_density(self.modes[None, self.codes], self.modes[None, :])[0]
+        self.slope = z * float(np.sqrt(fit.random_cov[0][0, 0]))
+        self.fixed = fit.linear_predictor((np.zeros((self.n_groups, 1)),))
         self.spent = 0.0
 
-    def log_density(self, v_of_rows: Array, v: Array) -> Array:
-        """Log density of the rows of each group and of its effect at values of it, (m, n) and (m, groups)."""
-        fit, n = self.fit, len(v_of_rows)
+    def log_density(self, v: Array) -> Array:
+        """Log density of the rows of each group and of its effect at values of it, (m, groups)."""
+        fit, n = self.fit, len(v)
         response, weights, phi = fit.design.response, fit.design.weights, fit.row_phi
-        rows = fit.family.log_density(
-            (self.fixed + self.slope * v_of_rows).ravel(),
-            np.tile(response.values, n),
-            None if response.second is None else np.tile(response.second, n),
-            None if weights is None else np.tile(weights, n),
-            phi if phi.ndim == 1 else np.tile(phi, (n, 1)),
-        ).reshape(n, -1)
+        with np.errstate(all="ignore"):
+            rows = fit.family.log_density(
+                (self.fixed + v[:, None] * self.slope).ravel(),
+                np.tile(response.values, n),
+                None if response.second is None else np.tile(response.second, n),
+                None if weights is None else np.tile(weights, n),
+                phi if phi.ndim == 1 else np.tile(phi, (n, 1)),
+            ).reshape(n, -1)
         sums = np.stack([np.bincount(self.codes, own, self.n_groups) for own in rows])
-        return sums - 0.5 * v**2 - 0.5 * np.log(2.0 * np.pi)
+        return sums - 0.5 * v[:, None] ** 2 - 0.5 * np.log(2.0 * np.pi)
 
     def values(self, low: Array, high: Array) -> Array:
-        """Integrals over panels, divided by the density at each group's mode, (panels, groups)."""
+        """Logarithms of the integrals over panels, (panels, groups)."""
         nodes, weights = np.polynomial.legendre.leggauss(ORDER)
         half = 0.5 * (high - low)
         v = (0.5 * (low + high))[:, None] + half[:, None] * nodes
         found = np.empty((len(low), self.n_groups))
         step = max(1, AT_ONCE // (ORDER * len(self.codes)))
         for k in range(0, len(low), step):
-            at = v[k : k + step].reshape(-1, 1)
-            with np.errstate(all="ignore"):
-                density = np.exp(self.log_density(np.broadcast_to(at, (len(at), len(self.codes))), at) - self.height)
-            found[k : k + step] = np.einsum("pog,o->pg", density.reshape(-1, ORDER, self.n_groups), weights)
+            density = self.log_density(v[k : k + step].ravel()).reshape(-1, ORDER, self.n_groups)
+            found[k : k + step] = np.logaddexp.reduce(density + np.log(weights)[:, None], axis=1)
         self.spent += ORDER * len(low) * len(self.codes)
-        return found * half[:, None]
+        return found + np.log(half)[:, None]
 
     def integrate(self) -> float | None:
-        low = np.arange(min(-REACH, self.modes.min() - REACH), max(REACH, self.modes.max() + REACH), PANEL)
+        """None where it costs too much, or is not finite."""
+        low = np.arange(-REACH, REACH, PANEL)
         if 3.0 * ORDER * len(low) * len(self.codes) > MOST_VALUES:
             return None
         high = low + PANEL
-        whole, done = self.values(low, high), np.zeros(self.n_groups)
+        whole, done = self.values(low, high), np.full((1, self.n_groups), -np.inf)
         while len(low):
             middle = 0.5 * (low + high)
             left, right = self.values(low, middle), self.values(middle, high)
-            total = done + whole.sum(axis=0)
-            with np.errstate(all="ignore"):
-                moves = ~(np.abs(left + right - whole) <= ERROR * total).all(axis=1)
-            done = done + (left + right)[~moves].sum(axis=0)
+            both = np.logaddexp(left, right)
+            total = np.logaddexp.reduce(np.concatenate([done, both]))
+            if not np.isfinite(total).all():
+                return None
+            moves = ~(np.abs(np.exp(both - total) - np.exp(whole - total)) <= ERROR).all(axis=1)
+            done = np.logaddexp.reduce(np.concatenate([done, both[~moves]]), keepdims=True)
             low, high = np.concatenate([low[moves], middle[moves]]), np.concatenate([middle[moves], high[moves]])
             whole = np.concatenate([left[moves], right[moves]])
-            if self.spent + 2.0 * ORDER * len(low) * len(self.codes) > MOST_VALUES or not np.isfinite(total).all():
+            if self.spent + 2.0 * ORDER * len(low) * len(self.codes) > MOST_VALUES:
                 return None
-        return float(np.sum(np.log(done) + self.height))
+        return float(done.sum())

@@ -84,8 +84,8 @@ def run(
 
     table: list[tuple[int, float, float]] = []
 
-    def named() -> Fit:
-        return _named(design, family, core, record, method, used, threads, tuple(table))
+    def named_so_far() -> Fit:
+        return named(design, family, core, record, method, used, threads, tuple(table))
 
     if isinstance(n_quadrature, str):
         ladder = AUTO_POINTS[3:] if has_loadings(design) else AUTO_POINTS
@@ -96,13 +96,13 @@ def run(
             used = points
             shift = _largest_shift(record)
             table.append((points, record.loglik, shift))
-            if record.ending != "converged" or (shift < SETTLED_SHIFT and is_close(named())):
+            if record.ending != "converged" or (shift < SETTLED_SHIFT and is_close(named_so_far())):
                 break
             psi = record.psi
     else:
         used = int(n_quadrature)
         record = fitted(used)
-    return resolved(named())
+    return resolved(named_so_far())
 
 
 def _unsettled(table: tuple[tuple[int, float, float], ...]) -> str:
@@ -121,7 +121,7 @@ def _largest_shift(record: _core.FitRecord) -> float:
     return 0.0 if check is None else check.largest_shift
 
 
-def _named(
+def named(
     design: Design,
     family: Family,
     core: _core.Model,
@@ -129,8 +129,9 @@ def _named(
     method: str,
     points: int,
     threads: int,
-    table: tuple[tuple[int, float, float], ...],
+    table: tuple[tuple[int, float, float], ...] = (),
 ) -> Fit:
+    """The record of the core with its names and its verdict; `table` is what a search for the points saw."""
     redundant = set(core.redundant)
     kept = tuple(column.name for k, column in enumerate(design.fixed) if k not in redundant)
     dropped = tuple(column.name for k, column in enumerate(design.fixed) if k in redundant)
@@ -164,7 +165,7 @@ def _named(
         hessian=record.hessian,
         covariance=record.covariance * share,
         beta_covariance=record.beta_covariance * share,
-        loglik=np.inf if reproduced else np.nan if verdict.unbounded else record.loglik,
+        loglik=np.inf if reproduced else np.nan if verdict.no_likelihood else record.loglik,
         modes=tuple(np.zeros_like(own) if reproduced else own for own in record.modes),
         mode_cov=tuple(np.zeros_like(own) if reproduced else own for own in record.mode_covariance),
         projection=tuple(record.projection),

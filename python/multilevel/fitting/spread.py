@@ -53,7 +53,12 @@ def large_spread(design: Design, family: Family, random_cov: Sequence[NDArray[np
     link (of counts and numbers: as of a logit); else zero.
     """
     sd = spread(design, random_cov)
-    return sd if sd > LARGE_SPREAD * (link_range(family) or _range_of("logit")) else 0.0
+    return sd if sd > large_limit(family) else 0.0
+
+
+def large_limit(family: Family) -> float:
+    """Of that standard deviation."""
+    return LARGE_SPREAD * (link_range(family) or _range_of("logit"))
 
 
 def enormous(design: Design, random_cov: Sequence[NDArray[np.float64]]) -> str:

@@ -160,7 +160,8 @@ def _weights(fit: Fit) -> np.ndarray | float:
 
 def pearson_chi2(fit: Fit) -> float:
     """Sum of squared Pearson residuals."""
-    return float(np.sum(_by_kind(fit, pearson) ** 2))
+    with np.errstate(over="ignore"):  # infinite: more than the largest number
+        return float(np.sum(_by_kind(fit, pearson) ** 2))
 
 
 KINDS = {"pearson": pearson, "deviance": deviance, "response": response}
