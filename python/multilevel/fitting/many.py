@@ -12,9 +12,9 @@ from multilevel import _core
 
 from ..errors import DataError
 from .natural import Natural
-from .one_integral import resolved
 from .parameters import is_exact, is_linear, parts
 from .quadrature import check_points
+from .resolved import resolved
 from .run import named
 from .spread import LARGE_SPREAD, large_limit, link_range, most_spread
 from .vanishing_rows import NO_INFORMATION, SMALL

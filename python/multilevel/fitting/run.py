@@ -14,10 +14,10 @@ from .certificate import certificate, optimization, quadrature_check
 from .core_model import core_response
 from .exact_fit import exact_parameters
 from .folded import folded
-from .one_integral import is_close, resolved
 from .parameters import is_exact, parts, variance_share
 from .quadrature import check_points, dimensions, has_loadings, n_nodes
 from .record import Fit
+from .resolved import is_close, resolved
 from .verdict import judge
 
 if TYPE_CHECKING:

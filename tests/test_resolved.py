@@ -10,7 +10,9 @@ import pytest
 from scipy import integrate, special, stats
 
 import multilevel as ml
-from multilevel.fitting.one_integral import integrated
+from multilevel.fitting.drawn_integral import by_draws
+from multilevel.fitting.one_integral import by_panels
+from multilevel.fitting.resolved import integrated
 
 
 def nearly_constant(n_groups: int, n_mixed: int) -> pd.DataFrame:
@@ -108,7 +110,7 @@ def test_the_integral_of_other_families() -> None:
                 epsrel=1e-10,
             )
             total += top + np.log(value)
-        assert integrated(results.fit) == pytest.approx(total, abs=1e-6)
+        assert by_panels(results.fit) == pytest.approx(total, abs=1e-6)
 
 
 def test_it_is_asked_of_large_effects_alone() -> None:
@@ -118,3 +120,60 @@ def test_it_is_asked_of_large_effects_alone() -> None:
     results = fitted("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g}), "binomial", n_quadrature=9)
     assert integrated(results.fit) is None
     assert results.converged
+
+
+def slopes(seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    g, x = np.repeat(np.arange(40), 6), rng.normal(size=240)
+    u = rng.normal(size=(40, 2)) * 15.0
+    y = (u[g, 0] + (0.5 + u[g, 1]) * x + rng.logistic(size=240) > 0).astype(int)
+    return pd.DataFrame({"y": y, "x": x, "g": g})
+
+
+def test_draws_agree_with_panels() -> None:
+    results = fitted("y ~ 1 + (1 | g)", nearly_constant(40, 8), "binomial", n_quadrature=25)
+    drawn = by_draws(results.fit)
+    assert drawn is not None
+    value, error = drawn
+    assert 0 < error < 0.1
+    exact = by_panels(results.fit)
+    assert exact is not None
+    assert abs(value - exact) < 3 * error
+
+
+def test_several_effects_by_draws() -> None:
+    """Against a sum over an even grid of both standard normal effects, and what is said of a rule that is off."""
+    data = slopes(1)
+    with pytest.warns(ml.ConvergenceWarning, match=r"5 quadrature points the log-likelihood is -88.0735, and by draws"):
+        rough = ml.fit("y ~ x + (1 + x | g)", data, family="binomial", n_quadrature=5)
+    assert rough.status == "not resolved"
+    drawn = by_draws(rough.fit)
+    assert drawn is not None
+    v = np.linspace(-6.0, 6.0, 601)
+    both = np.stack(np.meshgrid(v, v, indexing="ij")).reshape(2, -1)
+    prior = stats.norm.logpdf(both).sum(axis=0) + 2 * np.log(v[1] - v[0])
+    effects = rough.fit.theta[0] @ both
+    total = 0.0
+    for _, own in data.groupby("g"):
+        log_density = prior.copy()
+        for y, x in zip(own["y"], own["x"], strict=True):
+            eta = rough.params.iloc[0] + rough.params.iloc[1] * x + effects[0] + x * effects[1]
+            log_density += special.log_expit(eta if y else -eta)
+        total += special.logsumexp(log_density)
+    assert abs(drawn[0] - total) < 3 * drawn[1]
+    fine = fitted("y ~ x + (1 + x | g)", data, "binomial", n_quadrature=25)
+    assert fine.converged
+
+
+def test_effects_without_variance_are_drawn_too() -> None:
+    rng = np.random.default_rng(4)
+    g, x = np.repeat(np.arange(40), 8), rng.normal(size=320)
+    y = (8.0 * rng.normal(size=40)[g] + rng.logistic(size=320) > 0).astype(int)
+    data = pd.DataFrame({"y": y, "x": x, "g": g})
+    results = fitted("y ~ 1 + (1 | g) + (0 + x | g)", data, "binomial", n_quadrature=9)
+    alone = fitted("y ~ 1 + (1 | g)", data, "binomial", n_quadrature=9)
+    assert results.singular
+    drawn, exact = by_draws(results.fit), by_panels(alone.fit)
+    assert drawn is not None
+    assert exact is not None
+    assert abs(drawn[0] - exact) < 3 * drawn[1] + 0.01
