@@ -143,15 +143,17 @@ def fit_many(
     natural = Natural(design, family, kept, names.components)
     asked = _to_be_judged(design, family, many, natural, psi, responses, np.array(many.ending, dtype=object), points)
     verdicts: dict[int, Verdict] = {}
+    loglik = many.loglik.copy()
     for j in map(int, np.flatnonzero(asked)):
         here = replace(design, response=replace(design.response, values=responses[:, j]))
         unfit = many.refused[j] or _absent_category(design, responses[:, j])
         if unfit:
             verdicts[j] = Verdict(False, "not converged", unfit, ())
         else:
-            verdicts[j] = resolved(named(here, family, core, many.record(j), method, points, 1)).verdict
-    loglik = many.loglik.copy()
-    loglik[[j for j, own in verdicts.items() if own.no_likelihood]] = np.nan
+            fit = resolved(named(here, family, core, many.record(j), method, points, 1))
+            verdicts[j] = fit.verdict
+            if np.isnan(fit.loglik):
+                loglik[j] = np.nan
     status = tuple(verdicts[j].status if j in verdicts else "converged" for j in range(len(psi)))
     return ManyFits(
         natural=natural,

@@ -59,7 +59,7 @@ def resolved(fit: Fit) -> Fit:
     )
     of_certified = (SeveralMaximaWarning, FewRowsWarning)
     remarks = ((ConvergenceWarning, message), *(own for own in kept if own[0] not in of_certified))
-    verdict = Verdict(False, "not resolved", message, remarks, no_likelihood=True)
+    verdict = Verdict(False, "not resolved", message, remarks)
     return replace(fit, verdict=verdict, loglik=np.nan)
 
 

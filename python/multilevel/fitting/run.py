@@ -165,7 +165,7 @@ def named(
         hessian=record.hessian,
         covariance=record.covariance * share,
         beta_covariance=record.beta_covariance * share,
-        loglik=np.inf if reproduced else np.nan if verdict.no_likelihood else record.loglik,
+        loglik=np.inf if reproduced else np.nan if verdict.unbounded else record.loglik,
         modes=tuple(np.zeros_like(own) if reproduced else own for own in record.modes),
         mode_cov=tuple(np.zeros_like(own) if reproduced else own for own in record.mode_covariance),
         projection=tuple(record.projection),

@@ -60,14 +60,14 @@ EXACT_DISPERSION = 1e-6  # of families whose dispersion has no unit: more is no 
 @dataclass(frozen=True)
 class Verdict:
     """`converged`, `status` (a word or two), `message` (why not; else empty), `remarks`: warnings by category, and
-    `no_likelihood`: whether no log-likelihood is one, since a variance has no bound or the points do not resolve it.
+    `unbounded`: whether a variance has no bound, so that no log-likelihood is one.
     """
 
     converged: bool
     status: str
     message: str
     remarks: tuple[tuple[type[FitWarning], str], ...]
-    no_likelihood: bool = False
+    unbounded: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
