@@ -34,7 +34,10 @@ def by_draws(fit: Fit) -> tuple[float, float] | None:
     n_draws = int(min(DRAWS_FOR_A_GROUP * n_groups, MOST_VALUES / densities.n_rows)) // 2 * 2
     if not n_draws or n_groups > LARGEST_ERROR**2 * n_draws or fit.modes[0].shape != (n_groups, q):
         return None
-    mode, half = _known(fit, q)
+    try:
+        mode, half = _known(fit, q)
+    except np.linalg.LinAlgError:  # rounding left no covariance
+        return None
     log_scale = np.log(np.diagonal(half, axis1=1, axis2=2)).sum(axis=1)
     inverse = np.linalg.inv(half)
     rng = np.random.default_rng(0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .record import Fit
 
 # Of the log-likelihood, between rule and integral.
-CLOSE, WORTH_A_WORD, TOO_MUCH = 0.01, 0.05, 0.5
+CLOSE, WORTH_A_WORD, TOO_MUCH = 0.01, 0.05, 1.0  # the last: what AIC charges for a parameter
 ERRORS = 3.0  # of an integral by draws, which is no closer than that
 
 
