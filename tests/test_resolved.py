@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -163,6 +164,14 @@ def test_several_effects_by_draws() -> None:
     assert abs(drawn[0] - total) < 3 * drawn[1]
     fine = fitted("y ~ x + (1 + x | g)", data, "binomial", n_quadrature=25)
     assert fine.converged
+
+    # Of many fits at once no modes are kept: all draws are from the prior, and the error is larger.
+    without = by_draws(dataclasses.replace(rough.fit, modes=()))
+    assert without is not None
+    assert drawn[1] < without[1] < 3 * drawn[1]
+    assert abs(without[0] - total) < 3 * without[1]
+    many = ml.MixedModel("y ~ x + (1 + x | g)", data, "binomial").fit_many(data[["y"]].to_numpy(), n_quadrature=5)
+    assert many["llf"].iloc[0] == pytest.approx(-88.0735, abs=1e-3)
 
 
 def test_effects_without_variance_are_drawn_too() -> None:

@@ -32,7 +32,7 @@ def by_draws(fit: Fit) -> tuple[float, float] | None:
     n_groups, q = densities.n_groups, densities.slopes.shape[1]
     # The same number for each group; the errors of groups add up.
     n_draws = int(min(DRAWS_FOR_A_GROUP * n_groups, MOST_VALUES / densities.n_rows)) // 2 * 2
-    if not n_draws or n_groups > LARGEST_ERROR**2 * n_draws or fit.modes[0].shape != (n_groups, q):
+    if not n_draws or n_groups > LARGEST_ERROR**2 * n_draws:
         return None
     try:
         mode, half = _known(fit, q)
@@ -62,7 +62,13 @@ def by_draws(fit: Fit) -> tuple[float, float] | None:
 
 
 def _known(fit: Fit, q: int) -> tuple[Array, Array]:
-    """Of each group the conditional mode of v, (groups, q), and a factor of a wider covariance, (groups, q, q)."""
+    """Of each group the conditional mode of v, (groups, q), and a factor of a wider covariance, (groups, q, q).
+
+    Those of the prior where modes are not kept, as of many fits at once: all draws are from it then.
+    """
+    if not fit.modes:
+        n_groups = len(fit.design.grouping_factors[0].levels)
+        return np.zeros((n_groups, q)), np.tile(np.eye(q), (n_groups, 1, 1))
     whole = np.zeros((q, q))
     for at, own in zip(fit.term_columns, fit.theta, strict=True):
         whole[np.ix_(at, at)] = own
