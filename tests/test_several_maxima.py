@@ -286,3 +286,22 @@ def test_another_maximum_of_a_linear_model() -> None:
         assert value == pytest.approx(-loss(psi), abs=1e-9)
         near = minimize(loss, psi, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-11, "maxiter": 4000})
         assert -near.fun < value + 1e-8
+
+
+@pytest.mark.parametrize(("n", "told"), [(60, True), (1500, False)])
+def test_a_tweedie_power_that_may_be_next_to_one_is_said(n: int, told: bool) -> None:
+    rng = np.random.default_rng(3)
+    power, dispersion, mean = 1.15, 0.3, 2.0
+    rate = mean ** (2 - power) / (dispersion * (2 - power))
+    jumps = rng.poisson(rate, n)
+    shape, scale = (2 - power) / (power - 1), dispersion * (power - 1) * mean ** (power - 1)
+    y = rng.gamma(np.maximum(shape * jumps, 1e-9)) * scale * (jumps > 0)
+    data = pd.DataFrame({"y": y, "g": np.arange(n) % 12})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = ml.fit("y ~ 1 + (1 | g)", data, "tweedie")
+        given = ml.fit("y ~ 1 + (1 | g)", data, ml.Family("tweedie", power=1.15))
+    assert results.converged
+    said = [str(one.message) for one in caught if one.category is ml.SeveralMaximaWarning]
+    assert any("do not exclude one next to 1" in text for text in said) == told
+    assert not any("next to 1" in text for text in given.warnings)

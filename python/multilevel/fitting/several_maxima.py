@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 NEARLY_AS_HIGH = _core.nearly_as_high  # of another maximum, in log-likelihood below the one reported
 
+# Of a Tweedie power, on the logit scale between 1 and 2: jumps whose sizes vary by 14 % or less.
+NEXT_TO_ONE, TWO_ERRORS = -4.0, 2.0
+
 
 def seen_maximum(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
     """Where another maximum is and how high, by what is furthest off for its standard error, as `tidy()` reports it."""
@@ -32,6 +35,24 @@ def seen_maximum(design: Design, family: Family, record: FitRecord, parts: Parts
         f"where '{natural.labels[k]}' is {there[k]:.4g} in place of {here[k]:.4g}: the data hardly tell the two apart, "
         "standard errors describe one of them alone, and where there are two a search may have missed a third that is "
         "higher; fewer parameters or more data would tell (optimization.other_maxima has the parameters there)"
+    )
+
+
+def possible_comb(family: Family, record: FitRecord, parts: Parts) -> str:
+    """Of Tweedie models: whether their power may be next to one, where the likelihood is a comb without bound."""
+    name = "logit_power"
+    if family.name != "tweedie" or name not in parts.names:
+        return ""
+    k = parts.names.index(name)
+    error = float(np.sqrt(record.covariance[k, k])) if record.covariance[k, k] > 0 else 0.0
+    if not (np.isfinite(record.psi[k]) and record.psi[k] - TWO_ERRORS * error < NEXT_TO_ONE):
+        return ""
+    low = 1.0 + 1.0 / (1.0 + np.exp(TWO_ERRORS * error - record.psi[k]))
+    return (
+        f"the power of the tweedie family is {parts.phi['power']:.4g}, and the data do not exclude one next to 1 (an "
+        f"interval begins at {low:.4g}): the likelihood has a comb of maxima there, one for each number whose "
+        "multiples the responses nearly are, and no bound. One of those may be higher than the maximum reported; give "
+        "the power, as in family=ml.Family('tweedie', power=1.5), or use more rows"
     )
 
 

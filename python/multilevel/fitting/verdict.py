@@ -31,7 +31,7 @@ from .separation import (
     separating_columns,
     sides,
 )
-from .several_maxima import seen_maximum, unseen_maxima
+from .several_maxima import possible_comb, seen_maximum, unseen_maxima
 from .spread import LARGE_SPREAD, enormous, link_range, spreads
 from .vanishing_rows import NO_INFORMATION, SMALL, vanishing_rows
 
@@ -120,6 +120,9 @@ def judge(
         remarks.append((QuadratureWarning, doubtful))
     if status == "converged" and record.other_maxima:
         remarks.append((SeveralMaximaWarning, seen_maximum(design, family, record, parts)))
+    comb = possible_comb(family, record, parts)
+    if status == "converged" and comb:
+        remarks.append((SeveralMaximaWarning, comb))
     # Coefficients alone have one maximum, however few the rows.
     several = design.random_terms or (parts.phi and not is_linear(design, family))
     sparse = few_rows(design, len(record.psi))
