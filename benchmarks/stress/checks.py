@@ -129,7 +129,7 @@ def _check(made: Design, outcome: Outcome, rng: np.random.Generator, effort: Eff
 
 
 def check_alone(made: Design, model: Any, results: Any, outcome: Outcome, rng: np.random.Generator) -> None:
-    """The core at work, and judged by itself alone: evaluated again, predicted, drawn, drawn responses fitted."""
+    """The core at work, and judged by itself alone: evaluated again, predicted, drawn."""
     _finite(results, outcome)
     if not np.isfinite(results.fit.psi).all():
         return

@@ -29,7 +29,7 @@ def seen_maximum(design: Design, family: Family, record: FitRecord, parts: Parts
     with np.errstate(invalid="ignore"):
         errors = natural.errors(record.psi[None], record.covariance[None], record.beta_covariance[None])[0]
         unit = np.where(errors > 0, errors, np.maximum(np.abs(here), 1.0))
-        k = int(np.nanargmax(np.abs(there - here) / unit))
+        k = int(np.argmax(np.nan_to_num(np.abs(there - here) / unit, nan=-1.0)))  # NaN: a correlation without variance
     return (
         f"the log-likelihood has another maximum {record.loglik - value:.2g} below this one (limit {NEARLY_AS_HIGH}), "
         f"where '{natural.labels[k]}' is {there[k]:.4g} in place of {here[k]:.4g}: the data hardly tell the two apart, "
