@@ -6,18 +6,30 @@ import itertools
 from functools import cache
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermegauss
+from scipy.linalg import eigvalsh_tridiagonal
 from scipy.special import logsumexp
 
 from .modes import Clusters
 from .problem import Array, Problem
 
 
+def hermite(points: int) -> tuple[Array, Array]:
+    """Nodes and log weights for N(0, 1): the weights of hundreds of points are below the smallest number."""
+    degrees = np.sqrt(np.arange(1.0, points + 1.0))
+    x = eigvalsh_tridiagonal(np.zeros(points), degrees[:-1])
+    previous, own, total, log_scale = np.zeros(points), np.ones(points), np.ones(points), np.zeros(points)
+    for k in range(1, points):  # the orthonormal polynomials; one over the sum of their squares is the weight
+        previous, own = own, (x * own - (degrees[k - 2] * previous if k > 1 else 0.0)) / degrees[k - 1]
+        total += own**2
+        scale = np.sqrt(total)
+        previous, own, total, log_scale = previous / scale, own / scale, np.ones(points), log_scale + np.log(scale)
+    return x, -2.0 * log_scale
+
+
 @cache
 def rule(points: int, q: int) -> tuple[Array, Array]:
     """Nodes (K, q) and log weights (K,) of the product rule for N(0, I)."""
-    x, w = hermegauss(points)
-    log_w = np.log(w) - 0.5 * np.log(2 * np.pi)
+    x, log_w = hermite(points)
     nodes = np.array(list(itertools.product(x, repeat=q)))
     return nodes, np.array([sum(c) for c in itertools.product(log_w, repeat=q)])
 

@@ -26,6 +26,8 @@ struct Monitor {
 };
 
 class Objective {
+  static constexpr double too_sharp = 1e10;  // of Sums::sharpest
+
  public:
   Objective(const model::Model& model, int n_beta, int n_theta, int n_phi, const Monitor& monitor)
       : model_(model), layout_(model), n_beta_(n_beta), n_theta_(n_theta), n_phi_(n_phi), monitor_(monitor) {}
@@ -42,6 +44,10 @@ class Objective {
 
   /// Whether evaluate() gives the Hessian itself, or only something like it to search with (Fisher information).
   virtual bool has_exact_hessian() const { return true; }
+
+  /// Whether that of an evaluation has its digits: what clusters add are differences of numbers as large as the
+  /// information of their random effects, and one row that tells as much as a billion others leaves rounding alone.
+  bool keeps_digits(const Sums& sums) const { return has_exact_hessian() && sums.sharpest < too_sharp; }
 
   /// Whether the value is the same for any order of a term's coefficients in its Cholesky factor: not where a product
   /// of quadrature rules follows it.

@@ -1,5 +1,7 @@
 #include "likelihood/sums.hpp"
 
+#include <algorithm>
+
 namespace multilevel::likelihood {
 
 void Sums::start(int n_parameters, int n_theta, Derivatives derivatives) {
@@ -10,6 +12,7 @@ void Sums::start(int n_parameters, int n_theta, Derivatives derivatives) {
   hessian.setZero(hessians ? n_parameters : 0, hessians ? n_parameters : 0);
   hessian_error.resize(0, 0);
   theta_information.setZero(hessians ? n_theta : 0, hessians ? n_theta : 0);
+  sharpest = 0.0;
   failed_cluster = -1;
   newton_steps = 0;
   several_modes = 0;
@@ -20,6 +23,7 @@ void Sums::add(const Sums& other) {
   gradient += other.gradient;
   hessian += other.hessian;
   theta_information += other.theta_information;
+  sharpest = std::max(sharpest, other.sharpest);
   if (failed_cluster < 0) failed_cluster = other.failed_cluster;
   newton_steps += other.newton_steps;
   several_modes += other.several_modes;

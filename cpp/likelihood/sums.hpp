@@ -20,6 +20,7 @@ struct Sums {
   Eigen::MatrixXd hessian;            ///< complete only after complete()
   Eigen::MatrixXd hessian_error;      ///< of each entry, where differences gave them and tell; else empty
   Eigen::MatrixXd theta_information;  ///< Fisher information of theta in the working linear mixed model
+  double sharpest = 0.0;              ///< the largest information of one random effect, its prior's as the unit
   int failed_cluster = -1;            ///< a cluster whose conditional mode could not be found, or -1
   long newton_steps = 0;
   long several_modes = 0;   ///< clusters where searches for the mode ended in different places; see mode_scan.hpp

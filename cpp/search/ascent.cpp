@@ -21,6 +21,7 @@ constexpr double drift = 0.01;           // of rows that stand still, beside tho
 constexpr double rounding = 1e-10;       // of parameters of columns of unit size
 constexpr double odd = 5.0;              // of a parameter of the family, beside an ordinary one
 constexpr int most_rounds = 4;           // of certifying and searching on
+constexpr int most_rivals = 10;          // that were higher, one after the other
 constexpr double better_plateau = 1e-4;  // where sigma vanishes: less is rounding
 constexpr double rough_gain = 1e-2;
 constexpr double hardly_better = 1e-4;                   // in log-likelihood
@@ -62,6 +63,27 @@ Ending ending_of(Finding finding, const likelihood::Objective& objective, const 
   return separated ? Ending::separation : Ending::divergence;
 }
 
+/// Certifies. Where rounding hides in the value what is left, slopes still tell it: Newton steps follow, for as long as
+/// each leaves less. What is left then rounding does not excuse.
+Finding certify_by_slopes(likelihood::Objective& objective, Optimum& optimum, std::vector<bool>& free,
+                          const AscentOptions& options, double tolerance) {
+  const Finding finding = certify(objective, optimum, free, tolerance);
+  if (finding != Finding::certified) return finding;
+  const int most = options.newton.most_iterations == 0 ? 0 : most_rounds;
+  for (int round = 0; round < most && optimum.gain > tolerance; ++round) {
+    Optimum next = optimum;
+    std::vector<bool> next_free;
+    put_in_order(objective, next, true);
+    settle_rounding(objective, next, options);
+    if (next.psi == optimum.psi || certify(objective, next, next_free, tolerance) != Finding::certified ||
+        !(next.gain < optimum.gain) || next.sums.value < optimum.sums.value - noise(optimum.sums))
+      break;
+    optimum = std::move(next);
+    free = std::move(next_free);
+  }
+  return optimum.gain < std::max(tolerance, rounding_gain) ? finding : Finding::unmeasured;
+}
+
 /// Certifies, and searches on where the certificate is refused.
 void conclude(likelihood::Objective& objective, const model::Response& response, const AscentOptions& wanted,
               const likelihood::Monitor& monitor, Ascent& ascent) {
@@ -81,7 +103,7 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     // Who allows no iteration asks for the verdict on a point that rounding may have kept from being better.
     const double tolerance = options.most_iterations > 0 ? options.gain_tolerance : rounding_gain;
     const double seen = optimum.sums.value;
-    const Finding finding = certify(objective, optimum, free, tolerance);
+    const Finding finding = certify_by_slopes(objective, optimum, free, wanted, tolerance);
     if (optimum.sums.value > seen + std::max(same_maximum, noise(optimum.sums))) leisure.begin();  // larger modes
     const bool settled = finding == Finding::certified || finding == Finding::runs_off;
     if (settled && worth_settling(optimum.ending)) optimum.ending = ending_of(finding, objective, response, optimum);
@@ -406,8 +428,10 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
   const int before = objective.evaluations();
   likelihood::Monitor quiet;
   quiet.keep_going = monitor.keep_going;
-  while (most >= many_starts && best.ending == Ending::converged &&
-         find_rivals(objective, response, options.newton, quiet, ascent.ends, best, ascent.free, ascent.rivals))
+  for (int round = 0;
+       most >= many_starts && best.ending == Ending::converged && round < most_rivals &&
+       find_rivals(objective, response, options.newton, quiet, ascent.ends, best, ascent.free, ascent.rivals);
+       ++round)
     conclude(objective, response, options, monitor, ascent);
   ascent.other_evaluations += objective.evaluations() - before;
   return ascent;

@@ -41,6 +41,7 @@ bool find_rivals(likelihood::Objective& objective, const model::Response& respon
   NewtonOptions own = options;
   own.most_iterations = std::min(own.most_iterations, short_climb);
   std::sort(ends.begin(), ends.end(), [](const End& one, const End& other) { return one.value > other.value; });
+  const double rounding = noise(best.sums);
   double before = std::numeric_limits<double>::infinity();
   int n_climbs = 0;
   for (const End& end : ends) {
@@ -52,14 +53,15 @@ bool find_rivals(likelihood::Objective& objective, const model::Response& respon
     Optimum found;
     const Finding finding = finish(objective, response, own, monitor, end.psi, best.modes.size(), found, own_free);
     if (found.ending != Ending::converged) continue;
-    if (found.sums.value > best.sums.value + same_maximum) {
+    if (found.sums.value > best.sums.value + std::max(same_maximum, rounding)) {
       ends.push_back({best.sums.value, best.psi});
       best = std::move(found);
       free = std::move(own_free);
       return true;
     }
     const double below = best.sums.value - found.sums.value;
-    if (finding == Finding::certified && below > same_height && below < nearly_as_high && !near_by(best, found.psi))
+    if (finding == Finding::certified && below > std::max(same_height, rounding) && below < nearly_as_high &&
+        !near_by(best, found.psi))
       rivals.push_back(std::move(found));
   }
   std::sort(rivals.begin(), rivals.end(),

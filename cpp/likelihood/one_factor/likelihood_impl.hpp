@@ -104,7 +104,7 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     rows_.spread_phi(strip_);
 
     for (int i = 0; i < m; ++i)
-      if (!factor_at_mode(i, lambda, mode_covariance)) {
+      if (!factor_at_mode(i, lambda, mode_covariance, sums)) {
         sums.failed_cluster = strip_.first_cluster + i;
         return;
       }
@@ -142,12 +142,13 @@ class PanelLikelihoodOf final : public PanelLikelihood {
     return r;
   }
 
-  bool factor_at_mode(int i, const Matrix& lambda, double* mode_covariance) {
+  bool factor_at_mode(int i, const Matrix& lambda, double* mode_covariance, Sums& sums) {
     const auto at = static_cast<std::size_t>(i);
     log_determinant_[at] = 0.0;
     if (q_() == 0) return true;
     const Matrix B = -z_products(first_row(i), cluster_rows(i), rows_.at_mode.eta[1]);
     Matrix L = Matrix::Identity(q_(), q_()) + lambda.transpose() * B * lambda;
+    for (int a = 0; a < q_(); ++a) sums.sharpest = std::max(sums.sharpest, L(a, a));
     if (!std::isfinite(L.sum()) || !linear_algebra::small::cholesky(q_(), L.data())) return false;
     for (int a = 0; a < q_(); ++a) log_determinant_[at] += std::log(L(a, a));
     Matrix Linv(q_(), q_());

@@ -101,7 +101,7 @@ class Traits final : public PanelLikelihood {
     places_.clear();
     for (int i = 0; i < m; ++i) {
       places_.push_back({mode_.data() + i * D, L_.data() + i * D * D});
-      if (!factor_at_mode(i, mode_covariance)) {
+      if (!factor_at_mode(i, mode_covariance, sums)) {
         sums.failed_cluster = strip_.first_cluster + i;
         return;
       }
@@ -147,7 +147,7 @@ class Traits final : public PanelLikelihood {
   }
 
   /// L with L L' = H^-1; false where H is not positive definite.
-  bool factor_at_mode(int i, double* mode_covariance) {
+  bool factor_at_mode(int i, double* mode_covariance, Sums& sums) {
     const int first = strip_.start[at(i)], size = strip_.start[at(i) + 1] - first;
     double factor[D * D];
     double* L = L_.data() + i * D * D;
@@ -155,6 +155,7 @@ class Traits final : public PanelLikelihood {
       for (int b = 0; b <= a; ++b)
         factor[a + b * D] = (a == b ? 1.0 : 0.0) - numeric::dot(size, columns_[at(a)] + first, columns_[at(b)] + first,
                                                                 rows_.at_mode.eta[1] + first);
+    for (int a = 0; a < D; ++a) sums.sharpest = std::max(sums.sharpest, factor[a + a * D]);
     if (!linear_algebra::small::cholesky(D, factor)) return false;
     // Column by column the inverse of the lower factor is row by row its transpose.
     linear_algebra::small::inverse_of_lower(D, factor, L);
