@@ -155,6 +155,34 @@ def test_conway_maxwell_in_fifty_digits(row: dict[str, Any]) -> None:
         assert found[name][0] == pytest.approx(value, rel=most, abs=1e-14 * (1 + row["mu"] * row["nu"])), name
 
 
+@pytest.mark.parametrize(
+    ("mu", "nu"), [(300, 1e-3), (300, 1e-6), (1e3, 1e-9), (1e3, 0.015), (5e3, 1e-3), (5e3, 0.024), (2e4, 1e-5)]
+)
+def test_conway_maxwell_of_wide_spreads(mu: float, nu: float) -> None:
+    """Against the sum of all terms, tens of thousands of them; beside a row whose sum is short."""
+    j = np.arange(11 * mu + 80 * min(np.sqrt(mu / nu), mu), dtype=np.longdouble)
+    log_factorial = np.concatenate([[0], np.cumsum(np.log(j[1:]))])
+    left = log_factorial - log_factorial[int(mu)] - (j - int(mu)) * np.log(np.longdouble(int(mu)))
+    slope, move = np.longdouble(0.0 if nu * mu > 1 else -1 / mu), 1.0
+    while abs(move) > 1e-17:
+        exponents = (j - int(mu)) * slope - np.longdouble(nu) * left
+        terms = np.exp(exponents)
+        mean = (terms @ j) / terms.sum()
+        variance = (terms @ (j - mean) ** 2) / terms.sum()
+        move = -np.log(mean / np.longdouble(mu)) * mean / variance
+        slope += move
+    log_terms = exponents - np.log(terms.sum())
+    y = np.floor(mu * np.array([0.0, 0.5, 1.0, 2.0]))
+    family, phi = _core.Family("conway_maxwell_poisson", "log"), [-np.log(nu)]
+    found = family.derivatives(np.full(4, np.log(mu)), y, np.ones(4), np.ones(4), phi)
+    np.testing.assert_allclose(found["value"], log_terms[y.astype(int)].astype(float), rtol=1e-14, atol=1e-12)
+    np.testing.assert_allclose(found["d1"], (y - mu) * mu / float(variance), rtol=1e-12, atol=1e-10)
+    mixed = family.derivatives(np.log([mu, 2.0, mu, 40.0]), y, np.ones(4), np.ones(4), phi)
+    for name, value in mixed.items():
+        if np.size(value) == 4:
+            np.testing.assert_array_equal(value[[0, 2]], found[name][[0, 2]], err_msg=name)
+
+
 @pytest.mark.parametrize(("mu", "nu"), [(1e5, 0.01), (1e5, 1.0), (1e5, 50.0), (2e3, 0.05), (3e3, 50.0)])
 def test_conway_maxwell_of_large_means(mu: float, nu: float) -> None:
     """Against sums over thousands of terms at one lambda, whose mean is the mu to ask for."""

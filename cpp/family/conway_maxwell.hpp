@@ -3,6 +3,7 @@
 #pragma once
 
 #include "family/conway_maxwell_powers.hpp"
+#include "numeric/sum_rule.hpp"
 
 namespace multilevel::family::conway_maxwell {
 
@@ -77,6 +78,12 @@ class Ratios {
   std::vector<Step> up_, down_;
 };
 
+/// Where terms are of so many counts, and change so little from one to the next, that sums take a few of them.
+inline LaneBits is_wide(Lanes mu, Lanes nu) {
+  constexpr double wide = 256.0;  // about the spread
+  return (mu >= wide) & (mu >= wide * wide * nu);
+}
+
 /// The terms at one lambda. for_each visits (j - m, term, g) of all that count; false if they are too many. The term of
 /// m is one; none is much larger where m is close to the mean. g is there where it is asked for.
 struct Terms {
@@ -84,10 +91,12 @@ struct Terms {
   Lanes slope, nu;
   Powers* powers;  ///< where all lanes share nu, and powers do not leave the numbers
   Ratios* ratios;  ///< otherwise
+  bool wide;       ///< all lanes: a term is what stands for several counts then, whose number need not be whole
 
   template <bool with_g, class Visit>
   bool for_each(Visit visit) const {
     visit(broadcast(0.0), broadcast(1.0), broadcast(0.0));
+    if (wide) return by_blocks(visit, 1.0) && by_blocks(visit, -1.0);
     return powers ? by_powers<with_g>(visit) : by_ratios(visit);
   }
 
@@ -140,6 +149,61 @@ struct Terms {
     return true;
   }
 
+  /// From m upwards or downwards, each lane by blocks of its own length: twice that is left below, at most, a fall of
+  /// exp(-8), and four times the spread. Rules of 16 nodes have all digits of such a block, and of its moments.
+  template <class Visit>
+  bool by_blocks(Visit visit, double way) const {
+    constexpr double fall = 8.0, spreads = 4.0;
+    constexpr int most_blocks = 1000;
+    using numeric::SumRule;
+    const Lanes next = at.m + 1.0, log_next = numeric::log(next) - at.log_m;
+    const Lanes remainder = numeric::stirling_remainder(next);
+    Lanes done = broadcast(0.0), total = broadcast(1.0);  // counts beside m; terms
+    LaneBits open = at.m == at.m;
+    for (int block = 0; block < most_blocks; ++block) {
+      const Lanes first = at.m + way * (done + 1.0);
+      open = open & (first >= 0.0);
+      const Lanes from = numeric::select(open, first, broadcast(0.0));
+      const Lanes steep = numeric::abs(slope - nu * (numeric::log(from + 0.5) - at.log_m));
+      const Lanes flat = (from + 1.0) / nu;
+      const SumRule* rule[lane_count];
+      Lanes length;
+      for (int i = 0; i < lane_count; ++i) {
+        const double room = way > 0.0 ? from[i] : 0.5 * (from[i] + 1.0);
+        const double most =
+            std::fmin(std::fmin(room, spreads * std::sqrt(flat[i])), fall / std::fmax(steep[i], 1e-300));
+        int k = SumRule::least;
+        if (most >= 32.0) k = std::min(std::ilogb(most), static_cast<int>(SumRule::most));
+        rule[i] = &SumRule::of(k);
+        length[i] = std::ldexp(1.0, k);
+      }
+      Lanes largest = broadcast(0.0);
+      for (std::size_t node = 0; node < SumRule::size; ++node) {
+        Lanes place, weight;
+        for (int i = 0; i < lane_count; ++i) {
+          place[i] = rule[i]->node[node];
+          weight[i] = rule[i]->weight[node];
+        }
+        Lanes j = from + way * place;
+        const LaneBits there = open & (j >= 0.0);
+        j = numeric::select(there, j, broadcast(0.0));
+        // Of the logarithm the last digit is lost, times nu j: no more than is lost of the exponent.
+        const Lanes k = j - at.m, log_ratio = numeric::log((j + 1.0) / next);
+        const Lanes g =
+            (j + 0.5) * log_ratio + k * (log_next - 1.0) + (numeric::stirling_remainder(j + 1.0) - remainder);
+        const Lanes own = numeric::exp(k * slope - nu * g);
+        const Lanes term = numeric::select(there, own * weight, broadcast(0.0));
+        largest = numeric::select(there & (own > largest), own, largest);
+        total += term;
+        visit(k, term, g);
+      }
+      open = open & (largest > negligible * total);
+      done += length;
+      if (!any(open)) return true;
+    }
+    return false;
+  }
+
   template <class Visit>
   bool by_ratios(Visit visit) const {
     const Lanes lambda = numeric::exp(slope), inverse = numeric::exp(-slope), zero = broadcast(0.0);
@@ -175,20 +239,25 @@ struct Terms {
 struct Root {
   Lanes mu, log_mu, nu;
   const Origin& at;
+  bool wide;
   Powers* powers;
+  Powers* grid;  ///< of log lambda
   Ratios* ratios;
 
   Lanes low, high;  ///< lambda is between mu^nu and mu (1 + mu)^(nu - 1)
 
-  Root(Lanes mean, Lanes own_nu, const Origin& origin) : mu(mean), log_mu(numeric::log(mean)), nu(own_nu), at(origin) {
+  Root(Lanes mean, Lanes own_nu, const Origin& origin)
+      : mu(mean), log_mu(numeric::log(mean)), nu(own_nu), at(origin), wide(!any(~is_wide(mean, own_nu))) {
     const Lanes one_end = nu * log_mu, other_end = log_mu + (nu - 1.0) * numeric::log1p(mu);
     const LaneBits order = one_end < other_end;
     low = numeric::select(order, one_end, other_end) - 1e-12 * (1.0 + nu);
     high = numeric::select(order, other_end, one_end) + 1e-12 * (1.0 + nu);
     constexpr double most = Powers::most_log_power;
-    const bool fine = !any((nu != nu[0]) | (at.m >= Powers::most_count) | ~(low > -most) | ~(high < most)) &&
+    const bool shared = !any(nu != nu[0]);
+    const bool fine = shared && !any((at.m >= Powers::most_count) | ~(low > -most) | ~(high < most)) &&
                       nu[0] * std::log(2.0 * Powers::most_count) < most;
     powers = fine ? &Powers::of(nu[0]) : nullptr;
+    grid = shared && wide ? &Powers::of(nu[0]) : powers;
     ratios = fine ? nullptr : &Ratios::from(at, nu);
     low -= nu * at.log_m;
     high -= nu * at.log_m;
@@ -205,6 +274,8 @@ struct Root {
   /// From the grid of its nu, if there is one.
   Lanes start() const;
 
+  Terms terms(Lanes slope) const { return {at, slope, nu, powers, ratios, wide}; }
+
   /// Steps of third order on log mean, until one is small in units of the spread.
   Lanes from(Lanes slope) const {
     constexpr double close = 1e-8;  // the next would be about its third power
@@ -214,14 +285,13 @@ struct Root {
     for (int i = 0; i < 200; ++i) {
       Lanes s0 = broadcast(0.0), s1 = s0, s2 = s0, s3 = s0;
       const Lanes shift = at.m - mu;
-      const bool enough =
-          Terms{at, slope, nu, powers, ratios}.template for_each<false>([&](Lanes k, Lanes term, Lanes) {
-            const Lanes d = k + shift, first = term * d, second = first * d;
-            s0 += term;
-            s1 += first;
-            s2 += second;
-            s3 += second * d;
-          });
+      const bool enough = terms(slope).template for_each<false>([&](Lanes k, Lanes term, Lanes) {
+        const Lanes d = k + shift, first = term * d, second = first * d;
+        s0 += term;
+        s1 += first;
+        s2 += second;
+        s3 += second * d;
+      });
       if (!enough) return broadcast(std::numeric_limits<double>::quiet_NaN());
       const Lanes excess = s1 / s0, square = s2 / s0, variance = square - excess * excess;
       const Lanes third = s3 / s0 - excess * (3.0 * square - 2.0 * excess * excess);
@@ -268,8 +338,7 @@ inline Moments<most, with_g> sums(const Root& root, Lanes slope) {
   found.slope = slope;
   const Lanes shift = root.at.m - root.mu;
   Lanes others = broadcast(0.0);  // beside the term of m, which is one
-  const Terms terms{root.at, slope, root.nu, root.powers, root.ratios};
-  const bool enough = terms.for_each<with_g>([&](Lanes k, Lanes term, Lanes g) {
+  const bool enough = root.terms(slope).template for_each<with_g>([&](Lanes k, Lanes term, Lanes g) {
     const Lanes d = k + shift;
     Lanes power = term;
     others += numeric::select(k == 0.0, broadcast(0.0), term);
@@ -308,17 +377,40 @@ inline Moments<most, with_g> sums(const Root& root, Lanes slope) {
 }
 
 inline Lanes Root::start() const {
-  if (!powers) return rough();
-  const Lanes near = powers->log_lambda(log_mu, solve_nodes) - nu * at.log_m;
+  if (!grid) return rough();
+  const Lanes near = grid->log_lambda(log_mu, solve_nodes) - nu * at.log_m;
   const LaneBits there = (near >= low) & (near <= high);
   return any(~there) ? numeric::select(there, near, rough()) : near;
 }
 
+/// Of lanes that are all wide, or all not, or whose terms are counted one by one.
 template <int most, bool with_g>
-inline Moments<most, with_g> moments(Lanes mu, Lanes nu, const Origin& at) {
+inline Moments<most, with_g> moments_alike(Lanes mu, Lanes nu) {
+  const Origin at = origin(mu);
   const Root root(mu, nu, at);
   auto found = sums<most, with_g>(root, root.start());
   if (any(found.off())) found = sums<most, with_g>(root, root.from(found.slope));
+  return found;
+}
+
+template <int most, bool with_g>
+inline Moments<most, with_g> moments(Lanes mu, Lanes nu) {
+  const LaneBits wide = is_wide(mu, nu);
+  if (!any(wide) || !any(~wide)) return moments_alike<most, with_g>(mu, nu);
+  const auto of = [&](LaneBits which) {
+    int i = 0;
+    while (!which[i]) ++i;
+    return moments_alike<most, with_g>(numeric::select(which, mu, broadcast(mu[i])),
+                                       numeric::select(which, nu, broadcast(nu[i])));
+  };
+  Moments<most, with_g> found = of(wide);
+  const Moments<most, with_g> other = of(~wide);
+  const auto choose = [&](Lanes& own, const Lanes& instead) { own = numeric::select(wide, own, instead); };
+  choose(found.slope, other.slope);
+  choose(found.log_total, other.log_total);
+  choose(found.g, other.g);
+  for (int a = 0; a <= most; ++a)
+    for (int b = 0; b < Moments<most, with_g>::n_g; ++b) choose(found.of[a][b], other.of[a][b]);
   return found;
 }
 
@@ -327,13 +419,13 @@ inline Moments<most, with_g> moments(Lanes mu, Lanes nu, const Origin& at) {
 template <int most, bool with_g>
 class Kept {
  public:
-  static const Moments<most, with_g>& of(Lanes mu, Lanes nu, const Origin& at) {
+  static const Moments<most, with_g>& of(Lanes mu, Lanes nu) {
     thread_local Kept own;
     for (const auto& entry : own.entries_)
       if (!any((entry.mu != mu) | (entry.nu != nu))) return entry.moments;
     Entry& entry = own.entries_[own.next_];
     own.next_ = (own.next_ + 1) % n_entries;
-    entry = {mu, nu, conway_maxwell::moments<most, with_g>(mu, nu, at)};
+    entry = {mu, nu, conway_maxwell::moments<most, with_g>(mu, nu)};
     return entry.moments;
   }
 

@@ -32,7 +32,7 @@ inline Taylor<D, In> from_sums(const Taylor<D, In>& mu, Lanes y, const Taylor<D,
   const auto at = conway_maxwell::origin(mu_0);
   constexpr int most = D + 2;  // one more than derivatives need: lambda is only close
   constexpr bool by_nu = !std::is_same_v<In, Lanes>;
-  const auto& moments = conway_maxwell::Kept<most, by_nu>::of(mu_0, nu_0, at);
+  const auto& moments = conway_maxwell::Kept<most, by_nu>::of(mu_0, nu_0);
   // The exponent of a term moves by x (j - mu) - delta (g - its mean): the cumulant function of these two.
   const In delta = nu.c[0] + -nu_0;
   Taylor<most, In> generating;
@@ -161,7 +161,7 @@ struct Density {
 inline Lanes variance_of(Lanes mu, Lanes nu) {
   const LaneBits far = is_far(mu, nu);
   const Lanes near = numeric::select(far, broadcast(1.0), mu);
-  const auto& moments = conway_maxwell::Kept<4, false>::of(near, nu, conway_maxwell::origin(near));
+  const auto& moments = conway_maxwell::Kept<4, false>::of(near, nu);
   const Lanes there = moments.variance(), own = there - moments.third_cumulant() * moments.of[1][0] / there;
   // the derivative of the mean by log lambda
   const Far<Lanes, Lanes> series(numeric::select(far, mu, broadcast(1e3)), numeric::select(far, nu, broadcast(1.0)));

@@ -62,7 +62,7 @@ class Powers {
  public:
   static constexpr double most_count = 32768.0, most_log_power = 600.0;
   static constexpr double grid_from = -7.0, grid_step = 0.125;
-  static constexpr int grid_size = 140;  // means up to that count
+  static constexpr int grid_size = 320;  // means up to 2e14
 
   /// This thread's.
   static Powers& of(double nu);
