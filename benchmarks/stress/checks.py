@@ -22,7 +22,7 @@ from .invariance import check_invariance
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
-from .restarts import check_restarts, check_scipy, outside, plain_correlation, reach_of, theta_places, units
+from .restarts import check_restarts, check_scipy, outside, plain_correlation, reach_of, survives, theta_places, units
 from .separated import constant_groups, reproduced, separated
 from .structures import roots
 
@@ -169,7 +169,7 @@ def judge(
         return
     _maximum(results, plain, outcome)
     if _reported(results, plain, outcome) and results.converged:
-        _standard_errors(results, plain, outcome, rng, full)
+        _standard_errors(made, results, plain, outcome, rng, full)
 
 
 def _finite(results: Any, outcome: Outcome) -> None:
@@ -282,7 +282,9 @@ def _maximum(results: Any, plain: Plain, outcome: Outcome) -> None:
         outcome.add("FALSE ALARM", f"said to be separated: {results.fit.message[:200]}")
 
 
-def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator, full: bool) -> None:
+def _standard_errors(
+    made: Design, results: Any, plain: Plain, outcome: Outcome, rng: np.random.Generator, full: bool
+) -> None:
     fit, p = results.fit, plain.problem.p
     names = np.array(fit.parameter_names)
     if plain.linear:
@@ -312,7 +314,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
     outcome.done.append("stationary, curved as reported")
     if not full and _screened(plain, fit.psi, free, covariance, rng):
         outcome.errors_checked = True
-        _edges(results, plain, outcome)
+        _edges(made, results, plain, outcome)
         return
     outcome.done.append("every second difference")
     curvature, unsure = curvature_at(plain, fit.psi, free, covariance, reported)
@@ -330,7 +332,7 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
                 outcome.gap = max(outcome.gap, better)
                 outcome.add("SILENT WRONG", f"not a maximum: a Newton step gains {better:.3g}")
                 return
-    _edges(results, plain, outcome)
+    _edges(made, results, plain, outcome)
     errors, names = curvature.errors(), names[free]
     if plain.linear:  # given theta, theirs are checked above
         reported, errors, names = reported[free >= p], errors[free >= p], names[free >= p]
@@ -341,8 +343,11 @@ def _standard_errors(results: Any, plain: Plain, outcome: Outcome, rng: np.rando
     _compare_errors(names, errors, reported, outcome)
 
 
-def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
-    """Parameters that are said to be at an edge: the likelihood must not rise on the way in."""
+def _edges(made: Design, results: Any, plain: Plain, outcome: Outcome) -> None:
+    """Parameters that are said to be at an edge: the likelihood must not rise on the way in.
+
+    Laplace's approximation has spikes next to the edge of a link's domain: with more points as well.
+    """
     fit = results.fit
     if any(np.isinf(value) for value in fit.phi.values()):
         base = plain.loglik(fit.psi)
@@ -372,8 +377,12 @@ def _edges(results: Any, plain: Plain, outcome: Outcome) -> None:
             moved[k] += step * own
             better = _gain(plain, moved, base)
             if _is_more(better, plain, results, base):
-                outcome.gap = max(outcome.gap, better)
                 text = f"{fit.parameter_names[k]} said to be at its edge: a step of {step * own:.3g} gains {better:.3g}"
+                there = results.model.fit(**made.options() | {"max_iter": 0}, start=moved)
+                if not survives(made, results.model, results, there, plain):
+                    outcome.add("other optimum of a coarse rule", text)
+                    continue
+                outcome.gap = max(outcome.gap, better)
                 outcome.add("SILENT WRONG", text)
                 return
 
