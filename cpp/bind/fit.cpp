@@ -87,7 +87,7 @@ py::tuple evaluate(const Model& m, const DoubleArray& response, const Eigen::Vec
     likelihood::Sums sums;
     const Eigen::VectorXd inner = scale.inward(psi);
     bool good = objective->evaluate(inner, modes, sums);
-    if (good && !objective->keeps_digits(sums))
+    if (good && !objective->hessian_has_digits(sums))
       good = objective->differentiate_carefully(inner, modes,
                                                 std::vector<bool>(static_cast<std::size_t>(inner.size()), true), sums);
     auto [first, second] = scale.outward(sums.gradient, sums.hessian);

@@ -45,9 +45,10 @@ class Objective {
   /// Whether evaluate() gives the Hessian itself, or only something like it to search with (Fisher information).
   virtual bool has_exact_hessian() const { return true; }
 
-  /// Whether that of an evaluation has its digits: what clusters add are differences of numbers as large as the
-  /// information of their random effects, and one row that tells as much as a billion others leaves rounding alone.
-  bool keeps_digits(const Sums& sums) const { return has_exact_hessian() && sums.sharpest < too_sharp; }
+  /// Whether an evaluation has given the Hessian itself, and its digits: what clusters add are differences of numbers
+  /// as large as the information of their random effects, and one row that tells as much as a billion others leaves
+  /// rounding alone.
+  bool hessian_has_digits(const Sums& sums) const { return has_exact_hessian() && sums.sharpest < too_sharp; }
 
   /// Whether the value is the same for any order of a term's coefficients in its Cholesky factor: not where a product
   /// of quadrature rules follows it.

@@ -75,7 +75,8 @@ ProfileRecord profile(const model::Model& model, const model::Response& response
     const auto objective = objective_of_all(model, response, options, options.threads, monitor);
     likelihood::Sums sums;
     if (!objective->evaluate(summit.psi, summit.modes, sums)) return record;
-    if (!objective->keeps_digits(sums) && !objective->differentiate(summit.psi, summit.modes, sums)) return record;
+    if (!objective->hessian_has_digits(sums) && !objective->differentiate(summit.psi, summit.modes, sums))
+      return record;
     summit.value = record.value = record.most = sums.value;
     summit.hessian = sums.hessian;
     summit.errors = errors_of(sums.hessian);

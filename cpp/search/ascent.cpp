@@ -131,7 +131,8 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
         put_in_order(objective, optimum, false);
         settle_rounding(objective, optimum, wanted);
       }
-      const Finding last = certify(objective, optimum, free, small ? rounding_gain : options.gain_tolerance);
+      const Finding last =
+          certify_by_slopes(objective, optimum, free, wanted, small ? rounding_gain : options.gain_tolerance);
       if (last == Finding::certified || last == Finding::runs_off)
         optimum.ending = ending_of(last, objective, response, optimum);
       else

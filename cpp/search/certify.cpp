@@ -98,7 +98,7 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
     free = free_parameters(objective, optimum.psi);
   else
     free.assign(static_cast<std::size_t>(optimum.psi.size()), true);
-  if (!objective.keeps_digits(sums)) {
+  if (!objective.hessian_has_digits(sums)) {
     const bool known = optimum.differentiated.size() == optimum.psi.size() && optimum.differentiated == optimum.psi;
     if (known && objective.same_differences())
       sums.hessian = optimum.sums.hessian;
