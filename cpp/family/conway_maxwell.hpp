@@ -3,7 +3,6 @@
 #pragma once
 
 #include "family/conway_maxwell_powers.hpp"
-#include "numeric/sum_rule.hpp"
 
 namespace multilevel::family::conway_maxwell {
 
@@ -91,12 +90,10 @@ struct Terms {
   Lanes slope, nu;
   Powers* powers;  ///< where all lanes share nu, and powers do not leave the numbers
   Ratios* ratios;  ///< otherwise
-  bool wide;       ///< all lanes: a term is what stands for several counts then, whose number need not be whole
 
   template <bool with_g, class Visit>
   bool for_each(Visit visit) const {
     visit(broadcast(0.0), broadcast(1.0), broadcast(0.0));
-    if (wide) return by_blocks(visit, 1.0) && by_blocks(visit, -1.0);
     return powers ? by_powers<with_g>(visit) : by_ratios(visit);
   }
 
@@ -149,61 +146,6 @@ struct Terms {
     return true;
   }
 
-  /// From m upwards or downwards, each lane by blocks of its own length: twice that is left below, at most, a fall of
-  /// exp(-8), and four times the spread. Rules of 16 nodes have all digits of such a block, and of its moments.
-  template <class Visit>
-  bool by_blocks(Visit visit, double way) const {
-    constexpr double fall = 8.0, spreads = 4.0;
-    constexpr int most_blocks = 1000;
-    using numeric::SumRule;
-    const Lanes next = at.m + 1.0, log_next = numeric::log(next) - at.log_m;
-    const Lanes remainder = numeric::stirling_remainder(next);
-    Lanes done = broadcast(0.0), total = broadcast(1.0);  // counts beside m; terms
-    LaneBits open = at.m == at.m;
-    for (int block = 0; block < most_blocks; ++block) {
-      const Lanes first = at.m + way * (done + 1.0);
-      open = open & (first >= 0.0);
-      const Lanes from = numeric::select(open, first, broadcast(0.0));
-      const Lanes steep = numeric::abs(slope - nu * (numeric::log(from + 0.5) - at.log_m));
-      const Lanes flat = (from + 1.0) / nu;
-      const SumRule* rule[lane_count];
-      Lanes length;
-      for (int i = 0; i < lane_count; ++i) {
-        const double room = way > 0.0 ? from[i] : 0.5 * (from[i] + 1.0);
-        const double most =
-            std::fmin(std::fmin(room, spreads * std::sqrt(flat[i])), fall / std::fmax(steep[i], 1e-300));
-        int k = SumRule::least;
-        if (most >= 32.0) k = std::min(std::ilogb(most), static_cast<int>(SumRule::most));
-        rule[i] = &SumRule::of(k);
-        length[i] = std::ldexp(1.0, k);
-      }
-      Lanes largest = broadcast(0.0);
-      for (std::size_t node = 0; node < SumRule::size; ++node) {
-        Lanes place, weight;
-        for (int i = 0; i < lane_count; ++i) {
-          place[i] = rule[i]->node[node];
-          weight[i] = rule[i]->weight[node];
-        }
-        Lanes j = from + way * place;
-        const LaneBits there = open & (j >= 0.0);
-        j = numeric::select(there, j, broadcast(0.0));
-        // Of the logarithm the last digit is lost, times nu j: no more than is lost of the exponent.
-        const Lanes k = j - at.m, log_ratio = numeric::log((j + 1.0) / next);
-        const Lanes g =
-            (j + 0.5) * log_ratio + k * (log_next - 1.0) + (numeric::stirling_remainder(j + 1.0) - remainder);
-        const Lanes own = numeric::exp(k * slope - nu * g);
-        const Lanes term = numeric::select(there, own * weight, broadcast(0.0));
-        largest = numeric::select(there & (own > largest), own, largest);
-        total += term;
-        visit(k, term, g);
-      }
-      open = open & (largest > negligible * total);
-      done += length;
-      if (!any(open)) return true;
-    }
-    return false;
-  }
-
   template <class Visit>
   bool by_ratios(Visit visit) const {
     const Lanes lambda = numeric::exp(slope), inverse = numeric::exp(-slope), zero = broadcast(0.0);
@@ -239,15 +181,14 @@ struct Terms {
 struct Root {
   Lanes mu, log_mu, nu;
   const Origin& at;
-  bool wide;
   Powers* powers;
   Powers* grid;  ///< of log lambda
   Ratios* ratios;
 
   Lanes low, high;  ///< lambda is between mu^nu and mu (1 + mu)^(nu - 1)
 
-  Root(Lanes mean, Lanes own_nu, const Origin& origin)
-      : mu(mean), log_mu(numeric::log(mean)), nu(own_nu), at(origin), wide(!any(~is_wide(mean, own_nu))) {
+  Root(Lanes mean, Lanes own_nu, const Origin& origin, bool wide = false)
+      : mu(mean), log_mu(numeric::log(mean)), nu(own_nu), at(origin) {
     const Lanes one_end = nu * log_mu, other_end = log_mu + (nu - 1.0) * numeric::log1p(mu);
     const LaneBits order = one_end < other_end;
     low = numeric::select(order, one_end, other_end) - 1e-12 * (1.0 + nu);
@@ -274,10 +215,14 @@ struct Root {
   /// From the grid of its nu, if there is one.
   Lanes start() const;
 
-  Terms terms(Lanes slope) const { return {at, slope, nu, powers, ratios, wide}; }
-
-  /// Steps of third order on log mean, until one is small in units of the spread.
+  Terms terms(Lanes slope) const { return {at, slope, nu, powers, ratios}; }
   Lanes from(Lanes slope) const {
+    return from_terms(slope, [&](Lanes own) { return terms(own); });
+  }
+
+  /// Steps of third order on log mean, until one is small in units of the spread; terms_at(slope) has for_each.
+  template <class TermsAt>
+  Lanes from_terms(Lanes slope, const TermsAt& terms_at) const {
     constexpr double close = 1e-8;  // the next would be about its third power
 
     Lanes lower = low, upper = high;
@@ -285,7 +230,7 @@ struct Root {
     for (int i = 0; i < 200; ++i) {
       Lanes s0 = broadcast(0.0), s1 = s0, s2 = s0, s3 = s0;
       const Lanes shift = at.m - mu;
-      const bool enough = terms(slope).template for_each<false>([&](Lanes k, Lanes term, Lanes) {
+      const bool enough = terms_at(slope).template for_each<false>([&](Lanes k, Lanes term, Lanes) {
         const Lanes d = k + shift, first = term * d, second = first * d;
         s0 += term;
         s1 += first;
@@ -332,13 +277,13 @@ struct Moments {
 };
 
 /// NaN where that takes too many terms.
-template <int most, bool with_g>
-inline Moments<most, with_g> sums(const Root& root, Lanes slope) {
+template <int most, bool with_g, class Terms>
+inline Moments<most, with_g> sums_of(const Root& root, Lanes slope, const Terms& terms) {
   Moments<most, with_g> found{};
   found.slope = slope;
   const Lanes shift = root.at.m - root.mu;
   Lanes others = broadcast(0.0);  // beside the term of m, which is one
-  const bool enough = root.terms(slope).template for_each<with_g>([&](Lanes k, Lanes term, Lanes g) {
+  const bool enough = terms.template for_each<with_g>([&](Lanes k, Lanes term, Lanes g) {
     const Lanes d = k + shift;
     Lanes power = term;
     others += numeric::select(k == 0.0, broadcast(0.0), term);
@@ -367,14 +312,7 @@ inline Moments<most, with_g> sums(const Root& root, Lanes slope) {
 }
 
 /// log lambda with two derivatives by log mu. Out of line, so that all callers fill a grid with the same bits.
-[[gnu::noinline]] inline std::array<Lanes, 3> solve_nodes(Lanes nu, Lanes log_mu) {
-  const Lanes mu = numeric::exp(log_mu);
-  const Origin at = origin(mu);
-  const Root node(mu, nu, at);
-  const auto found = sums<3, false>(node, node.from(node.rough()));
-  const Lanes variance = found.variance(), slope = mu / variance;
-  return {found.slope + nu * at.log_m, slope, slope * (1.0 - slope * found.third_cumulant() / variance)};
-}
+std::array<Lanes, 3> solve_nodes(Lanes nu, Lanes log_mu);
 
 inline Lanes Root::start() const {
   if (!grid) return rough();
@@ -383,35 +321,22 @@ inline Lanes Root::start() const {
   return any(~there) ? numeric::select(there, near, rough()) : near;
 }
 
-/// Of lanes that are all wide, or all not, or whose terms are counted one by one.
 template <int most, bool with_g>
-inline Moments<most, with_g> moments_alike(Lanes mu, Lanes nu) {
-  const Origin at = origin(mu);
+inline Moments<most, with_g> narrow_moments(Lanes mu, Lanes nu, const Origin& at) {
   const Root root(mu, nu, at);
-  auto found = sums<most, with_g>(root, root.start());
-  if (any(found.off())) found = sums<most, with_g>(root, root.from(found.slope));
+  const auto sums = [&](Lanes slope) { return sums_of<most, with_g>(root, slope, root.terms(slope)); };
+  auto found = sums(root.start());
+  if (any(found.off())) found = sums(root.from(found.slope));
   return found;
 }
 
+/// Where some lanes are wide, or all. Out of line: it would take the room that the compiler has for inlining the rest.
 template <int most, bool with_g>
-inline Moments<most, with_g> moments(Lanes mu, Lanes nu) {
-  const LaneBits wide = is_wide(mu, nu);
-  if (!any(wide) || !any(~wide)) return moments_alike<most, with_g>(mu, nu);
-  const auto of = [&](LaneBits which) {
-    int i = 0;
-    while (!which[i]) ++i;
-    return moments_alike<most, with_g>(numeric::select(which, mu, broadcast(mu[i])),
-                                       numeric::select(which, nu, broadcast(nu[i])));
-  };
-  Moments<most, with_g> found = of(wide);
-  const Moments<most, with_g> other = of(~wide);
-  const auto choose = [&](Lanes& own, const Lanes& instead) { own = numeric::select(wide, own, instead); };
-  choose(found.slope, other.slope);
-  choose(found.log_total, other.log_total);
-  choose(found.g, other.g);
-  for (int a = 0; a <= most; ++a)
-    for (int b = 0; b < Moments<most, with_g>::n_g; ++b) choose(found.of[a][b], other.of[a][b]);
-  return found;
+Moments<most, with_g> wide_moments(Lanes mu, Lanes nu);
+
+template <int most, bool with_g>
+inline Moments<most, with_g> moments(Lanes mu, Lanes nu, const Origin& at) {
+  return any(is_wide(mu, nu)) ? wide_moments<most, with_g>(mu, nu) : narrow_moments<most, with_g>(mu, nu, at);
 }
 
 /// The moments of the last rows, kept: a family without its zeros asks for the same rows twice, at their counts and at
@@ -419,13 +344,13 @@ inline Moments<most, with_g> moments(Lanes mu, Lanes nu) {
 template <int most, bool with_g>
 class Kept {
  public:
-  static const Moments<most, with_g>& of(Lanes mu, Lanes nu) {
+  static const Moments<most, with_g>& of(Lanes mu, Lanes nu, const Origin& at) {
     thread_local Kept own;
     for (const auto& entry : own.entries_)
       if (!any((entry.mu != mu) | (entry.nu != nu))) return entry.moments;
     Entry& entry = own.entries_[own.next_];
     own.next_ = (own.next_ + 1) % n_entries;
-    entry = {mu, nu, conway_maxwell::moments<most, with_g>(mu, nu)};
+    entry = {mu, nu, conway_maxwell::moments<most, with_g>(mu, nu, at)};
     return entry.moments;
   }
 

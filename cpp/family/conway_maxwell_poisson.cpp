@@ -25,14 +25,14 @@ constexpr double far_rate = 128.0, far_mean = 30.0, far_variance = 4.0;
 
 inline LaneBits is_far(Lanes mu, Lanes nu) { return (mu * nu > far_rate) & (mu > far_mean) & (mu > far_variance * nu); }
 
-/// From sums over all counts.
+/// From sums over all counts; flattened, or products of series are calls.
 template <int D, class In>
-inline Taylor<D, In> from_sums(const Taylor<D, In>& mu, Lanes y, const Taylor<D, In>& nu) {
+[[gnu::flatten]] inline Taylor<D, In> from_sums(const Taylor<D, In>& mu, Lanes y, const Taylor<D, In>& nu) {
   const Lanes mu_0 = numeric::constant_term(mu), nu_0 = numeric::constant_term(nu);
   const auto at = conway_maxwell::origin(mu_0);
   constexpr int most = D + 2;  // one more than derivatives need: lambda is only close
   constexpr bool by_nu = !std::is_same_v<In, Lanes>;
-  const auto& moments = conway_maxwell::Kept<most, by_nu>::of(mu_0, nu_0);
+  const auto& moments = conway_maxwell::Kept<most, by_nu>::of(mu_0, nu_0, at);
   // The exponent of a term moves by x (j - mu) - delta (g - its mean): the cumulant function of these two.
   const In delta = nu.c[0] + -nu_0;
   Taylor<most, In> generating;
@@ -161,7 +161,7 @@ struct Density {
 inline Lanes variance_of(Lanes mu, Lanes nu) {
   const LaneBits far = is_far(mu, nu);
   const Lanes near = numeric::select(far, broadcast(1.0), mu);
-  const auto& moments = conway_maxwell::Kept<4, false>::of(near, nu);
+  const auto& moments = conway_maxwell::Kept<4, false>::of(near, nu, conway_maxwell::origin(near));
   const Lanes there = moments.variance(), own = there - moments.third_cumulant() * moments.of[1][0] / there;
   // the derivative of the mean by log lambda
   const Far<Lanes, Lanes> series(numeric::select(far, mu, broadcast(1e3)), numeric::select(far, nu, broadcast(1.0)));
