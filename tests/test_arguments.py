@@ -68,6 +68,7 @@ Call = Callable[[ml.MixedModelResults], Any]
         (lambda r: r.anova(ddf="KR"), "'ddf' is df_method here"),
         (lambda r: r.summary(ddf="KR"), "'ddf' is df_method here"),
         (lambda r: r.refit(np.ones(180), REML=False), "'REML' is method here"),
+        (lambda r: r.refit(newresp=np.ones(180)), "'newresp' is y here: the response, one number per row used"),
         (lambda r: ml.compare(r, r, refit=False), "'refit' is no argument here: compare tests by likelihood ratio"),
         (lambda r: ml.lm_list("Reaction ~ Days | Subject", {}, subset=1), "'subset' is no argument here: leave rows"),
         (lambda r: r.predict(newdat=1), "has no argument 'newdat'; did you mean 'newdata'"),

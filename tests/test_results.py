@@ -329,11 +329,23 @@ def test_plain_model(plain: ml.MixedModelResults) -> None:
 
 def test_refit_goes_to_the_model(cbpp: ml.MixedModelResults) -> None:
     calls = []
-    model: Any = SimpleNamespace(refit=lambda y, **options: calls.append((y, options)))
+    model: Any = SimpleNamespace(refit=lambda y, *_, **options: calls.append((y, options)))
     ml.MixedModelResults(cbpp.fit, model).refit([1, 2], threads=1)
-    assert calls == [([1, 2], {"threads": 1})]
+    assert [y for y, _ in calls] == [[1, 2]]
+    assert calls[0][1]["threads"] == 1
     with pytest.raises(ValueError, match="carry no model"):
         ml.MixedModelResults(cbpp.fit).refit([1, 2])
+
+
+def test_refit_keeps_the_method_and_the_points() -> None:
+    data = ml.datasets.cbpp()
+    fitted = ml.fit(CBPP, data, "binomial", n_quadrature=5)
+    again = fitted.refit(data["incidence"])
+    assert again.fit.n_quadrature == 5
+    assert again.llf == fitted.llf
+    assert fitted.refit(data["incidence"], n_quadrature=1).fit.n_quadrature == 1
+    quasi = ml.fit(CBPP, data, "binomial", method="pql-reml")
+    assert quasi.refit(data["incidence"]).method == "pql-reml"
 
 
 def check_same(one: ml.MixedModelResults, other: ml.MixedModelResults) -> None:

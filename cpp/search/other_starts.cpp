@@ -129,7 +129,11 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
 
 int affordable_starts(const likelihood::Objective& objective) {
   const double work = objective.work();
-  if (work < 3e5) return 8;
+  const auto& terms = objective.model().terms();
+  const bool loadings =
+      std::any_of(terms.begin(), terms.end(), [](const auto& term) { return term.structure->has_loadings(); });
+  // An evaluation of traits costs less than one of as many effects.
+  if (work < 3e5 || (loadings && static_cast<double>(objective.model().n_rows()) < small_data)) return 8;
   if (work < 3e6) return 4;
   return work < 3e7 ? 1 : 0;
 }

@@ -86,6 +86,7 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("nsim", "n_sim", "n_boot", "reps", "replicates", "B", "R"), "n: replicates"),
     **dict.fromkeys(("random_state", "rng", "set_seed"), "seed: a whole number from 0 on"),
     **dict.fromkeys(("FUN", "func", "fun", "stat"), "statistic: a function of a replicate, or names of estimates"),
+    **dict.fromkeys(("newresp", "new_response", "endog"), "y: the response, one number per row used"),
     "use_u": "random: 'conditional' or 'new' where responses are drawn; a bootstrap draws new random effects",
     **dict.fromkeys(("newparams", "true_params"), "params: numbers by the names of tidy()"),
     **dict.fromkeys(("along", "within", "resample"), "group: a grouping factor"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import understands
 from ..storage import fits
 from .checking import Checking
 from .course import Course
@@ -20,6 +21,8 @@ from .statistics import Statistics
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from numpy.typing import ArrayLike
 
     from ..fitting.record import Fit
     from ..model import MixedModel
@@ -81,15 +84,31 @@ class MixedModelResults(
             raise AttributeError(f"{name!r} is {NAMES[name]} here", name=name, obj=self)
         return object.__getattribute__(self, name)  # the error that led here, of the property itself if there is one
 
-    def refit(self, y: Any, **options: Any) -> MixedModelResults:
+    @understands
+    def refit(
+        self,
+        y: ArrayLike,
+        method: str | None = None,
+        n_quadrature: int | str | None = None,
+        *,
+        start: ArrayLike | None = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+        tol: float = 1e-9,
+        max_iter: int = 100,
+    ) -> MixedModelResults:
         """The same model fitted to another response, on the scale of the model's own.
 
         `y` has one value per row used: successes of binomial models, and where the formula transforms the response, as
-        ``log(y) ~ x`` does, the transformed values. `options` are those of `model.refit`.
+        ``log(y) ~ x`` does, the transformed values. `method` and `n_quadrature` are those of this fit unless others are
+        given; the other arguments are those of `model.refit`.
         """
         if self.model is None:
             raise ValueError("these results carry no model to fit again; fit the formula to the new data instead")
-        return self.model.refit(y, **options)
+        method = self.fit.method if method is None else method
+        points = self.fit.n_quadrature if n_quadrature is None else n_quadrature
+        options: dict[str, Any] = {"threads": threads, "progress": progress, "tol": tol, "max_iter": max_iter}
+        return self.model.refit(y, method, points, start=start, **options)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the results to a file of plain data that `multilevel.load` reads, which is safe with any file.
