@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,19 @@ def test_odds_ratios(cbpp: ml.MixedModelResults) -> None:
     assert table["p_value"][:4].equals(plain["p_value"][:4])
     assert table["estimate"][4] == plain["estimate"][4]
     assert max(map(len, repr(table).splitlines())) <= 80
+
+
+def test_words_about_a_fit_that_has_not_converged() -> None:
+    data = pd.DataFrame({"g": np.repeat(np.arange(10), 4), "x": np.tile([-2.0, -1.0, 1.0, 2.0], 10)})
+    data["y"] = (data["x"] > 0) * 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        separated = ml.fit("y ~ x + (1 | g)", data, "binomial")
+        data["y"] = np.tile([0, 1, 0, 1], 10)
+        overlapping = ml.fit("y ~ x + (1 | g)", data, "binomial")
+    assert str(separated.interpret()).startswith("The fit has not converged (separation): what follows describes")
+    assert overlapping.converged
+    assert "converged" not in str(overlapping.interpret())
 
 
 def test_ratios_of_parts(counts: pd.DataFrame) -> None:

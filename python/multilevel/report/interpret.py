@@ -56,14 +56,15 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
     -------
     Page
         A paragraph for the mean and one for each other part with a formula; of categories without an order one for
-        each but the base.
+        each but the base. Before them, where the fit has not converged, that it has not.
     """
     fit.need_one_family("interpret", "read the coefficients of each kind on the scale of its link")
     table = wald.coefficient_table(fit, level, df_method)
     choices = fit.design.choices
     if choices is not None and choices.by_category:
-        return Page(tuple(_of_categories(fit, choices, table, level)))
-    blocks = [Paragraph(tuple(_sentences(fit.design.fixed, fit.design.fixed_terms, table, _of_mean(fit), level)))]
+        return Page((*_not_converged(fit), *_of_categories(fit, choices, table, level)))
+    blocks = [*_not_converged(fit)]
+    blocks += [Paragraph(tuple(_sentences(fit.design.fixed, fit.design.fixed_terms, table, _of_mean(fit), level)))]
     for component in fit.components:
         part = next(own for own in fit.design.parts if own.name == component.name)
         own_table = component_table(fit, component, level)
@@ -73,6 +74,13 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
             lines = _sentences(part.fixed, part.fixed_terms, own_table, _of_part(fit, component.parameter), level)
         blocks.append(Paragraph(tuple(lines), title=f"{component.name}:"))
     return Page(tuple(blocks))
+
+
+def _not_converged(fit: Fit) -> Iterator[Paragraph]:
+    """What must be read first: sentences are about estimates, and these are none."""
+    if not fit.converged:
+        why = "not converged" if fit.status == "not converged" else f"not converged ({fit.status})"
+        yield Paragraph((f"The fit has {why}: what follows describes where the search ended. {fit.message}",))
 
 
 def _of_categories(fit: Fit, choices: Choices, table: pd.DataFrame, level: float) -> Iterator[Paragraph]:
