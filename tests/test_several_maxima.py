@@ -288,6 +288,32 @@ def test_another_maximum_of_a_linear_model() -> None:
         assert -near.fun < value + 1e-8
 
 
+@pytest.mark.parametrize("unit", [1.0, 0.1])
+def test_multiples_of_one_number_are_no_tweedie_responses(unit: float) -> None:
+    """The log-likelihood has no bound as the power goes to 1."""
+    y = unit * np.random.default_rng(1).poisson(2, 200)
+    results = fitted("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": np.arange(200) % 20}), "tweedie")
+    assert not results.converged
+    assert "responses are taken for multiples of the dispersion" in results.message
+
+
+def test_a_maximum_next_to_a_power_of_one_is_not_certified() -> None:
+    """Two responses are nearly multiples of many numbers, and of each the likelihood has a maximum."""
+    y = np.zeros(40)
+    y[:2] = np.exp(np.random.default_rng([2, 1]).normal(size=2))
+    data = pd.DataFrame({"y": y, "g": np.arange(40) % 8})
+    usual = fitted("y ~ 1 + (1 | g)", data, "tweedie")
+    names = usual.fit.parameter_names
+    start = usual.fit.psi.copy()
+    start[names.index("logit_power")], start[names.index("log_dispersion")] = -14.0, -9.0
+    with pytest.warns(ml.ConvergenceWarning, match="responses are taken for multiples of the dispersion, 0.000123"):
+        tooth = ml.fit("y ~ 1 + (1 | g)", data, "tweedie", start=start)
+    assert usual.converged
+    assert usual.family_params["power"] > 1.4
+    assert tooth.status == "several maxima"
+    assert tooth.family_params["power"] < 1.00001
+
+
 @pytest.mark.parametrize(("n", "told"), [(60, True), (1500, False)])
 def test_a_tweedie_power_that_may_be_next_to_one_is_said(n: int, told: bool) -> None:
     rng = np.random.default_rng(3)

@@ -19,6 +19,9 @@ NEARLY_AS_HIGH = _core.nearly_as_high  # of another maximum, in log-likelihood b
 
 # Of a Tweedie power, on the logit scale between 1 and 2: jumps whose sizes vary by 14 % or less.
 NEXT_TO_ONE, TWO_ERRORS = -4.0, 2.0
+# A tooth of the comb: jumps whose sizes vary by 1 % or less, and so many in a response that any number is nearly some;
+# or, however few, by no more than the last digits of responses.
+ALIKE, MANY_JUMPS, THE_SAME = -9.2, 100.0, -23.0
 
 
 def seen_maximum(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
@@ -35,6 +38,25 @@ def seen_maximum(design: Design, family: Family, record: FitRecord, parts: Parts
         f"where '{natural.labels[k]}' is {there[k]:.4g} in place of {here[k]:.4g}: the data hardly tell the two apart, "
         "standard errors describe one of them alone, and where there are two a search may have missed a third that is "
         "higher; fewer parameters or more data would tell (optimization.other_maxima has the parameters there)"
+    )
+
+
+def on_a_tooth(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
+    """Of Tweedie models: that the maximum found is one of the comb's, and no estimate."""
+    name = "logit_power"
+    if family.name != "tweedie" or name not in parts.names:
+        return ""
+    power = float(record.psi[parts.names.index(name)])
+    dispersion = parts.phi.get("dispersion", 0.0)  # or one for each row
+    few = np.max(design.response.values) < MANY_JUMPS * dispersion
+    if not power < (THE_SAME if few else ALIKE):
+        return ""
+    multiples = f" of the dispersion, {dispersion:.4g}" if dispersion > 0 else " of their dispersion"
+    return (
+        f"the power of the tweedie family is {np.exp(power):.2g} above 1: responses are "
+        f"taken for multiples{multiples}. The log-likelihood has a maximum for each number that divides them nearly, "
+        "and no bound, so this one need not be the highest and standard errors mean nothing; give the power, as in "
+        "family=ml.Family('tweedie', power=1.5), or take a family of counts for counts"
     )
 
 

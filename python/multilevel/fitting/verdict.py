@@ -31,7 +31,7 @@ from .separation import (
     separating_columns,
     sides,
 )
-from .several_maxima import possible_comb, seen_maximum, unseen_maxima
+from .several_maxima import on_a_tooth, possible_comb, seen_maximum, unseen_maxima
 from .spread import LARGE_SPREAD, enormous, link_range, spreads
 from .vanishing_rows import NO_INFORMATION, SMALL, vanishing_rows
 
@@ -156,8 +156,9 @@ def _status(
     vanishing = _vanishing(design, family, record, parts)
     if vanishing:
         return "not converged", vanishing
+    tooth = on_a_tooth(design, family, record, parts)
     if record.ending != "converged":
-        return "not converged", _reason(design, family, record, names)
+        return "not converged", tooth or _reason(design, family, record, names)
     if _saturated(design, family, record, names):
         return "separation", _separation(design, family, record, names)
     unidentified = _unidentified(record, names)
@@ -165,6 +166,8 @@ def _status(
         return "not identified", unidentified
     if min(folded) > 0:
         return "several maxima", _folded(*folded)
+    if tooth:
+        return "several maxima", tooth
     return "converged", ""
 
 
