@@ -256,9 +256,9 @@ def test_the_higher_of_two_bulks_and_the_other_is_told(
         assert "'(Intercept)' is" in told[0]
 
 
-def few_rows_of_two_terms() -> pd.DataFrame:
-    """Twelve rows, where either the intercept or the slope can be what varies."""
-    r = np.random.default_rng(25)
+def few_rows_of_two_terms(seed: int = 25) -> pd.DataFrame:
+    """A dozen rows or two, where either the intercept or the slope can be what varies."""
+    r = np.random.default_rng(seed)
     groups, n = int(r.integers(3, 6)), int(r.integers(10, 24))
     group = r.integers(0, groups, n)
     x = r.normal(size=n) + r.integers(0, 4)
@@ -267,9 +267,7 @@ def few_rows_of_two_terms() -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x, "g": group})
 
 
-def test_another_maximum_of_a_linear_model() -> None:
-    data = few_rows_of_two_terms()
-    results = fitted("y ~ x + (1 | g) + (0 + x | g)", data, "gaussian", method="ml")
+def loss_of_two_terms(data: pd.DataFrame) -> Callable[[Array], float]:
     y, x = data["y"].to_numpy(), data["x"].to_numpy()
     same = data["g"].to_numpy()[:, None] == data["g"].to_numpy()
 
@@ -278,6 +276,13 @@ def test_another_maximum_of_a_linear_model() -> None:
         left = y - psi[0] - psi[1] * x
         return float(0.5 * (len(y) * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + left @ np.linalg.solve(V, left)))
 
+    return loss
+
+
+def test_another_maximum_of_a_linear_model() -> None:
+    data = few_rows_of_two_terms()
+    results = fitted("y ~ x + (1 | g) + (0 + x | g)", data, "gaussian", method="ml")
+    loss = loss_of_two_terms(data)
     maxima = [(results.llf, results.fit.psi), *results.optimization.other_maxima]
     assert len(maxima) == 2
     assert 0.05 < maxima[0][0] - maxima[1][0] < 0.2
@@ -286,6 +291,35 @@ def test_another_maximum_of_a_linear_model() -> None:
         assert value == pytest.approx(-loss(psi), abs=1e-9)
         near = minimize(loss, psi, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-11, "maxiter": 4000})
         assert -near.fun < value + 1e-8
+
+
+@pytest.mark.parametrize(("seed", "side"), [(95, None), (199, 0), (346, None)])
+def test_a_profile_goes_over_to_the_other_maximum(seed: int, side: int | None) -> None:
+    """Further out the way from the lower maximum is the higher one, and the limit is where that has fallen."""
+    data = few_rows_of_two_terms(seed)
+    results = fitted("y ~ x + (1 | g) + (0 + x | g)", data, "gaussian", method="ml")
+    loss = loss_of_two_terms(data)
+    maxima = [results.fit.psi, *(psi for _, psi in results.optimization.other_maxima)]
+    assert len(maxima) == 2
+    crossed = False
+    for k in range(2):
+        limits = results.profile(results.fit.fixed_names[k], level=0.95).conf_int().iloc[0]
+        for end in range(2) if side is None else (side,):
+            falls = []
+            for psi in maxima:
+
+                def given(others: Array, psi: Array = psi, k: int = k, limit: float = limits.iloc[end]) -> float:
+                    return loss(np.insert(others, k, limit))
+
+                start = np.delete(psi, k)
+                start[1:3] += 0.05
+                for _ in range(2):
+                    options = {"xatol": 1e-8, "fatol": 1e-11, "maxiter": 4000}
+                    start = minimize(given, start, method="Nelder-Mead", options=options).x
+                falls.append(results.llf + given(start))
+            assert min(falls) == pytest.approx(1.9207, abs=1e-3)
+            crossed |= falls[1] < falls[0] - 0.01
+    assert crossed
 
 
 @pytest.mark.parametrize("unit", [1.0, 0.1])

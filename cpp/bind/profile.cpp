@@ -69,9 +69,11 @@ const char* end_name(profile::End end) {
 
 ProfileRecord run(const Model& m, const DoubleArray& response, const Eigen::VectorXd& psi,
                   const std::vector<py::dict>& quantities, double cutoff, int n_quadrature, int steps, int threads,
-                  double most_bytes) {
+                  double most_bytes, const std::vector<Eigen::VectorXd>& others) {
   const double* y = checked(m, response);
   if (psi.size() != m.n_parameters()) throw std::invalid_argument("psi has the wrong length");
+  for (const auto& other : others)
+    if (other.size() != psi.size()) throw std::invalid_argument("another maximum has the wrong length");
   if (!(cutoff > 0.0) || steps < 1) throw std::invalid_argument("cutoff and steps must be positive");
   profile::ProfileOptions options;
   options.n_quadrature = n_quadrature;
@@ -84,7 +86,7 @@ ProfileRecord run(const Model& m, const DoubleArray& response, const Eigen::Vect
   return without_gil([&] {
     const model::Response data = m.prepare(y, options.threads);
     const likelihood::Monitor watching = keep_going();
-    return profile::profile(m, data, psi, made, options, watching);
+    return profile::profile(m, data, psi, others, made, options, watching);
   });
 }
 
@@ -112,7 +114,7 @@ void bind_profile(py::module_& module) {
                                         });
   module.def("profile", &run, py::arg("model"), py::arg("response"), py::arg("psi"), py::arg("quantities"),
              py::arg("cutoff"), py::arg("n_quadrature") = 1, py::arg("steps") = 4, py::arg("threads") = 0,
-             py::arg("most_bytes") = 0.0);
+             py::arg("most_bytes") = 0.0, py::arg("others") = std::vector<Eigen::VectorXd>{});
 }
 
 }  // namespace multilevel::bind

@@ -19,6 +19,7 @@ constexpr double settled = 1e-5;  // of the fall: the slope does the rest, with 
 constexpr double growth = 3.0;    // of one step beside the one before
 constexpr int most_iterations = 30, most_evaluations = 300;
 constexpr int most_choices = 2;  // of what is eliminated
+constexpr int many_strides = 6;  // from another maximum to a limit
 constexpr int most_points = 60, most_failures = 8, most_refinements = 40;
 constexpr double shorter = 0.25;                // after a failure
 constexpr int tail = 4;                         // so many steps, each longer than the one before,
@@ -69,13 +70,27 @@ class Walk {
 
   Side run() {
     const double edge = direction_ > 0 ? quantity_.upper : quantity_.lower;
-    if (!(direction_ * (edge - start_.value) > 0.0)) return ended(End::edge, edge);
+    if (!(direction_ * (edge - start_.value) > 0.0)) {
+      ended(End::edge, edge);
+      return std::move(side_);
+    }
     for (const auto& zeros : quantity_.undefined_at_zeros) {
       CurvePoint undefined;
       if (at_zeros(zeros, undefined)) ceiling_ = std::min(ceiling_, undefined.fall);
     }
-    CurvePoint last = start_;
+    walk(start_, edge);
+    for (std::size_t i = 0; i < summit_.others.size() && side_.end == End::limit && goes_on_elsewhere(); ++i)
+      walk(CurvePoint(side_.points.back()), edge);
+    return std::move(side_);
+  }
+
+ private:
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+
+  /// From a point outwards.
+  void walk(CurvePoint last, double edge) {
     double step = std::min(error_ * cutoff_ / steps_, quantity_.longest_first);
+    spent_ = constrained_.evaluations();
     for (int failures = 0; static_cast<int>(side_.points.size()) < most_points;) {
       const bool at_edge = direction_ * (last.value + direction_ * step - edge) >= 0.0;
       CurvePoint point;
@@ -100,11 +115,52 @@ class Walk {
       step = std::min(step_to(target, last, point), growth * std::fabs(point.value - last.value));
       last = std::move(point);
     }
-    return ended(End::failed, nan);  // so many steps say nothing of a bound
+    ended(End::failed, nan);  // so many steps say nothing of a bound
   }
 
- private:
-  static constexpr double infinity = std::numeric_limits<double>::infinity();
+  /// Whether the way from another maximum is higher where this one has come to the limit: then that is the profile, and
+  /// ends further out. What lies below on this side of it goes.
+  bool goes_on_elsewhere() {
+    CurvePoint highest;
+    highest.fall = cutoff_ - settled;
+    bool found = false;
+    spent_ = constrained_.evaluations();
+    for (const auto& psi : summit_.others)
+      for (const int strides : {1, many_strides}) {
+        CurvePoint point;
+        point.psi = psi;
+        point.modes = summit_.modes;
+        point.value = quantity_.at(scale_.outward(psi), Order::value).value;
+        if (!brought_to(side_.limit, strides, point) || !(point.fall < highest.fall)) continue;
+        highest = std::move(point);
+        found = true;
+      }
+    if (!found) return false;
+    auto& points = side_.points;
+    points.erase(std::remove_if(points.begin(), points.end(),
+                                [&](const CurvePoint& point) { return point.fall >= highest.fall; }),
+                 points.end());
+    branch_ = points.size();
+    elsewhere_ = true;
+    points.push_back(std::move(highest));
+    return true;
+  }
+
+  /// Brings a maximum to another value of the quantity: at once it may come to another way, stride by stride hardly.
+  bool brought_to(double value, int strides, CurvePoint& point) {
+    const double first = point.value;
+    for (int k = 1; k <= strides; ++k) {
+      const double next = k == strides ? value : first + (value - first) * k / strides;
+      CurvePoint found;
+      if (!maximum_at(next, point, ahead(point, next), found)) return false;
+      point = std::move(found);
+    }
+    return true;
+  }
+
+  Eigen::VectorXd ahead(const CurvePoint& point, double value) const {
+    return point.psi + (value - point.value) * tangent_;
+  }
 
   /// How far from the second of two points the fall is `target`, by slopes that go on changing as they did.
   static double step_to(double target, const CurvePoint& before, const CurvePoint& point) {
@@ -123,7 +179,7 @@ class Walk {
   }
 
   /// Of the points about the limit the nearest is enough.
-  Side at_limit(double limit) {
+  void at_limit(double limit) {
     auto& points = side_.points;
     const auto off = [&](const CurvePoint& point) { return std::fabs(point.fall - cutoff_); };
     double least = infinity;
@@ -135,14 +191,13 @@ class Walk {
     return ended(End::limit, limit);
   }
 
-  Side ended(End end, double limit) {
+  void ended(End end, double limit) {
     side_.end = end;
     side_.limit = limit;
-    return std::move(side_);
   }
 
   /// Any value is possible where the quantity is undefined: no more than that is ever lost.
-  Side at_ceiling(double edge) {
+  void at_ceiling(double edge) {
     CurvePoint point = start_;
     point.value = edge;
     point.fall = ceiling_;
@@ -163,14 +218,14 @@ class Walk {
 
   /// Psi at a value: along the tangent of the curve at the maximum, and through the nearest points that are known.
   Eigen::VectorXd foreseen(double value) const {
-    std::vector<const CurvePoint*> near{&start_};
-    for (const auto& point : side_.points)
-      if (point.psi.allFinite() && std::isfinite(point.slope)) near.push_back(&point);
-    const double h = value - start_.value;
-    if (near.size() == 1) return start_.psi + h * tangent_;
+    std::vector<const CurvePoint*> near{elsewhere_ ? &side_.points[branch_] : &start_};
+    for (std::size_t i = branch_ + (elsewhere_ ? 1 : 0); i < side_.points.size(); ++i)
+      if (side_.points[i].psi.allFinite() && std::isfinite(side_.points[i].slope)) near.push_back(&side_.points[i]);
+    const double h = value - near[0]->value;
+    if (near.size() == 1) return ahead(*near[0], value);
     if (near.size() == 2) {
-      const double own = near[1]->value - start_.value;
-      return start_.psi + h * tangent_ + (near[1]->psi - start_.psi - own * tangent_) * (h / own) * (h / own);
+      const double own = near[1]->value - near[0]->value;
+      return near[0]->psi + h * tangent_ + (near[1]->psi - near[0]->psi - own * tangent_) * (h / own) * (h / own);
     }
     std::stable_sort(near.begin(), near.end(), [&](const CurvePoint* a, const CurvePoint* b) {
       return std::fabs(a->value - value) < std::fabs(b->value - value);
@@ -188,19 +243,23 @@ class Walk {
   }
 
   const CurvePoint& nearest(double value) const {
-    const CurvePoint* found = &start_;
-    for (const auto& point : side_.points)
+    const CurvePoint* found = elsewhere_ ? &side_.points[branch_] : &start_;
+    for (std::size_t i = branch_; i < side_.points.size(); ++i) {
+      const CurvePoint& point = side_.points[i];
       if (point.psi.allFinite() && std::fabs(point.value - value) < std::fabs(found->value - value)) found = &point;
+    }
     return *found;
   }
 
   /// The maximum over the others where the quantity has this value.
-  bool at(double value, CurvePoint& point) {
-    const CurvePoint& near = nearest(value);
+  bool at(double value, CurvePoint& point) { return maximum_at(value, nearest(value), foreseen(value), point); }
+
+  /// The same from a guess, or from where a point near by is.
+  bool maximum_at(double value, const CurvePoint& near, const Eigen::VectorXd& guessed, CurvePoint& point) {
     const Eigen::VectorXd from = moving(near.psi);
     for (int choice = 0; choice < most_choices; ++choice) {
       if (!constrained_.hold(quantity_, value, from, summit_.errors, choice)) return false;
-      for (const Eigen::VectorXd& guess : {from == near.psi ? foreseen(value) : from, from})
+      for (const Eigen::VectorXd& guess : {from == near.psi ? guessed : from, from})
         if (maximum_from(guess, near.modes, point)) {
           point.value = value;
           const double lambda = constrained_.multiplier();
@@ -264,7 +323,7 @@ class Walk {
   }
 
   /// A side is given up where it has taken far more than one that goes well.
-  bool exhausted() const { return constrained_.evaluations() > most_evaluations; }
+  bool exhausted() const { return constrained_.evaluations() - spent_ > most_evaluations; }
 
   void renew_hessian(const search::Optimum& found) {
     likelihood::Sums sums;
@@ -274,7 +333,7 @@ class Walk {
   }
 
   /// Between a point that has lost less than the cutoff and one that has lost more.
-  Side refine(CurvePoint inner, CurvePoint outer) {
+  void refine(CurvePoint inner, CurvePoint outer) {
     for (int i = 0; i < most_refinements; ++i) {
       for (const CurvePoint* end : {&inner, &outer})
         if (reaches(*end)) return at_limit(beyond(*end));
@@ -319,6 +378,9 @@ class Walk {
   Eigen::VectorXd tangent_;  ///< d psi / d value at the maximum
   double error_ = 0.0;       ///< of the quantity, by its slopes there
   double ceiling_ = infinity;
+  int spent_ = 0;           ///< evaluations before this way
+  std::size_t branch_ = 0;  ///< the first point on the way
+  bool elsewhere_ = false;  ///< which is one from another maximum
   Side side_;
 };
 

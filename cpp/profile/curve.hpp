@@ -14,7 +14,8 @@ struct Summit {
   std::vector<double> modes;
   double value = 0.0;
   Eigen::MatrixXd hessian;
-  Eigen::VectorXd errors;  ///< how far each parameter may go, the others following
+  Eigen::VectorXd errors;               ///< how far each parameter may go, the others following
+  std::vector<Eigen::VectorXd> others;  ///< lower maxima: away from the highest one of them may lie above it
 };
 
 struct CurvePoint {

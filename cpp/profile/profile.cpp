@@ -64,12 +64,13 @@ Profile joined(Side lower, Side upper, const CurvePoint& summit, const model::Us
 }  // namespace
 
 ProfileRecord profile(const model::Model& model, const model::Response& response, const Eigen::VectorXd& psi,
-                      const std::vector<Quantity>& quantities, const ProfileOptions& options,
-                      const likelihood::Monitor& monitor) {
+                      const std::vector<Eigen::VectorXd>& others, const std::vector<Quantity>& quantities,
+                      const ProfileOptions& options, const likelihood::Monitor& monitor) {
   const auto scale = model.user_scale(response);
   ProfileRecord record;
   Summit summit;
   summit.psi = scale.inward(psi);
+  for (const auto& other : others) summit.others.push_back(scale.inward(other));
   summit.modes.assign(static_cast<std::size_t>(model.n_modes()), 0.0);
   {
     const auto objective = objective_of_all(model, response, options, options.threads, monitor);

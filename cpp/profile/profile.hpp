@@ -31,9 +31,9 @@ struct ProfileRecord {
   std::vector<Profile> profiles;
 };
 
-/// `psi` is the maximum on the user's scale. Linear mixed models are profiled by ML.
+/// `psi` is the maximum on the user's scale, `others` are lower ones. Linear mixed models are profiled by ML.
 ProfileRecord profile(const model::Model& model, const model::Response& response, const Eigen::VectorXd& psi,
-                      const std::vector<Quantity>& quantities, const ProfileOptions& options,
-                      const likelihood::Monitor& monitor);
+                      const std::vector<Eigen::VectorXd>& others, const std::vector<Quantity>& quantities,
+                      const ProfileOptions& options, const likelihood::Monitor& monitor);
 
 }  // namespace multilevel::profile

@@ -279,6 +279,7 @@ def profile(
     steps: int = 4,
     threads: int = 0,
     most_bytes: float = 0.0,
+    others: list[NDArray[float64]] = ...,
 ) -> ProfileRecord: ...
 
 class ContributionRecord:

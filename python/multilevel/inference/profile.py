@@ -208,6 +208,7 @@ def _traced(
         fit.n_quadrature if not fit.is_linear else 1,
         steps,
         fit.optimization.threads,
+        others=[psi for _, psi in fit.optimization.other_maxima],
     )
     if not record.measured:
         raise DataError("the log-likelihood cannot be evaluated at the estimates")
