@@ -145,6 +145,8 @@ class Model {
   const family::Family& family() const { return *family_; }
 
   std::int64_t n_rows() const { return n_rows_; }
+  /// What the data have of responses: a set of alternatives is one.
+  std::int64_t n_responses() const { return has_sets() ? static_cast<std::int64_t>(set_start_.size()) - 1 : n_rows_; }
   int n_clusters() const { return static_cast<int>(cluster_start_.size()) - 1; }
   int p() const { return static_cast<int>(fixed_.size()); }
   int q() const { return static_cast<int>(random_.size()); }

@@ -164,11 +164,11 @@ bool same_height(const Optimum& one, const Optimum& other) {
 /// that are likely to matter as many as if looking for several modes cost little.
 int most_evaluations(const likelihood::Objective& objective, bool likely) {
   const bool exact = objective.has_exact_hessian(), one_mode = objective.model().family().log_concave();
-  const bool little = static_cast<double>(objective.model().n_rows()) < little_data;
-  // Of little data several maxima are likely, and looking for them is cheap.
-  const double most_work = (exact ? 8e6 : 1e7) * (little ? 2 : 1);
+  const bool little = static_cast<double>(objective.model().n_responses()) < little_data;
+  // Of little data several maxima are likely, and looking for them is cheap, most of all where each mode is one.
+  const double most_work = (exact ? 8e6 : 1e7) * (!little ? 1 : one_mode ? 4 : 2);
   const double longer = one_mode ? 1.0 : little || likely ? several_of_few : several_modes;
-  const bool small = static_cast<double>(objective.model().n_rows()) < small_data;
+  const bool small = static_cast<double>(objective.model().n_responses()) < small_data;
   const double least = little ? 500.0 : one_mode && !exact ? 300.0 : small ? 150.0 : 60.0;
   const double most = has_few_rows(objective) ? most_of_few : one_mode ? 2000.0 : 1500.0;
   return static_cast<int>(std::clamp(most_work / (longer * (1.0 + objective.work())), least, most));

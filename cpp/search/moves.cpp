@@ -152,7 +152,7 @@ void take_residual(const likelihood::Objective& objective, const Eigen::VectorXd
   const auto& model = objective.model();
   const int p = objective.n_beta(), first = p + objective.n_theta();
   if (model.is_linear() || objective.n_phi() == 0 || model.n_thresholds() > 0 || model.family().n_members() > 1 ||
-      static_cast<double>(model.n_modes()) * rows_of_effect < static_cast<double>(model.n_rows()))
+      static_cast<double>(model.n_modes()) * rows_of_effect < static_cast<double>(model.n_responses()))
     return;
   const auto& own = model.phi_parts()[0];
   if (own.first == own.last) return;  // it is given

@@ -89,14 +89,14 @@ std::vector<std::vector<int>> components(const likelihood::Objective& objective)
 }
 
 bool has_few_rows(const likelihood::Objective& objective) {
-  return static_cast<double>(objective.model().n_rows()) < few_rows;
+  return static_cast<double>(objective.model().n_responses()) < few_rows;
 }
 
 bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free) {
   const auto& model = objective.model();
   if (optimum.ending != Ending::converged || static_cast<int>(optimum.trace.size()) > long_search) return true;
   if (std::find(free.begin(), free.end(), false) != free.end()) return true;
-  const auto rows = static_cast<double>(model.n_rows());
+  const auto rows = static_cast<double>(model.n_responses());
   if (model.random_overlap() > much_overlap || has_few_rows(objective)) return true;
   if (rows < rows_per_parameter * objective.n_parameters() || has_edge(model.family())) return true;
   // Ranges that are wide leave open how much of what differs within them is residual.
@@ -133,7 +133,7 @@ int affordable_starts(const likelihood::Objective& objective) {
   const bool loadings =
       std::any_of(terms.begin(), terms.end(), [](const auto& term) { return term.structure->has_loadings(); });
   // An evaluation of traits costs less than one of as many effects.
-  if (work < 3e5 || (loadings && static_cast<double>(objective.model().n_rows()) < small_data)) return 8;
+  if (work < 3e5 || (loadings && static_cast<double>(objective.model().n_responses()) < small_data)) return 8;
   if (work < 3e6) return 4;
   return work < 3e7 ? 1 : 0;
 }
