@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -387,6 +388,21 @@ def test_residuals_that_are_small_in_some_rows() -> None:
     both = np.column_stack([one_exact_row(7, sd)["y"] for sd in (0.0, 0.5)])
     many = ml.MixedModel("y ~ 1 + (1 | g)", one_exact_row(7, 0.5), dispersion="~ v").fit_many(both)
     assert list(many.groupby("response")["converged"].first()) == [False, True]
+
+
+@pytest.mark.parametrize("family", ["student_t", "skew_normal", "tweedie"])
+def test_a_dispersion_that_vanishes_beside_another_parameter(family: str) -> None:
+    """The same of families with more than a dispersion; a small one is certified."""
+    for sd, vanishes in ((0.0, True), (0.5, False)):
+        data = one_exact_row(7, sd)
+        if family == "tweedie":
+            data["y"] = np.exp(data["y"] / 2)
+            data.loc[(data["v"] == 0) & (data.index % 7 == 0), "y"] = 0.0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ml.FitWarning)
+            results = ml.fit("y ~ 1 + (1 | g)", data, family, dispersion="~ v")
+        assert results.converged != vanishes
+        assert ("in 16 of 80 rows the dispersion goes to zero" in results.fit.message) == vanishes
 
 
 # ---- bad input ----------------------------------------------------------------------------------------------------

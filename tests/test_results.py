@@ -344,6 +344,7 @@ def test_refit_keeps_the_method_and_the_points() -> None:
     assert again.fit.n_quadrature == 5
     assert again.llf == fitted.llf
     assert fitted.refit(data["incidence"], n_quadrature=1).fit.n_quadrature == 1
+    assert fitted.refit(data["incidence"], method="pql").method == "pql"
     quasi = ml.fit(CBPP, data, "binomial", method="pql-reml")
     assert quasi.refit(data["incidence"]).method == "pql-reml"
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .parameters import Parts
 
 SMALL, NO_INFORMATION = 1e-2, 0.1  # of the response's spread; on the logarithm of the dispersion, in rows together
+SUPPORTS = ("numbers", "positive", "nonnegative")
 SAME = 1e-6  # how well coefficients may miss a step of one in these rows and none in others
 
 
@@ -23,21 +24,26 @@ def vanishing_rows(design: Design, family: Family, record: FitRecord, parts: Par
 
     Their residual standard deviation is small, and the log-likelihood hardly bends where the coefficients move the
     logarithm of that in these rows and in no others: nothing says how small it is. Of families of numbers, or of
-    positive ones, with the dispersion as their one parameter.
+    positive ones, with a dispersion, which is their first parameter.
     """
     none = 0, 0.0
-    by_parameter = {part.parameter: part for part in design.parts}
-    components = [own for own in parts.components if own.parameter in by_parameter]
-    if len(family.parameters) != 1 or family.kinds or family.support not in ("numbers", "positive") or not components:
+    if not family.parameters or family.kinds or family.support not in SUPPORTS:
         return none
-    component, n = components[0], design.n_rows
-    part = by_parameter[component.parameter]
+    first, n = family.parameters[0].name, design.n_rows
+    by_parameter = {part.parameter: part for part in design.parts}
+    component = next((own for own in parts.components if own.parameter == first and first in by_parameter), None)
+    if component is None:
+        return none
+    part = by_parameter[first]
     columns = [column for column in part.fixed if column.name in component.names]
     x = np.column_stack([np.ones(n) if c.values is None else np.asarray(c.values, dtype=float) for c in columns])
     own = slice(component.first, component.first + len(columns))
     phi = x @ record.psi[own] + (0.0 if part.offset is None else part.offset)
-    sd = np.sqrt(family.dispersion(phi[:, None]))
-    unit = float(np.std(design.response.values)) if family.has_residual else 1.0
+    sd = np.sqrt(family.dispersion(np.column_stack([phi, np.zeros((n, len(family.parameters) - 1))])))
+    if family.support == "numbers":
+        unit = float(np.std(design.response.values))
+    else:
+        unit = 1.0 if family.support == "positive" else float(sd.max())  # a Tweedie dispersion has a unit of its own
     gone = sd < SMALL * unit
     if not gone.any() or gone.all():
         return none

@@ -63,8 +63,8 @@ def interpret(fit: Fit, level: float = 0.95, df_method: str | None = None) -> Pa
     choices = fit.design.choices
     if choices is not None and choices.by_category:
         return Page((*_not_converged(fit), *_of_categories(fit, choices, table, level)))
-    blocks = [*_not_converged(fit)]
-    blocks += [Paragraph(tuple(_sentences(fit.design.fixed, fit.design.fixed_terms, table, _of_mean(fit), level)))]
+    lines = _sentences(fit.design.fixed, fit.design.fixed_terms, table, _of_mean(fit), level)
+    blocks = [*_not_converged(fit), Paragraph(tuple(lines))]
     for component in fit.components:
         part = next(own for own in fit.design.parts if own.name == component.name)
         own_table = component_table(fit, component, level)

@@ -100,15 +100,17 @@ class MixedModelResults(
         """The same model fitted to another response, on the scale of the model's own.
 
         `y` has one value per row used: successes of binomial models, and where the formula transforms the response, as
-        ``log(y) ~ x`` does, the transformed values. `method` and `n_quadrature` are those of this fit unless others are
-        given; the other arguments are those of `model.refit`.
+        ``log(y) ~ x`` does, the transformed values. `method` is that of this fit unless another is given,
+        and so is `n_quadrature` with the same method; the other arguments are those of `model.refit`.
         """
         if self.model is None:
             raise ValueError("these results carry no model to fit again; fit the formula to the new data instead")
         method = self.fit.method if method is None else method
-        points = self.fit.n_quadrature if n_quadrature is None else n_quadrature
-        options: dict[str, Any] = {"threads": threads, "progress": progress, "tol": tol, "max_iter": max_iter}
-        return self.model.refit(y, method, points, start=start, **options)
+        if n_quadrature is None:
+            n_quadrature = self.fit.n_quadrature if method == self.fit.method else 1
+        return self.model.refit(
+            y, method, n_quadrature, start=start, threads=threads, progress=progress, tol=tol, max_iter=max_iter
+        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the results to a file of plain data that `multilevel.load` reads, which is safe with any file.
