@@ -342,6 +342,8 @@ def test_a_maximum_next_to_a_power_of_one_is_not_certified() -> None:
     start[names.index("logit_power")], start[names.index("log_dispersion")] = -14.0, -9.0
     with pytest.warns(ml.ConvergenceWarning, match="responses are taken for multiples of the dispersion, 0.000123"):
         tooth = ml.fit("y ~ 1 + (1 | g)", data, "tweedie", start=start)
+    many = usual.model.fit_many(np.column_stack([y, y]), start=tooth.fit.psi, max_iter=0)
+    assert set(many["converged"]) == {False}
     assert usual.converged
     assert usual.family_params["power"] > 1.4
     assert tooth.status == "several maxima"

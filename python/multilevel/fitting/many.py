@@ -17,7 +17,7 @@ from .quadrature import check_points
 from .resolved import resolved
 from .run import named
 from .spread import LARGE_SPREAD, large_limit, link_range, most_spread
-from .vanishing_rows import NO_INFORMATION, SMALL
+from .vanishing_rows import NO_INFORMATION, SMALL, SUPPORTS
 from .verdict import LEAST_EIGENVALUE, Verdict
 
 if TYPE_CHECKING:
@@ -195,8 +195,9 @@ def _to_be_judged(
     asked = (ending != "converged") | ~(many.least_eigenvalue > LEAST_EIGENVALUE) | (family.link == "sqrt")
     if not psi.shape[1]:
         asked = ending != "converged"
-    if design.random_terms and design.parts and family.support in ("numbers", "positive"):
-        asked[:] = True  # a dispersion may vanish in some rows
+    in_rows = design.random_terms and design.parts and family.support in SUPPORTS
+    if in_rows or family.support == "nonnegative":
+        asked[:] = True  # a dispersion may vanish in some rows, a Tweedie power be next to 1
     elif design.random_terms and not design.parts:
         if is_linear(design, family):
             left = responses if design.offset is None else responses - design.offset[:, None]
