@@ -227,6 +227,7 @@ HIGHEST = {
     707000459: 118.451181,  # skew-normal with a dispersion formula: a slant of 20, or none to speak of
     708000035: 226.534132,  # skew-normal: the search stood where no slant leaves every likelihood level
     709002739: -128.029369,  # two counts of thousands among zeros: the regression ran off, and scores of it said 1e16
+    768001449: -208.860737,  # three effects: a combination does not vary, no two have a correlation of 1
     765003729: -75.090540,  # three categories without an order, nested: 152 random effects of 74 responses
     761009481: -1029.289773,  # two factors of ten items, 46 persons: few searches miss it (-1029.380061)
     97000265: -1567.232837,  # hetar1: deviations of zero and a correlation of one, or no residual

@@ -19,7 +19,7 @@ constexpr double many_rows = 5000.0, some_clusters = 0.05;
 constexpr double rows_per_parameter = 8.0;
 constexpr double rows_per_effect = 2.0;  // fewer leave the likelihood of a non-linear model ragged
 constexpr int long_search = 15;          // iterations
-constexpr double near_one = 0.995;       // of a correlation
+constexpr double near_one = 0.995;       // of a coefficient's correlation with those before it together
 
 /// The random column that each theta is proportional to, or -1; of unstructured terms, which have a basis of their own,
 /// none.
@@ -120,8 +120,7 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
     const Eigen::MatrixXd sigma = linear_algebra::times_transposed(factor, factor);
     for (int a = 0; a < term.q; ++a) {
       if (!linear && sigma(a, a) > large_effect * large_effect) return true;
-      for (int b = 0; b < a; ++b)
-        if (std::fabs(sigma(a, b)) > near_one * std::sqrt(sigma(a, a) * sigma(b, b))) return true;
+      if (factor(a, a) * factor(a, a) < (1.0 - near_one * near_one) * sigma(a, a)) return true;
     }
   }
   return false;
