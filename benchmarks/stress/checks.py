@@ -22,7 +22,17 @@ from .invariance import check_invariance
 from .outcome import Outcome
 from .plain import Plain
 from .problem import Array
-from .restarts import check_restarts, check_scipy, outside, plain_correlation, reach_of, survives, theta_places, units
+from .restarts import (
+    check_restarts,
+    check_scipy,
+    lower_label,
+    outside,
+    plain_correlation,
+    reach_of,
+    survives,
+    theta_places,
+    units,
+)
 from .separated import constant_groups, reproduced, separated
 from .structures import roots
 
@@ -330,7 +340,10 @@ def _standard_errors(
             better = plain.loglik(moved) - base
             if _is_more(better, plain, results, base):
                 outcome.gap = max(outcome.gap, better)
-                outcome.add("SILENT WRONG", f"not a maximum: a Newton step gains {better:.3g}")
+                across = _between_lower(plain, fit.psi, free, step, base)  # of a likelihood with ripples
+                what = "another maximum is near" if across else "not a maximum"
+                label = lower_label(results) if across else "SILENT WRONG"
+                outcome.add(label, f"{what}: a Newton step gains {better:.3g}")
                 return
     _edges(made, results, plain, outcome)
     errors, names = curvature.errors(), names[free]
@@ -396,6 +409,16 @@ def _is_more(better: float, plain: Plain, results: Any, base: float) -> bool:
     around = [plain.loglik(psi * (1 + LAST_DIGITS * rng.normal(size=len(psi)))) for _ in range(6)]
     spread = float(np.ptp(around))
     return not np.isfinite(spread) or better > 2 * spread
+
+
+def _between_lower(plain: Plain, psi: Array, free: Array, step: Array, base: float) -> bool:
+    """Whether points close by on either side along a step are lower: a maximum, and the step leads to another."""
+    for scale in (0.1, 0.03, 0.01):
+        aside = np.zeros_like(psi)
+        aside[free] = scale * step
+        if max(plain.loglik(psi + aside), plain.loglik(psi - aside)) < base:
+            return True
+    return False
 
 
 def _gain(plain: Plain, psi: Array, base: float) -> float:
