@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 import multilevel as ml
 from multilevel import _core
@@ -329,3 +329,33 @@ def test_zeros_of_crossed_factors() -> None:
     s[rows, 2 * g], s[rows, 2 * g + 1], s[rows, 12 + h] = theta[0] + theta[1] * x, theta[2] * x, theta[3]
     best = largest(inflated(zeta), beta[0] + beta[1] * x, s, y, np.random.default_rng(0))
     assert value >= best - special.gammaln(y + 1).sum() - 1e-7
+
+
+def test_a_nested_unit_that_changes_sides_with_its_cluster() -> None:
+    # A unit of a single zero: of the counts while the others are held, of the zero part once its cluster follows.
+    y = np.array([0, 77643, 0, 0, 3528, 169, 0])
+    x = np.array([34.8350041, 94.83058417, 164.34579466, -9.68293185, 154.7164831, -146.59746115, -164.84622209])
+    unit = np.array([0, 1, 1, 2, 2, 2, 2])
+    data = pd.DataFrame({"y": np.tile(y, 2), "x": np.tile(x, 2), "b": np.tile(unit, 2), "g": np.repeat([0, 1], 7)})
+    beta, (a, c, b), inner, zeta = np.array([0.383, 0.0044]), (4.858, 0.0028, 0.00878), 4.125, -0.901
+    s = np.column_stack([a + c * x, b * x, *(inner * (unit == k) for k in range(3))])
+    o = beta[0] + beta[1] * x
+
+    def f(v: Array) -> float:
+        eta = o + s @ v
+        count = np.where(y == 0, np.logaddexp(zeta, -np.logaddexp(0, eta)), y * eta - (y + 1) * np.logaddexp(0, eta))
+        return float(np.sum(count - np.logaddexp(0, zeta)) - 0.5 * v @ v)
+
+    rng = np.random.default_rng(0)
+    found = [optimize.minimize(lambda v: -f(v), rng.normal(size=5), method="BFGS") for _ in range(20)]
+    ends = np.array([-end.fun for end in found])
+    assert np.ptp(ends) > 0.1  # there are two, and more than the largest are found
+    model = ml.MixedModel("y ~ x + (1 + x | g) + (1 | g:b)", data, "geometric", zero_inflation=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ml.FitWarning)
+        fit = model.fit(start=[*beta, a, c, b, inner, zeta], max_iter=0, n_quadrature=3).fit
+    outer, units = np.asarray(fit.modes[0]), np.asarray(fit.modes[1])
+    lower = np.array([[a, 0.0], [c, b]])
+    for k in range(2):
+        v = np.concatenate([np.linalg.solve(lower, outer[k]), units[3 * k : 3 * k + 3, 0] / inner])
+        assert f(v) > ends.max() - 1e-6

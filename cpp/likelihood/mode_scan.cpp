@@ -42,6 +42,7 @@ ModeScan::ModeScan(int most_rows, int most_levels)
       points_(at(most_levels) * most_points),
       climbs_(at(most_levels)),
       peaks_(at(most_levels) * most_peaks),
+      promises_(peaks_),
       best_(at_),
       gain_(at_),
       present_(at_),
@@ -214,9 +215,8 @@ void ModeScan::evaluate(const family::Family& family, const Line& line) {
 void ModeScan::list_peaks(int level) {
   const Point* point = points(level);
   const int n = n_points_[at(level)];
-  double promise[most_peaks];
   int count = 0;
-  double* peaks = peaks_.data() + index(level, 0);
+  double *peaks = peaks_.data() + index(level, 0), *promise = promises_.data() + index(level, 0);
   for (int k = 0; k < n; ++k) {
     const Point& own = point[k];
     if (!std::isfinite(own.f) || !std::isfinite(own.slope)) continue;

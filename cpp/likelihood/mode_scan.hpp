@@ -43,6 +43,10 @@ class ModeScan {
   /// The r-th peak of a level: a value of its effect, near a mode; NaN past the last. The present value itself where
   /// it is one.
   double peak(int level, int r) const { return peaks_[index(level, r)]; }
+  /// What f is near that peak, less what it is at present.
+  double promise(int level, int r) const {
+    return promises_[index(level, r)] - present_[static_cast<std::size_t>(level)];
+  }
   /// Climbs from the peaks of all levels to the largest value of f on the line. best() is the effect there, and gain()
   /// what it is better by than the present one; zero where nothing is better.
   void climb(const family::Family& family, const Line& line);
@@ -92,7 +96,7 @@ class ModeScan {
   std::vector<int> zero_start_, n_points_;
   std::vector<Point> points_;
   std::vector<Climb> climbs_;
-  std::vector<double> peaks_, best_, gain_, present_, reach_, steepest_;
+  std::vector<double> peaks_, promises_, best_, gain_, present_, reach_, steepest_;
 };
 
 }  // namespace multilevel::likelihood

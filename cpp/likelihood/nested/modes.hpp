@@ -1,6 +1,7 @@
 // Conditional modes of the clusters of a panel with nested units: Newton's method on f(v), all clusters in step.
 #pragma once
 
+#include <limits>
 #include <memory>
 
 #include "likelihood/mode_course.hpp"
@@ -61,7 +62,8 @@ class NestedModes {
   struct State {
     ModeCourse course;
     bool done = false, failed = false;
-    bool concave = false;  ///< whether the last step was made with the observed H
+    bool concave = false;                                     ///< whether the last step was made with the observed H
+    double least = -std::numeric_limits<double>::infinity();  ///< f at the start below which nothing is looked for
   };
 
   /// What it takes to look for the largest of several modes.
@@ -72,7 +74,12 @@ class NestedModes {
     std::vector<int> cluster;  ///< of each row
     NestedEffects best;
     std::vector<double> best_f;
-    std::vector<double> outer, peaks;   ///< an effect of the clusters before it moves, and its peaks
+    std::vector<double> outer, peaks;  ///< an effect of the clusters before it moves, and its peaks
+    struct Trial {
+      int cluster, unit;
+      double peak, promise;
+    };
+    std::vector<Trial> trials;          ///< units at their other peaks, by cluster
     std::vector<char> ended_elsewhere;  ///< searches for this cluster's mode have found more than one
   };
 
@@ -86,6 +93,8 @@ class NestedModes {
   bool settle(const Place& place, NestedEffects& v);
   bool look_along_inner(const Place& place, NestedEffects& v, Sums& sums);
   bool look_along_outer(int a, const Place& place, NestedEffects& v, Sums& sums);
+  bool try_units(int a, const Place& place, NestedEffects& v, Sums& sums);
+  bool try_aside(int a, double move, const Place& place, NestedEffects& v, Sums& sums);
   void start_from_best(const NestedRows& rows, int cluster, NestedEffects& v) const;
   void evaluate_active(const Place& place, const NestedEffects& v);
   double newton_step(const Place& place, int cluster, const NestedEffects& v, bool& concave);
