@@ -1,5 +1,7 @@
 #include "model/layout.hpp"
 
+#include <algorithm>
+
 #include <cmath>
 #include <numeric>
 
@@ -61,6 +63,25 @@ Eigen::MatrixXd Layout::jacobian(const double* theta) const {
     const int e = first_entry_[t], k = first_theta_[t];
     term.structure->expand(term.q, theta + k, values.data() + e, &own);
     result.block(e, k, own.rows(), own.cols()) = own;
+  }
+  return result;
+}
+
+std::vector<ThetaDirection> Layout::directions(const double* theta) const {
+  const Eigen::MatrixXd own = jacobian(theta);
+  auto note = [](std::vector<int>& seen, int i) {
+    if (std::find(seen.begin(), seen.end(), i) == seen.end()) seen.push_back(i);
+  };
+  std::vector<ThetaDirection> result(static_cast<std::size_t>(n_theta()));
+  for (int k = 0; k < n_theta(); ++k) {
+    ThetaDirection& direction = result[static_cast<std::size_t>(k)];
+    for (int e = 0; e < n_entries(); ++e) {
+      if (own(e, k) == 0.0) continue;
+      const ThetaEntry& entry = entries_[static_cast<std::size_t>(e)];
+      direction.parts.push_back({entry.row, entry.column, own(e, k)});
+      note(direction.rows, entry.row);
+      note(direction.columns, entry.column);
+    }
   }
   return result;
 }

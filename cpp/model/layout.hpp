@@ -19,6 +19,16 @@ struct ThetaEntry {
   int term;
 };
 
+/// dLambda / d theta_k, entry by entry.
+struct ThetaDirection {
+  struct Part {
+    int row, column;
+    double weight;
+  };
+  std::vector<Part> parts;
+  std::vector<int> rows, columns;  ///< that have any
+};
+
 class Layout {
  public:
   explicit Layout(const Model& model);
@@ -38,6 +48,8 @@ class Layout {
   Eigen::VectorXd entry_parameters(const Eigen::VectorXd& psi, int n_beta) const;
   /// Derivatives of the entries, n_entries x n_theta.
   Eigen::MatrixXd jacobian(const double* theta) const;
+  /// The same as a direction of Lambda for each theta.
+  std::vector<ThetaDirection> directions(const double* theta) const;
   /// sum_e weight_e d2 entry_e / d theta d theta.
   Eigen::MatrixXd curvature(const double* theta, const double* weights) const;
   /// One for each theta that the size of random effects is proportional to, zero for each tau, which has no unit.

@@ -138,7 +138,49 @@ void subtract_level_products(const model::Model& model, const double* N, Eigen::
   }
 }
 
-Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProducts& products,
+namespace {
+
+/// What a level tells of a factor's block of Lambda: P = N, T = B - N Lambda'B and LN = Lambda'N.
+template <class Use>
+void for_levels(const JointPattern& pattern, const CrossProducts& products, const Eigen::MatrixXd& lambda,
+                const double* N, int f, Use use) {
+  const auto& model = pattern.model();
+  const auto& factor = model.factors()[at(f)];
+  const int q = factor.q;
+  const double* product = N + factor.covariance_offset;
+  const Eigen::MatrixXd scale = lambda.block(factor.first, factor.first, q, q);
+  const bool divide = model.factors().size() > 1 && least_singular_value(scale) > well_conditioned * scale.norm();
+  const Eigen::MatrixXd inverse = divide ? linear_algebra::inverse(scale) : Eigen::MatrixXd();
+  int other = -1;
+  for (int o = 0; o < pattern.n_others(); ++o)
+    if (pattern.others()[at(o)] == f) other = o;
+  Eigen::MatrixXd T(q, q), LN(q, q), P(q, q);
+  for (int index = 0; index < factor.n_levels; ++index) {
+    // The leading factor's cross-products stand by cluster, the others' by level.
+    const int level = other < 0 ? model.cluster_level(index) : index;
+    const double* values = other < 0
+                               ? products.leading.data() + std::int64_t{index} * q * q
+                               : products.blocks.data() + pattern.blocks()[at(pattern.own_block(other, level))].first;
+    const Eigen::Map<const Eigen::MatrixXd> B(values, q, q), own_N(product + std::int64_t{level} * q * q, q, q);
+    P = own_N;
+    LN.setZero();
+    T.setZero();
+    if (divide) {
+      linear_algebra::add_times(1.0, P, inverse, T);
+    } else {
+      linear_algebra::add_transposed_times(1.0, scale, B, LN);
+      T = B;
+      linear_algebra::add_times(-1.0, P, LN, T);
+      LN.setZero();
+    }
+    T = (0.5 * (T + T.transpose())).eval();
+    linear_algebra::add_transposed_times(1.0, scale, P, LN);
+    use(P, T, LN);
+  }
+}
+
+/// Entry by entry: where theta are about as many.
+Eigen::MatrixXd entry_information(const JointPattern& pattern, const CrossProducts& products,
                                   const Eigen::MatrixXd& lambda, const double* N, const model::Layout& layout) {
   const auto& model = pattern.model();
   const auto& entries = layout.entries();
@@ -151,39 +193,12 @@ Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProduc
     std::vector<Eigen::Index> own;
     for (Eigen::Index e = 0; e < n; ++e)
       if (entries[at(e)].row >= factor.first && entries[at(e)].row < factor.first + q) own.push_back(e);
-    const double* product = N + factor.covariance_offset;
     if (q == 1) {
+      const double* product = N + factor.covariance_offset;
       information(own[0], own[0]) = 2.0 * numeric::dot(factor.n_levels, product, product);
       continue;
     }
-    const Eigen::MatrixXd scale = lambda.block(factor.first, factor.first, q, q);
-    const bool divide = model.factors().size() > 1 && least_singular_value(scale) > well_conditioned * scale.norm();
-    const Eigen::MatrixXd inverse = divide ? linear_algebra::inverse(scale) : Eigen::MatrixXd();
-    int other = -1;
-    for (int o = 0; o < pattern.n_others(); ++o)
-      if (pattern.others()[at(o)] == f) other = o;
-    Eigen::MatrixXd T(q, q), LN(q, q), P(q, q);
-    std::vector<int> level_of_cluster;
-    for (int index = 0; index < factor.n_levels; ++index) {
-      // The leading factor's cross-products stand by cluster, the others' by level.
-      const int level = other < 0 ? model.cluster_level(index) : index;
-      const double* values = other < 0
-                                 ? products.leading.data() + std::int64_t{index} * q * q
-                                 : products.blocks.data() + pattern.blocks()[at(pattern.own_block(other, level))].first;
-      const Eigen::Map<const Eigen::MatrixXd> B(values, q, q), own_N(product + std::int64_t{level} * q * q, q, q);
-      P = own_N;
-      LN.setZero();
-      T.setZero();
-      if (divide) {
-        linear_algebra::add_times(1.0, P, inverse, T);
-      } else {
-        linear_algebra::add_transposed_times(1.0, scale, B, LN);
-        T = B;
-        linear_algebra::add_times(-1.0, P, LN, T);
-        LN.setZero();
-      }
-      T = (0.5 * (T + T.transpose())).eval();
-      linear_algebra::add_transposed_times(1.0, scale, P, LN);
+    for_levels(pattern, products, lambda, N, f, [&](const auto& P, const auto& T, const auto& LN) {
       for (std::size_t a = 0; a < own.size(); ++a) {
         const int r = entries[at(own[a])].row - factor.first, s = entries[at(own[a])].column - factor.first;
         for (std::size_t b = 0; b <= a; ++b) {
@@ -191,11 +206,66 @@ Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProduc
           information(own[a], own[b]) += P(r, s2) * P(r2, s) + T(r, r2) * LN(s2, s);
         }
       }
-    }
+    });
     for (std::size_t a = 0; a < own.size(); ++a)
       for (std::size_t b = 0; b < a; ++b) information(own[b], own[a]) = information(own[a], own[b]);
   }
   return information;
+}
+
+/// Along theta: for each D_l = dLambda / dtheta_l the matrix P D_l'P + T D_l LN, of which every D_k takes its share.
+Eigen::MatrixXd information_along(const std::vector<model::ThetaDirection>& directions, const JointPattern& pattern,
+                                  const CrossProducts& products, const Eigen::MatrixXd& lambda, const double* N) {
+  const auto& model = pattern.model();
+  const auto m = static_cast<Eigen::Index>(directions.size());
+  Eigen::MatrixXd information = Eigen::MatrixXd::Zero(m, m), left, right, K;
+  for (int f = 0; f < static_cast<int>(model.factors().size()); ++f) {
+    const auto& factor = model.factors()[at(f)];
+    const int q = factor.q, first = factor.first;
+    if (q == 0) continue;
+    std::vector<std::size_t> own;
+    for (std::size_t k = 0; k < directions.size(); ++k) {
+      const auto& parts = directions[k].parts;
+      if (!parts.empty() && parts[0].row >= first && parts[0].row < first + q) own.push_back(k);
+    }
+    for_levels(pattern, products, lambda, N, f, [&](const auto& P, const auto& T, const auto& LN) {
+      for (std::size_t b = 0; b < own.size(); ++b) {
+        const auto& direction = directions[own[b]];
+        left.setZero(q, q);   // (D_l LN)'
+        right.setZero(q, q);  // (D_l'P)'
+        for (const auto& [row, column, w] : direction.parts) {
+          left.col(row - first) += w * LN.row(column - first).transpose();
+          right.col(column - first) += w * P.row(row - first).transpose();
+        }
+        K.setZero(q, q);
+        for (const int row : direction.rows) K.noalias() += T.col(row - first) * left.col(row - first).transpose();
+        for (const int column : direction.columns)
+          K.noalias() += P.col(column - first) * right.col(column - first).transpose();
+        for (std::size_t a = b; a < own.size(); ++a) {
+          double sum = 0.0;
+          for (const auto& [row, column, w] : directions[own[a]].parts) sum += w * K(row - first, column - first);
+          information(static_cast<Eigen::Index>(own[a]), static_cast<Eigen::Index>(own[b])) += sum;
+        }
+      }
+    });
+  }
+  information.triangularView<Eigen::StrictlyUpper>() = information.transpose().eval();
+  return information;
+}
+
+}  // namespace
+
+Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProducts& products,
+                                  const Eigen::MatrixXd& lambda, const double* N, const model::Layout& layout,
+                                  const double* theta) {
+  if (layout.is_linear()) return entry_information(pattern, products, lambda, N, layout);
+  const auto directions = layout.directions(theta);
+  const double q = pattern.model().q(), n = layout.n_entries();
+  double moved = 0.0;
+  for (const auto& direction : directions)
+    moved += static_cast<double>(direction.rows.size() + direction.columns.size());
+  if (moved * q * q < 2.0 * n * n) return information_along(directions, pattern, products, lambda, N);
+  return linear_algebra::sandwich(layout.jacobian(theta), entry_information(pattern, products, lambda, N, layout));
 }
 
 }  // namespace multilevel::likelihood

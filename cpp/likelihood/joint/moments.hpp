@@ -29,9 +29,10 @@ void add_level_outer(const model::Model& model, double scale, const double* x, c
 /// G -= sum over levels of N_b.
 void subtract_level_products(const model::Model& model, const double* N, Eigen::MatrixXd& G);
 
-/// Fisher information of the free entries of Lambda in the working linear mixed model, level by level: what the levels
-/// of crossed factors share is left out. `T` per level is B - N Lambda' B.
+/// Fisher information of theta in the working linear mixed model, level by level: what the levels of crossed factors
+/// share is left out. `T` per level is B - N Lambda' B.
 Eigen::MatrixXd theta_information(const JointPattern& pattern, const CrossProducts& products,
-                                  const Eigen::MatrixXd& lambda, const double* N, const model::Layout& layout);
+                                  const Eigen::MatrixXd& lambda, const double* N, const model::Layout& layout,
+                                  const double* theta);
 
 }  // namespace multilevel::likelihood

@@ -128,12 +128,13 @@ bool JointObjective::evaluate(const Eigen::VectorXd& psi, std::vector<double>& m
     if (contributions_->with_moments && mode_covariance)
       contribute_moments(model_, levels, mode_covariance, *contributions_);
   }
-  Eigen::MatrixXd none, information;
-  if (wanted == Derivatives::hessian)
-    information = theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_);
-  layout_.theta_derivatives(n_beta_, theta, sums.gradient, none, information);
-  sums.theta_information = information;
-  if (wanted == Derivatives::hessian) approximate_hessian(sums);
+  Eigen::MatrixXd none;
+  layout_.theta_derivatives(n_beta_, theta, sums.gradient, none, none);
+  sums.theta_information.resize(0, 0);
+  if (wanted == Derivatives::hessian) {
+    sums.theta_information = theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_, theta);
+    approximate_hessian(sums);
+  }
   return sums.gradient.allFinite();
 }
 

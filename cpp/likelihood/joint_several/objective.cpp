@@ -68,8 +68,8 @@ bool JointSeveralObjective::evaluate(const Eigen::VectorXd& psi, std::vector<dou
   }
   Eigen::MatrixXd none, information, fixed;
   if (wanted == Derivatives::hessian) fixed = -fixed_information();
-  if (wanted == Derivatives::hessian) information = entry_information();
-  layout_.theta_derivatives(n_beta_, theta, sums.gradient, none, information);
+  if (wanted == Derivatives::hessian) information = information_of(theta);
+  layout_.theta_derivatives(n_beta_, theta, sums.gradient, none, none);
   sums.theta_information = information;
   if (wanted == Derivatives::hessian) set_information(fixed, sums);
   return sums.gradient.allFinite();
@@ -207,11 +207,11 @@ void JointSeveralObjective::set_information(const Eigen::MatrixXd& fixed, Sums& 
   sums.hessian.bottomLeftCorner(n_phi_, n_beta_) = fixed.bottomLeftCorner(n_phi_, n_beta_);
 }
 
-/// Fisher information of the entries of Lambda in the working linear mixed model, level by level. Where the rows'
+/// Fisher information of theta in the working linear mixed model, level by level. Where the rows'
 /// curvature makes none, what is positive of it does.
-Eigen::MatrixXd JointSeveralObjective::entry_information() {
+Eigen::MatrixXd JointSeveralObjective::information_of(const double* theta) {
   auto information = [&] {
-    return theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_);
+    return theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_, theta);
   };
   const Eigen::MatrixXd observed = information();
   if (concave_ || linear_algebra::Cholesky(observed).positive_definite() || !factor(0.0)) return observed;

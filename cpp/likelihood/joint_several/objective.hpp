@@ -45,7 +45,7 @@ class JointSeveralObjective final : public Objective {
   void set_gradient(const std::vector<double>& modes, Sums& sums);
   void contribute_rows(int panel, Contributions& to) const;
   void set_information(const Eigen::MatrixXd& fixed, Sums& sums) const;
-  Eigen::MatrixXd entry_information();
+  Eigen::MatrixXd information_of(const double* theta);
   Eigen::MatrixXd fixed_information();
   std::vector<Use> uses(const model::Panel& panel, int coefficient) const;
 

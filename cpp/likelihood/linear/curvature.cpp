@@ -1,5 +1,6 @@
 #include "likelihood/linear/curvature.hpp"
 
+#include "likelihood/linear/level_curvature.hpp"
 #include "linear_algebra/dense.hpp"
 
 namespace multilevel::likelihood {
@@ -7,7 +8,7 @@ namespace multilevel::likelihood {
 namespace {
 
 constexpr std::int64_t few_effects = 400;  // of several factors together: T is that many squared
-constexpr int few_per_level = 24;
+constexpr int few_per_level = 24, few_theta = 8;
 constexpr int fewest_per_level = 4;
 constexpr double large_spread = 1e5;  // of a level, tr Lambda'B Lambda: differences lose digits beyond
 
@@ -69,16 +70,18 @@ double sharp_log_determinant(const JointPattern& pattern, const CrossProducts& p
 }
 
 bool LinearCurvature::affordable(const model::Model& model) {
-  if (model.factors().size() == 1) return model.q() <= few_per_level;
+  if (model.factors().size() == 1) return model.q() <= few_per_level || model.n_theta() <= few_theta;
   return model.n_modes() <= few_effects;
 }
 
 void LinearCurvature::set(const CrossProducts& products, const Eigen::MatrixXd& lambda, const model::Layout& layout,
-                          const double* inverse, const Eigen::MatrixXd& residual, const Eigen::MatrixXd& cross,
-                          const Eigen::VectorXd& beta, bool restricted) {
+                          const double* theta, const double* inverse, const Eigen::MatrixXd& residual,
+                          const Eigen::MatrixXd& cross, const Eigen::VectorXd& beta, bool restricted) {
   const auto& model = pattern_.model();
   const int p = model.p();
-  const auto n = layout.entries().size();
+  // Levels of many coefficients are added along theta, all others entry by entry.
+  const bool along_theta = model.factors().size() == 1 && model.q() > fewest_per_level;
+  const auto n = at(along_theta ? layout.n_theta() : layout.n_entries());
   layout_ = &layout;
   restricted_ = restricted;
   log_part.setZero(static_cast<Eigen::Index>(n), static_cast<Eigen::Index>(n));
@@ -92,14 +95,17 @@ void LinearCurvature::set(const CrossProducts& products, const Eigen::MatrixXd& 
 
   if (model.factors().size() == 1 && model.q() <= fewest_per_level) {
     add_by_moments(products, lambda, inverse, residual);
-  } else if (model.factors().size() == 1) {
+  } else if (along_theta) {
     const int q = model.q();
+    LevelCurvature of_levels(layout.directions(theta));
+    const Eigen::MatrixXd none;
     for (int i = 0; i < model.n_clusters(); ++i) {
       const int level = model.cluster_level(i);
       const Eigen::Map<const Eigen::MatrixXd> B(products.leading.data() + std::int64_t{i} * q * q, q, q);
       T_ = times_inverse_variance(B, lambda);
       R_ = residual.middleRows(std::int64_t{level} * q, q);
-      add_block(lambda, {{0, 0}});
+      const LevelCurvature::Level own{T_, lambda, R_, {inverse + std::int64_t{level} * q * q, q, q}};
+      of_levels.add(own, contrast_, restricted_ ? weight_ : none, log_part, square, slope_);
     }
   } else {
     std::vector<std::pair<int, int>> levels;
@@ -129,6 +135,10 @@ void LinearCurvature::set(const CrossProducts& products, const Eigen::MatrixXd& 
     }
   }
   for (auto* part : {&log_part, &square}) part->triangularView<Eigen::StrictlyUpper>() = part->transpose().eval();
+  if (along_theta || layout.is_linear()) return;
+  const Eigen::MatrixXd jacobian = layout.jacobian(theta);
+  for (auto* part : {&log_part, &square}) *part = linear_algebra::sandwich(jacobian, *part);
+  beta_slope = linear_algebra::times(beta_slope, jacobian);
 }
 
 /// T = B - B Lambda H^-1 Lambda'B of every level, in the order of levels, a row each.
@@ -242,14 +252,13 @@ void LinearCurvature::add_block(const Eigen::MatrixXd& lambda, const std::vector
   const auto& model = pattern_.model();
   const auto& entries = layout_->entries();
   const auto p = weight_.rows();
-  const bool alone = model.factors().size() == 1;
   // dSigma_a X: row r gets Lambda's column times X, and the rows of Lambda's column get X's row r.
   auto apply = [&](const model::ThetaEntry& entry, const Eigen::MatrixXd& X, Eigen::MatrixXd& to) {
     to.setZero(X.rows(), X.cols());
     for (const auto& [f, level] : levels) {
       const auto& factor = model.factors()[at(f)];
       if (entry.row < factor.first || entry.row >= factor.first + factor.q) continue;
-      const auto first = alone ? 0 : factor.offset + std::int64_t{level} * factor.q;
+      const auto first = factor.offset + std::int64_t{level} * factor.q;
       const auto row = first + entry.row - factor.first;
       for (int k = 0; k < factor.q; ++k) {
         const double l = lambda(factor.first + k, entry.column);
@@ -282,7 +291,7 @@ void LinearCurvature::add_block(const Eigen::MatrixXd& lambda, const std::vector
         for (const auto& [f, level] : levels) {
           const auto& factor = model.factors()[at(f)];
           if (entries[a].row < factor.first || entries[a].row >= factor.first + factor.q) continue;
-          const auto first = (alone ? 0 : factor.offset + std::int64_t{level} * factor.q) - factor.first;
+          const auto first = factor.offset + std::int64_t{level} * factor.q - factor.first;
           const auto ra = first + entries[a].row, rb = first + entries[b].row;
           log_value += 2.0 * T_(ra, rb);
           square_value -= 2.0 * r[ra] * r[rb];

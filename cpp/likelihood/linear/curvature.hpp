@@ -30,21 +30,23 @@ class LinearCurvature {
   /// and whether it costs so little that every evaluation can have it.
   static bool cheap(const model::Model& model) { return affordable(model) && model.factors().size() == 1; }
 
-  /// `inverse`: the blocks of H^-1 of the levels with themselves; `residual`: R; `cross`: M_xx.
+  /// `inverse`: the blocks of H^-1 of the levels with themselves;
+  /// `residual`: R; `cross`: M_xx.
   void set(const CrossProducts& products, const Eigen::MatrixXd& lambda, const model::Layout& layout,
-           const double* inverse, const Eigen::MatrixXd& residual, const Eigen::MatrixXd& cross,
+           const double* theta, const double* inverse, const Eigen::MatrixXd& residual, const Eigen::MatrixXd& cross,
            const Eigen::VectorXd& beta, bool restricted);
 
+  // As far as they come from Lambda's first derivatives in theta:
   Eigen::MatrixXd log_part;    ///< of log|H|, and of log|M_xx| if restricted
   Eigen::MatrixXd square;      ///< of r2
-  Eigen::MatrixXd beta_slope;  ///< d beta / d entry, p x entries
+  Eigen::MatrixXd beta_slope;  ///< d beta / d theta, p x theta
 
  private:
   /// One factor with few random effects per level: everything from moments of T and R over the levels.
   Eigen::MatrixXd by_level(const CrossProducts& products, const Eigen::MatrixXd& lambda, const double* inverse) const;
   void add_by_moments(const CrossProducts& products, const Eigen::MatrixXd& lambda, const double* inverse,
                       const Eigen::MatrixXd& residual);
-  /// One independent set of random effects, T_ and R_.
+  /// Of all levels of several factors, T_ and R_.
   void add_block(const Eigen::MatrixXd& lambda, const std::vector<std::pair<int, int>>& levels);
 
   const JointPattern& pattern_;

@@ -265,8 +265,8 @@ void LinearObjective::set_derivatives(const Eigen::VectorXd& theta, double varia
   slope_square_ = linear_algebra::apply_transposed(jacobian, entry_slope_square_);
   sums.gradient = -0.5 * (slope_log_ + slope_square_ / variance);
   if (wanted != Derivatives::hessian) return;
-  sums.theta_information = linear_algebra::sandwich(
-      jacobian, theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_));
+  sums.theta_information =
+      theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_, theta.data());
   // Sigma is estimated as well, and a change of all variances together is a change of sigma.
   const Eigen::VectorXd together = linear_algebra::apply_transposed(jacobian, log_determinant_slope);
   sums.theta_information -= together * together.transpose() / (2.0 * static_cast<double>(model_.n_rows()));
@@ -299,13 +299,11 @@ Eigen::MatrixXd LinearObjective::products_by_rows() const {
 }
 
 void LinearObjective::bend(const Eigen::VectorXd& theta) {
-  curvature_->set(products_, lambda_, layout_, inverse_by_level_.data(), residual_, cross_, beta_, restricted_);
-  const Eigen::MatrixXd jacobian = layout_.jacobian(theta.data());
-  curve_log_ = linear_algebra::sandwich(jacobian, curvature_->log_part) +
-               layout_.curvature(theta.data(), entry_slope_log_.data());
-  curve_square_ = linear_algebra::sandwich(jacobian, curvature_->square) +
-                  layout_.curvature(theta.data(), entry_slope_square_.data());
-  beta_slope_ = linear_algebra::times(curvature_->beta_slope, jacobian);
+  curvature_->set(products_, lambda_, layout_, theta.data(), inverse_by_level_.data(), residual_, cross_, beta_,
+                  restricted_);
+  curve_log_ = curvature_->log_part + layout_.curvature(theta.data(), entry_slope_log_.data());
+  curve_square_ = curvature_->square + layout_.curvature(theta.data(), entry_slope_square_.data());
+  beta_slope_ = curvature_->beta_slope;
   differentiated_ = theta;
 }
 
