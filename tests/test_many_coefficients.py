@@ -81,3 +81,29 @@ def test_few_parameters_of_many_coefficients() -> None:
     assert results.optimization.n_evaluations < 20
     sd, correlation, sigma = results.fit.psi[2], np.tanh(results.fit.psi[3]), np.exp(results.fit.psi[4])
     assert (sd, correlation, sigma) == pytest.approx((1.0, 0.7, 0.8), abs=0.1)
+
+
+@pytest.mark.parametrize("structure", ["ar1", "homogeneous compound symmetry", "homogeneous diagonal"])
+def test_of_few_parameters_and_of_a_free_covariance(structure: str) -> None:
+    # Counts with twelve coefficients per group: a model of few parameters is evaluated otherwise than one that is free,
+    # and at the same covariance they are the same.
+    q, groups = 12, 20
+    g, t, x, eta = rows(groups, q, 3)
+    y = np.random.default_rng(4).poisson(np.exp(0.5 * eta)).astype(float)
+    columns: list[Array | None] = [(t == k) * 1.0 for k in range(q)]
+
+    def model(structure: str) -> _core.Model:
+        terms = [(0, columns, structure)]
+        return _core.Model("poisson", "log", len(y), None, None, None, [None, x], [g], [groups], terms, 1)
+
+    own = _core.Structure(structure, q)
+    theta = np.array([0.6, 0.3][: own.n_theta])
+    lower = np.tril_indices(q)
+    order = np.lexsort(lower)  # by columns
+    places = tuple(index[order] for index in lower)
+    value, gradient, hessian = _core.evaluate(model(structure), y, np.r_[0.4, 0.2, theta], 1, 1)
+    free = _core.evaluate(model("unstructured"), y, np.r_[0.4, 0.2, own.factor(theta)[places]], 1, 1)
+    assert value == pytest.approx(free[0], abs=1e-9)
+    jacobian = np.array([step[places] for step in own.jacobian(theta)])
+    np.testing.assert_allclose(gradient, np.r_[free[1][:2], jacobian @ free[1][2:]], rtol=1e-8, atol=1e-8)
+    assert hessian[0, 1] == pytest.approx(free[2][0, 1], rel=1e-6)

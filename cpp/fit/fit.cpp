@@ -33,11 +33,20 @@ constexpr double cheaper = 4.0;       // of Laplace's approximation, for it to l
 // Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
 // infinite: such searches begin with this rule.
 constexpr int points_of_loadings = 7;
+constexpr int wide_from = 10;                 // coefficients per level
 constexpr double rows_per_parameter = 200.0;  // of a first round where there are loadings
 
 bool has_loadings(const model::Model& model) {
   return std::any_of(model.terms().begin(), model.terms().end(),
                      [](const auto& term) { return term.structure->has_loadings(); });
+}
+
+/// Whether one factor has many coefficients per level and few parameters, as with a row for each group and time: an
+/// exact Hessian is one of all entries of Lambda and costs more than differences of the gradient along theta. Not where
+/// the largest of several modes is looked for cluster by cluster.
+bool is_wide(const model::Model& model) {
+  return model.factors().size() == 1 && model.q() >= wide_from && 2 * model.n_theta() < model.q() &&
+         model.family().log_concave();
 }
 
 /// Every how many panels give about the rows that starting values need.
@@ -373,7 +382,7 @@ std::unique_ptr<likelihood::Objective> make_objective(const model::Model& model,
     return std::make_unique<likelihood::ChoiceObjective>(model, response, n_quadrature, true, threads, monitor);
   if (model.several_predictors())
     return std::make_unique<likelihood::SeveralObjective>(model, response, n_quadrature, threads, monitor);
-  if (model.factors().size() <= 1)
+  if (model.factors().size() <= 1 && !(n_quadrature == 1 && is_wide(model)))
     return std::make_unique<likelihood::PanelObjective>(model, response, n_quadrature, derivatives, true, threads,
                                                         monitor, std::move(rows));
   if (n_quadrature == 1)
