@@ -85,9 +85,9 @@ def test_few_parameters_of_many_coefficients() -> None:
 
 @pytest.mark.parametrize("structure", ["ar1", "homogeneous compound symmetry", "homogeneous diagonal"])
 def test_of_few_parameters_and_of_a_free_covariance(structure: str) -> None:
-    # Counts with twelve coefficients per group: a model of few parameters is evaluated otherwise than one that is free,
+    # Counts with twenty coefficients per group: a model of few parameters is evaluated otherwise than one that is free,
     # and at the same covariance they are the same.
-    q, groups = 12, 20
+    q, groups = 20, 34
     g, t, x, eta = rows(groups, q, 3)
     y = np.random.default_rng(4).poisson(np.exp(0.5 * eta)).astype(float)
     columns: list[Array | None] = [(t == k) * 1.0 for k in range(q)]

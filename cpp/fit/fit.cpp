@@ -33,6 +33,7 @@ constexpr double cheaper = 4.0;       // of Laplace's approximation, for it to l
 // Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
 // infinite: such searches begin with this rule.
 constexpr int points_of_loadings = 7;
+constexpr double dear_hessian = 1e8;          // about a tenth of a second
 constexpr int wide_from = 10;                 // coefficients per level
 constexpr double rows_per_parameter = 200.0;  // of a first round where there are loadings
 
@@ -42,11 +43,12 @@ bool has_loadings(const model::Model& model) {
 }
 
 /// Whether one factor has many coefficients per level and few parameters, as with a row for each group and time: an
-/// exact Hessian is one of all entries of Lambda and costs more than differences of the gradient along theta. Not where
-/// the largest of several modes is looked for cluster by cluster.
+/// exact Hessian is one of all entries of Lambda, and where it is dear differences of the gradient along theta are not.
+/// They have fewer digits, which small data at an edge need; and the largest of several modes is looked for cluster by
+/// cluster.
 bool is_wide(const model::Model& model) {
   return model.factors().size() == 1 && model.q() >= wide_from && 2 * model.n_theta() < model.q() &&
-         model.family().log_concave();
+         model.family().log_concave() && model.n_clusters() * std::pow(model.q(), 5.0) > dear_hessian;
 }
 
 /// Every how many panels give about the rows that starting values need.
