@@ -1,6 +1,7 @@
 #include "fit/fit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -33,9 +34,10 @@ constexpr double cheaper = 4.0;       // of Laplace's approximation, for it to l
 // Of a few binary responses per level the Laplace approximation has its maximum where one loading is as good as
 // infinite: such searches begin with this rule.
 constexpr int points_of_loadings = 7;
-constexpr double dear_hessian = 1e8;          // about a tenth of a second
-constexpr int wide_from = 10;                 // coefficients per level
-constexpr double rows_per_parameter = 200.0;  // of a first round where there are loadings
+constexpr std::array start_correlations{-0.5, 1.0};  // tau, beside the usual one
+constexpr double dear_hessian = 1e8;                 // about a tenth of a second
+constexpr int wide_from = 10;                        // coefficients per level
+constexpr double rows_per_parameter = 200.0;         // of a first round where there are loadings
 
 bool has_loadings(const model::Model& model) {
   return std::any_of(model.terms().begin(), model.terms().end(),
@@ -100,6 +102,33 @@ search::NewtonOptions newton_options(const FitOptions& options) {
   return newton;
 }
 
+/// Where correlations are parameters of their own, the one of a few that the data like best: on the wrong side of zero
+/// a search ends at a saddle, or in the lower of two maxima, and leaves it step by step.
+Eigen::VectorXd linear_start(likelihood::LinearObjective& objective) {
+  Eigen::VectorXd best = objective.start();
+  const Eigen::VectorXd units = objective.layout().units();
+  likelihood::Sums sums;
+  std::vector<double> modes(static_cast<std::size_t>(objective.model().n_modes()), 0.0);
+  auto value_at = [&](const Eigen::VectorXd& theta) {
+    const bool good = objective.evaluate(theta, modes, sums, nullptr, likelihood::Derivatives::gradient);
+    return good ? sums.value : -std::numeric_limits<double>::infinity();
+  };
+  double most = -std::numeric_limits<double>::infinity();
+  for (Eigen::Index k = 0; k < units.size(); ++k) {
+    if (units[k] != 0.0) continue;
+    if (!std::isfinite(most)) most = value_at(best);
+    for (const double tau : start_correlations) {
+      Eigen::VectorXd theta = best;
+      theta[k] = tau;
+      if (const double value = value_at(theta); value > most) {
+        most = value;
+        best = std::move(theta);
+      }
+    }
+  }
+  return best;
+}
+
 /// A linear mixed model: theta is searched for with beta and sigma profiled out, and the record is of all of them.
 search::Optimum search_linear(const model::Model& model, const model::Response& response, const FitOptions& options,
                               std::vector<bool>& free, FitRecord& record, const likelihood::Monitor& monitor) {
@@ -108,10 +137,9 @@ search::Optimum search_linear(const model::Model& model, const model::Response& 
   search::Optimum optimum;
   optimum.ending = search::Ending::exact_fit;
   if (objective.exact()) return optimum;
-  Eigen::VectorXd theta = objective.start();
-  if (options.start.size() > 0) {
-    theta = objective.relative(model.user_scale(response).inward(options.start));
-  }
+  const Eigen::VectorXd theta = options.start.size() > 0
+                                    ? objective.relative(model.user_scale(response).inward(options.start))
+                                    : linear_start(objective);
   std::vector<double> modes(static_cast<std::size_t>(model.n_modes()), 0.0);
   search::AscentOptions ascent;
   ascent.newton = newton_options(options);
