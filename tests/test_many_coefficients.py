@@ -3,10 +3,13 @@ theta, against differences of the likelihood of all rows together."""
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 import multilevel as ml
 from multilevel import _core
@@ -107,3 +110,63 @@ def test_of_few_parameters_and_of_a_free_covariance(structure: str) -> None:
     jacobian = np.array([step[places] for step in own.jacobian(theta)])
     np.testing.assert_allclose(gradient, np.r_[free[1][:2], jacobian @ free[1][2:]], rtol=1e-8, atol=1e-8)
     assert hessian[0, 1] == pytest.approx(free[2][0, 1], rel=1e-6)
+
+
+def autoregression(rho: float, times: int) -> Array:
+    """rho^|i - j|, also of negative rho."""
+    lag = np.abs(np.subtract.outer(np.arange(times), np.arange(times)))
+    return np.where(lag % 2 == 1, np.sign(rho), 1.0) * np.abs(rho) ** lag
+
+
+def longitudinal(seed: int) -> tuple[Array, NDArray[np.bool_], list[float]]:
+    """A row for each group and time, or a missing cell, and where the parameters are: log sd, atanh rho, log sigma."""
+    rng = np.random.default_rng(seed)
+    groups, times = int(rng.integers(3, 80)), int(rng.integers(3, 20))
+    rho, sigma = rng.uniform(-0.5, 0.98), np.exp(rng.uniform(np.log(0.05), np.log(3.0)))
+    u = rng.normal(size=(groups, times)) @ np.linalg.cholesky(autoregression(rho, times)).T
+    seen = rng.random((groups, times)) > rng.choice([0.0, 0.1, 0.3])
+    seen[:, :2] = True
+    if seed % 3 == 0:
+        seen[:, times // 2] = times <= 4
+    return (
+        2 + u + sigma * rng.normal(size=u.shape),
+        seen,
+        [0.0, float(np.arctanh(np.clip(rho, -0.45, 0.97))), np.log(sigma)],
+    )
+
+
+def dense(psi: Array, y: Array, seen: NDArray[np.bool_]) -> float:
+    """Minus the log-likelihood; a missing cell is a residual of zero with a variance of one."""
+    places = np.arange(y.shape[1])
+    V = np.exp(2 * psi[1]) * autoregression(float(np.tanh(psi[2])), y.shape[1])[None] * seen[:, :, None] * seen[:, None]
+    V[:, places, places] += np.where(seen, np.exp(2 * psi[3]), 1.0)
+    try:
+        lower = np.linalg.cholesky(V)
+    except np.linalg.LinAlgError:
+        return 1e10
+    white = np.linalg.solve(lower, np.where(seen, y - psi[0], 0.0)[:, :, None])
+    half = 0.5 * float((white**2).sum()) + float(np.log(lower[:, places, places]).sum())
+    return half + 0.5 * seen.sum() * np.log(2 * np.pi)
+
+
+def test_a_row_for_each_group_and_time() -> None:
+    # An autoregression and a residual, against SciPy's optimizer on the dense likelihood: the fit is at its maximum, or
+    # says that the residual vanishes.
+    evaluations = []
+    for seed in range(15):
+        y, seen, near = longitudinal(seed)
+        g, t = np.nonzero(seen)
+        data = pd.DataFrame({"y": y[seen], "g": g, "t": t})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ml.FitWarning)
+            results = ml.fit("y ~ 1 + ar1(0 + t | g)", data, method="ml")
+        assert results.converged or "residual standard deviation goes to zero" in results.message, seed
+        evaluations.append(results.optimization.n_evaluations)
+        bounds = [(None, None), (-8, 5), (-5, 5), (-9, 5)]
+        for start in ([2.0, *near], [2.0, -0.5, 0.2, 0.0]):
+            found = minimize(dense, start, args=(y, seen), method="L-BFGS-B", bounds=bounds)
+            assert results.llf > -found.fun - (1e-5 if results.converged else 1e-3), seed
+        if results.converged:
+            beta, sd, tau, log_sigma = results.fit.psi
+            assert results.llf == pytest.approx(-dense(np.array([beta, np.log(sd), tau, log_sigma]), y, seen), abs=1e-6)
+    assert np.median(evaluations) <= 30
