@@ -156,7 +156,8 @@ def plain_of(made: Design, results: ml.MixedModelResults) -> Plain:
     """The plain implementation of what was fitted, its modes near those reported."""
     problem = made.problem().columns(results.fit.fixed_names)
     plain = Plain(with_points(problem, results.n_quadrature).in_order())
-    if problem.terms and not problem.linear and all(np.isfinite(m).all() for m in results.fit.modes):
+    known = all(np.isfinite(values).all() for values in (results.fit.psi, *results.fit.modes))
+    if problem.terms and not problem.linear and known:
         plain.take_modes(results.fit.psi, list(results.fit.modes))
     return plain
 
