@@ -1,7 +1,6 @@
 #include "model/layout.hpp"
 
 #include <algorithm>
-
 #include <cmath>
 #include <numeric>
 

@@ -66,12 +66,14 @@ bool JointSeveralObjective::evaluate(const Eigen::VectorXd& psi, std::vector<dou
     if (contributions_->with_moments && mode_covariance)
       contribute_moments(model_, levels, mode_covariance, *contributions_);
   }
-  Eigen::MatrixXd none, information, fixed;
-  if (wanted == Derivatives::hessian) fixed = -fixed_information();
-  if (wanted == Derivatives::hessian) information = information_of(theta);
+  Eigen::MatrixXd none;
   layout_.theta_derivatives(n_beta_, theta, sums.gradient, none, none);
-  sums.theta_information = information;
-  if (wanted == Derivatives::hessian) set_information(fixed, sums);
+  sums.theta_information.resize(0, 0);
+  if (wanted == Derivatives::hessian) {
+    const Eigen::MatrixXd fixed = -fixed_information();
+    sums.theta_information = information_of(theta);
+    set_information(fixed, sums);
+  }
   return sums.gradient.allFinite();
 }
 
@@ -207,8 +209,8 @@ void JointSeveralObjective::set_information(const Eigen::MatrixXd& fixed, Sums& 
   sums.hessian.bottomLeftCorner(n_phi_, n_beta_) = fixed.bottomLeftCorner(n_phi_, n_beta_);
 }
 
-/// Fisher information of theta in the working linear mixed model, level by level. Where the rows'
-/// curvature makes none, what is positive of it does.
+/// Fisher information of theta in the working linear mixed model, level by level. Where the rows' curvature makes none,
+/// what is positive of it does.
 Eigen::MatrixXd JointSeveralObjective::information_of(const double* theta) {
   auto information = [&] {
     return theta_information(pattern_, products_, lambda_, products_by_level_.data(), layout_, theta);

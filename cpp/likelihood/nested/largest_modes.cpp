@@ -174,16 +174,23 @@ bool NestedModes::look_along_inner(const Place& place, NestedEffects& v, Sums& s
   return keep_best(rows, v);
 }
 
+/// Lists the peaks along the a-th effect of all levels of a factor, from the best places.
+void NestedModes::scan_from_best(const Place& place, const std::vector<const double*>& z, const OuterMatrix& lambda,
+                                 int a, const Levels& levels) {
+  const NestedRows& rows = place.rows;
+  linear_predictor(rows, place.arrays, place.lambda_inner, place.lambda_outer, several_->best, 0, rows.n_clusters);
+  set_slopes(rows, z, lambda, a);
+  several_->scan.run(place.family, {rows.n_rows, levels.count, place.arrays.eta, several_->slope.data(), rows.data,
+                                    levels.of_row, levels.effect});
+}
+
 /// Each unit in turn searches from its other peaks along one effect: lower while the others are held, they may lead
 /// higher once the effects of its cluster follow. The clusters do so side by side.
 bool NestedModes::try_units(int a, const Place& place, NestedEffects& v, Sums& sums) {
   Several& s = *several_;
   const NestedRows& rows = place.rows;
-  linear_predictor(rows, place.arrays, place.lambda_inner, place.lambda_outer, s.best, 0, rows.n_clusters);
-  set_slopes(rows, rows.z_inner, place.lambda_inner, a);
   const double* effect = s.best.inner.at(a);
-  s.scan.run(place.family,
-             {rows.n_rows, rows.n_units, place.arrays.eta, s.slope.data(), rows.data, rows.unit_of(), effect});
+  scan_from_best(place, rows.z_inner, place.lambda_inner, a, {rows.n_units, rows.unit_of(), effect});
   s.trials.clear();
   for (int c = 0; c < rows.n_clusters; ++c) {
     const auto first = static_cast<std::ptrdiff_t>(s.trials.size());
@@ -243,12 +250,8 @@ bool NestedModes::try_aside(int a, double move, const Place& place, NestedEffect
 bool NestedModes::look_along_outer(int a, const Place& place, NestedEffects& v, Sums& sums) {
   Several& s = *several_;
   const NestedRows& rows = place.rows;
-  linear_predictor(rows, place.arrays, place.lambda_inner, place.lambda_outer, s.best, 0, rows.n_clusters);
-  set_slopes(rows, rows.z_outer, place.lambda_outer, a);
   std::copy_n(s.best.outer.at(a), rows.n_clusters, s.outer.data());
-  const ModeScan::Line line{rows.n_rows, rows.n_clusters,  place.arrays.eta, s.slope.data(),
-                            rows.data,   s.cluster.data(), s.outer.data()};
-  s.scan.run(place.family, line);
+  scan_from_best(place, rows.z_outer, place.lambda_outer, a, {rows.n_clusters, s.cluster.data(), s.outer.data()});
   for (int c = 0; c < rows.n_clusters; ++c)
     for (int r = 0; r < ModeScan::most_peaks; ++r)
       s.peaks[static_cast<std::size_t>(c * ModeScan::most_peaks + r)] = s.scan.peak(c, r);

@@ -66,6 +66,19 @@ class NestedModes {
     double least = -std::numeric_limits<double>::infinity();  ///< f at the start below which nothing is looked for
   };
 
+  /// Units or clusters, and one of their effects at present.
+  struct Levels {
+    int count;
+    const int* of_row;
+    const double* effect;
+  };
+
+  /// A unit at another of its peaks, and what f is near it less what it is at present.
+  struct Trial {
+    int cluster, unit;
+    double peak, promise;
+  };
+
   /// What it takes to look for the largest of several modes.
   struct Several {
     Several(int most_rows, int most_units, int most_clusters, int q_inner, int q_outer);
@@ -74,11 +87,7 @@ class NestedModes {
     std::vector<int> cluster;  ///< of each row
     NestedEffects best;
     std::vector<double> best_f;
-    std::vector<double> outer, peaks;  ///< an effect of the clusters before it moves, and its peaks
-    struct Trial {
-      int cluster, unit;
-      double peak, promise;
-    };
+    std::vector<double> outer, peaks;   ///< an effect of the clusters before it moves, and its peaks
     std::vector<Trial> trials;          ///< units at their other peaks, by cluster
     std::vector<char> ended_elsewhere;  ///< searches for this cluster's mode have found more than one
   };
@@ -93,6 +102,8 @@ class NestedModes {
   bool settle(const Place& place, NestedEffects& v);
   bool look_along_inner(const Place& place, NestedEffects& v, Sums& sums);
   bool look_along_outer(int a, const Place& place, NestedEffects& v, Sums& sums);
+  void scan_from_best(const Place& place, const std::vector<const double*>& z, const OuterMatrix& lambda, int a,
+                      const Levels& levels);
   bool try_units(int a, const Place& place, NestedEffects& v, Sums& sums);
   bool try_aside(int a, double move, const Place& place, NestedEffects& v, Sums& sums);
   void start_from_best(const NestedRows& rows, int cluster, NestedEffects& v) const;
