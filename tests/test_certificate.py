@@ -228,6 +228,23 @@ def test_what_searches_from_elsewhere_ran_off_to_is_not_certified() -> None:
     says_the_same_again(results)
 
 
+def test_a_point_is_judged_by_its_certificate_not_by_a_search_without_a_step() -> None:
+    """Without an iteration nothing tells the zero variances of hardly any weight from parameters that run off."""
+    cuts = np.array([0.00483, 0.0695, 1.0, 14.4, 207.0, np.inf])
+    low = np.array([1, 0, 1, 0, 0, 0, 2, 4, 0, 2, 1, 2, 2, 2, 1, 2, 2, 1, 2, 2])
+    high = low + 1
+    high[7], high[12] = 5, 5
+    above = [437, -1287, 209, -427, -371, -539, 1582, 2609, -582, 633]
+    above += [92, 1537, 2369, 1563, -422, 1575, 1214, 515, 1928, 1570]
+    t = [int(c) for c in "40725357350216243147"]
+    g = [int(c) for c in "21211201022202001210"]
+    data = pd.DataFrame({"y": cuts[low], "upper": cuts[high], "x": 9 + np.divide(above, 1000), "t": t, "g": g})
+    results = quietly("interval(y, upper) ~ x + hetar1(0 + t | g)", data, "lognormal", n_quadrature=1)
+    assert results.converged
+    assert np.sum(results.fit.psi == 0) == 7
+    says_the_same_again(results)
+
+
 def test_a_category_that_occurs_on_one_scale_only_has_no_threshold() -> None:
     """With the scale of those rows its threshold grows for ever: nothing of the category is left in other rows."""
     y = [int(c) for c in "112222222332122222222223222223322322"]

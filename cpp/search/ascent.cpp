@@ -84,6 +84,12 @@ Finding certify_by_slopes(likelihood::Objective& objective, Optimum& optimum, st
   return optimum.gain < std::max(tolerance, rounding_gain) ? finding : Finding::unmeasured;
 }
 
+/// Whether a certificate decides how a search ended. One without iterations saw no divergence: what sits at an edge had
+/// none to be told from the rest.
+bool judged(Ending ending, const NewtonOptions& options) {
+  return worth_settling(ending) || (options.most_iterations == 0 && ending == Ending::divergence);
+}
+
 /// Certifies, and searches on where the certificate is refused.
 void conclude(likelihood::Objective& objective, const model::Response& response, const AscentOptions& wanted,
               const likelihood::Monitor& monitor, Ascent& ascent) {
@@ -106,7 +112,7 @@ void conclude(likelihood::Objective& objective, const model::Response& response,
     const Finding finding = certify_by_slopes(objective, optimum, free, wanted, tolerance);
     if (optimum.sums.value > seen + std::max(same_maximum, noise(optimum.sums))) leisure.begin();  // larger modes
     const bool settled = finding == Finding::certified || finding == Finding::runs_off;
-    if (settled && worth_settling(optimum.ending)) optimum.ending = ending_of(finding, objective, response, optimum);
+    if (settled && judged(optimum.ending, options)) optimum.ending = ending_of(finding, objective, response, optimum);
     if (settled || !worth_settling(optimum.ending) || optimum.ending == Ending::iteration_limit) break;
     if (options.most_iterations == 0) {
       optimum.ending = Ending::iteration_limit;
