@@ -179,6 +179,27 @@ def test_standard_errors_are_of_the_exact_hessian() -> None:
     assert results.bse["(Intercept)"] == pytest.approx(0.45702, rel=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("family", "formula"),
+    [("poisson", "y ~ x + (1 | g) + (1 | h)"), ("gaussian", "y ~ x + (1 | g) + (1 | h) + (1 | k)")],
+)
+def test_differences_make_the_hessian_once(family: str, formula: str) -> None:
+    r = np.random.default_rng(4)
+    n, levels = 6000, (250, 220, 200)
+    codes = [r.integers(0, m, n) for m in levels]
+    x = r.normal(size=n)
+    eta = 0.3 + 0.5 * x + sum(s * r.normal(size=m)[c] for s, m, c in zip((0.6, 0.4, 0.5), levels, codes, strict=True))
+    y = r.poisson(np.exp(eta)) if family == "poisson" else eta + r.normal(size=n)
+    fit = quietly(formula, pd.DataFrame({"y": y, "x": x, **dict(zip("ghk", codes, strict=True))}), family)
+    assert fit.converged
+    parameters = {"poisson": 4, "gaussian": 3}[family]  # of a linear model theta alone, beside sigma
+    assert fit.optimization.n_evaluations - 2 * parameters <= fit.optimization.n_iterations + 2
+    assert fit.fit.certificate.predicted_gain < 1e-9
+    again = fit.model.fit(start=fit.fit.psi, max_iter=0)
+    assert again.llf == pytest.approx(fit.llf, rel=1e-12)
+    np.testing.assert_allclose(again.bse, fit.bse, rtol=1e-6)
+
+
 def test_no_iteration_from_elsewhere_is_not_called_converged() -> None:
     data = slopes(0, 0.5, 2.0)
     best = quietly("y ~ x + (1 + x | g)", data, "binomial")

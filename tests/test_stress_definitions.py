@@ -36,7 +36,7 @@ from stress.recipe import (  # noqa: E402
     WIDER_PARTS,
     draw,
 )
-from stress.structures import factor, n_theta  # noqa: E402
+from stress.structures import exchangeable_root, factor, n_theta  # noqa: E402
 
 MEANS = {
     "logit": lambda e: 1 / (1 + np.exp(-e)),
@@ -166,6 +166,16 @@ def test_densities(family: str, link: str) -> None:
     up, middle, down = density.value(eta + h), density.value(eta), density.value(eta - h)
     np.testing.assert_allclose(first, (up - down) / (2 * h), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(second, (up - 2 * middle + down) / h**2, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("q", "rho"), [(1, -0.5), (2, 0.95), (2, -1.0), (3, -0.49), (4, 0.0), (5, 1.0), (7, 0.3)])
+def test_a_root_of_equal_correlations_is_written_out(q: int, rho: float) -> None:
+    correlation = np.full((q, q), rho) + (1 - rho) * np.eye(q)
+    root = exchangeable_root(q, rho)
+    np.testing.assert_allclose(root @ root.T, correlation, atol=1e-14)
+    if q == 2:  # where a library has no choice but the sign
+        values, vectors = np.linalg.eigh(correlation)
+        np.testing.assert_allclose(np.abs(root), np.abs(vectors) * np.sqrt(np.maximum(values, 0)), atol=1e-7)
 
 
 @pytest.mark.parametrize(("family", "link"), LINKS)

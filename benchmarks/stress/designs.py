@@ -13,7 +13,7 @@ from scipy.special import gamma as gamma_function
 from . import numbers, parts, several, wider
 from .problem import Array, Problem, Term
 from .recipe import CHOICES, RATES, SEVERAL_PREDICTORS, STAGES, TIMES, TRAITS, UNSHIFTED, WIDER_PARTS, Recipe, draw
-from .structures import ar1_root, cs_root
+from .structures import ar1_root, cs_root, exchangeable_root
 
 
 @dataclass
@@ -274,10 +274,7 @@ def _effects(rng: np.random.Generator, recipe: Recipe, frame: pd.DataFrame, bars
         elif bar.structure == "rr":
             root = np.outer([next(sds) for _ in range(q)], np.eye(q)[0])
         else:
-            R = np.full((q, q), max(rho, -0.49) if q > 2 else rho)
-            np.fill_diagonal(R, 1.0)
-            values, vectors = np.linalg.eigh(R)
-            root = np.diag([next(sds) for _ in range(q)]) @ vectors * np.sqrt(np.maximum(values, 0))
+            root = np.diag([next(sds) for _ in range(q)]) @ exchangeable_root(q, max(rho, -0.49) if q > 2 else rho)
         code = frame.groupby(list(bar.factor)).ngroup().to_numpy()
         u = rng.normal(size=(code.max() + 1, q)) @ root.T
         eta += (Z * u[code]).sum(1)

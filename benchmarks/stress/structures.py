@@ -81,6 +81,20 @@ def cs_root(q: int, tau: float) -> Array:
     return root
 
 
+def exchangeable_root(q: int, rho: float) -> Array:
+    """Of the correlation rho between all, which may be singular: eigenvectors times roots of eigenvalues, the smallest
+    first. Written out, since those that a library finds of a repeated eigenvalue depend on the processor, and a seed is
+    one design on all of them.
+    """
+    if rho == 0 or q == 1:
+        return np.eye(q)
+    apart = np.zeros((q, q - 1))
+    for j in range(1, q):
+        apart[: j + 1, j - 1] = np.append(-np.ones(j), j) * np.sqrt(max(1 - rho, 0) / (j * (j + 1)))
+    together = np.full((q, 1), np.sqrt(max(1 + (q - 1) * rho, 0) / q))
+    return np.hstack([apart, together] if rho > 0 else [-together, apart])
+
+
 def split(problem: Problem, psi: Array) -> tuple[Array, list[Array], Array]:
     """Fixed effects, the parameters of each term, and those of the family."""
     at, thetas = problem.p, []

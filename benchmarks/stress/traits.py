@@ -17,6 +17,7 @@ from .ordered import Adjacent
 from .problem import Array, Problem, Term
 from .recipe import Recipe
 from .rows import Split
+from .structures import exchangeable_root
 
 CATEGORIES = 3
 NAMES = "abcdefghij"
@@ -94,9 +95,11 @@ def item_design(rng: np.random.Generator, recipe: Recipe) -> Design:
         loading[list(own), factor] = np.array(recipe.sds)[list(own)]
     if rng.random() < 0.15:  # an item that runs against the others
         loading[int(rng.integers(k))] *= -1
-    correlation = np.full((count, count), recipe.correlation)
-    np.fill_diagonal(correlation, 1.0)
-    traits = rng.multivariate_normal(np.zeros(count), correlation, size=m)
+    if count > 2:
+        traits = rng.normal(size=(m, count)) @ exchangeable_root(count, recipe.correlation).T
+    else:
+        correlation = recipe.correlation + (1 - recipe.correlation) * np.eye(count)
+        traits = rng.multivariate_normal(np.zeros(count), correlation, size=m)
     frame = pd.DataFrame({"g": g, "item": np.array(list(NAMES))[item]})
     x = rng.normal(size=m)[g] if recipe.group_level else rng.normal(size=m * k)
     frame["x"] = recipe.scale * (np.where(x > 0, 1.0, -1.0) if recipe.binary else x)

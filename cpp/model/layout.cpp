@@ -227,6 +227,11 @@ void Layout::reset_order() {
   make_entries();
 }
 
+bool Layout::is_permuted() const {
+  return std::any_of(order_.begin(), order_.end(),
+                     [](const auto& own) { return !std::is_sorted(own.begin(), own.end()); });
+}
+
 void Layout::restore_order(double* theta) {
   for (std::size_t t = 0; t < model_.terms().size(); ++t) {
     std::vector<int> order(order_[t].size());

@@ -75,6 +75,8 @@ class Layout {
   bool improve_order(double* theta);
   /// The user's order, for a theta that is in it.
   void reset_order();
+  /// Whether a term's order is not the user's.
+  bool is_permuted() const;
   /// Back to the user's order.
   void restore_order(double* theta);
 

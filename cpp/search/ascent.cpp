@@ -419,7 +419,9 @@ Ascent ascend(likelihood::Objective& objective, const model::Response& response,
               std::vector<double> modes, const AscentOptions& options, const likelihood::Monitor& monitor) {
   Ascent ascent;
   auto& best = ascent.optimum;
-  best = climb(objective, response, start, std::move(modes), ascent.free, options.newton, monitor);
+  NewtonOptions first = options.newton;
+  first.hessian_later = true;
+  best = climb(objective, response, start, std::move(modes), ascent.free, first, monitor);
   if (best.ending == Ending::no_start) return ascent;
   const bool one_maximum = !has_boundaries(objective) && !objective.model().family().far_modes();
   const bool restarts = options.restarts && !one_maximum && may_be_bettered(best.ending, options.newton);

@@ -25,10 +25,12 @@ Optimum climb(likelihood::Objective& objective, const model::Response& response,
   // The certificate takes the last step; of a linear model evaluations are cheap.
   NewtonOptions until = options;
   until.last_step_later = objective.n_beta() > 0 || objective.model().n_thresholds() > 0;
+  NewtonOptions settling = options;
+  settling.hessian_later = false;
   Optimum optimum = maximize(objective, response, start, std::move(modes), free, until, monitor);
   const bool in_vain = optimum.ending == Ending::converged && optimum.sums.value < options.needed;
   if (has_boundaries(objective) && worth_settling(optimum.ending) && options.most_iterations > 0 && !in_vain)
-    settle_boundary(objective, response, optimum, free, options, monitor);
+    settle_boundary(objective, response, optimum, free, settling, monitor);
   return optimum;
 }
 
@@ -45,8 +47,9 @@ void put_in_order(likelihood::Objective& objective, Optimum& optimum, bool polis
   clear_zeros(objective, optimum.psi);
   if (optimum.psi != before)
     optimum.step.setZero();  // it belongs to the other coordinates
-  else if (polish && Bounds(objective).allows(optimum.psi + optimum.step))
+  else if ((polish || optimum.step_left) && Bounds(objective).allows(optimum.psi + optimum.step))
     optimum.psi += optimum.step;
+  optimum.step_left = false;
   clear_zeros(objective, optimum.psi);
   if (n_theta > 0) make_diagonal_positive(objective.layout(), objective.model(), p, optimum);
 }

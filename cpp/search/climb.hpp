@@ -23,7 +23,7 @@ Optimum climb(likelihood::Objective& objective, const model::Response& response,
 void clear_zeros(const likelihood::Objective& objective, Eigen::VectorXd& psi);
 
 /// The same point in the user's order of coefficients, with nothing negative on the diagonal; one more step is taken
-/// whose gain is too small to see, where that is free.
+/// whose gain is too small to see, where that is free, and one that the search left to be taken.
 void put_in_order(likelihood::Objective& objective, Optimum& optimum, bool polish);
 
 /// Whether a point is no further from the best one than that one's curvature forgives.

@@ -30,6 +30,9 @@ constexpr double exact_fall = 6.0;     // the same, where no further step can be
 constexpr double near_by = 1e-3, nothing_left = 1e-13, hardly_more = 1e-7;
 // The same of a start that Newton's method has led to.
 constexpr double near_start = 1e-6;
+// The same of a search that has no Hessian: how fast it is, the last step has shown; beside what ends it.
+constexpr double well_below = 0.1;
+constexpr double informed = 1.0;  // on a parameter of the family, most of which are logarithms: far from its limit
 constexpr std::array off_level{0.3, 0.1, 0.03, 0.01, 0.003, 0.001};  // of a parameter, from where it leaves all level
 constexpr double smaller = 0.3, least_effects = 2e-4;  // random effects at a start, beside what was asked for
 
@@ -47,9 +50,11 @@ class Search : Steps {
     std::string how = "start";
     for (int iteration = 0;; ++iteration) {
       View view = look();
-      // The end is judged by the Hessian itself.
-      if (!exact_ && (best_.gain < std::max(objective_.near_enough(), noise(best_.sums)) ||
-                      iteration >= options_.most_iterations || iteration % 15 == 14)) {
+      // The end is judged by the Hessian itself, sooner or later.
+      const bool later = hessian_may_follow(view, how);
+      if (!exact_ && !later &&
+          (best_.gain < std::max(objective_.near_enough(), noise(best_.sums)) ||
+           iteration >= options_.most_iterations || iteration % 15 == 14)) {
         if (!make_exact()) {
           best_.ending = Ending::no_increase;
           return best_;
@@ -66,12 +71,13 @@ class Search : Steps {
         continue;
       }
       if (runs_away(iteration, view.concave, tolerance, view.information)) return best_;
-      if (view.concave && (best_.gain < tolerance || one_step_is_enough(how))) {
+      if (view.concave && (later || best_.gain < tolerance || one_step_is_enough(how))) {
         if (leaves_level(iteration)) {
           how = "level";
           continue;
         }
         best_.ending = Ending::converged;
+        best_.step_left = later && !(best_.gain < tolerance);
         return best_;
       }
       if (out_of_reach()) {
@@ -206,6 +212,23 @@ class Search : Steps {
     if (how != "newton" || n < 2) return false;
     const double ratio = best_.gain / best_.trace[n - 2].gain;
     return (best_.gain * ratio * ratio < nothing_left || best_.gain < hardly_more) && moderate(best_.step);
+  }
+
+  /// Whether the search has arrived, or will with the step it has, where the certificate is not expected to find
+  /// anything but a maximum: then that alone makes the Hessian, which costs more than all of the search.
+  bool hessian_may_follow(const View& view, const std::string& how) const {
+    if (!options_.hessian_later || exact_ || options_.most_iterations == 0) return false;
+    if (!view.concave || !(best_.gain < hardly_more)) return false;
+    if (!bounds_.levels().empty() || near_boundary()) return false;
+    for (const auto& limit : bounds_.limits())
+      if (!(-best_.sums.hessian(limit.position, limit.position) > informed)) return false;
+    const double enough = objective_.near_enough();
+    if (best_.gain < enough) return true;
+    const auto n = best_.trace.size();
+    if (how != "newton" || n < 2 || objective_.layout().is_permuted()) return false;
+    // The trace does not have this point yet.
+    const double ratio = best_.gain / best_.trace[n - 1].gain;
+    return best_.gain * ratio < well_below * enough && moderate(best_.step);
   }
 
   bool near_boundary() const {

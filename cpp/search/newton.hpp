@@ -27,8 +27,11 @@ struct NewtonOptions {
   int patience = 6;              ///< iterations before a long step is looked at
   bool mode_covariance = true;   ///< whether the optimum is to have the covariances of the modes
   bool last_step_later = false;  ///< end where one more Newton step would leave nothing: the certificate takes it
-  bool starts_near = false;      ///< the start is where Newton's method had led, by a coarser rule
-  bool reorder = true;           ///< whether coefficients may change places while searching
+  /// End without the Hessian where an evaluation does not give it and nothing odd is near by: the certificate makes it
+  /// of the point that is reported.
+  bool hessian_later = false;
+  bool starts_near = false;  ///< the start is where Newton's method had led, by a coarser rule
+  bool reorder = true;       ///< whether coefficients may change places while searching
   /// A log-likelihood that the end must reach to be of use, and how far ahead a search looks for it: so many
   /// iterations, each as good as the best of the last few.
   double needed = -std::numeric_limits<double>::infinity();
@@ -60,6 +63,7 @@ struct Iteration {
 struct Optimum : likelihood::Point {
   Eigen::VectorXd differentiated;  ///< where differences gave the Hessian last, if an evaluation does not give it
   double gain = 0.0;               ///< predicted gain left
+  bool step_left = false;          ///< one more step leaves nothing, and is still to be taken
   Ending ending = Ending::iteration_limit;
   std::vector<Iteration> trace;
 };

@@ -67,19 +67,26 @@ def separating_columns(
     return named or moving
 
 
-def separates(
-    design: Design, side: NDArray[np.int64], kept: tuple[str, ...], errors: NDArray[np.float64], most: float
-) -> bool:
+def separates(design: Design, family: Family, kept: tuple[str, ...], errors: NDArray[np.float64], most: float) -> bool:
     """Whether columns separate the responses; asked only where a coefficient's standard error, in the column's own
     standard deviations, is more than `most`. Other arguments as of `separating_columns`.
     """
-    if not len(errors):
+    # Of most fits one product of each column with itself tells: no scale is above the root mean square.
+    if np.all(errors * _root_mean_squares(design, kept) <= most):
         return False
     _, x, scale = _scaled(design, kept)
     if np.all(errors * scale <= most):
         return False
-    rows = np.unique(np.column_stack([side, x]), axis=0)
+    rows = np.unique(np.column_stack([sides(design, family), x]), axis=0)
     return len(rows) <= MOST_ROWS and _cone(rows[:, 1:], rows[:, 0]) is not None
+
+
+def _root_mean_squares(design: Design, kept: tuple[str, ...]) -> NDArray[np.float64]:
+    """Of the fixed-effect columns in the fit, (p,)."""
+    names = set(kept)
+    values = [None if c.values is None else np.asarray(c.values, dtype=float) for c in design.fixed if c.name in names]
+    with np.errstate(over="ignore"):
+        return np.sqrt([1.0 if x is None else x @ x / len(x) for x in values])
 
 
 def has_constant(design: Design, kept: tuple[str, ...]) -> bool:

@@ -179,7 +179,7 @@ def _saturated(design: Design, family: Family, record: FitRecord, names: tuple[s
         return False
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.diag(record.beta_covariance))
-    return separates(design, sides(design, family), names, errors, UNTOLD * link_range(family))
+    return separates(design, family, names, errors, UNTOLD * link_range(family))
 
 
 def _vanishing(design: Design, family: Family, record: FitRecord, parts: Parts) -> str:
