@@ -64,8 +64,11 @@ class Objective {
   /// The Hessian at a point that has been evaluated: central differences of the exact gradient. `sums` is of that
   /// point, its hessian is replaced. False when a neighbouring point cannot be evaluated.
   virtual bool differentiate(const Eigen::VectorXd& psi, const std::vector<double>& modes, Sums& sums);
-  /// The same, taken again where steps along single parameters do not tell the standard errors of those that are
-  /// `free`.
+  /// Neighbours that differentiate() will want, before the point itself is evaluated: where the last evaluation is to
+  /// be of the point.
+  virtual void differentiate_ahead(const Eigen::VectorXd& /*psi*/) {}
+  /// The same as differentiate(), taken again where steps along single parameters do not tell the standard errors of
+  /// those that are `free`.
   bool differentiate_carefully(const Eigen::VectorXd& psi, const std::vector<double>& modes,
                                const std::vector<bool>& free, Sums& sums);
   /// Whether they give the same numbers at a point whatever led there, to the last bit.

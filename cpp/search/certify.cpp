@@ -93,14 +93,16 @@ Finding certify(likelihood::Objective& objective, Optimum& optimum, std::vector<
   std::fill(optimum.modes.begin(), optimum.modes.end(), 0.0);
   double* covariance = optimum.mode_covariance.empty() ? nullptr : optimum.mode_covariance.data();
   const likelihood::AtLeisure leisure(objective);
+  const bool known = optimum.differentiated.size() == optimum.psi.size() && optimum.differentiated == optimum.psi &&
+                     objective.same_differences();
+  if (!known && !objective.has_exact_hessian()) objective.differentiate_ahead(optimum.psi);
   if (!objective.evaluate(optimum.psi, optimum.modes, sums, covariance)) return Finding::unmeasured;
   if (objective.n_theta() + objective.n_phi() > 0)
     free = free_parameters(objective, optimum.psi);
   else
     free.assign(static_cast<std::size_t>(optimum.psi.size()), true);
   if (!objective.hessian_has_digits(sums)) {
-    const bool known = optimum.differentiated.size() == optimum.psi.size() && optimum.differentiated == optimum.psi;
-    if (known && objective.same_differences())
+    if (known)
       sums.hessian = optimum.sums.hessian;
     else if (!objective.differentiate_carefully(optimum.psi, optimum.modes, free, sums))
       return Finding::unmeasured;

@@ -308,37 +308,47 @@ void LinearObjective::bend(const Eigen::VectorXd& theta) {
 }
 
 bool LinearObjective::differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) {
-  std::vector<double> from = modes;
-  Sums side;
-  bool good = same_point(theta_, theta) || evaluate(theta, from, side, nullptr, Derivatives::gradient);
+  if (!same_point(theta_, theta)) {
+    std::vector<double> from = modes;
+    Sums here;
+    if (!evaluate(theta, from, here, nullptr, Derivatives::gradient)) return false;
+  }
   const double variance = square_ / nu_;
   const Eigen::VectorXd square_here = slope_square_;
-  if (good && curvature_) {
+  if (curvature_)
     bend(theta);
-    sums.hessian = profile_hessian(slope_square_, variance);
-    return true;
-  }
+  else if (!same_point(differentiated_, theta) && !take_differences(theta))
+    return false;
+  sums.hessian = profile_hessian(square_here, variance);
+  return true;
+}
+
+void LinearObjective::differentiate_ahead(const Eigen::VectorXd& theta) {
+  if (!curvature_ && !same_point(differentiated_, theta)) take_differences(theta);
+}
+
+/// Second derivatives from evaluations on both sides of theta, where the last one stays.
+bool LinearObjective::take_differences(const Eigen::VectorXd& theta) {
+  std::vector<double> modes;
+  Sums side;
   differentiated_.resize(0);
   curve_log_.resize(n_theta_, n_theta_);
   curve_square_.resize(n_theta_, n_theta_);
   beta_slope_.resize(model_.p(), n_theta_);
-  for (int k = 0; k < n_theta_ && good; ++k) {
+  for (int k = 0; k < n_theta_; ++k) {
     Eigen::VectorXd moved = theta;
     moved[k] = theta[k] + difference_step;
-    good = evaluate(moved, from, side, nullptr, Derivatives::gradient);
+    if (!evaluate(moved, modes, side, nullptr, Derivatives::gradient)) return false;
     const Eigen::VectorXd log_up = slope_log_, square_up = slope_square_, beta_up = beta_;
     moved[k] = theta[k] - difference_step;
-    good = good && evaluate(moved, from, side, nullptr, Derivatives::gradient);
-    if (!good) break;
+    if (!evaluate(moved, modes, side, nullptr, Derivatives::gradient)) return false;
     curve_log_.col(k) = (log_up - slope_log_) / (2.0 * difference_step);
     curve_square_.col(k) = (square_up - slope_square_) / (2.0 * difference_step);
     beta_slope_.col(k) = (beta_up - beta_) / (2.0 * difference_step);
   }
-  if (!good) return false;
   differentiated_ = theta;
   curve_log_ = 0.5 * (curve_log_ + curve_log_.transpose()).eval();
   curve_square_ = 0.5 * (curve_square_ + curve_square_.transpose()).eval();
-  sums.hessian = profile_hessian(square_here, variance);
   return true;
 }
 

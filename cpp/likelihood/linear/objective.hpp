@@ -32,6 +32,7 @@ class LinearObjective final : public Objective {
   bool cheap_hessian() const override { return curvature_ != nullptr; }
   bool same_differences() const override { return true; }
   bool differentiate(const Eigen::VectorXd& theta, const std::vector<double>& modes, Sums& sums) override;
+  void differentiate_ahead(const Eigen::VectorXd& theta) override;
 
   /// Whether least squares already leaves nothing of the response.
   bool exact() const { return exact_; }
@@ -59,6 +60,7 @@ class LinearObjective final : public Objective {
   double work() const override;
 
  private:
+  bool take_differences(const Eigen::VectorXd& theta);
   numeric::CompensatedSum profile_value(double log_part, double square) const;
   void set_cross_products(int first, const double* y, int threads);
   Eigen::MatrixXd products_without_modes();
