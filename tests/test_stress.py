@@ -323,6 +323,17 @@ def test_modes_of_levels_with_what_is_nested_in_them(seed: int, monkeypatch: pyt
     assert results.llf == pytest.approx(checks.plain_of(made, results).loglik(results.fit.psi), abs=1e-5)
 
 
+def test_where_no_distribution_is_a_zero_has_no_density() -> None:
+    """Inflated counts with a dispersion below 1 and nodes at small means: not the probability of a zero beside them."""
+    made = design(793003274)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = ml.MixedModel(**made.arguments()).fit(**made.options())
+    assert results.converged
+    assert np.exp(results.fit.psi[3]) < 1
+    assert results.llf == pytest.approx(checks.plain_of(made, results).loglik(results.fit.psi), abs=1e-8)
+
+
 def test_nothing_is_certified_that_the_last_digits_of_the_parameters_move() -> None:
     """Effects with a standard deviation of 1e5 on the scale of the logit: the log-likelihood has six digits."""
     made = design(745000677)

@@ -88,6 +88,7 @@ class ZeroPart(Rows):
         super().__init__(problem)
         whole = replace(problem, weights=np.ones(len(problem.y)), part="")
         self.hurdle = problem.part != "inflation" and problem.part != "zero formula"
+        self.ends = problem.family == "generalized_poisson"  # where it is no distribution a zero has no density, either
         self.counts = problem.family not in (*POSITIVE, "beta")
         other = 0.5 if problem.family == "beta" else 1.0
         some = whole if self.counts else replace(whole, y=np.where(problem.y > 0, problem.y, other))
@@ -116,6 +117,8 @@ class ZeroPart(Rows):
             return np.where(zero, log_pi, log_rest + value), np.where(zero, flat, first), np.where(zero, flat, second)
         both = np.logaddexp(log_pi, log_rest + at_zero)
         share = np.exp(log_rest + at_zero - both)
+        if self.ends:
+            both = np.where(np.isneginf(at_zero), -np.inf, both)
         return (
             np.where(zero, both, log_rest + value),
             np.where(zero, share * slope, first),
