@@ -441,6 +441,17 @@ def test_what_differences_cannot_tell_from_flat_is_not_certified(
     assert own["std_error"].isna().all()
 
 
+def test_longer_steps_that_disagree_more_do_not_give_the_hessian() -> None:
+    """Standard errors of 1e4 of the dispersion's logarithm: longer steps curved it, some evaluations took them."""
+    results, again = fitted_and_evaluated_again(793_002_913, ())
+    assert not results.converged
+    assert not again.fit.converged
+    known = len(results.params)
+    np.testing.assert_allclose(
+        np.diag(results.fit.covariance)[:known], np.diag(again.fit.covariance)[:known], rtol=1e-6
+    )
+
+
 def test_a_process_that_dies_costs_its_own_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[workers.Worker] = []
     begin = workers.Worker.__init__

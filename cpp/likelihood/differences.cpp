@@ -15,12 +15,13 @@ constexpr double far_off = 10.0;         // a step beside what the curvature fou
 constexpr int most_steps = 3;
 
 // In units in which the information is the unit matrix:
-constexpr double confounded = 300.0;            // a parameter's variance beside that with all others known
-constexpr double noticed = 1e-4;                // by which two differences of an entry disagree
-constexpr double short_step = 0.01;             // it neglects as much as its square
-constexpr double long_step = 0.05;              // with one of twice that, it neglects as much as its fourth power
-constexpr double too_noisy = 1e-4, lost = 0.1;  // disagreement over short steps; over any
-constexpr double least_information = 1e-10;     // beside that with all others known
+constexpr double confounded = 300.0;                  // a parameter's variance beside that with all others known
+constexpr double noticed = 1e-4;                      // by which two differences of an entry disagree
+constexpr double short_step = 0.01;                   // it neglects as much as its square
+constexpr double long_step = 0.05;                    // with one of twice that, it neglects as much as its fourth power
+constexpr double too_noisy = 1e-4, tolerable = 1e-3;  // disagreement over short steps; where longer ones do no better
+constexpr double lost = 0.1;                          // the same, over any
+constexpr double least_information = 1e-10;           // beside that with all others known
 
 double step_for(double information) {
   const double size = information != 0.0 ? 1.0 / std::sqrt(std::fabs(information)) : 1.0;
@@ -122,9 +123,14 @@ void Differences::refine(const std::vector<bool>& free, Sums& sums) {
   double apart = 0.0;
   if (!along(basis, reach, short_step, whole, apart)) return;
   if (apart > too_noisy) {
-    Eigen::MatrixXd longer;
-    if (!along(basis, reach, long_step, whole, apart) || !along(basis, reach, 2.0 * long_step, longer, apart)) return;
-    whole += (whole - longer) / 3.0;
+    Eigen::MatrixXd once, twice;
+    double longer = 0.0;
+    if (!along(basis, reach, long_step, once, longer) || !along(basis, reach, 2.0 * long_step, twice, longer)) return;
+    // Where longer steps disagree more, it is not rounding that they do away with.
+    if (longer < apart || apart > tolerable) {
+      whole = once + (once - twice) / 3.0;
+      apart = longer;
+    }
   }
   if (apart > lost) return;  // some direction is flat, as far as can be told
   const Eigen::MatrixXd back = roots.asDiagonal() * eigen.vectors.transpose() * scale.asDiagonal();
