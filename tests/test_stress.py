@@ -230,6 +230,7 @@ HIGHEST = {
     768001449: -208.860737,  # three effects: a combination does not vary, no two have a correlation of 1
     765003729: -75.090540,  # three categories without an order, nested: 152 random effects of 74 responses
     761009481: -1029.289773,  # two factors of ten items, 46 persons: few searches miss it (-1029.380061)
+    794000962: -1934.181593,  # dispersions of two kinds of rows: one of them tells the means (-2042.116647)
     97000265: -1567.232837,  # hetar1: deviations of zero and a correlation of one, or no residual
 }
 

@@ -158,6 +158,8 @@ class Model {
   const std::vector<Panel>& panels() const { return panels_; }
   const std::vector<Chunk>& chunks() const { return chunks_; }
   const std::vector<PhiPart>& phi_parts() const { return phi_parts_; }
+  /// The coefficient that stands for a constant in one of them, from which other columns then are centred; or -1.
+  int phi_intercept(int part) const { return phi_intercept_[static_cast<std::size_t>(part)]; }
   /// Whether this is a linear (mixed) model with one residual variance, to be estimated.
   bool is_linear() const { return family_->is_linear() && !phi_varies() && !several_predictors(); }
   bool phi_varies() const;

@@ -222,8 +222,10 @@ class Elsewhere {
     const int most = at_edge ? most_evaluations_ / at_an_edge : most_evaluations_;
     if (objective_.evaluations() - before_ > most || was_tried(start.psi)) return false;
     std::vector<bool> free;
+    Eigen::VectorXd psi = start.psi;
+    if (start.means_first && !follow_family(psi)) return false;
     short_.needed = further_.needed = rough_.needed = needed();
-    Optimum found = look(objective_, start.psi, free);
+    Optimum found = look(objective_, psi, free);
     if (found.ending == Ending::no_start) return false;
     if (promising(found) && !same_place(objective_, best, found)) {
       // A rough search has a limit of its own; what it ran into is not the user's.
@@ -238,6 +240,8 @@ class Elsewhere {
     }
     ascent_.others.push_back({start.name, found.sums.value});
     if (found.ending == Ending::iteration_limit) found.ending = Ending::no_increase;
+    // Where some rows have next to no dispersion a likelihood may rise for ever, or its approximation.
+    if (start.means_first && found.ending != Ending::converged && best.ending == Ending::converged) return false;
     const double gained = found.sums.value - best.sums.value;
     if (found.ending == Ending::converged && gained <= 0.0) ascent_.ends.push_back({found.sums.value, found.psi});
     const bool sound = found.ending == Ending::converged && best.ending != Ending::converged && gained > -same_maximum;
@@ -278,6 +282,22 @@ class Elsewhere {
     const bool tried = std::find(tried_.begin(), tried_.end(), start) != tried_.end();
     if (!tried) tried_.push_back(start);
     return tried;
+  }
+
+  /// Moves what is not the family's to where it is best with that held. False where that leads nowhere.
+  bool follow_family(Eigen::VectorXd& psi) {
+    std::vector<bool> free(static_cast<std::size_t>(psi.size()), true);
+    const int first = objective_.n_beta() + objective_.n_theta();
+    const auto& model = objective_.model();
+    for (auto r = static_cast<std::size_t>(model.n_threshold_parts()); r < model.phi_parts().size(); ++r)
+      for (int k = model.phi_parts()[r].first; k < model.phi_parts()[r].last; ++k)
+        free[static_cast<std::size_t>(first + k)] = false;
+    rough_.needed = -std::numeric_limits<double>::infinity();
+    objective_.layout().reset_order();
+    const std::vector<double> none(ascent_.optimum.modes.size(), 0.0);
+    const Optimum followed = maximize(objective_, response_, psi, none, free, rough_, quiet_);
+    psi = followed.psi;
+    return followed.ending != Ending::no_start && psi.allFinite();
   }
 
   /// A rough search.

@@ -17,6 +17,8 @@ constexpr double less_residual = 2.0;   // of its parameter, on the scale of a l
 constexpr double hardly_any = 1e-3;     // beside others
 constexpr double beside_others = 0.3;   // of the usual start, where other terms have what there is of it
 constexpr std::size_t most_scales = 8;  // of a structure, to be changed one by one
+constexpr int most_of_a_formula = 4;    // coefficients
+constexpr double moved = 3.5;           // of the logarithm of a dispersion, for the column and for its mean
 
 /// Without variance a correlation says nothing, wherever it went: it begins in the middle.
 void reset_correlations(const likelihood::Objective& objective, int term, Eigen::VectorXd& psi) {
@@ -124,6 +126,33 @@ void move_family(const likelihood::Objective& objective, const std::vector<std::
       found.push_back(start);
       if (begin_formulas_anew(objective, plain, r, start.psi)) found.push_back(start);
     }
+  }
+}
+
+/// Formulas of the family's parameters: rows where a column is large, or where it is not, much more or less dispersed.
+/// There may be a maximum where some rows alone tell the means, and it is seen only from means that have followed.
+void move_formulas(const likelihood::Objective& objective, const Eigen::VectorXd& best,
+                   std::vector<NamedStart>& found) {
+  const auto& model = objective.model();
+  const int first = objective.n_beta() + objective.n_theta();
+  for (auto r = static_cast<std::size_t>(model.n_threshold_parts()); r < model.phi_parts().size(); ++r) {
+    const auto& part = model.phi_parts()[r];
+    const int constant = model.phi_intercept(static_cast<int>(r));
+    if (part.constant || part.last - part.first > most_of_a_formula) continue;
+    for (int k = part.first; k < part.last; ++k)
+      for (const double by : {moved, -moved}) {
+        if (k == constant) continue;
+        NamedStart start{"from the best, some rows more precise", best, true};
+        start.psi[first + k] += constant < 0 ? 2.0 * by : by;
+        if (constant < 0) {
+          found.push_back(start);
+          continue;
+        }
+        for (const double level : {moved, -moved}) {  // the others stay
+          start.psi[first + constant] = best[first + constant] + level;
+          found.push_back(start);
+        }
+      }
   }
 }
 
@@ -315,6 +344,7 @@ std::vector<NamedStart> likely_moves(const likelihood::Objective& objective, con
   const std::vector<NamedStart> raised = raised_zeros(objective, best, plain);
   if (!raised.empty()) found.push_back(raised[0]);
   move_family(objective, parts, best, plain, found);
+  move_formulas(objective, best, found);
   stretch(objective, best, found);
   move_level(objective, best, unit, found);
   move_correlations(objective, best, plain, true, found);

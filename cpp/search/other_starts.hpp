@@ -16,6 +16,7 @@ inline constexpr int most_loadings = 8;      // of a term, to be looked at one b
 struct NamedStart {
   std::string name;
   Eigen::VectorXd psi;
+  bool means_first = false;  ///< coefficients and variances follow the family's parameters before these move
 };
 
 /// Few enough to have several maxima whatever the model is.
