@@ -129,16 +129,16 @@ void move_family(const likelihood::Objective& objective, const std::vector<std::
   }
 }
 
-/// Formulas of the family's parameters: rows where a column is large, or where it is not, much more or less dispersed.
+/// Formulas of dispersions: rows where a column is large, or where it is not, much more or less dispersed.
 /// There may be a maximum where some rows alone tell the means, and it is seen only from means that have followed.
 void move_formulas(const likelihood::Objective& objective, const Eigen::VectorXd& best,
                    std::vector<NamedStart>& found) {
   const auto& model = objective.model();
   const int first = objective.n_beta() + objective.n_theta();
-  for (auto r = static_cast<std::size_t>(model.n_threshold_parts()); r < model.phi_parts().size(); ++r) {
+  for (std::size_t r = 0; r < model.phi_parts().size(); ++r) {
     const auto& part = model.phi_parts()[r];
     const int constant = model.phi_intercept(static_cast<int>(r));
-    if (part.constant || part.last - part.first > most_of_a_formula) continue;
+    if (!is_dispersion_formula(model, r) || part.last - part.first > most_of_a_formula) continue;
     for (int k = part.first; k < part.last; ++k)
       for (const double by : {moved, -moved}) {
         if (k == constant) continue;

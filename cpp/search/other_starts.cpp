@@ -92,6 +92,11 @@ bool has_few_rows(const likelihood::Objective& objective) {
   return static_cast<double>(objective.model().n_responses()) < few_rows;
 }
 
+bool is_dispersion_formula(const model::Model& model, std::size_t part) {
+  return !model.phi_parts()[part].constant && model.phi_parts()[part].first < model.phi_parts()[part].last &&
+         model.family().parameters()[part].part == "dispersion";
+}
+
 bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, const std::vector<bool>& free) {
   const auto& model = objective.model();
   if (optimum.ending != Ending::converged || static_cast<int>(optimum.trace.size()) > long_search) return true;
@@ -107,6 +112,9 @@ bool looks_odd(const likelihood::Objective& objective, const Optimum& optimum, c
   if (ragged &&
       (rows < many_rows || static_cast<double>(optimum.sums.several_modes) > some_clusters * model.n_clusters()))
     return true;
+  // Rows may tell the means together, or some of them alone.
+  for (std::size_t r = 0; rows < many_rows && r < model.phi_parts().size(); ++r)
+    if (is_dispersion_formula(model, r)) return true;
   const bool linear = model.is_linear();
   if (!linear && static_cast<double>(model.n_modes()) * rows_per_effect > rows) return true;
   if (model.factors().size() > 1)

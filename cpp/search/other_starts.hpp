@@ -22,6 +22,9 @@ struct NamedStart {
 /// Few enough to have several maxima whatever the model is.
 bool has_few_rows(const likelihood::Objective& objective);
 
+/// Whether a formula says how dispersed rows are by this part of phi.
+bool is_dispersion_formula(const model::Model& model, std::size_t part);
+
 /// Whether anything about an optimum suggests that there may be another: a boundary, a search that had trouble, few
 /// data, random effects whose columns nearly repeat each other, a link whose linear predictor has bounds, a structure
 /// or density known for several maxima.
